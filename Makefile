@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two test processes share one broker and one database.
+TEST_PROCESSES ?= 2
+
+.PHONY: help setup run test lint contract lock
+
+help: ## what can be done here
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## virtual environment with pinned, hashed dependencies
+	@:
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## the main job: broker, database, worker, simulated learners, certificates; Ctrl-C stops it
+	@$(BIN)/course-progress demo
+
+test: setup lint ## all tests on real Kafka and real PostgreSQL
+	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) $(ARGS)
+
+lint: setup ## style, types, the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
+
+contract: setup ## writes events/schemas and the AsyncAPI document anew
+	@$(BIN)/python -m events.contract
+
+lock: setup ## pins the dependencies anew, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra worker $(LOCK) -o requirements.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
