@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     course_events_topic: str = Field(topics.COURSE_EVENTS, description="what certificate services read")
     dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="what could never be applied")
     topic_partitions: PositiveInt = Field(12, description="partitions of a topic that is created: the most workers that can share it")
-    topic_replication_factor: int = Field(-1, description="replicas of a topic that is created; -1 is the broker's default")
+    topic_replication_factor: PositiveInt = Field(1, description="replicas of a topic that is created")
 
     batch_size: PositiveInt = Field(2000, description="the most events in one transaction")
 

@@ -1,0 +1,42 @@
+"""The agent that consumes the batches. Faust supervises it; it settles each batch and lets no exception out."""
+
+import faust
+from faust.types import AgentT, ChannelT, StreamT
+
+from worker import metrics
+from worker.batch import Batch
+from worker.deadletters import DeadLetters
+from worker.progress import fold
+from worker.store import Applied, OffsetsMoved, Store
+
+
+def add_agents(app: faust.App, batches: ChannelT[Batch], store: Store, dead_letters: DeadLetters) -> AgentT[Batch]:
+    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first."""
+
+    @app.agent(batches, name="progress", concurrency=1)
+    async def progress(stream: StreamT[Batch]) -> None:
+        """Folds batches of lesson events into course_progress."""
+        async for batch in stream:
+            await settle(batch, store, dead_letters)
+
+    return progress
+
+
+async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> None:
+    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Never raises."""
+    try:
+        outcome = await _apply(batch, store, dead_letters)
+    except Exception as error:  # noqa: BLE001 -- the intake decides what it means; an agent that raises loses its item
+        batch.settled.set_exception(error)
+    else:
+        batch.settled.set_result(outcome)
+
+
+async def _apply(batch: Batch, store: Store, dead_letters: DeadLetters) -> Applied | OffsetsMoved:
+    if not batch.dead_letters_written:
+        await dead_letters.write(batch.rejected)
+        batch.dead_letters_written = True
+    with metrics.stage("fold"):
+        folded = fold(batch.occurrences)
+    with metrics.stage("store"):
+        return await store.apply(folded, batch.spans)

@@ -1,0 +1,75 @@
+"""The composition root: the whole data path, one direction, on one screen.
+
+    intake (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold -> one statement) -> settled
+    outbox -> relay -> course-events
+"""
+
+import tempfile
+
+import faust
+from faust.app import BootStrategy
+from faust.contrib.asgi import serve_asgi
+
+from events.producer import Producer
+from worker.agents import add_agents
+from worker.batch import Batch
+from worker.deadletters import DeadLetters
+from worker.health import create_health
+from worker.idle import UntilIdle
+from worker.intake import Intake
+from worker.logs import logging_config
+from worker.outbox import Relay
+from worker.settings import Settings, settings
+from worker.store import Store
+
+
+class Boot(BootStrategy):
+    """Faust's own Kafka is off: its consumer acknowledges what failed (docs/decisions/0001)."""
+
+    enable_kafka = False
+
+
+class Worker(faust.App):
+    """One worker: a Faust app whose services start in the order they stand here, and stop in the reverse."""
+
+    BootStrategy = Boot
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.consumer_group,
+            broker=f"kafka://{settings.kafka_bootstrap_servers}",
+            autodiscover=False,
+            datadir=tempfile.gettempdir(),
+            logging_config=logging_config(settings),
+            web_enabled=True,
+            worker_redirect_stdouts=False,
+        )
+        self.to_kafka = Producer(settings.kafka_bootstrap_servers)
+        self.store = Store(settings)
+        self.batches = self.channel(value_type=Batch)
+        add_agents(self, self.batches, self.store, DeadLetters(settings, self.to_kafka))
+        self.relay = Relay(settings, self.to_kafka, owned=lambda: self.intake.owned)
+        self.intake = Intake(settings, self.batches, self.store, on_transitions=self.relay.nudge)
+        self.until_idle: UntilIdle | None = None
+        serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port)
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
+        self.flow_control.resume()
+        await self.add_async_context(self.to_kafka)
+
+    async def on_started_init_extra_services(self) -> None:
+        await super().on_started_init_extra_services()
+        await self.add_runtime_dependency(self.relay)
+        await self.add_runtime_dependency(self.intake)
+        if self.until_idle:
+            await self.add_runtime_dependency(self.until_idle)
+
+    async def on_shutdown(self) -> None:
+        # Not in on_stop, which runs before the intake has drained.
+        await self.store.close()
+        await super().on_shutdown()
+
+
+app = Worker(settings())

@@ -1,0 +1,77 @@
+"""Connections to PostgreSQL, and what its errors mean to whoever called."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import asyncpg
+
+from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
+from worker.settings import Settings
+
+OLDEST_SERVER = 18
+QUERIES = Path(__file__).parent / "queries"
+# By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
+# Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
+RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
+# A row that another worker inserted meanwhile; a lock timeout; a standby not yet promoted; an idle timeout.
+RETRIABLE_STATES = ("23505", "55P03", "25006", "25P03")
+# Data exception, constraint violation, program limit: the values will be refused every time.
+REFUSED_CLASSES = ("22", "23", "54")
+
+
+@cache
+def query(name: str) -> str:
+    """The text of `queries/<name>.sql`."""
+    return (QUERIES / f"{name}.sql").read_text()
+
+
+async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
+    """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
+    with translated():
+        connection: asyncpg.Connection = await asyncpg.connect(
+            settings.database_url.get_secret_value(),
+            command_timeout=settings.database_timeout_s,
+            timeout=10,
+            server_settings={"application_name": "course-progress", "timezone": "UTC", **server_settings},
+        )
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        await connection.close()
+        raise SetupError(f"PostgreSQL {OLDEST_SERVER} or newer is needed, the server is {version.major}")
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; a bug stays what it is."""
+    try:
+        yield
+    except asyncpg.DataError as error:
+        raise ValueRefused(_line(error)) from error
+    except asyncpg.PostgresError as error:
+        raise _meaning(error) from error
+    except asyncpg.InterfaceError as error:
+        if isinstance(error, ValueError):  # a value that the driver cannot encode, or a malformed URL
+            raise ValueRefused(_line(error)) from error
+        raise DatabaseUnavailable(_line(error)) from error
+    except (OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {_line(error)}") from error
+
+
+def _meaning(error: asyncpg.PostgresError) -> Exception:
+    state = error.sqlstate or ""
+    if state in RETRIABLE_STATES or state[:2] in RETRIABLE_CLASSES:
+        return DatabaseUnavailable(_line(error))
+    if state[:2] in REFUSED_CLASSES:
+        return ValueRefused(_line(error))
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return SetupError(f"{_line(error)}: run `course-progress migrate`")
+    if state[:2] in ("28", "3D", "42"):  # credentials, no such database, no privilege or no such object
+        return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")
+    return error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

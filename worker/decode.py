@@ -1,0 +1,63 @@
+"""Bytes to events: what a record says, or why it can never be applied. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from aiokafka.structs import ConsumerRecord
+
+from events.envelope import MalformedEvent, UnknownType, data_of, read
+from events.models import LESSON_EVENTS, LessonEvent
+
+Record = ConsumerRecord[bytes, bytes]
+
+AHEAD = timedelta(minutes=5)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One event, and when it happened to the learner: the time that every rule uses."""
+
+    occurred_at: datetime
+    event: LessonEvent
+    topic: str
+    partition: int
+    clamped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that can never be applied. It goes to the dead letters as it came."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record that says nothing to this worker: a tombstone, or an event of a type it does not know."""
+
+    reason: str
+
+
+Outcome = Occurrence | Rejected | Skipped
+
+
+def decode(record: Record) -> Outcome:
+    """What one record of lesson-events says. Never raises for anything a producer can write."""
+    if record.value is None:
+        return Skipped("tombstone")
+    try:
+        envelope = read(record.value, record.headers)
+        event = data_of(envelope, LESSON_EVENTS)
+    except UnknownType:
+        return Skipped("unknown type")
+    except MalformedEvent as malformed:
+        return Rejected(record, str(malformed))
+    if envelope.time < EARLIEST:
+        return Rejected(record, f"time: {envelope.time:%Y-%m-%d} is before 2000-01-01")
+    appended_at = EPOCH + timedelta(milliseconds=record.timestamp)
+    # A clock that runs ahead would win for ever. The record's own time, never the wall clock: a replay decides alike.
+    clamped = envelope.time > appended_at + AHEAD
+    return Occurrence(appended_at if clamped else envelope.time, event, record.topic, record.partition, clamped)

@@ -1,0 +1,41 @@
+"""What can go wrong, by who can act on it. Bad input is no error but a value: `decode.Rejected`."""
+
+
+class ProgressError(Exception):
+    """Anything this system raises on purpose. The text is one line: what is wrong, and what to do."""
+
+
+class Unavailable(ProgressError):
+    """A server is away or busy. The same call may succeed later; nothing was changed by this one."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached, refuses connections, or gave up on the statement."""
+
+
+class KafkaUnavailable(Unavailable):
+    """Kafka cannot be reached or does not answer in time."""
+
+
+class ValueRefused(ProgressError):
+    """The database refuses a value of the batch; the same batch will always be refused."""
+
+
+class SetupError(ProgressError):
+    """Somebody has to change something before this can run: a setting, a migration, a topic, a version."""
+
+
+class OffsetBeyondLog(SetupError):
+    """The stored offset lies beyond the end of its partition: the topic was recreated or truncated."""
+
+
+class InvalidUserId(ProgressError):
+    """The user id is not a UUID."""
+
+
+class InvalidCourseId(ProgressError):
+    """The course id is not a UUID."""
+
+
+class InvalidLesson(ProgressError):
+    """The lesson id or the number of lessons is outside what an event can carry."""

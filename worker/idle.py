@@ -1,0 +1,57 @@
+"""`worker --until-idle`: stops the worker when what was there at its start is done."""
+
+import os
+import signal
+from typing import Any
+
+from aiokafka import TopicPartition
+from mode import Service
+
+from worker.database import connect, query, translated
+from worker.errors import Unavailable
+from worker.intake import Intake
+from worker.settings import Settings
+
+LOOK_EVERY_S = 0.1
+
+
+class UntilIdle(Service):
+    """Ends the process, as SIGTERM would, once the stored offsets have reached the ends of the log as they were when
+    it started, by whichever worker, and nothing of these partitions is left in the outbox."""
+
+    def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
+        super().__init__(**service)
+        self._settings = settings
+        self._intake = intake
+
+    async def on_started(self) -> None:
+        self.add_future(self._watch())
+
+    async def _watch(self) -> None:
+        ends = await self._intake.ends()
+        while not self.should_stop:
+            if await self._done(ends):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            await self.sleep(LOOK_EVERY_S)
+
+    async def _done(self, ends: dict[TopicPartition, int]) -> bool:
+        try:
+            connection = await connect(self._settings)
+        except Unavailable:
+            return False
+        try:
+            with translated():
+                return bool(
+                    await connection.fetchval(
+                        query("done"),
+                        self._settings.consumer_group,
+                        [tp.topic for tp in ends],
+                        [tp.partition for tp in ends],
+                        list(ends.values()),
+                    )
+                )
+        except Unavailable:
+            return False
+        finally:
+            await connection.close()

@@ -1,0 +1,277 @@
+"""Kafka in: takes batches from the consumer group, sees each settled, and only then moves on.
+
+The truth about what was applied is `consumed_offset` in PostgreSQL, moved with the rows by compare-and-swap. What
+this module does about rebalances and pauses is for speed and quiet; no mistake here can lose or double an event.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.types import ChannelT
+from mode import Service
+
+from worker import metrics
+from worker.batch import Batch, gather, skipped_over
+from worker.errors import KafkaUnavailable, OffsetBeyondLog, Unavailable, ValueRefused
+from worker.settings import Settings
+from worker.store import Applied, OffsetsMoved, Store
+
+log = structlog.get_logger("intake")
+
+FETCH_WAIT_S = 0.2
+COMMIT_EVERY_S = 1.0
+LONGEST_BACKOFF_S = 5.0
+
+
+class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
+    """Owns the consumer. One batch is with the agent while the next is fetched and decoded."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        batches: ChannelT[Batch],
+        store: Store,
+        *,
+        on_transitions: Callable[[], None] = lambda: None,
+        **service: Any,
+    ) -> None:
+        super().__init__(**service)
+        self._settings = settings
+        self._batches = batches
+        self._store = store
+        self._on_transitions = on_transitions
+        self._next: dict[TopicPartition, int | None] = {}  # what the next fetched record must follow on
+        self._unadopted: set[TopicPartition] = set()  # assigned, the stored offset not looked up yet
+        self._committable: dict[TopicPartition, int] = {}
+        self._in_flight: Batch | None = None
+        self.joined = False  # the group has told which partitions are ours, perhaps none
+        self.waiting_for: str | None = None  # why nothing moves at present, if that is known
+        self.last_turn = time.monotonic()
+
+    @property
+    def owned(self) -> set[TopicPartition]:
+        """The partitions this worker reads now."""
+        return set(self._next)
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Where each partition of the topic that has records ends now, whoever owns it."""
+        topic = self._settings.lesson_events_topic
+        partitions = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic) or ()]
+        first = await self._consumer.beginning_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        return {tp: end for tp, end in ends.items() if end > first[tp]}
+
+    async def on_start(self) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            group_id=self._settings.consumer_group,
+            group_instance_id=self._settings.group_instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            heartbeat_interval_ms=int(self._settings.session_timeout_s * 300),
+            session_timeout_ms=int(self._settings.session_timeout_s * 1000),
+            # Its default is the session timeout, too short to drain a batch in flight.
+            rebalance_timeout_ms=int(self._settings.rebalance_timeout_s * 1000),
+        )
+        self._consumer.subscribe([self._settings.lesson_events_topic], listener=self)
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            await self._consumer.stop()
+            servers = self._settings.kafka_bootstrap_servers
+            raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
+
+    async def on_started(self) -> None:
+        self._running = self.add_future(self._run())
+
+    async def on_stop(self) -> None:
+        """Waits for the batch in flight, tells Kafka where the next worker goes on, and leaves the group."""
+        await asyncio.wait({self._running}, timeout=self._settings.rebalance_timeout_s)
+        await self._commit()
+        await self._consumer.stop()
+
+    # The loop
+
+    async def _run(self) -> None:
+        while not self.should_stop:
+            await self._adopt()
+            batch = await self._fetch()
+            await self._settle_in_flight()
+            if batch.spans:
+                await self._hand_over(batch)
+            self.last_turn = time.monotonic()
+        await self._settle_in_flight()
+
+    async def _fetch(self) -> Batch:
+        fetched = await self._consumer.getmany(
+            timeout_ms=int(FETCH_WAIT_S * 1000), max_records=self._settings.batch_size
+        )
+        with metrics.stage("decode"):
+            batch = gather(fetched, self._next)
+        if not fetched:
+            batch = skipped_over(await self._positions(), self._next)
+        self._next.update({tp: span.next for tp, span in batch.spans.items() if tp in self._next})
+        return batch
+
+    async def _positions(self) -> dict[TopicPartition, int]:
+        """Where the consumer stands: past a transaction's markers, which are never handed out."""
+        try:
+            return {tp: await self._consumer.position(tp) for tp in self._next if tp not in self._consumer.paused()}
+        except IllegalStateError:  # a rebalance has begun
+            return {}
+
+    async def _hand_over(self, batch: Batch) -> None:
+        batch.settled = self.loop.create_future()
+        self._in_flight = batch
+        # A channel drops what nobody listens for; faust subscribes its agents before this service starts.
+        await self._batches.put(batch)  # type: ignore[arg-type]
+
+    async def _settle_in_flight(self) -> None:
+        if self._in_flight is not None:
+            await self._settle(self._in_flight)
+            self._in_flight = None
+
+    async def _settle(self, batch: Batch) -> None:
+        """Sees a batch through: repeats it, gives up partitions that moved, or bisects it. Raises for a bug."""
+        attempt = 0
+        while True:
+            try:
+                outcome = await batch.settled
+            except Unavailable as error:
+                if self.should_stop:
+                    return  # not applied, so not committed: the next worker has it
+                attempt += 1
+                await self._wait_out(error, attempt)
+                batch = batch.again()
+            except ValueRefused as error:
+                return await self._settle_parts(batch.bisected(str(error)))
+            else:
+                if isinstance(outcome, Applied):
+                    return self._applied(batch, outcome)
+                batch = self._give_up(batch, outcome)
+                if not batch.spans:
+                    return None
+            await self._hand_over(batch)
+
+    async def _settle_parts(self, parts: list[Batch]) -> None:
+        for part in parts:
+            await self._hand_over(part)
+            await self._settle(part)
+
+    def _applied(self, batch: Batch, outcome: Applied) -> None:
+        self.waiting_for = None
+        self._committable.update({tp: span.next for tp, span in batch.spans.items()})
+        metrics.count_batch(batch.entries, outcome.transitions)
+        if outcome.transitions:
+            self._on_transitions()
+
+    def _give_up(self, batch: Batch, moved: OffsetsMoved) -> Batch:
+        """Another worker has these partitions, or had them: look the offsets up again if they are still ours."""
+        log.info("offsets moved by another worker", partitions=sorted(tp.partition for tp in moved.found))
+        metrics.OFFSETS_LOST.inc(len(moved.found))
+        self._readopt(moved.found)
+        return batch.without(moved.found)
+
+    async def _wait_out(self, error: Unavailable, attempt: int) -> None:
+        """Waits before a repetition. The group keeps its member: getmany goes on being called."""
+        if self.waiting_for is None:
+            log.warning("waiting, the batch will be repeated", error=str(error))
+        self.waiting_for = str(error)
+        metrics.RETRIES.labels(type(error).__name__).inc()
+        backoff_s = min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1)
+        self._consumer.pause(*self._consumer.assignment())
+        fetched = await self._consumer.getmany(timeout_ms=int(backoff_s * 1000))
+        # A rebalance meanwhile forgot the pause: what was dropped here must be fetched again.
+        self._readopt(fetched)
+        self._consumer.resume(*(self._next.keys() & self._consumer.assignment()))
+        self.last_turn = time.monotonic()
+
+    # Partitions come and go
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Lets the batch in flight finish, so that the next owner need not repeat it.
+
+        Bounded by half the rebalance timeout. Whatever goes wrong here aiokafka only logs, so nothing relies on it.
+        """
+        if self._in_flight is not None:
+            await asyncio.wait({self._in_flight.settled}, timeout=self._settings.rebalance_timeout_s / 2)
+        for tp in revoked:
+            self._next.pop(tp, None)
+            self._unadopted.discard(tp)
+        await self._commit()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Notes the partitions. They stay paused until the loop knows their stored offsets."""
+        assigned = set(assigned)
+        log.info("partitions assigned", partitions=sorted(tp.partition for tp in assigned))
+        metrics.REBALANCES.inc()
+        self._readopt(assigned)
+        self.joined = True
+
+    def _readopt(self, partitions: Iterable[TopicPartition]) -> None:
+        ours = set(partitions) & self._consumer.assignment()
+        for tp in partitions:
+            self._next.pop(tp, None)
+        self._consumer.pause(*ours)
+        self._unadopted |= ours
+
+    async def _adopt(self) -> None:
+        """Goes on, in newly assigned partitions, from the offsets stored with the rows."""
+        if not self._unadopted:
+            return
+        await self._settle_in_flight()
+        partitions, self._unadopted = self._unadopted, set()
+        try:
+            stored = await self._store.next_offsets(partitions)
+            first = await self._consumer.beginning_offsets(partitions)
+            end = await self._consumer.end_offsets(partitions)
+        except (Unavailable, KafkaError) as error:
+            self._unadopted |= partitions
+            return await self._wait_out(KafkaUnavailable(str(error)) if isinstance(error, KafkaError) else error, 5)
+        for tp in (partitions & self._consumer.assignment()) - self._unadopted:
+            self._go_on(tp, stored[tp], first[tp], end[tp])
+        self.waiting_for = None
+        metrics.PARTITIONS.set(len(self._next))
+
+    def _go_on(self, tp: TopicPartition, stored: int | None, first: int, end: int) -> None:
+        if stored is not None and stored > end:
+            raise OffsetBeyondLog(
+                f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
+                f"or truncated. To read it from its start: course-progress rewind --to earliest --partition {tp.partition}"
+            )
+        if stored is not None and stored < first:
+            log.error("events were deleted by retention before they were applied",
+                      topic=tp.topic, partition=tp.partition, first_missing=stored, missing=first - stored)
+        self._next[tp] = stored
+        self._consumer.seek(tp, max(first, stored or 0))
+        self._consumer.resume(tp)
+
+    # Offsets in Kafka: for lag tools and autoscalers, never for us
+
+    @Service.timer(COMMIT_EVERY_S)
+    async def _look_around(self) -> None:
+        metrics.LAG.set(sum(self._behind(tp) for tp in self._next.keys() & self._consumer.assignment()))
+        await self._commit()
+
+    def _behind(self, tp: TopicPartition) -> int:
+        return max(0, (self._consumer.highwater(tp) or 0) - (self._next[tp] or 0))
+
+    async def _commit(self) -> None:
+        offsets = {tp: o for tp, o in self._committable.items() if tp in self._consumer.assignment()}
+        self._committable.clear()
+        if not offsets:
+            return
+        try:
+            await self._consumer.commit(offsets)
+        except (KafkaError, IllegalStateError):
+            metrics.COMMIT_FAILURES.inc()

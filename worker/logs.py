@@ -1,0 +1,59 @@
+"""Structured logs: one line per event on standard error, JSON or for a terminal."""
+
+import logging.config
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from events.producer import PublishFailed
+from worker.errors import ProgressError
+from worker.settings import Settings
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """A `logging.config.dictConfig`, for structlog's own loggers and everybody else's."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_our_tracebacks,
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "one_line": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "one_line", "stream": "ext://sys.stderr"}},
+        "root": {"handlers": ["stderr"], "level": settings.log_level},
+        # Of the libraries only what somebody must act on.
+        "loggers": {name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "uvicorn", "asyncio")},
+    }
+
+
+def _without_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Our own errors say in one line what is wrong; where they were raised helps nobody."""
+    info = entry.get("exc_info")
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, (ProgressError, PublishFailed)):
+        del entry["exc_info"]
+    return entry
+
+
+def configure(settings: Settings) -> None:
+    logging.config.dictConfig(logging_config(settings))

@@ -1,0 +1,57 @@
+"""What a worker counts, for Prometheus. Never a label per user or course: their number has no bound."""
+
+import time
+from collections import Counter as Counts
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from worker.decode import Occurrence, Outcome, Record, Rejected
+
+EVENTS = Counter("progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"])
+CLAMPED = Counter("progress_clamped_events", "Events more than five minutes ahead of their record: set to its time")
+DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic")
+BATCH_SIZE = Histogram("progress_batch_records", "Records per batch", buckets=[1, 10, 50, 100, 500, 1000, 2000, 5000])
+STAGE_SECONDS = Histogram("progress_stage_seconds", "Seconds per batch, by stage", ["stage"])
+VISIBLE_SECONDS = Histogram(
+    "progress_event_visible_seconds",
+    "From a record's timestamp to its commit in PostgreSQL, the slowest of each batch",
+    buckets=[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600],
+)
+RETRIES = Counter("progress_retries", "Batches repeated, by what was unavailable", ["error"])
+OFFSETS_LOST = Counter("progress_offsets_moved_elsewhere", "Partitions of a batch that another worker had moved on")
+REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
+COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
+TRANSITIONS = Counter("progress_transitions", "Completions and revocations put into the outbox")
+RELAYED = Counter("progress_outbox_published", "Outbox rows published to course-events and deleted")
+RELAY_FAILURES = Counter("progress_outbox_failures", "Rounds of the relay that failed and are repeated")
+PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
+LAG = Gauge("progress_lag_events", "Records behind the end of the log, over the partitions this worker owns")
+
+
+def count_batch(entries: list[tuple[Record, Outcome]], transitions: int) -> None:
+    """Counts a settled batch: each record once, and how long its oldest one was on the way."""
+    TRANSITIONS.inc(transitions)
+    for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
+        EVENTS.labels(type_name, outcome).inc(number)
+    CLAMPED.inc(sum(isinstance(outcome, Occurrence) and outcome.clamped for _, outcome in entries))
+    if entries:
+        BATCH_SIZE.observe(len(entries))
+        VISIBLE_SECONDS.observe(max(0, time.time() - min(record.timestamp for record, _ in entries) / 1000))
+
+
+def _labels(outcome: Outcome) -> tuple[str, str]:
+    if isinstance(outcome, Occurrence):
+        return type(outcome.event).__name__, "applied"
+    return "", "rejected" if isinstance(outcome, Rejected) else outcome.reason
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Measures one stage of one batch."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        STAGE_SECONDS.labels(name).observe(time.perf_counter() - started)

@@ -1,0 +1,81 @@
+"""Applies `sql/`: numbered files with dbmate's markers, forward only, so that dbmate can run them instead."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from worker.database import connect, translated
+from worker.errors import SetupError
+from worker.settings import Settings, migrations_dir
+
+LOCK = 7_266_741_118_021  # any constant: two migrations at once take turns
+BOOKKEEPING = """
+create table if not exists schema_migrations (version varchar(128) primary key);
+alter table schema_migrations add column if not exists checksum text;
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    version: str
+    name: str
+    statements: str
+    checksum: str
+
+
+def migrations(folder: Path | None = None) -> list[Migration]:
+    """The migrations of `sql/`, in order. Raises SetupError for a file without a number or a marker."""
+    files = sorted((folder or migrations_dir()).glob("*.sql"))
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> Migration:
+    text = file.read_text()
+    number = re.match(r"\d+", file.name)
+    up = re.search(r"^-- migrate:up[^\n]*\n(.*?)(?=^-- migrate:down|\Z)", text, re.MULTILINE | re.DOTALL)
+    if not number or not up:
+        raise SetupError(f"{file.name}: a migration needs a number in its name and a line `-- migrate:up`")
+    return Migration(number[0], file.name, up[1], hashlib.sha256(text.encode()).hexdigest())
+
+
+async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
+    """Applies what is missing, each file in a transaction; the names of the files it applied.
+
+    Idempotent, and safe to run twice at once. Raises SetupError, before anything is changed, when a file that was
+    applied has been changed since or is gone.
+    """
+    wanted = migrations(folder)
+    connection = await connect(settings)
+    try:
+        with translated():
+            await connection.execute("select pg_advisory_lock($1)", LOCK)
+            await connection.execute(BOOKKEEPING)
+            applied = {r["version"]: r["checksum"] for r in await connection.fetch("select * from schema_migrations")}
+            _refuse_changed(wanted, applied)
+            missing = [m for m in wanted if m.version not in applied]
+            for migration in missing:
+                await _apply(connection, migration)
+            return [m.name for m in missing]
+    finally:
+        await connection.close()
+
+
+def _refuse_changed(wanted: list[Migration], applied: dict[str, str | None]) -> None:
+    for migration in wanted:
+        checksum = applied.get(migration.version)
+        if checksum is not None and checksum != migration.checksum:
+            raise SetupError(f"{migration.name} was changed after it was applied: restore it and add a new migration")
+    unknown = applied.keys() - {m.version for m in wanted}
+    if unknown:
+        raise SetupError(f"the database has migrations that this version does not know: {', '.join(sorted(unknown))}")
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(migration.statements)
+        await connection.execute(
+            "insert into schema_migrations (version, checksum) values ($1, $2)", migration.version, migration.checksum
+        )

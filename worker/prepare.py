@@ -1,0 +1,12 @@
+"""What must be there before a worker runs. Outside production the commands see to it themselves."""
+
+import asyncio
+
+from worker.migrate import migrate
+from worker.settings import Settings
+from worker.topics import create_missing
+
+
+async def prepare(settings: Settings) -> None:
+    """Creates missing topics and applies missing migrations. Raises Unavailable or SetupError."""
+    await asyncio.gather(create_missing(settings), migrate(settings))

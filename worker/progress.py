@@ -1,0 +1,121 @@
+"""The rules of progress, for one batch: which events of it count, and what they say together.
+
+Pure: no clock, no I/O. `docs/rules.md` states the rules; `queries/apply.sql` joins what is folded here with the rows.
+Folding is associative but for one case: an un-completion that arrives after two or more completions that
+happened later than it. Then a lesson's `completed_at` is the latest of these.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
+from worker.decode import Occurrence
+
+CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row
+
+
+@dataclass(slots=True)
+class Lesson:
+    """Rule 1: a last-writer-wins register; at the same instant completed wins.
+
+    The completions that count are those since the last un-completion: the first of them dates the lesson.
+    """
+
+    first_completed_at: datetime | None = None
+    last_completed_at: datetime | None = None
+    uncompleted_at: datetime | None = None
+
+    def complete(self, at: datetime) -> None:
+        if self.uncompleted_at is not None and at < self.uncompleted_at:
+            return
+        self.first_completed_at = min(self.first_completed_at or at, at)
+        self.last_completed_at = max(self.last_completed_at or at, at)
+
+    def uncomplete(self, at: datetime) -> None:
+        if self.uncompleted_at is not None and at <= self.uncompleted_at:
+            return
+        self.uncompleted_at = at
+        if self.last_completed_at is None or self.first_completed_at is None:
+            return
+        if self.last_completed_at < at:
+            self.first_completed_at = self.last_completed_at = None
+        elif self.first_completed_at < at:
+            self.first_completed_at = self.last_completed_at
+
+
+@dataclass(slots=True)
+class Course:
+    """What a batch says of one progress row. Pairs compare by time first (rules 2 and 5)."""
+
+    topic: str
+    partition: int
+    started_at: datetime
+    last_accessed_at: datetime
+    total: tuple[datetime, int] | None = None
+    last_lesson: tuple[datetime, str] | None = None
+    lessons: dict[str, Lesson] = field(default_factory=dict)
+
+    def add(self, occurrence: Occurrence) -> None:
+        at = occurrence.occurred_at
+        self.started_at = min(self.started_at, at)
+        self.last_accessed_at = max(self.last_accessed_at, at)
+        match occurrence.event:
+            case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
+                self._lesson(at, lesson_id, total).complete(at)
+            case LessonUncompleted(lesson_id=lesson_id, total_lessons=total):
+                self._lesson(at, lesson_id, total).uncomplete(at)
+            case CourseAccessed(lesson_id=str(lesson_id)):
+                self._visit(at, lesson_id)
+
+    def _lesson(self, at: datetime, lesson_id: str, total: int) -> Lesson:
+        self.total = max(self.total or (at, total), (at, total))
+        self._visit(at, lesson_id)
+        return self.lessons.setdefault(lesson_id, Lesson())
+
+    def _visit(self, at: datetime, lesson_id: str) -> None:
+        self.last_lesson = max(self.last_lesson or (at, lesson_id), (at, lesson_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Rule 6: no event of the row up to `reset_at` counts."""
+
+    reset_at: datetime
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A batch, folded: at most one entry per progress row, each dict in key order."""
+
+    courses: dict[CourseKey, Course]
+    resets: dict[CourseKey, Reset]
+
+
+def fold(occurrences: Sequence[Occurrence]) -> Folded:
+    """What a batch says, whatever the order and repetition of its events."""
+    resets = _resets(occurrences)
+    courses: dict[CourseKey, Course] = {}
+    for occurrence in occurrences:
+        event, at = occurrence.event, occurrence.occurred_at
+        key = (event.user_id, event.course_id)
+        if isinstance(event, ProgressReset) or (key in resets and at <= resets[key].reset_at):
+            continue
+        course = courses.get(key)
+        if course is None:
+            course = courses[key] = Course(occurrence.topic, occurrence.partition, at, at)
+        course.add(occurrence)
+    return Folded(dict(sorted(courses.items())), resets)
+
+
+def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
+    latest: dict[CourseKey, Reset] = {}
+    for o in occurrences:
+        if isinstance(o.event, ProgressReset):
+            key = (o.event.user_id, o.event.course_id)
+            if key not in latest or latest[key].reset_at < o.occurred_at:
+                latest[key] = Reset(o.occurred_at, o.topic, o.partition)
+    return dict(sorted(latest.items(), key=lambda item: item[0]))

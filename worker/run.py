@@ -1,0 +1,33 @@
+"""Runs one worker in this process until it is told to stop, or cannot go on."""
+
+import asyncio
+
+import faust
+import structlog
+
+from worker.idle import UntilIdle
+from worker.prepare import prepare
+from worker.settings import Settings
+
+log = structlog.get_logger("worker")
+
+
+def run(settings: Settings, *, until_idle: bool = False) -> int:
+    """The exit status: 0 after SIGTERM, SIGINT or idleness; 1 when it stopped by itself, and a line says why."""
+    if settings.environment != "production":
+        asyncio.run(prepare(settings))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    from worker.app import app  # builds the worker, which belongs to this loop
+
+    if until_idle:
+        app.until_idle = UntilIdle(settings, app.intake)
+    process = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True)
+    try:
+        process.execute_from_commandline()
+    except SystemExit as end:
+        if not end.code:
+            return 0
+    reason = process.crash_reason or app.crash_reason
+    log.critical("the worker stopped", reason=str(reason), error=type(reason).__name__)
+    return 1

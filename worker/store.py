@@ -1,0 +1,155 @@
+"""One folded batch in one statement: `queries/apply.sql`, and `queries/reset.sql` before it where it is needed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiokafka import TopicPartition
+
+from worker.database import connect, query, translated
+from worker.progress import CourseKey, Folded, Lesson
+from worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets of one partition that a batch covers."""
+
+    expected: int | None  # the stored offset that this worker last saw; None: there was none
+    next: int
+
+
+Spans = Mapping[TopicPartition, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The batch and its offsets are durable."""
+
+    transitions: int  # rows added to the outbox
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsMoved:
+    """Nothing was written: another worker moved these partitions to the offsets given."""
+
+    found: dict[TopicPartition, int | None]
+
+
+class Store:
+    """Writes batches over one connection of its own, opened again after it was lost.
+
+    One statement at a time. Every method raises DatabaseUnavailable (repeat it; nothing was written, or it was and
+    the repetition finds the offsets moved), ValueRefused (the batch will always fail) or SetupError.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: asyncpg.Connection | None = None
+
+    async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+        """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
+        connection = await self._connected()
+        with translated():
+            if not folded.resets:
+                return await self._apply(connection, folded, spans)
+            transaction = connection.transaction(isolation="repeatable_read")
+            await transaction.start()
+            try:
+                await connection.execute(query("reset"), *_reset_columns(folded))
+                outcome = await self._apply(connection, folded, spans)
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            if isinstance(outcome, Applied):
+                await transaction.commit()
+            else:
+                await transaction.rollback()
+            return outcome
+
+    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
+        connection = await self._connected()
+        with translated():
+            rows = await connection.fetch(query("next_offsets"), self._settings.consumer_group)
+        stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
+        return {tp: stored.get(tp) for tp in partitions}
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close(timeout=5)
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(
+                self._settings,
+                # What apply.sql needs. As a default it costs no round trip.
+                default_transaction_isolation="repeatable read",
+                # Only a plan for these very arrays knows how long they are: docs/decisions/0003.
+                plan_cache_mode="force_custom_plan",
+                jit="off",
+                enable_seqscan="off", random_page_cost="1.1",
+            )
+        return self._connection
+
+    async def _apply(self, connection: asyncpg.Connection, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+        sources = {tp: number for number, tp in enumerate(spans, start=1)}
+        row = await connection.fetchrow(
+            query("apply"),
+            self._settings.consumer_group,
+            [tp.topic for tp in spans],
+            [tp.partition for tp in spans],
+            [span.expected for span in spans.values()],
+            [span.next for span in spans.values()],
+            *_course_columns(folded, sources),
+            *_lesson_columns(folded),
+        )
+        if row["won"]:
+            return Applied(row["transitions"])
+        return OffsetsMoved({TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]})
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _course_columns(folded: Folded, sources: Mapping[TopicPartition, int]) -> list[list[Any]]:
+    rows = [
+        (
+            *key,
+            sources[TopicPartition(course.topic, course.partition)],
+            course.started_at,
+            course.last_accessed_at,
+            *_swapped(course.total),
+            *_swapped(course.last_lesson),
+        )
+        for key, course in folded.courses.items()
+    ]
+    return _columns(rows, 9)
+
+
+def _swapped(pair: tuple[Any, Any] | None) -> tuple[Any, Any]:
+    return (pair[1], pair[0]) if pair else (None, None)
+
+
+def _lesson_columns(folded: Folded) -> list[list[Any]]:
+    rows = [
+        (number, lesson_id, lesson.first_completed_at, lesson.last_completed_at, lesson.uncompleted_at)
+        for number, course in enumerate(folded.courses.values(), start=1)
+        for lesson_id, lesson in sorted(course.lessons.items(), key=_by_lesson_id)
+    ]
+    return _columns(rows, 5)
+
+
+def _by_lesson_id(item: tuple[str, Lesson]) -> str:
+    return item[0]
+
+
+def _reset_columns(folded: Folded) -> list[list[Any]]:
+    rows: list[tuple[Any, ...]] = []
+    key: CourseKey
+    for key, reset in folded.resets.items():
+        rows.append((*key, reset.reset_at, reset.topic, reset.partition))
+    return _columns(rows, 5)
