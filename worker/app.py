@@ -1,7 +1,7 @@
 """The composition root: the whole data path, one direction, on one screen.
 
-    intake (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold -> one statement) -> settled
-    outbox -> relay -> course-events
+intake (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold -> one statement) -> settled
+outbox -> relay -> course-events
 """
 
 import tempfile
@@ -12,7 +12,6 @@ from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
 from worker.agents import add_agents
-from worker.batch import Batch
 from worker.deadletters import DeadLetters
 from worker.health import create_health
 from worker.idle import UntilIdle
@@ -46,7 +45,7 @@ class Worker(faust.App):
         )
         self.to_kafka = Producer(settings.kafka_bootstrap_servers)
         self.store = Store(settings)
-        self.batches = self.channel(value_type=Batch)
+        self.batches = self.channel()
         add_agents(self, self.batches, self.store, DeadLetters(settings, self.to_kafka))
         self.relay = Relay(settings, self.to_kafka, owned=lambda: self.intake.owned)
         self.intake = Intake(settings, self.batches, self.store, on_transitions=self.relay.nudge)

@@ -72,7 +72,9 @@ def topics() -> None:
 
 
 @cli.command(epilog="course-progress worker\nPROGRESS_GROUP_INSTANCE_ID=worker-1 course-progress worker --until-idle")
-@click.option("--until-idle", is_flag=True, help="Exit 0 when all that was there at the start is applied and published.")
+@click.option(
+    "--until-idle", is_flag=True, help="Exit 0 when all that was there at the start is applied and published."
+)
 def worker(until_idle: bool) -> None:
     """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same."""
     from worker.run import run

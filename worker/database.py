@@ -1,9 +1,10 @@
 """Connections to PostgreSQL, and what its errors mean to whoever called."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -30,17 +31,27 @@ def query(name: str) -> str:
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
     with translated():
-        connection: asyncpg.Connection = await asyncpg.connect(
-            settings.database_url.get_secret_value(),
-            command_timeout=settings.database_timeout_s,
-            timeout=10,
-            server_settings={"application_name": "course-progress", "timezone": "UTC", **server_settings},
-        )
+        connection: asyncpg.Connection = await asyncpg.connect(**_arguments(settings, server_settings))
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
         await connection.close()
         raise SetupError(f"PostgreSQL {OLDEST_SERVER} or newer is needed, the server is {version.major}")
     return connection
+
+
+async def connect_pool(settings: Settings) -> asyncpg.Pool:
+    """A pool of connections for readers; the first is opened at the first query."""
+    with translated():
+        return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), min_size=0, max_size=10)
+
+
+def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "dsn": settings.database_url.get_secret_value(),
+        "command_timeout": settings.database_timeout_s,
+        "timeout": 10,
+        "server_settings": {"application_name": "course-progress", "timezone": "UTC", **server_settings},
+    }
 
 
 @contextmanager

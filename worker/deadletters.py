@@ -41,6 +41,4 @@ class DeadLetters:
             GROUP: self._settings.consumer_group,
         }
         headers = [*record.headers, *((name, text.encode()) for name, text in added.items())]
-        return OutgoingRecord(
-            self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp
-        )
+        return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.models import LESSON_EVENTS, LessonEvent
 
-Record = ConsumerRecord[bytes, bytes]
+Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
 
 AHEAD = timedelta(minutes=5)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -41,7 +42,7 @@ class Skipped:
     reason: str
 
 
-Outcome = Occurrence | Rejected | Skipped
+Outcome: TypeAlias = Occurrence | Rejected | Skipped
 
 
 def decode(record: Record) -> Outcome:

@@ -21,7 +21,8 @@ def create_health(intake: Intake, now: Callable[[], float] = time.monotonic) -> 
         silent_s = now() - intake.last_turn
         stuck = silent_s > STUCK_AFTER_S
         return JSONResponse(
-            {"live": not stuck, "seconds_since_last_turn": round(silent_s, 3)}, status_code=503 if stuck else 200
+            {"live": not stuck, "seconds_since_last_turn": round(silent_s, 3)},
+            status_code=503 if stuck else 200,
         )
 
     async def ready(_: Request) -> Response:

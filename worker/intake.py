@@ -154,13 +154,15 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._wait_out(error, attempt)
                 batch = batch.again()
             except ValueRefused as error:
-                return await self._settle_parts(batch.bisected(str(error)))
+                await self._settle_parts(batch.bisected(str(error)))
+                return
             else:
                 if isinstance(outcome, Applied):
-                    return self._applied(batch, outcome)
+                    self._applied(batch, outcome)
+                    return
                 batch = self._give_up(batch, outcome)
                 if not batch.spans:
-                    return None
+                    return
             await self._hand_over(batch)
 
     async def _settle_parts(self, parts: list[Batch]) -> None:
@@ -237,7 +239,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             end = await self._consumer.end_offsets(partitions)
         except (Unavailable, KafkaError) as error:
             self._unadopted |= partitions
-            return await self._wait_out(KafkaUnavailable(str(error)) if isinstance(error, KafkaError) else error, 5)
+            await self._wait_out(error if isinstance(error, Unavailable) else KafkaUnavailable(repr(error)), 5)
+            return
         for tp in (partitions & self._consumer.assignment()) - self._unadopted:
             self._go_on(tp, stored[tp], first[tp], end[tp])
         self.waiting_for = None
@@ -247,11 +250,17 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if stored is not None and stored > end:
             raise OffsetBeyondLog(
                 f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
-                f"or truncated. To read it from its start: course-progress rewind --to earliest --partition {tp.partition}"
+                f"or truncated. To read it from its start (safe at any time): stop the workers, then "
+                f"course-progress rewind --partition {tp.partition}"
             )
         if stored is not None and stored < first:
-            log.error("events were deleted by retention before they were applied",
-                      topic=tp.topic, partition=tp.partition, first_missing=stored, missing=first - stored)
+            log.error(
+                "events were deleted by retention before they were applied",
+                topic=tp.topic,
+                partition=tp.partition,
+                first_missing=stored,
+                missing=first - stored,
+            )
         self._next[tp] = stored
         self._consumer.seek(tp, max(first, stored or 0))
         self._consumer.resume(tp)

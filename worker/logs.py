@@ -39,7 +39,13 @@ def logging_config(settings: Settings) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "one_line", "stream": "ext://sys.stderr"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "one_line",
+                "stream": "ext://sys.stderr",
+            }
+        },
         "root": {"handlers": ["stderr"], "level": settings.log_level},
         # Of the libraries only what somebody must act on.
         "loggers": {name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "uvicorn", "asyncio")},

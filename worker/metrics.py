@@ -9,7 +9,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from worker.decode import Occurrence, Outcome, Record, Rejected
 
-EVENTS = Counter("progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"])
+EVENTS = Counter(
+    "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]
+)
 CLAMPED = Counter("progress_clamped_events", "Events more than five minutes ahead of their record: set to its time")
 DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic")
 BATCH_SIZE = Histogram("progress_batch_records", "Records per batch", buckets=[1, 10, 50, 100, 500, 1000, 2000, 5000])

@@ -77,5 +77,7 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(migration.statements)
         await connection.execute(
-            "insert into schema_migrations (version, checksum) values ($1, $2)", migration.version, migration.checksum
+            "insert into schema_migrations (version, checksum) values ($1, $2)",
+            migration.version,
+            migration.checksum,
         )

@@ -102,7 +102,11 @@ class Relay(Service):
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in got}
 
     def _keys(self, partitions: set[TopicPartition]) -> tuple[str, list[str], list[int]]:
-        return self._settings.consumer_group, [tp.topic for tp in partitions], [tp.partition for tp in partitions]
+        return (
+            self._settings.consumer_group,
+            [tp.topic for tp in partitions],
+            [tp.partition for tp in partitions],
+        )
 
     async def _publish_some(self, connection: asyncpg.Connection) -> bool:
         """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""

@@ -24,9 +24,12 @@ class Settings(BaseSettings):
     database_timeout_s: PositiveFloat = Field(60, description="the longest a statement may take")
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
-    consumer_group: str = Field("course-progress", description="Kafka's consumer group, and the key of the stored offsets")
+    consumer_group: str = Field(
+        "course-progress", description="Kafka's consumer group, and the key of the stored offsets"
+    )
     group_instance_id: str | None = Field(
-        None, description="static membership: a restarted worker takes its partitions back without a rebalance"
+        None,
+        description="static membership: a restarted worker takes its partitions back without a rebalance",
     )
     session_timeout_s: PositiveFloat = Field(10, description="a silent worker's partitions move after this")
     rebalance_timeout_s: PositiveFloat = Field(60, description="how long a rebalance waits for a busy worker")
@@ -34,7 +37,9 @@ class Settings(BaseSettings):
     lesson_events_topic: str = Field(topics.LESSON_EVENTS, description="what course players write")
     course_events_topic: str = Field(topics.COURSE_EVENTS, description="what certificate services read")
     dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="what could never be applied")
-    topic_partitions: PositiveInt = Field(12, description="partitions of a topic that is created: the most workers that can share it")
+    topic_partitions: PositiveInt = Field(
+        12, description="partitions of a topic that is created: the most workers that can share it"
+    )
     topic_replication_factor: PositiveInt = Field(1, description="replicas of a topic that is created")
 
     batch_size: PositiveInt = Field(2000, description="the most events in one transaction")
@@ -43,7 +48,8 @@ class Settings(BaseSettings):
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes any free one")
 
     apply_deadline_s: PositiveFloat = Field(
-        5, description="how long ProgressService waits for its event to be applied before it answers `Accepted`"
+        5,
+        description="how long ProgressService waits for its event to be applied before it answers `Accepted`",
     )
 
 

@@ -90,7 +90,8 @@ class Store:
                 # Only a plan for these very arrays knows how long they are: docs/decisions/0003.
                 plan_cache_mode="force_custom_plan",
                 jit="off",
-                enable_seqscan="off", random_page_cost="1.1",
+                enable_seqscan="off",
+                random_page_cost="1.1",
             )
         return self._connection
 
@@ -106,9 +107,12 @@ class Store:
             *_course_columns(folded, sources),
             *_lesson_columns(folded),
         )
+        assert row is not None  # an aggregate: always one row
         if row["won"]:
             return Applied(row["transitions"])
-        return OffsetsMoved({TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]})
+        return OffsetsMoved(
+            {TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]}
+        )
 
 
 def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -1,0 +1,8 @@
+-- Statistics over all courses of user $1: one row, zeros where there are none.
+select count(*) as total_courses,
+       count(completed_at) as completed_courses,
+       count(*) - count(completed_at) as in_progress_courses,
+       coalesce(sum(lessons_completed), 0) as lessons_completed,
+       coalesce(round(avg(progress_percentage)), 0)::integer as average_percentage
+from course_progress
+where user_id = $1

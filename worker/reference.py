@@ -1,0 +1,82 @@
+"""The rules of progress said as plainly as possible, over all events at once: what tests and the demo compare with.
+
+Slow, and knows no order, repetition or batch: nothing here is shared with `progress.py` or the SQL.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import asyncpg
+
+from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from worker.database import query
+from worker.progress import CourseKey
+
+
+class Row(NamedTuple):
+    """What a reader of course_progress must find, whatever order the events came in."""
+
+    completed_lessons: frozenset[str]
+    lessons_completed: int
+    total_lessons: int | None
+    progress_percentage: int
+    complete: bool
+    last_lesson_id: str | None
+    last_accessed_at: datetime
+
+
+def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, Row]:
+    """The visible rows after these events; `occurred_at` already clamped."""
+    by_row: dict[CourseKey, list[tuple[datetime, LessonEvent]]] = defaultdict(list)
+    for event, at in events:
+        by_row[event.user_id, event.course_id].append((at, event))
+    rows = {key: _row(_counting(history)) for key, history in by_row.items()}
+    return {key: row for key, row in rows.items() if row}
+
+
+def _counting(history: list[tuple[datetime, LessonEvent]]) -> list[tuple[datetime, LessonEvent]]:
+    resets = [at for at, event in history if isinstance(event, ProgressReset)]
+    return [(at, event) for at, event in history if not resets or at > max(resets)]  # rule 6
+
+
+def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
+    if not history:
+        return None
+    lesson_events = [(at, e) for at, e in history if isinstance(e, LessonCompleted | LessonUncompleted)]
+    lessons: dict[str, tuple[datetime, bool]] = {}
+    for at, e in lesson_events:
+        state = (at, isinstance(e, LessonCompleted))
+        lessons[e.lesson_id] = max(lessons.get(e.lesson_id, state), state)  # rule 1
+    done = frozenset(lesson_id for lesson_id, (_, completed) in lessons.items() if completed)
+    total = max(((at, e.total_lessons) for at, e in lesson_events), default=(None, None))[1]  # rule 2
+    complete = total is not None and len(done) >= total  # rule 4
+    nearest = (200 * len(done) + total) // (2 * total) if total else 0
+    named = [(at, e.lesson_id) for at, e in history if not isinstance(e, ProgressReset) and e.lesson_id]  # rule 5
+    return Row(
+        completed_lessons=done,
+        lessons_completed=len(done),
+        total_lessons=total,
+        progress_percentage=100 if complete else min(99, nearest),  # rule 3
+        complete=complete,
+        last_lesson_id=max(named)[1] if named else None,
+        last_accessed_at=max(at for at, _ in history),
+    )
+
+
+async def stored(connection: asyncpg.Connection) -> dict[CourseKey, Row]:
+    """The visible rows of the database, in the reference model's terms."""
+    rows = await connection.fetch(query("rows"))
+    return {
+        (row["user_id"], row["course_id"]): Row(
+            **{name: row[name] for name in Row._fields} | {"completed_lessons": frozenset(row["completed_lessons"])}
+        )
+        for row in rows
+    }
+
+
+def wrong_rows(wanted: dict[CourseKey, Row], found: dict[CourseKey, Row]) -> list[str]:
+    """One line per row that is missing, too much, or not as it must be."""
+    keys = sorted(wanted.keys() | found.keys())
+    return [f"{k}: wanted {wanted.get(k)}, found {found.get(k)}" for k in keys if wanted.get(k) != found.get(k)]

@@ -1,0 +1,250 @@
+"""ProgressService: the ten operations a website knows. Reads are PostgreSQL's; writes are events, applied by a worker.
+
+There is one writer of progress, the worker. A marking operation publishes its event and waits until the worker has
+applied it, so that a read afterwards sees it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeVar
+from uuid import UUID, uuid4
+
+import asyncpg
+from pydantic import ValidationError
+
+from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.producer import PublishFailed
+from events.publisher import LessonEventPublisher, Receipt
+from worker.database import connect_pool, query, translated
+from worker.errors import InvalidCourseId, InvalidLesson, InvalidUserId, KafkaUnavailable
+from worker.settings import Settings
+
+LOOK_EVERY_S = 0.005
+SLOWEST_LOOK_S = 0.1
+E = TypeVar("E", bound=LessonEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class CourseProgress:
+    """One user in one course: a row of course_progress."""
+
+    user_id: UUID
+    course_id: UUID
+    lessons_completed: int
+    total_lessons: int | None  # None: not known yet
+    progress_percentage: int  # 0-100; 100 exactly when complete
+    completed_lessons: tuple[str, ...]  # in the order they were completed
+    last_lesson_id: str | None
+    last_accessed_at: datetime
+    started_at: datetime
+    completed_at: datetime | None
+    completion_number: int  # how often the course has become complete
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressStats:
+    """Over all courses of one user."""
+
+    total_courses: int
+    completed_courses: int
+    in_progress_courses: int
+    lessons_completed: int
+    average_percentage: int  # to the nearest whole number
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The event is in Kafka and will be applied, but was not within the deadline."""
+
+    event_id: str
+
+
+class ProgressService:
+    """An async context manager. Ids may be UUIDs or their text.
+
+    Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
+    PostgreSQL is away. Those that write also raise InvalidLesson, and KafkaUnavailable when the event was not
+    acknowledged; they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._publisher: LessonEventPublisher | None = None
+        self._entering = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._pool = await connect_pool(self._settings)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._publisher is not None:
+            await self._publisher.__aexit__(*exc_info)
+        await self._pool.close()
+
+    # Reads
+
+    async def get_course_progress(self, user_id: UUID | str, course_id: UUID | str) -> CourseProgress | None:
+        """The progress of one user in one course; None where there is none."""
+        return await self._row(_user(user_id), _course(course_id))
+
+    async def get_user_progress(self, user_id: UUID | str, *, include_completed: bool = True) -> list[CourseProgress]:
+        """All courses of a user, the latest accessed first."""
+        rows = await self._fetch("progress_of_user", _user(user_id), include_completed)
+        return [_progress(row) for row in rows]
+
+    async def get_bulk_course_progress(
+        self, user_id: UUID | str, course_ids: Iterable[UUID | str]
+    ) -> dict[UUID, CourseProgress]:
+        """Some courses of a user by course id, in one query; without those that have no progress."""
+        wanted = [_course(course_id) for course_id in course_ids]
+        rows = await self._fetch("progress_of_courses", _user(user_id), wanted) if wanted else []
+        return {row["course_id"]: _progress(row) for row in rows}
+
+    async def get_progress_stats(self, user_id: UUID | str) -> ProgressStats:
+        """Zeros for a user without progress."""
+        [row] = await self._fetch("progress_stats", _user(user_id))
+        return ProgressStats(**row)
+
+    async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
+        """Whether the lesson is completed now; False for a lesson nobody knows."""
+        [row] = await self._fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
+        return bool(row["completed"])
+
+    async def get_completion_percentage(self, user_id: UUID | str, course_id: UUID | str) -> int:
+        """0-100; 0 where there is no progress."""
+        progress = await self.get_course_progress(user_id, course_id)
+        return progress.progress_percentage if progress else 0
+
+    # Writes
+
+    async def mark_lesson_complete(
+        self,
+        user_id: UUID | str,
+        course_id: UUID | str,
+        lesson_id: str,
+        total_lessons: int,
+        *,
+        occurred_at: datetime | None = None,
+    ) -> CourseProgress | Accepted:
+        """Completes a lesson; the progress after it. Completing it again changes no date."""
+        event = _event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
+        return await self._applied(event, occurred_at)
+
+    async def mark_lesson_incomplete(
+        self,
+        user_id: UUID | str,
+        course_id: UUID | str,
+        lesson_id: str,
+        total_lessons: int,
+        *,
+        occurred_at: datetime | None = None,
+    ) -> CourseProgress | Accepted | None:
+        """Takes a lesson's completion back; the progress after it. None, and no event, where there is no progress."""
+        event = _event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
+        if await self._row(event.user_id, event.course_id) is None:
+            return None
+        return await self._applied(event, occurred_at)
+
+    async def update_last_accessed(
+        self,
+        user_id: UUID | str,
+        course_id: UUID | str,
+        *,
+        lesson_id: str | None = None,
+        occurred_at: datetime | None = None,
+    ) -> CourseProgress | Accepted:
+        """Notes that the user opened the course; creates its progress at 0 %."""
+        return await self._applied(_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id), occurred_at)
+
+    async def reset_course_progress(
+        self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
+    ) -> bool | Accepted:
+        """Starts the course over: True, and the progress is gone. False, and no event, where there was none."""
+        event = _event(ProgressReset, user_id, course_id)
+        if await self._row(event.user_id, event.course_id) is None:
+            return False
+        receipt = await self._publish(event, occurred_at)
+        return True if await self._wait_until_applied(receipt) else Accepted(receipt.event_id)
+
+    # How
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        with translated():
+            return await self._pool.fetch(query(name), *arguments)
+
+    async def _row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
+        rows = await self._fetch("progress_of_courses", user_id, [course_id])
+        return _progress(rows[0]) if rows else None
+
+    async def _applied(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
+        receipt = await self._publish(event, occurred_at)
+        row = None
+        if await self._wait_until_applied(receipt):
+            row = await self._row(event.user_id, event.course_id)
+        # Without a row although applied: a reset, later than this event, has it forgotten.
+        return row or Accepted(receipt.event_id)
+
+    async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
+        try:
+            publisher = await self._connected()
+            return await publisher.publish(event, occurred_at=occurred_at or datetime.now(UTC), event_id=str(uuid4()))
+        except PublishFailed as error:
+            raise KafkaUnavailable(str(error)) from error
+
+    async def _connected(self) -> LessonEventPublisher:
+        """The publisher, connected at the first write: a website that only reads needs no Kafka."""
+        async with self._entering:
+            if self._publisher is None:
+                publisher = LessonEventPublisher(
+                    self._settings.kafka_bootstrap_servers,
+                    topic=self._settings.lesson_events_topic,
+                    source="progress-service",
+                )
+                self._publisher = await publisher.__aenter__()
+            return self._publisher
+
+    async def _wait_until_applied(self, receipt: Receipt) -> bool:
+        """Whether the stored offset passed the event within the deadline."""
+        try:
+            async with asyncio.timeout(self._settings.apply_deadline_s):
+                look_s = LOOK_EVERY_S
+                while not await self._passed(receipt):
+                    await asyncio.sleep(look_s)
+                    look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _passed(self, receipt: Receipt) -> bool:
+        group = self._settings.consumer_group
+        [row] = await self._fetch("offset_passed", group, receipt.topic, receipt.partition, receipt.offset)
+        return bool(row["passed"])
+
+
+def _user(user_id: UUID | str) -> UUID:
+    try:
+        return user_id if isinstance(user_id, UUID) else UUID(user_id)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidUserId(f"user id {str(user_id)[:40]!r} is not a UUID") from None
+
+
+def _course(course_id: UUID | str) -> UUID:
+    try:
+        return course_id if isinstance(course_id, UUID) else UUID(course_id)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidCourseId(f"course id {str(course_id)[:40]!r} is not a UUID") from None
+
+
+def _event(model: type[E], user_id: UUID | str, course_id: UUID | str, **data: Any) -> E:
+    ids = {"user_id": _user(user_id), "course_id": _course(course_id)}
+    try:
+        return model(**ids, **data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InvalidLesson(f"{problem['loc'][0]}: {problem['msg']}") from None
+
+
+def _progress(row: asyncpg.Record) -> CourseProgress:
+    return CourseProgress(**{**dict(row), "completed_lessons": tuple(row["completed_lessons"])})
