@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
@@ -60,12 +61,18 @@ async def template(admin_url: str) -> AsyncIterator[str]:
     await execute(admin_url, f"drop database {name}")
 
 
-@pytest.fixture
-async def database_url(admin_url: str, template: str) -> AsyncIterator[str]:
+@asynccontextmanager
+async def new_database(admin_url: str, template: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
     await execute(admin_url, f"create database {name} template {template}")
     yield url_of(admin_url, name)
     await execute(admin_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database_url(admin_url: str, template: str) -> AsyncIterator[str]:
+    async with new_database(admin_url, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -84,6 +91,10 @@ def database_settings(database_url: str) -> Settings:
 @pytest.fixture
 async def settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
     """A database, topics and a consumer group that no other test touches."""
+    return await new_settings(database_url, kafka_bootstrap_servers)
+
+
+async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
     mark = uuid4().hex[:12]
     settings = Settings(
         database_url=database_url,
@@ -103,6 +114,5 @@ async def settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
 @pytest.fixture
 def workers(settings: Settings) -> Iterator[Workers]:
     """Starts worker processes; what still runs at the end of the test is killed."""
-    started = Workers(settings)
-    yield started
-    started.kill_all()
+    with Workers(settings) as started:
+        yield started

@@ -1,5 +1,6 @@
 """The rules of docs/rules.md hold in the real SQL: any order, repetition and batch split end as the model says."""
 
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
-from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from events.models import (
     CourseAccessed,
@@ -65,7 +68,7 @@ def deliveries(draw: st.DrawFn, *kinds: type[LessonEvent]) -> Delivery:
     repeated = draw(st.lists(st.sampled_from(happened), max_size=4))
     arriving = draw(st.permutations(happened + repeated))
     cuts = sorted(draw(st.sets(st.integers(1, len(arriving)), max_size=4)) | {0, len(arriving)})
-    return Delivery(happened, [arriving[a:b] for a, b in zip(cuts, cuts[1:], strict=False)])
+    return Delivery(happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)])
 
 
 class Database:

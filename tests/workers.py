@@ -1,5 +1,6 @@
 """Worker processes under test, as an operator would start them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from typing import IO
+from typing import IO, Self
 
 from pydantic import SecretStr
 
@@ -45,6 +46,9 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        self._log.close()
+
     @property
     def log(self) -> str:
         self._log.seek(0)
@@ -61,16 +65,18 @@ class Workers:
         self._started.append(worker)
         return worker
 
-    def kill_all(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for worker in self._started:
             worker.kill()
             print(worker.log)  # pytest shows it when the test failed
+            worker.close()
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
     """Returns when the condition holds; fails when it does not within the deadline."""
-    import asyncio
-
     end = time.monotonic() + deadline_s
     while not await condition():
         assert time.monotonic() < end, f"not within {deadline_s} s: {condition.__name__}"

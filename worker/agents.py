@@ -1,5 +1,7 @@
 """The agent that consumes the batches. Faust supervises it; it settles each batch and lets no exception out."""
 
+from collections.abc import Callable
+
 import faust
 from faust.types import AgentT, ChannelT, StreamT
 
@@ -10,14 +12,32 @@ from worker.progress import fold
 from worker.store import Applied, OffsetsMoved, Store
 
 
-def add_agents(app: faust.App, batches: ChannelT[Batch], store: Store, dead_letters: DeadLetters) -> AgentT[Batch]:
-    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first."""
+class Batches(faust.Channel[Batch]):
+    """The channel between intake and agent. `faust agents` lists only agents whose channel has a topic's name."""
+
+    def get_topic_name(self) -> str:
+        return "(batches)"
+
+
+def add_agents(
+    app: faust.App,
+    batches: ChannelT[Batch],
+    store: Store,
+    dead_letters: DeadLetters,
+    on_transitions: Callable[[], None],
+) -> AgentT[Batch]:
+    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first.
+
+    `on_transitions` is called when a batch has put something into the outbox.
+    """
 
     @app.agent(batches, name="progress", concurrency=1)
     async def progress(stream: StreamT[Batch]) -> None:
         """Folds batches of lesson events into course_progress."""
         async for batch in stream:
             await settle(batch, store, dead_letters)
+            if batch.announces:
+                on_transitions()
 
     return progress
 

@@ -11,7 +11,7 @@ from faust.app import BootStrategy
 from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
-from worker.agents import add_agents
+from worker.agents import Batches, add_agents
 from worker.deadletters import DeadLetters
 from worker.health import create_health
 from worker.idle import UntilIdle
@@ -45,12 +45,13 @@ class Worker(faust.App):
         )
         self.to_kafka = Producer(settings.kafka_bootstrap_servers)
         self.store = Store(settings)
-        self.batches = self.channel()
-        add_agents(self, self.batches, self.store, DeadLetters(settings, self.to_kafka))
+        self.batches = Batches(self)
+        self.intake = Intake(settings, self.batches, self.store)
         self.relay = Relay(settings, self.to_kafka, owned=lambda: self.intake.owned)
-        self.intake = Intake(settings, self.batches, self.store, on_transitions=self.relay.nudge)
+        dead_letters = DeadLetters(settings, self.to_kafka)
+        add_agents(self, self.batches, self.store, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
-        serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port)
+        serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port, access_log=False)
 
     async def on_start(self) -> None:
         await super().on_start()

@@ -108,3 +108,7 @@ def wait_for_signal() -> None:
     import signal
 
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main()

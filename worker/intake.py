@@ -7,7 +7,7 @@ this module does about rebalances and pauses is for speed and quiet; no mistake 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -38,15 +38,12 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         settings: Settings,
         batches: ChannelT[Batch],
         store: Store,
-        *,
-        on_transitions: Callable[[], None] = lambda: None,
         **service: Any,
     ) -> None:
         super().__init__(**service)
         self._settings = settings
         self._batches = batches
         self._store = store
-        self._on_transitions = on_transitions
         self._next: dict[TopicPartition, int | None] = {}  # what the next fetched record must follow on
         self._unadopted: set[TopicPartition] = set()  # assigned, the stored offset not looked up yet
         self._committable: dict[TopicPartition, int] = {}
@@ -174,8 +171,6 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self.waiting_for = None
         self._committable.update({tp: span.next for tp, span in batch.spans.items()})
         metrics.count_batch(batch.entries, outcome.transitions)
-        if outcome.transitions:
-            self._on_transitions()
 
     def _give_up(self, batch: Batch, moved: OffsetsMoved) -> Batch:
         """Another worker has these partitions, or had them: look the offsets up again if they are still ours."""

@@ -48,7 +48,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": settings.log_level},
         # Of the libraries only what somebody must act on.
-        "loggers": {name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "uvicorn", "asyncio")},
+        "loggers": {name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "asyncio")},
     }
 
 

@@ -6,6 +6,7 @@ import faust
 import structlog
 
 from worker.idle import UntilIdle
+from worker.logs import configure
 from worker.prepare import prepare
 from worker.settings import Settings
 
@@ -14,6 +15,7 @@ log = structlog.get_logger("worker")
 
 def run(settings: Settings, *, until_idle: bool = False) -> int:
     """The exit status: 0 after SIGTERM, SIGINT or idleness; 1 when it stopped by itself, and a line says why."""
+    configure(settings)
     if settings.environment != "production":
         asyncio.run(prepare(settings))
     loop = asyncio.new_event_loop()
