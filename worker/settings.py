@@ -2,11 +2,13 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events import topics
+from worker.errors import SetupError
 
 
 class Settings(BaseSettings):
@@ -14,9 +16,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PROGRESS_", frozen=True, extra="ignore")
 
-    environment: str = Field("development", description="`production` leaves topics and tables to their owners")
-    log_level: str = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`")
-    log_format: str = Field("auto", description="`json`, `console`, or `auto`: console on a terminal")
+    environment: Literal["development", "production"] = Field(
+        "development", description="`production` leaves topics and tables to their owners"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`"
+    )
+    log_format: Literal["json", "console", "auto"] = Field(
+        "auto", description="`json`, `console`, or `auto`: console on a terminal"
+    )
 
     database_url: SecretStr = Field(
         SecretStr("postgresql://localhost/course_progress"), description="PostgreSQL 18 or newer"
@@ -55,8 +63,12 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises SetupError, which names the variable but not its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (f"PROGRESS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        raise SetupError("; ".join(problems)) from None
 
 
 def migrations_dir() -> Path:

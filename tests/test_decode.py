@@ -1,0 +1,84 @@
+"""What a record says, or why it can never be applied."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from events.envelope import binary
+from events.models import CourseAccessed
+from worker.decode import Occurrence, Rejected, Skipped, decode
+
+APPENDED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+EVENT = CourseAccessed(user_id=uuid4(), course_id=uuid4())
+
+
+def record(at: datetime = APPENDED, **changed: Any) -> ConsumerRecord:
+    headers, value = binary(EVENT, id="1", time=at, source="tests")
+    fields = {
+        "topic": "lesson-events",
+        "partition": 3,
+        "offset": 7,
+        "timestamp": int(APPENDED.timestamp() * 1000),
+        "timestamp_type": 0,
+        "key": None,
+        "value": value,
+        "checksum": None,
+        "serialized_key_size": 0,
+        "serialized_value_size": 0,
+        "headers": headers,
+    }
+    return ConsumerRecord(**fields | changed)
+
+
+def test_a_valid_record_is_its_event_and_the_time_it_happened() -> None:
+    yesterday = APPENDED - timedelta(days=1)
+
+    assert decode(record(yesterday)) == Occurrence(yesterday, EVENT, "lesson-events", 3)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "taken"),
+    [
+        (timedelta(minutes=5), APPENDED + timedelta(minutes=5)),
+        (timedelta(minutes=5, microseconds=1), APPENDED),
+        (timedelta(days=4000), APPENDED),
+    ],
+)
+def test_a_clock_more_than_five_minutes_ahead_of_the_record_is_clamped_to_it(ahead: timedelta, taken: datetime) -> None:
+    outcome = decode(record(APPENDED + ahead))
+
+    assert isinstance(outcome, Occurrence)
+    assert (outcome.occurred_at, outcome.clamped) == (taken, taken == APPENDED)
+
+
+def test_a_time_before_2000_is_rejected() -> None:
+    outcome = decode(record(datetime(1999, 12, 31, 23, 59, tzinfo=UTC)))
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == "time: 1999-12-31 is before 2000-01-01"
+
+
+def test_what_is_no_event_is_rejected_with_its_record() -> None:
+    broken = record(value=b"{")
+
+    outcome = decode(broken)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.record is broken
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"value": None}, "tombstone"),
+        (
+            {"headers": [], "value": b'{"id": "1", "type": "LessonRated", "time": "2026-11-22T00:00Z"}'},
+            "unknown type",
+        ),
+    ],
+)
+def test_what_says_nothing_to_this_worker_is_skipped(changed: dict[str, Any], reason: str) -> None:
+    assert decode(record(**changed)) == Skipped(reason)

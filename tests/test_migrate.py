@@ -1,0 +1,74 @@
+"""Migrations: applied once, in order, by however many at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.conftest import execute, url_of
+from worker.errors import SetupError
+from worker.migrate import migrate, migrations
+from worker.settings import Settings
+
+
+@pytest.fixture
+async def empty(admin_url: str) -> AsyncIterator[Settings]:
+    """A database without tables."""
+    name = f"empty_{uuid4().hex}"
+    await execute(admin_url, f"create database {name}")
+    yield Settings(database_url=url_of(admin_url, name))
+    await execute(admin_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "0001_one.sql").write_text("-- migrate:up\ncreate table one ();\n-- migrate:down\ndrop table one;\n")
+    (tmp_path / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n")
+    return tmp_path
+
+
+async def test_two_at_once_apply_each_file_once(empty: Settings) -> None:
+    applied = await asyncio.gather(*(migrate(empty) for _ in range(3)))
+
+    assert sorted(applied, key=len) == [[], [], [m.name for m in migrations()]]
+
+
+async def test_a_new_file_is_applied_alone(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0003_three.sql").write_text("-- migrate:up\ncreate table three ();\n")
+
+    assert await migrate(empty, folder) == ["0003_three.sql"]
+
+
+async def test_a_changed_file_is_refused_before_anything_is_applied(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0001_one.sql").write_text("-- migrate:up\ncreate table other ();\n")
+    (folder / "0003_three.sql").write_text("-- migrate:up\ncreate table three ();\n")
+
+    with pytest.raises(SetupError, match="0001_one"):
+        await migrate(empty, folder)
+
+    connection = await asyncpg.connect(empty.database_url.get_secret_value())
+    assert await connection.fetchval("select to_regclass('three')") is None
+    await connection.close()
+
+
+async def test_a_newer_database_is_refused(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0002_two.sql").unlink()
+
+    with pytest.raises(SetupError, match="0002"):
+        await migrate(empty, folder)
+
+
+async def test_a_failing_file_leaves_nothing_of_itself(empty: Settings, folder: Path) -> None:
+    (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\nselect 1/0;\n")
+
+    with pytest.raises(Exception, match="division by zero"):
+        await migrate(empty, folder)
+
+    (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n")
+    assert await migrate(empty, folder) == ["0002_two.sql"]

@@ -1,0 +1,121 @@
+"""One statement per batch: what it refuses, and what meets it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+
+from events.models import LessonCompleted, ProgressReset
+from worker.decode import Occurrence
+from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
+from worker.progress import Folded, fold
+from worker.settings import Settings
+from worker.store import Applied, OffsetsMoved, Span, Store
+
+P0, P1 = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)
+NOW = datetime.now(UTC).replace(microsecond=0)
+USER, COURSE = uuid4(), uuid4()
+NOTHING = fold([])
+
+
+@pytest.fixture
+async def store(database_settings: Settings) -> AsyncIterator[Store]:
+    store = Store(database_settings)
+    yield store
+    await store.close()
+
+
+def one_lesson(lesson: str = "a", user: UUID = USER, tp: TopicPartition = P0, total: int = 500) -> Folded:
+    event = LessonCompleted(user_id=user, course_id=COURSE, lesson_id=lesson, total_lessons=total)
+    return fold([Occurrence(NOW, event, *tp)])
+
+
+async def test_a_stale_batch_writes_nothing_and_learns_where_its_partitions_are(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    await store.apply(NOTHING, {P0: Span(None, 10), P1: Span(None, 5)})
+
+    outcome = await store.apply(one_lesson(), {P0: Span(9, 12), P1: Span(5, 6)})
+
+    assert outcome == OffsetsMoved({P0: 10})
+    assert await store.next_offsets([P0, P1]) == {P0: 10, P1: 5}
+    assert await connection.fetchval("select count(*) from course_progress_all") == 0
+
+
+async def test_a_stale_batch_with_a_reset_writes_nothing(store: Store, connection: asyncpg.Connection) -> None:
+    await store.apply(one_lesson(), {P0: Span(None, 1)})
+    reset = Occurrence(NOW + timedelta(hours=1), ProgressReset(user_id=USER, course_id=COURSE), *P0)
+
+    outcome = await store.apply(fold([reset]), {P0: Span(None, 2)})
+
+    assert outcome == OffsetsMoved({P0: 1})
+    assert await connection.fetchval("select lessons_completed from course_progress") == 1
+
+
+async def test_a_partition_nobody_stored_has_no_offset(store: Store) -> None:
+    assert await store.next_offsets([P0]) == {P0: None}
+
+
+async def test_writers_that_meet_on_one_row_lose_no_lesson(
+    database_settings: Settings, connection: asyncpg.Connection
+) -> None:
+    async with AsyncExitStack() as closing:
+
+        async def writer(number: int) -> int:
+            """Completes 20 lessons, each in a batch of its own; how often it had to repeat one."""
+            store = Store(database_settings)
+            closing.push_async_callback(store.close)
+            tp, offset, repeated = TopicPartition("lesson-events", number), None, 0
+            for lesson in range(20):
+                while True:
+                    try:
+                        batch = one_lesson(f"{number}-{lesson}", tp=tp, total=100)
+                        assert isinstance(await store.apply(batch, {tp: Span(offset, lesson + 1)}), Applied)
+                        break
+                    except DatabaseUnavailable:
+                        repeated += 1
+                offset = lesson + 1
+            return repeated
+
+        repetitions = await asyncio.gather(*map(writer, range(5)))
+
+    row = await connection.fetchrow("select lessons_completed, completed_at, completion_number from course_progress")
+    assert row is not None
+    assert tuple(row) == (100, NOW, 1)
+    assert sum(repetitions) > 0  # they did meet
+
+
+async def test_a_refused_value_is_told_from_a_busy_database(store: Store, connection: asyncpg.Connection) -> None:
+    await connection.execute("alter table lesson_progress add check (lesson_id <> 'poison')")
+
+    with pytest.raises(ValueRefused):
+        await store.apply(one_lesson("poison"), {P0: Span(None, 1)})
+
+    assert isinstance(await store.apply(one_lesson(), {P0: Span(None, 1)}), Applied)
+
+
+async def test_a_lost_connection_is_opened_again(store: Store, connection: asyncpg.Connection) -> None:
+    await store.apply(NOTHING, {P0: Span(None, 1)})
+    await connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where pid <> pg_backend_pid() and datname = current_database()"
+    )
+
+    with pytest.raises(DatabaseUnavailable):
+        await store.apply(one_lesson(), {P0: Span(1, 2)})
+
+    assert isinstance(await store.apply(one_lesson(), {P0: Span(1, 2)}), Applied)
+
+
+async def test_a_database_without_tables_says_what_to_run(admin_url: str) -> None:
+    store = Store(Settings(database_url=f"{admin_url.rsplit('/', 1)[0]}/template1"))
+
+    with pytest.raises(SetupError, match="course-progress migrate"):
+        await store.next_offsets([P0])
+
+    await store.close()
