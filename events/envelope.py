@@ -1,0 +1,223 @@
+"""CloudEvents 1.0 over Kafka: which event a record is, when it happened, and where its data are.
+
+Three forms are read, because producers really send all three:
+
+- binary: `ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion` headers, the data as JSON value;
+- structured: header `content-type: application/cloudevents+json`, everything in one JSON object;
+- bare: a JSON object with `id`, `type` and `time` beside the data fields, no headers needed.
+
+Binary is written. `read` and `data_of` are two steps, so that an event of an unknown type is known
+by its type without its data being parsed.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from events.models import Event
+
+Headers = Sequence[tuple[str, bytes]]
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+
+MAJOR_VERSION = 1
+CONTENT_TYPE = "content-type"
+CLOUD_EVENTS = "application/cloudevents"
+UNKNOWN_SOURCE = "unknown"
+# All that is read of a record's headers. Others, as a tracer's binary ones, are none of our business.
+ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "specversion", "dataschema")}
+READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
+# Not the number of a port or a year, nor a schema registry's own counters (`/ids/7`, `/versions/7`).
+VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
+REASON_LENGTH = 300
+
+
+class MalformedEvent(ValueError):
+    """MalformedEvent(where, what): no event of this contract. Its text is one line, without the data."""
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
+class UnknownType(Exception):
+    """An event of a type that this reader does not know: usually newer than the reader, to be skipped."""
+
+    def __init__(self, type: str) -> None:
+        super().__init__(f"unknown event type {type[:100]!r}")
+        self.type = type
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is known of an event before its data are looked at."""
+
+    id: str
+    type: str
+    source: str  # UNKNOWN_SOURCE in a bare event that names none
+    time: datetime  # when it happened, UTC
+    dataschema: str | None
+    data: Any  # JSON text as bytes, not parsed yet; or, from a JSON envelope, what was parsed
+
+
+def read(value: bytes, headers: Headers) -> Envelope:
+    """The envelope of one Kafka record, in whichever of the three forms; raises MalformedEvent.
+
+    Pure. A record without a value (a tombstone) is no event: the caller has skipped it.
+    """
+    found = _read_headers(headers)
+    content_type = found.pop(CONTENT_TYPE, "").lower()
+    if content_type.startswith(CLOUD_EVENTS):
+        return _structured(value, content_type)
+    if found:
+        return _envelope(found, value, prefix="ce_")
+    return _bare(value)
+
+
+def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEvent:
+    """The event itself, validated by the model of its type.
+
+    Raises UnknownType for a type that is not in `models`, MalformedEvent for data that the model
+    refuses and for a major version in `dataschema` that is not this contract's.
+    """
+    model = models.get(envelope.type)
+    if model is None:
+        raise UnknownType(envelope.type)
+    if envelope.dataschema and _major_version(envelope.dataschema) != MAJOR_VERSION:
+        raise MalformedEvent("dataschema", "unknown major version")
+    try:
+        if isinstance(envelope.data, bytes):
+            return model.model_validate_json(envelope.data)
+        return model.model_validate(envelope.data)
+    except ValidationError as error:
+        raise MalformedEvent(_reason(error)) from None
+
+
+def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
+    """Headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
+    if time.utcoffset() is None:
+        raise MalformedEvent("time", "has no offset from UTC")
+    if not id or not source:
+        raise MalformedEvent("id" if not id else "source", "empty")
+    attributes = {
+        "specversion": "1.0",
+        "id": id,
+        "type": type(event).__name__,
+        "source": source,
+        "time": time.astimezone(UTC).isoformat(),
+        "dataschema": dataschema(type(event)),
+    }
+    headers = [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
+    return [*headers, (CONTENT_TYPE, b"application/json")], event.model_dump_json().encode()
+
+
+def dataschema(model: type[Event]) -> str:
+    """The name of the model's JSON Schema, with the version of the contract."""
+    return f"urn:course-progress:{model.__name__}:{MAJOR_VERSION}.0"
+
+
+def _read_headers(headers: Headers) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, raw in headers:
+        attribute = READ_HEADERS.get(name)
+        if attribute is None:
+            continue
+        if attribute in found:
+            raise MalformedEvent(name, "the header appears twice")
+        if raw is None:
+            raise MalformedEvent(name, "the header has no value")
+        try:
+            found[attribute] = raw.decode()
+        except UnicodeDecodeError:
+            raise MalformedEvent(name, "the header is not UTF-8") from None
+    return found
+
+
+def _structured(value: bytes, content_type: str) -> Envelope:
+    if content_type.partition(";")[0].strip() != f"{CLOUD_EVENTS}+json":
+        raise MalformedEvent(CONTENT_TYPE, f"of the structured formats only {CLOUD_EVENTS}+json is read")
+    event = _json_object(value)
+    return _envelope(event, _data(event))
+
+
+def _bare(value: bytes) -> Envelope:
+    event = _json_object(value)
+    # Structured, and its header was lost on the way: the Kafka binding allows the header's absence.
+    if "specversion" in event and ("data" in event or "data_base64" in event):
+        return _envelope(event, _data(event))
+    source, specversion = event.get("source") or UNKNOWN_SOURCE, event.get("specversion") or "1.0"
+    return _envelope({**event, "source": source, "specversion": specversion}, event)
+
+
+def _json_object(value: bytes) -> dict[str, Any]:
+    try:
+        event = from_json(value)
+    except ValueError as error:
+        raise MalformedEvent("value", f"Invalid JSON: {error}") from None
+    if not isinstance(event, dict):
+        raise MalformedEvent("value", "not a JSON object")
+    return event
+
+
+def _data(event: Mapping[str, Any]) -> Any:
+    if "data_base64" not in event:
+        return event.get("data")
+    if "data" in event:
+        raise MalformedEvent("data_base64", "beside data")
+    try:
+        return base64.b64decode(event["data_base64"], validate=True)
+    except (TypeError, ValueError):
+        raise MalformedEvent("data_base64", "not base64") from None
+
+
+def _envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
+    if not _text(attributes, "specversion", prefix).startswith("1."):
+        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read")
+    return Envelope(
+        id=_text(attributes, "id", prefix),
+        type=_text(attributes, "type", prefix),
+        source=_text(attributes, "source", prefix),
+        time=_utc(_text(attributes, "time", prefix), prefix),
+        dataschema=_text(attributes, "dataschema", prefix) if attributes.get("dataschema") else None,
+        data=data,
+    )
+
+
+def _text(attributes: Mapping[str, Any], name: str, prefix: str) -> str:
+    text = attributes.get(name)
+    if not text:
+        raise MalformedEvent(f"{prefix}{name}", "missing or empty")
+    if not isinstance(text, str):
+        raise MalformedEvent(f"{prefix}{name}", "not text")
+    return text
+
+
+def _utc(text: str, prefix: str) -> datetime:
+    try:
+        # RFC 3339 allows a small t and z, Python does not; digits beyond microseconds it drops.
+        time = datetime.fromisoformat(text.upper())
+        if time.tzinfo is UTC:
+            return time
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset")
+
+
+@lru_cache(maxsize=256)  # producers send the same few, millions of times
+def _major_version(dataschema: str) -> int:
+    version = VERSION.search(dataschema)
+    return int(version[1]) if version else MAJOR_VERSION
+
+
+def _reason(error: ValidationError) -> str:
+    # Without the input: it may be a learner's, and a megabyte long.
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
+    return "; ".join(lines)[:REASON_LENGTH]

@@ -1,0 +1,93 @@
+"""How a course player publishes lesson events: acknowledged by Kafka, or an error that says so."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self, TypeAlias
+from uuid import uuid4
+
+from aiokafka.structs import RecordMetadata
+
+from events import topics
+from events.envelope import binary
+from events.models import LessonEvent
+from events.producer import OutgoingRecord, Producer
+
+# An event and when it happened, and its id unless a new one will do.
+Occurrence: TypeAlias = tuple[LessonEvent, datetime] | tuple[LessonEvent, datetime, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where Kafka stored an event, durably."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: str
+    timestamp: datetime  # of the Kafka record, UTC: when it was published, not when it happened
+
+
+class LessonEventPublisher:
+    """Publishes lesson events. An async context manager; one per process serves any number of tasks.
+
+    `source` names the application in the events. `timeout_s` bounds entering, each publication
+    and leaving while Kafka is away. Further arguments (security, compression, linger) go to
+    AIOKafkaProducer. Entering raises PublishFailed when Kafka is not there.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        topic: str = topics.LESSON_EVENTS,
+        source: str = "course-player",
+        timeout_s: float = 30,
+        **producer: Any,
+    ) -> None:
+        self._topic = topic
+        self._source = source
+        self._producer = Producer(bootstrap_servers, timeout_s=timeout_s, **producer)
+
+    async def __aenter__(self) -> Self:
+        await self._producer.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._producer.__aexit__(*exc_info)
+
+    async def publish(
+        self, event: LessonEvent, *, occurred_at: datetime | None = None, event_id: str | None = None
+    ) -> Receipt:
+        """Publishes one event that happened at `occurred_at`, by default now; durable when it returns.
+
+        Give the `event_id` of an earlier attempt to repeat it. Raises ValueError for a naive
+        `occurred_at`, PublishFailed when Kafka does not acknowledge in time.
+        """
+        occurrence = (event, occurred_at or datetime.now(UTC), event_id or str(uuid4()))
+        return (await self.publish_many([occurrence]))[0]
+
+    async def publish_many(self, occurrences: Iterable[Occurrence]) -> list[Receipt]:
+        """Publishes many events without waiting in between; the receipts come in the order given.
+
+        Raises ValueError before anything is sent, or PublishFailed, with the first event's error,
+        after every other event is settled: stored, or given up.
+        """
+        # Not the time of the event: readers hold that against this one, to catch a wrong clock.
+        now_ms = int(datetime.now(UTC).timestamp() * 1000)
+        outgoing = [self._outgoing(now_ms, *occurrence) for occurrence in occurrences]
+        stored = await self._producer.send_all([record for _, record in outgoing])
+        return [_receipt(id, now_ms, where) for (id, _), where in zip(outgoing, stored, strict=True)]
+
+    def _outgoing(
+        self, now_ms: int, event: LessonEvent, occurred_at: datetime, event_id: str | None = None
+    ) -> tuple[str, OutgoingRecord]:
+        event_id = event_id or str(uuid4())
+        headers, value = binary(event, id=event_id, time=occurred_at, source=self._source)
+        return event_id, OutgoingRecord(self._topic, str(event.user_id).encode(), value, headers, now_ms)
+
+
+def _receipt(event_id: str, now_ms: int, stored: RecordMetadata) -> Receipt:
+    # A topic may stamp its records itself (type 1); else the timestamp is ours.
+    timestamp = datetime.fromtimestamp((stored.timestamp if stored.timestamp_type else now_ms) / 1000, UTC)
+    return Receipt(stored.topic, stored.partition, stored.offset, event_id, timestamp)

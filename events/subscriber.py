@@ -1,0 +1,160 @@
+"""How the certificate service, or any other, reads course events: each at least once, none forgotten."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from events import topics
+from events.envelope import MalformedEvent, UnknownType, data_of, read
+from events.models import COURSE_EVENTS, CourseEvent
+
+COMMIT_INTERVAL_S = 0.1
+LAST_COMMIT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One course event, and where in Kafka it stands."""
+
+    event_id: str  # the same at every redelivery and every republication
+    type: str
+    time: datetime  # UTC
+    event: CourseEvent
+    partition: int
+    offset: int
+
+
+class CourseEventSubscriber(AsyncIterator[Received]):
+    """Reads course events as a member of the consumer group, oldest first from where the group stands.
+
+        async with CourseEventSubscriber(servers, "certificates") as subscriber:
+            async for received in subscriber:
+                await issue_certificate(received)
+
+    At least once: an event counts as done when the next one is asked for, and only what is done is
+    committed. An event whose body raised, or ended in `break`, is delivered again: to this subscriber
+    by another `async for`, else to whoever reads next. Commits lag by up to 0.1 s, and a partition
+    can move to another member while its event is in hand: keep `event_id`s, and skip one you know.
+
+    An event of an unknown type is skipped. A malformed one raises MalformedEvent, which says where it
+    stands: nothing goes on by itself, for a lost completion is a certificate never issued. Another
+    `async for` goes on behind it; so does a restart after the group's offset is moved behind it.
+
+    Entering raises KafkaError when Kafka is not there, and so can iterating. Further arguments
+    (security, group_instance_id, timeouts) go to AIOKafkaConsumer. A body may take five minutes
+    (`max_poll_interval_ms`) before the group gives its partitions to another member.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, group_id: str, *, topic: str = topics.COURSE_EVENTS, **consumer: Any
+    ) -> None:
+        self._topic = topic
+        self._settings = {
+            "bootstrap_servers": bootstrap_servers,
+            "group_id": group_id,
+            **consumer,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": "read_committed",
+        }
+        self._in_hand: ConsumerRecord | None = None
+        self._done: dict[TopicPartition, int] = {}  # the next offset of each partition, not committed yet
+        self._committed_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._consumer = AIOKafkaConsumer(self._topic, **self._settings)
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        try:
+            # While Kafka is away aiokafka would go on trying; what stays uncommitted is delivered again.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_COMMIT_TIMEOUT_S):
+                    await self._commit()
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        stopping = asyncio.create_task(self._consumer.stop(), name="subscriber stops")
+        await asyncio.wait({stopping})
+        if stopping.cancelled():
+            # While Kafka is away aiokafka trips over a fetch that it cancelled itself, before it closes.
+            await self._consumer._client.close()
+        else:
+            stopping.result()
+
+    def __aiter__(self) -> Self:
+        if self._in_hand is not None:  # its body did not finish
+            with contextlib.suppress(IllegalStateError):  # the partition is another member's now
+                self._consumer.seek(_partition(self._in_hand), self._in_hand.offset)
+            self._in_hand = None
+        return self
+
+    async def __anext__(self) -> Received:
+        if self._in_hand is not None:
+            self._finish(self._in_hand)
+            self._in_hand = None
+        while True:
+            record = await self._next_record()
+            received = _received(record)
+            if received is not None:
+                self._in_hand = record
+                return received
+            self._finish(record)
+
+    async def _next_record(self) -> ConsumerRecord:
+        if _now() - self._committed_at > COMMIT_INTERVAL_S:
+            await self._commit()
+        at_hand = await self._consumer.getmany(max_records=1)
+        if at_hand:
+            [[record]] = at_hand.values()
+            return record
+        await self._commit()  # nothing stays uncommitted while there is nothing to do
+        return await self._consumer.getone()
+
+    def _finish(self, record: ConsumerRecord) -> None:
+        self._done[_partition(record)] = record.offset + 1
+
+    async def _commit(self) -> None:
+        mine = self._consumer.assignment()
+        offsets = {partition: offset for partition, offset in self._done.items() if partition in mine}
+        if offsets:
+            # The partitions moved to another member meanwhile, which is given those events again.
+            with contextlib.suppress(CommitFailedError, IllegalStateError):
+                await self._consumer.commit(offsets)
+        self._done.clear()
+        self._committed_at = _now()
+
+
+def _received(record: ConsumerRecord) -> Received | None:
+    """None for what is to be skipped: a tombstone, or a type that this version does not know."""
+    if record.value is None:
+        return None
+    try:
+        envelope = read(record.value, record.headers)
+        event = data_of(envelope, COURSE_EVENTS)
+    except UnknownType:
+        return None
+    except MalformedEvent as error:
+        where = f"{record.topic} partition {record.partition} offset {record.offset}"
+        raise MalformedEvent(where, str(error)) from None
+    return Received(envelope.id, envelope.type, envelope.time, event, record.partition, record.offset)
+
+
+def _partition(record: ConsumerRecord) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

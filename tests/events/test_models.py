@@ -1,0 +1,121 @@
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from events.models import (
+    COURSE_EVENTS,
+    LESSON_EVENTS,
+    CourseAccessed,
+    CourseCompleted,
+    CourseCompletionRevoked,
+    LessonCompleted,
+    LessonUncompleted,
+    course_event_id,
+)
+
+USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
+COURSE = UUID("c7f3a1de-2b44-4e0b-8a51-64a4b8f0c902")
+WHO_AND_WHERE = {"user_id": str(USER), "course_id": str(COURSE)}
+
+
+def lesson_completed(**changes: object) -> LessonCompleted:
+    data = {**WHO_AND_WHERE, "lesson_id": "intro", "total_lessons": 20, **changes}
+    return LessonCompleted.model_validate_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("lesson_id", ["a", "ä" * 255, "😀" * 255, "two\nlines", " "])
+def test_a_lesson_id_is_any_text_of_1_to_255_characters(lesson_id: str) -> None:
+    event = lesson_completed(lesson_id=lesson_id)
+
+    assert event.lesson_id == lesson_id
+
+
+@pytest.mark.parametrize("lesson_id", ["", "a" * 256, "a\x00b", "\x00", "\ud800", "a\udfff", 5, None, ["a"]])
+def test_what_postgresql_cannot_store_as_text_is_no_lesson_id(lesson_id: object) -> None:
+    with pytest.raises(ValidationError, match=r"lesson_id|JSON"):
+        lesson_completed(lesson_id=lesson_id)
+
+
+@pytest.mark.parametrize("model", [LessonCompleted, LessonUncompleted, CourseAccessed])
+def test_a_lone_surrogate_is_refused_from_json_and_from_python(model: type[LessonCompleted]) -> None:
+    data = {**WHO_AND_WHERE, "lesson_id": "\ud800", "total_lessons": 20}
+
+    with pytest.raises(ValidationError):
+        model.model_validate_json(json.dumps(data))
+    with pytest.raises(ValidationError):
+        model.model_validate(data)
+
+
+@pytest.mark.parametrize("total", [1, 10_000])
+def test_a_course_has_1_to_10000_lessons(total: int) -> None:
+    assert lesson_completed(total_lessons=total).total_lessons == total
+
+
+@pytest.mark.parametrize("total", [0, -1, 10_001, 10**30, "5", 5.0, True, None])
+def test_anything_else_is_no_number_of_lessons(total: object) -> None:
+    with pytest.raises(ValidationError, match="total_lessons"):
+        lesson_completed(total_lessons=total)
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert lesson_completed(device="phone") == lesson_completed()
+
+
+def test_an_event_cannot_be_changed() -> None:
+    event = lesson_completed()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        event.total_lessons = 5  # type: ignore[misc]
+
+
+def test_an_access_may_name_no_lesson() -> None:
+    assert CourseAccessed(user_id=USER, course_id=COURSE).lesson_id is None
+
+
+def test_a_completion_at_a_time_without_offset_is_refused() -> None:
+    numbers = {"completion_number": 1, "lessons_completed": 1, "total_lessons": 1}
+
+    with pytest.raises(ValidationError, match="completed_at"):
+        CourseCompleted(
+            user_id=USER,
+            course_id=COURSE,
+            completed_at=datetime(2026, 11, 23),
+            started_at=datetime(2026, 11, 23, tzinfo=UTC),
+            **numbers,
+        )
+
+
+def test_a_revocation_may_know_no_total() -> None:
+    event = CourseCompletionRevoked(
+        user_id=USER,
+        course_id=COURSE,
+        revoked_at=datetime(2026, 11, 23, tzinfo=UTC),
+        completion_number=1,
+        lessons_completed=0,
+        total_lessons=None,
+    )
+
+    assert CourseCompletionRevoked.model_validate_json(event.model_dump_json()) == event
+
+
+def test_the_type_on_the_wire_is_the_name_of_the_model() -> None:
+    models = {**LESSON_EVENTS, **COURSE_EVENTS}
+
+    assert list(models) == [model.__name__ for model in models.values()]
+
+
+def test_the_id_of_a_course_event_is_for_ever_the_same() -> None:
+    # The value that PostgreSQL computes for the same arguments. It may never change.
+    first = course_event_id("CourseCompleted", USER, COURSE, 1)
+
+    assert first == UUID("081e6fd3-d9e7-5071-9bb6-db3635e527aa")
+    assert first.version == 5
+
+
+def test_every_completion_and_revocation_has_an_id_of_its_own() -> None:
+    ids = {course_event_id(name, USER, COURSE, number) for name in COURSE_EVENTS for number in (1, 2, 3)}
+
+    assert len(ids) == 6
