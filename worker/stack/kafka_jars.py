@@ -1,0 +1,128 @@
+"""A real Kafka broker from its own jars: Java runs them, Maven fetches them once."""
+
+import base64
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from xml.etree import ElementTree
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from worker.stack.process import Missing, Say, free_ports, kept, scratch
+
+POM = Path(__file__).with_name("kafka-pom.xml")
+JAVA_NEEDED = 17
+
+
+@contextmanager
+def broker(say: Say) -> Iterator[str]:
+    """Yields host:port of a broker that answers. Raises `Unavailable`."""
+    java, jars = find_java(), find_jars(say)
+    address, controller = (f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    with scratch("kafka") as directory:
+        settings = single_node(listen=address, advertised=address, controller=controller)
+        write_properties(directory / "server.properties", settings | {"log.dirs": f"{directory}/data"})
+        with kept(["sh", "-c", format_and_run(java, jars, cluster_id, directory)], directory) as server:
+            server.wait_until(lambda: answers(address, cluster_id))
+            yield address
+
+
+def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, str]:
+    """The settings of a broker that is its own controller and has no replicas; also Docker's."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"BROKER://{listen},CONTROLLER://{controller}",
+        "advertised.listeners": f"BROKER://{advertised}",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "BROKER",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@{controller}",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
+        "auto.create.topics.enable": "false",
+    }
+
+
+def write_properties(path: Path, settings: dict[str, str]) -> None:
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+
+def format_and_run(java: str, jars: Path, cluster_id: str, directory: Path) -> str:
+    """One shell command, so that one keeper watches both JVMs."""
+    # JVMs leave hsperfdata and unpacked native codecs in /tmp when they are killed; not here.
+    tidy = ["-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
+    kafka = [*tidy, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+    # Without its second compiler the JVM starts a short job sooner, but it makes the broker slower.
+    storage = [java, "-XX:TieredStopAtLevel=1", *kafka, "kafka.tools.StorageTool", "format"]
+    # With "=", as the id may begin with a dash.
+    storage += [f"--cluster-id={cluster_id}", "--config=server.properties"]
+    server = [java, "-Xmx768m", *kafka, "kafka.Kafka", "server.properties"]
+    return f"{shlex.join(storage)} && exec {shlex.join(server)}"
+
+
+def answers(address: str, cluster_id: str) -> bool:
+    """Whether our broker takes requests there; whoever took its port has another cluster id."""
+    host, port = address.split(":")
+    with suppress(OSError, KafkaException):
+        # librdkafka needs a second when nobody listens yet.
+        socket.create_connection((host, int(port)), timeout=1).close()
+        cluster = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5)
+        return cluster.cluster_id == cluster_id and bool(cluster.brokers)
+    return False
+
+
+def find_java() -> str:
+    java = shutil.which("java")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr if java else ""
+    version = re.search(r'version "(\d+)', told)
+    if java is None or version is None or int(version[1]) < JAVA_NEEDED:
+        found = told.partition("\n")[0] or "none"
+        raise Missing("java", f"install a Java runtime, {JAVA_NEEDED} or newer (found: {found})")
+    return java
+
+
+def find_jars(say: Say) -> Path:
+    """The directory of the jars, downloaded if it is not there. It appears whole or not at all."""
+    version = ElementTree.parse(POM).findtext("version")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jars = cache / "course-progress" / f"kafka-{version}"
+    if not jars.is_dir():
+        say(f"Downloading Kafka {version} with Maven to {jars} (45 MB, once)")
+        download(jars)
+    return jars
+
+
+def download(jars: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Missing("mvn", "install Maven, which downloads Kafka")
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=jars.parent, ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        copy = [
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+            f"-DoutputDirectory={directory}/libs",
+        ]
+        with kept([maven, "-B", "-q", "-f", str(POM), *copy], directory) as run:
+            run.wait(timeout_s=900)
+            with suppress(OSError):  # another process was quicker; its jars are the same
+                (directory / "libs").rename(jars)
