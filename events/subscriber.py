@@ -83,16 +83,7 @@ class CourseEventSubscriber(AsyncIterator[Received]):
                 async with asyncio.timeout(LAST_COMMIT_TIMEOUT_S):
                     await self._commit()
         finally:
-            await self._stop()
-
-    async def _stop(self) -> None:
-        stopping = asyncio.create_task(self._consumer.stop(), name="subscriber stops")
-        await asyncio.wait({stopping})
-        if stopping.cancelled():
-            # While Kafka is away aiokafka trips over a fetch that it cancelled itself, before it closes.
-            await self._consumer._client.close()
-        else:
-            stopping.result()
+            await stop(self._consumer)
 
     def __aiter__(self) -> Self:
         if self._in_hand is not None:  # its body did not finish
@@ -135,6 +126,17 @@ class CourseEventSubscriber(AsyncIterator[Received]):
                 await self._consumer.commit(offsets)
         self._done.clear()
         self._committed_at = _now()
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Leaves the group and closes the connections, also while Kafka is away."""
+    stopping = asyncio.create_task(consumer.stop(), name="consumer stops")
+    await asyncio.wait({stopping})
+    if stopping.cancelled():
+        # While Kafka is away aiokafka trips over a fetch that it cancelled itself, before it closes.
+        await consumer._client.close()
+    else:
+        stopping.result()
 
 
 def _received(record: ConsumerRecord) -> Received | None:

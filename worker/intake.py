@@ -17,9 +17,11 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import ChannelT
 from mode import Service
 
+from events.subscriber import stop
 from worker import metrics
 from worker.batch import Batch, gather, skipped_over
-from worker.errors import KafkaUnavailable, OffsetBeyondLog, Unavailable, ValueRefused
+from worker.decode import Record
+from worker.errors import KafkaUnavailable, OffsetBeyondLog, SetupError, Unavailable, ValueRefused
 from worker.settings import Settings
 from worker.store import Applied, OffsetsMoved, Store
 
@@ -84,7 +86,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
+            await stop(self._consumer)
             servers = self._settings.kafka_bootstrap_servers
             raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
 
@@ -95,7 +97,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         """Waits for the batch in flight, tells Kafka where the next worker goes on, and leaves the group."""
         await asyncio.wait({self._running}, timeout=self._settings.rebalance_timeout_s)
         await self._commit()
-        await self._consumer.stop()
+        await stop(self._consumer)
 
     # The loop
 
@@ -110,15 +112,27 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         await self._settle_in_flight()
 
     async def _fetch(self) -> Batch:
-        fetched = await self._consumer.getmany(
-            timeout_ms=int(FETCH_WAIT_S * 1000), max_records=self._settings.batch_size
-        )
+        fetched = await self._getmany(FETCH_WAIT_S)
         with metrics.stage("decode"):
             batch = gather(fetched, self._next)
         if not fetched:
             batch = skipped_over(await self._positions(), self._next)
         self._next.update({tp: span.next for tp, span in batch.spans.items() if tp in self._next})
         return batch
+
+    async def _getmany(self, timeout_s: float) -> dict[TopicPartition, list[Record]]:
+        try:
+            fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
+                timeout_ms=int(timeout_s * 1000), max_records=self._settings.batch_size
+            )
+        except UnicodeDecodeError as error:
+            # aiokafka reads the names of headers before it hands the record out, and does not say of which.
+            follow = {f"{tp.topic}[{tp.partition}]": offset for tp, offset in self._next.items()}
+            raise SetupError(
+                f"a record behind one of {follow} has a header whose name is not UTF-8: it cannot be read. "
+                "Move next_offset in consumed_offset behind it"
+            ) from error
+        return fetched
 
     async def _positions(self) -> dict[TopicPartition, int]:
         """Where the consumer stands: past a transaction's markers, which are never handed out."""
@@ -187,7 +201,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.RETRIES.labels(type(error).__name__).inc()
         backoff_s = min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1)
         self._consumer.pause(*self._consumer.assignment())
-        fetched = await self._consumer.getmany(timeout_ms=int(backoff_s * 1000))
+        fetched = await self._getmany(backoff_s)
         # A rebalance meanwhile forgot the pause: what was dropped here must be fetched again.
         self._readopt(fetched)
         self._consumer.resume(*(self._next.keys() & self._consumer.assignment()))
