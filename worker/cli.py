@@ -2,55 +2,110 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID, uuid4
 
 try:
     import click
 except ImportError:
     sys.exit("the command line needs the worker's dependencies: pip install 'course-progress[worker]'")
 
+from pydantic import ValidationError
+
+from events import (
+    LESSON_EVENTS,
+    CourseEventSubscriber,
+    LessonEvent,
+    LessonEventPublisher,
+    PublishFailed,
+    Receipt,
+)
 from worker.errors import ProgressError
-from worker.settings import settings
+from worker.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from worker.service import CourseProgress
 
 
-class Command(click.Command):
-    """A command whose examples stay as they are written."""
+class WithExamples(click.Command):
+    """The epilog is examples, which stay as they are written."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
             formatter.write("\nExample:\n" + "".join(f"  {line}\n" for line in self.epilog.splitlines()))
 
 
-class Group(click.Group):
-    command_class = Command
+class Group(WithExamples, click.Group):
+    command_class = WithExamples
     group_class = type
 
 
-@click.group(cls=Group)
+class Moment(click.ParamType):
+    """A date and time that says its offset from UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date and time such as 2026-11-23T09:30:00Z", param, ctx)
+        if moment.utcoffset() is None:
+            self.fail(f"{value!r} has no offset from UTC: write {value}Z or {value}+01:00", param, ctx)
+        return moment
+
+
+@click.group(cls=Group, epilog="course-progress demo\ncourse-progress COMMAND --help")
 @click.version_option(package_name="course-progress")
 def cli() -> None:
     """How far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
 def main() -> None:
-    """Runs the command line. An error of ours is one line and exit code 1; Ctrl-C is 130."""
+    """Runs the command line. Exit status: 0, 1 for an error (one line says which), 2 for a wrong command line, 130
+    when it was interrupted, by Ctrl-C or SIGTERM.
+    """
+    from aiokafka.errors import KafkaError
+
     from worker.stack import NoServer
 
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGTERM too stops what was started; a script's `&` ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         cli(standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
-    except (ProgressError, NoServer) as error:
-        click.echo(f"course-progress: {error}", err=True)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "course-progress"
+        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
+        sys.exit(error.exit_code)
+    except (ProgressError, NoServer, PublishFailed) as error:
+        fail(str(error))
+    except KafkaError as error:
+        fail(f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        fail("; ".join(f"PROGRESS_{p['loc'][0]}".upper() + f": {p['msg']}" for p in error.errors()))
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+
+
+def fail(reason: str) -> NoReturn:
+    click.echo(f"course-progress: {reason}", err=True)
+    sys.exit(1)
 
 
 @cli.command(epilog="course-progress migrate")
@@ -90,24 +145,162 @@ def worker(until_idle: bool) -> None:
 def stack(command: tuple[str, ...]) -> None:
     """Starts a throw-away broker and database, for COMMAND or until Ctrl-C."""
     from worker.prepare import prepare
-    from worker.settings import Settings
     from worker.stack import servers
 
     with servers() as running:
         os.environ.update(running.environment)
         asyncio.run(prepare(Settings()))
         if command:
-            sys.exit(subprocess.call(command))
+            sys.exit(status_of(command))
         for name, value in running.environment.items():
             click.echo(f"export {name}={value}")
         click.echo("up; Ctrl-C stops it", err=True)
-        wait_for_signal()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
-def wait_for_signal() -> None:
-    import signal
+def status_of(command: Sequence[str]) -> int:
+    """Runs a command to its end, whatever signals come: they are for the command. Its status, as a shell says it."""
+    try:
+        child = subprocess.Popen(command)
+    except OSError as error:
+        click.echo(f"course-progress: {command[0]}: {error.strerror}", err=True)
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: None if from_terminal(number) else child.send_signal(number))
+    status = child.wait()
+    return status if status >= 0 else 128 - status
 
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+def from_terminal(number: int) -> bool:
+    """Whether the command has this signal already: Ctrl-C goes to every process in the terminal's foreground."""
+    with suppress(OSError):  # no terminal
+        return number == signal.SIGINT and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    return False
+
+
+@cli.command(
+    epilog="course-progress demo\ncourse-progress demo --learners 1000\ncourse-progress demo --duration 20 --json"
+)
+@click.option("--learners", type=click.IntRange(min=1), default=300, show_default=True, help="How many study at once.")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Then stop, compare the database with a model of all that was published, and exit 1 for any difference.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def demo(learners: int, duration_s: float | None, as_json: bool) -> None:
+    """Simulated learners, a worker and a certificate service, on a broker and a database of their own."""
+    from worker.demo.run import run
+
+    sys.exit(run(learners=learners, duration_s=duration_s, as_json=as_json))
+
+
+@cli.group("import", epilog="course-progress import xapi statements.json.gz")
+def import_() -> None:
+    """Publishes what other systems have recorded as lesson events."""
+
+
+@import_.command(
+    epilog="course-progress import xapi statements.json.gz\n"
+    "course-progress import xapi statements.jsonl --total-lessons 12"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--total-lessons",
+    type=click.IntRange(1, 10_000),
+    help="Lessons of each course; without it, as many as the file names for the course.",
+)
+def xapi(file: Path, total_lessons: int | None) -> None:
+    """Publishes xAPI statements: JSON lines, gzip or not. Importing a file again changes nothing."""
+    from worker.xapi import import_file
+
+    count = asyncio.run(import_file(settings(), file, total_lessons, say=partial(click.echo, err=True)))
+    skipped = ", ".join(f"{verb} {times:,}" for verb, times in count.skipped.most_common()) or "none"
+    click.echo(f"published {count.published:,}; skipped: {skipped}; malformed lines: {count.malformed:,}")
+
+
+@cli.command(
+    epilog="""\
+course-progress publish LessonCompleted --user 0190a6e2-0000-7000-8000-000000000001 \\
+    --course 0190a6e2-0000-7000-8000-00000000000a --lesson intro --total-lessons 3"""
+)
+@click.argument("type_name", metavar="TYPE")
+@click.option("--user", "user_id", type=click.UUID, required=True)
+@click.option("--course", "course_id", type=click.UUID, required=True)
+@click.option("--lesson", "lesson_id", help="1 to 255 characters.")
+@click.option("--total-lessons", type=int, help="Lessons the course has.")
+@click.option("--at", type=Moment(), help="When it happened, by default now.")
+def publish(type_name: str, at: datetime | None, **data: Any) -> None:
+    """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed or ProgressReset."""
+    event = event_from(type_name, {name: value for name, value in data.items() if value is not None})
+    receipt = asyncio.run(published(settings(), event, at))
+    where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
+    click.echo(f"{where} id {receipt.event_id}")
+
+
+def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
+    """Raises UsageError, in the words of the command line."""
+    model = {name.lower(): model for name, model in LESSON_EVENTS.items()}.get(type_name.lower())
+    if model is None:
+        raise click.UsageError(f"TYPE is {type_name!r}, not one of {', '.join(LESSON_EVENTS)}.")
+    options = {"lesson_id": "--lesson", "total_lessons": "--total-lessons"}
+    for name in data.keys() - model.model_fields.keys():
+        raise click.UsageError(f"{options[name]} has no meaning for {model.__name__}.")
+    try:
+        return model(**data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise click.UsageError(f"{options[str(problem['loc'][0])]}: {problem['msg']}.") from None
+
+
+async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
+    servers, topic = settings.kafka_bootstrap_servers, settings.lesson_events_topic
+    async with LessonEventPublisher(servers, topic=topic, source="command-line", timeout_s=10) as publisher:
+        return await publisher.publish(event, occurred_at=at)
+
+
+@cli.command(epilog="course-progress show --user 0190a6e2-0000-7000-8000-000000000001")
+@click.option("--user", "user_id", type=click.UUID, required=True)
+@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array; with --course an object, or null.")
+def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
+    """How far a user is, the latest accessed course first."""
+    from worker import terminal
+
+    found = asyncio.run(progress_of(settings(), user_id, course_id))
+    if as_json:
+        click.echo(terminal.as_json(found, one=course_id is not None))
+    else:
+        terminal.show(found)
+
+
+async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
+    from worker.service import ProgressService
+
+    async with ProgressService(settings) as service:
+        if course_id is None:
+            return await service.get_user_progress(user_id)
+        progress = await service.get_course_progress(user_id, course_id)
+        return [progress] if progress else []
+
+
+@cli.command(epilog="course-progress watch\ncourse-progress watch --json | jq .user_id")
+@click.option("--json", "as_json", is_flag=True, help="Each event as one JSON object.")
+def watch(as_json: bool) -> None:
+    """Follows course-events from the oldest on, one line per event, until Ctrl-C."""
+    asyncio.run(follow(settings(), as_json))
+
+
+async def follow(settings: Settings, as_json: bool) -> None:
+    from worker import terminal
+
+    servers, topic = settings.kafka_bootstrap_servers, settings.course_events_topic
+    async with CourseEventSubscriber(servers, f"watch-{uuid4()}", topic=topic) as subscriber:
+        async for received in subscriber:
+            click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
 
 
 if __name__ == "__main__":

@@ -35,13 +35,7 @@ LONGEST_BACKOFF_S = 5.0
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     """Owns the consumer. One batch is with the agent while the next is fetched and decoded."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        batches: ChannelT[Batch],
-        store: Store,
-        **service: Any,
-    ) -> None:
+    def __init__(self, settings: Settings, batches: ChannelT[Batch], store: Store, **service: Any) -> None:
         super().__init__(**service)
         self._settings = settings
         self._batches = batches
@@ -259,8 +253,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if stored is not None and stored > end:
             raise OffsetBeyondLog(
                 f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
-                f"or truncated. To read it from its start (safe at any time): stop the workers, then "
-                f"course-progress rewind --partition {tp.partition}"
+                "or truncated. To read it from its start, which is safe at any time: stop the workers, then "
+                f"delete from consumed_offset where topic = '{tp.topic}' and partition = {tp.partition}"
             )
         if stored is not None and stored < first:
             log.error(

@@ -1,9 +1,15 @@
-"""How progress looks in a terminal: what `show` and the demo have in common."""
+"""How progress and course events look in a terminal, and as JSON: for `show`, `watch` and the demo."""
 
+import json
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from events import Received
 from worker.service import CourseProgress
 
 DONE, OPEN = "green", "cyan"
@@ -27,3 +33,32 @@ def progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, Text, 
     bar = ProgressBar(completed=progress.progress_percentage, complete_style=style, finished_style=style)
     lessons = f"{progress.lessons_completed}/{progress.total_lessons or '?'}"
     return bar, Text(f"{progress.progress_percentage} %", style), Text(lessons, "dim")
+
+
+def show(found: Sequence[CourseProgress]) -> None:
+    """Prints a bar per course."""
+    table = progress_table()
+    table.add_column(justify="right", no_wrap=True)
+    for progress in found:
+        day = progress.completed_at or progress.last_accessed_at
+        state = "completed" if progress.completed_at else "seen"
+        table.add_row(str(progress.course_id), *progress_cells(progress), Text(f"{state} {day:%Y-%m-%d}", "dim"))
+    Console().print(table if found else "no progress")
+
+
+def as_json(found: Sequence[CourseProgress], *, one: bool) -> str:
+    """An array; or, of `one` course, its object or null."""
+    objects = TypeAdapter(list[CourseProgress]).dump_python(list(found), mode="json")
+    return json.dumps((objects or [None])[0] if one else objects)
+
+
+def event_json(received: Received) -> str:
+    return TypeAdapter(Received).dump_json(received, serialize_as_any=True).decode()
+
+
+def event_line(received: Received) -> str:
+    event = received.event
+    return (
+        f"{received.time:%Y-%m-%d %H:%M:%S}  {received.type:<23}  user {event.user_id}  course {event.course_id}  "
+        f"number {event.completion_number}  lessons {event.lessons_completed}/{event.total_lessons}"
+    )
