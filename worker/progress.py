@@ -8,11 +8,13 @@ happened later than it. Then a lesson's `completed_at` is the latest of these.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
 from worker.decode import Occurrence
 
+T = TypeVar("T")
 CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row
 
 
@@ -108,7 +110,7 @@ def fold(occurrences: Sequence[Occurrence]) -> Folded:
         if course is None:
             course = courses[key] = Course(occurrence.topic, occurrence.partition, at, at)
         course.add(occurrence)
-    return Folded(dict(sorted(courses.items())), resets)
+    return Folded(_in_lock_order(courses), _in_lock_order(resets))
 
 
 def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
@@ -118,4 +120,13 @@ def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
             key = (o.event.user_id, o.event.course_id)
             if key not in latest or latest[key].reset_at < o.occurred_at:
                 latest[key] = Reset(o.occurred_at, o.topic, o.partition)
-    return dict(sorted(latest.items(), key=lambda item: item[0]))
+    return latest
+
+
+def _in_lock_order(by_key: dict[CourseKey, T]) -> dict[CourseKey, T]:
+    """Workers that meet on some rows lock them in the same order. By int: comparing UUIDs is Python code."""
+    return {key: by_key[key] for key in sorted(by_key, key=_as_ints)}
+
+
+def _as_ints(key: CourseKey) -> tuple[int, int]:
+    return key[0].int, key[1].int

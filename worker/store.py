@@ -8,7 +8,7 @@ import asyncpg
 from aiokafka import TopicPartition
 
 from worker.database import connect, query, translated
-from worker.progress import CourseKey, Folded, Lesson
+from worker.progress import Folded
 from worker.settings import Settings
 
 
@@ -142,18 +142,11 @@ def _lesson_columns(folded: Folded) -> list[list[Any]]:
     rows = [
         (number, lesson_id, lesson.first_completed_at, lesson.last_completed_at, lesson.uncompleted_at)
         for number, course in enumerate(folded.courses.values(), start=1)
-        for lesson_id, lesson in sorted(course.lessons.items(), key=_by_lesson_id)
+        for lesson_id, lesson in ((name, course.lessons[name]) for name in sorted(course.lessons))
     ]
     return _columns(rows, 5)
 
 
-def _by_lesson_id(item: tuple[str, Lesson]) -> str:
-    return item[0]
-
-
 def _reset_columns(folded: Folded) -> list[list[Any]]:
-    rows: list[tuple[Any, ...]] = []
-    key: CourseKey
-    for key, reset in folded.resets.items():
-        rows.append((*key, reset.reset_at, reset.topic, reset.partition))
+    rows = [(*key, reset.reset_at, reset.topic, reset.partition) for key, reset in folded.resets.items()]
     return _columns(rows, 5)
