@@ -55,8 +55,11 @@ def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[s
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; a bug stays what it is."""
+def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
+    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; a bug stays what it is.
+
+    A connection that the driver has lost track of is closed.
+    """
     try:
         yield
     except asyncpg.DataError as error:
@@ -67,6 +70,11 @@ def translated() -> Iterator[None]:
         if isinstance(error, ValueError):  # a value that the driver cannot encode, or a malformed URL
             raise ValueRefused(_line(error)) from error
         raise DatabaseUnavailable(_line(error)) from error
+    except asyncpg.InternalClientError as error:
+        # What a connection raises that the server ended while it was idle: asyncpg issue 1069.
+        if connection is not None:
+            connection.terminate()
+        raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_line(error)}") from error
     except (OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {_line(error)}") from error
 

@@ -93,7 +93,7 @@ class Relay(Service):
     async def _lock(self, connection: asyncpg.Connection) -> None:
         """Takes the locks of partitions that came, and releases those of partitions that went."""
         owned = self._owned()
-        with translated():
+        with translated(connection):
             if self._locked - owned:
                 await connection.execute(query("unlock_partitions"), *self._keys(self._locked - owned))
                 self._locked &= owned
@@ -111,7 +111,7 @@ class Relay(Service):
     async def _publish_some(self, connection: asyncpg.Connection) -> bool:
         """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""
         _, names, numbers = self._keys(self._locked)
-        with translated():
+        with translated(connection):
             rows = await connection.fetch(query("outbox"), names, numbers, ROUND)
         if not rows:
             return False
@@ -119,7 +119,7 @@ class Relay(Service):
             await self._producer.send_all([self._record(row) for row in rows])
         except PublishFailed as error:
             raise KafkaUnavailable(f"course events cannot be published: {error}") from error
-        with translated():
+        with translated(connection):
             await connection.execute("delete from outbox where seq = any($1)", [row["seq"] for row in rows])
         metrics.RELAYED.inc(len(rows))
         return len(rows) == ROUND

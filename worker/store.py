@@ -51,7 +51,7 @@ class Store:
     async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
         connection = await self._connected()
-        with translated():
+        with translated(connection):
             if not folded.resets:
                 return await self._apply(connection, folded, spans)
             transaction = connection.transaction(isolation="repeatable_read")
@@ -72,7 +72,7 @@ class Store:
     async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
         connection = await self._connected()
-        with translated():
+        with translated(connection):
             rows = await connection.fetch(query("next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
         return {tp: stored.get(tp) for tp in partitions}
