@@ -1,0 +1,85 @@
+"""What the repository says of itself is so."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from worker.cli import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^):#]+)\)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_readmes_python_compiles(block: str) -> None:
+    compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_readmes_commands_exist() -> None:
+    rows = re.findall(r"^\| `([a-z]+)", README, re.MULTILINE)
+    named = {*re.findall(r"course-progress (\w+)", README), *rows}
+
+    assert cli.commands.keys() <= set(re.findall(r"\w+", README))
+    assert named <= cli.commands.keys()
+
+
+def test_the_compose_file_runs_commands_that_exist_after_what_they_need() -> None:
+    services = COMPOSE["services"]
+    for name in ("migrate", "topics", "worker"):
+        assert services[name]["command"][0] in cli.commands
+        assert services[name]["depends_on"].keys() <= services.keys()
+        assert "container_name" not in services[name]  # or it would not scale
+
+
+def test_compose_builds_the_image_that_every_service_of_ours_runs() -> None:
+    [build] = [service for service in COMPOSE["services"].values() if "build" in service]
+
+    assert build["image"] == COMPOSE["services"]["worker"]["image"]
+
+
+def test_the_contract_needs_nothing_of_the_worker() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    only_workers = [
+        "asyncpg",
+        "faust",
+        "click",
+        "rich",
+        "structlog",
+        "starlette",
+        "prometheus_client",
+        "pydantic_settings",
+    ]
+    blocked = (
+        f"import sys; sys.modules.update(dict.fromkeys({only_workers})); import events; events.LessonEventPublisher"
+    )
+
+    assert {"api", "worker"} <= extras.keys()
+    assert subprocess.run([sys.executable, "-c", blocked], check=False, timeout=60).returncode == 0
+
+
+def test_no_registry_is_named() -> None:
+    named = subprocess.run(
+        ["git", "grep", "-lEi", r"pypi\.org|pythonhosted|repo1?\.maven|maven\.org|npmjs", "--", ":!tests/test_docs.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert named.stdout == ""
