@@ -1,6 +1,7 @@
 """The command line, `course-progress`. Each command imports what it needs when it runs."""
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -77,8 +78,9 @@ def main() -> None:
 
     from worker.stack import NoServer
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGTERM too stops what was started; a script's `&` ignores SIGINT
-        signal.signal(number, signal.default_int_handler)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an exception
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's `&` has it ignored
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         cli(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -195,7 +197,11 @@ def demo(learners: int, duration_s: float | None, as_json: bool) -> None:
     """Simulated learners, a worker and a certificate service, on a broker and a database of their own."""
     from worker.demo.run import run
 
-    sys.exit(run(learners=learners, duration_s=duration_s, as_json=as_json))
+    try:
+        status = run(learners=learners, duration_s=duration_s, as_json=as_json)
+    except KeyboardInterrupt:  # before it began, or by somebody impatient
+        status = 130 if duration_s else 0
+    sys.exit(status)
 
 
 @cli.group("import", epilog="course-progress import xapi statements.json.gz")
