@@ -12,6 +12,11 @@ from worker.errors import ProgressError
 from worker.settings import Settings
 
 
+# Of the libraries only what somebody must act on. mode tells of the services' lives under their modules' names
+# (`worker.…`, and `abc` for Faust's HTTP service); our own loggers have plain names.
+QUIET = ("aiokafka", "faust", "mode", "asyncio", "worker", "abc")
+
+
 def logging_config(settings: Settings) -> dict[str, Any]:
     """A `logging.config.dictConfig`, for structlog's own loggers and everybody else's."""
     shared: list[Any] = [
@@ -47,8 +52,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": settings.log_level},
-        # Of the libraries only what somebody must act on.
-        "loggers": {name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "asyncio")},
+        "loggers": {name: {"level": "WARNING"} for name in QUIET},
     }
 
 

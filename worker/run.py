@@ -10,7 +10,7 @@ from worker.logs import configure
 from worker.prepare import prepare
 from worker.settings import Settings
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger("run")
 
 
 def run(settings: Settings, *, until_idle: bool = False) -> int:
