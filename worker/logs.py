@@ -11,7 +11,6 @@ from events.producer import PublishFailed
 from worker.errors import ProgressError
 from worker.settings import Settings
 
-
 # Of the libraries only what somebody must act on. mode tells of the services' lives under their modules' names
 # (`worker.…`, and `abc` for Faust's HTTP service); our own loggers have plain names.
 QUIET = ("aiokafka", "faust", "mode", "asyncio", "worker", "abc")
