@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -154,11 +155,12 @@ def stack(command: tuple[str, ...]) -> None:
         asyncio.run(prepare(Settings()))
         if command:
             sys.exit(status_of(command))
-        for name, value in running.environment.items():
-            click.echo(f"export {name}={value}")
-        click.echo("up; Ctrl-C stops it", err=True)
         with suppress(KeyboardInterrupt):
-            signal.pause()
+            for name, value in running.environment.items():
+                click.echo(f"export {name}={value}")
+            click.echo("up; Ctrl-C stops it", err=True)
+            while True:
+                time.sleep(1)
 
 
 def status_of(command: Sequence[str]) -> int:

@@ -1,0 +1,100 @@
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+from rich.console import Console
+
+from events import CourseCompleted
+from worker.demo.parts import Parts
+from worker.demo.run import assemble
+from worker.demo.view import SPARKS, Rate, View, short, sparkline
+from worker.service import CourseProgress
+from worker.settings import Settings
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    """The parts of a demo that has run for a while; nothing is started."""
+    parts = assemble(Settings(), 300, tmp_path, remember=False)
+    for learner in parts.traffic.player.learners:
+        key = (learner.user_id, learner.course.id)
+        parts.observer.progress[key] = CourseProgress(*key, 3, 7, 43, (), "x", NOW, NOW, None, 0)
+        ids = dict(zip(("user_id", "course_id"), key, strict=True))
+        parts.certificates.latest.append(
+            CourseCompleted(
+                **ids, completed_at=NOW, completion_number=1, lessons_completed=1, total_lessons=1, started_at=NOW
+            )
+        )
+    parts.observer.reasons = {f"user_id: no UUID {'x' * 200} {number}": number for number in range(50)}
+    parts.traffic.published = parts.observer.applied = 12_345_678
+    return parts
+
+
+def drawn(parts: Parts, width: int, height: int) -> list[str]:
+    screen: TextIO = io.StringIO()
+    console = Console(file=screen, width=width, height=height, force_terminal=True, color_system=None)
+    view = View(parts, "broker: jars, database: wheel", console, live=True)
+    view._published.sample(0, 0)
+    view._published.sample(1, 1234)
+    console.print(view._picture(), end="")
+    return screen.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 60)])
+def test_the_picture_fills_the_screen_and_no_more(parts: Parts, width: int, height: int) -> None:
+    lines = drawn(parts, width, height)
+
+    assert len(lines) == height
+    assert {len(line) for line in lines} == {width}
+
+
+def test_80_columns_and_24_lines_have_room_for_everything(parts: Parts) -> None:
+    picture = "\n".join(drawn(parts, 80, 24))
+
+    for text in ("a worker starts", "1,234/s", "12,345,678 in all", "lag 0", "43 %", "3/7", "completions", "no UUID"):
+        assert text in picture
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 10), (20, 5), (10, 2)])
+def test_a_tiny_terminal_is_no_error(parts: Parts, width: int, height: int) -> None:
+    assert len(drawn(parts, width, height)) == height
+
+
+def test_a_demo_that_has_just_begun_can_be_drawn(tmp_path: Path) -> None:
+    assert drawn(assemble(Settings(), 1, tmp_path, remember=False), 80, 24)
+
+
+def test_where_there_is_no_terminal_a_line_comes_now_and_then(parts: Parts) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with View(parts, "broker: jars", console, live=False) as view:
+        view.show()
+        view.show()
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert shown.count("\n") == 1
+    assert "12,345,678 published" in shown
+
+
+def test_a_rate_is_per_second() -> None:
+    rate = Rate()
+    for now, total in [(0, 0), (0.5, 400), (1, 1000), (3, 1500)]:
+        rate.sample(now, total)
+
+    assert rate.history == [1000, 250]
+    assert rate.latest == 250
+
+
+def test_a_sparkline_is_as_wide_as_asked_and_as_high_as_the_highest() -> None:
+    assert sparkline([], 3) == "   "
+    assert sparkline([0, 5, 10], 4) == f" {SPARKS[0]}{SPARKS[3]}{SPARKS[7]}"
+    assert sparkline([10, 0, 0], 2) == SPARKS[0] * 2
+    assert sparkline([1], -5) == ""
+
+
+def test_an_old_time_is_a_date() -> None:
+    assert ":" in short(NOW)
+    assert ":" not in short(NOW - timedelta(days=3))

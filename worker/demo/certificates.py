@@ -1,0 +1,53 @@
+"""A certificate service, as small as it can be: it subscribes, and knows again what it has seen."""
+
+import asyncio
+from collections import deque
+from uuid import uuid4
+
+from aiokafka.errors import KafkaError
+
+from events import CourseCompleted, CourseEvent, CourseEventSubscriber, Received
+from worker.settings import Settings
+
+ENDLESS_MEMORY = 100_000  # event ids
+AGAIN_AFTER_S = 1.0
+
+
+class Certificates:
+    """Follows course-events in a consumer group of its own. Without `remember`, it forgets the oldest ids."""
+
+    def __init__(self, settings: Settings, *, remember: bool) -> None:
+        self.issued = self.revoked = 0
+        self.received: dict[str, CourseEvent] = {}
+        self.latest: deque[CourseCompleted] = deque(maxlen=50)
+        self.positions: dict[int, int] = {}  # partition → the next offset
+        self._settings = settings
+        self._remember = remember
+
+    async def run(self) -> None:
+        group = f"demo-certificates-{uuid4()}"
+        while True:
+            try:
+                await self._follow(group)
+            except KafkaError:  # away; the group's offsets tell where to go on
+                await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _follow(self, group: str) -> None:
+        servers, topic = self._settings.kafka_bootstrap_servers, self._settings.course_events_topic
+        async with CourseEventSubscriber(servers, group, topic=topic) as subscriber:
+            async for received in subscriber:
+                self.receive(received)
+
+    def receive(self, received: Received) -> None:
+        """Counts an event the first time that it comes."""
+        self.positions[received.partition] = received.offset + 1
+        if received.event_id in self.received:
+            return
+        self.received[received.event_id] = received.event
+        if not self._remember and len(self.received) > ENDLESS_MEMORY:
+            del self.received[next(iter(self.received))]
+        if isinstance(received.event, CourseCompleted):
+            self.issued += 1
+            self.latest.appendleft(received.event)
+        else:
+            self.revoked += 1

@@ -1,0 +1,131 @@
+"""What an operator sees from outside: broker and database are asked, not the player and not the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker.database import connect_pool, query, translated
+from worker.deadletters import OFFSET, PARTITION, REASON, TOPIC
+from worker.decode import Record
+from worker.demo.certificates import Certificates
+from worker.demo.player import Learner
+from worker.demo.traffic import Origin
+from worker.errors import Unavailable
+from worker.service import CourseProgress, ProgressService
+from worker.settings import Settings
+
+TIMEOUT_S = 3.0
+REASONS_KEPT = 50
+FETCH_WAIT_MS = 50
+
+
+class Observer:
+    """An async context manager; `look` brings its figures up to date. Enter it before anything is published."""
+
+    def __init__(self, settings: Settings, certificates: Certificates, *, remember: bool) -> None:
+        self.applied = self.lag = self.outbox = self.dead_letters = 0
+        self.caught_up = False  # nothing was on the way at the last look
+        self.trouble = ""
+        self.reasons: dict[str, int] = {}  # of dead letters; the latest last
+        self.rejected: set[Origin] = set()
+        self.offsets: dict[TopicPartition, int] = {}  # stored: the next to be applied
+        self.progress: dict[tuple[UUID, UUID], CourseProgress | None] = {}  # by user and course
+        self._settings = settings
+        self._certificates = certificates
+        self._remember = remember
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            self._pool = await opening.enter_async_context(await connect_pool(self._settings))
+            self._service = await opening.enter_async_context(ProgressService(self._settings))
+            travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
+            self._logs = await opening.enter_async_context(consumer(self._settings, *travelled))
+            self._letters = await opening.enter_async_context(
+                consumer(self._settings, self._settings.dead_letter_topic)
+            )
+            # Nothing is fetched here: a fetch that waits for records would hold up every question about offsets.
+            self._logs.pause(*self._logs.assignment())
+            await self._letters.seek_to_end()
+            self._first = await self._logs.beginning_offsets(self._logs.assignment())
+            self._applied_before = sum((await self._stored_offsets()).values())
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._opened.aclose()
+
+    async def look(self, learners: Sequence[Learner]) -> None:
+        """Looks once, at these learners too. What does not answer is `trouble`, not an error."""
+        self.caught_up = False
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                self.caught_up = await self._nothing_on_the_way()
+                keys = [(learner.user_id, learner.course.id) for learner in learners]
+                self.progress = {key: await self._service.get_course_progress(*key) for key in keys}
+            self.trouble = ""
+        except (Unavailable, KafkaError, TimeoutError) as error:
+            self.trouble = str(error) or "no answer"
+
+    async def _nothing_on_the_way(self) -> bool:
+        """In the order in which an event travels, so that none slips by between two questions."""
+        ends = await self._ends(self._settings.lesson_events_topic)
+        self.offsets = await self._stored_offsets()
+        self.applied = sum(self.offsets.values()) - self._applied_before
+        self.lag = sum(max(0, end - self.offsets[tp]) for tp, end in ends.items())
+        with translated():
+            self.outbox = await self._pool.fetchval(
+                "select count(*) from outbox where source_topic = $1", self._settings.lesson_events_topic
+            )
+        published = await self._ends(self._settings.course_events_topic)
+        received = self._certificates.positions
+        unread = any(end > received.get(tp.partition, self._first[tp]) for tp, end in published.items())
+        return await self._read_dead_letters() and not (self.lag or self.outbox or unread)
+
+    async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        partitions = [tp for tp in self._logs.assignment() if tp.topic == topic]
+        ends: dict[TopicPartition, int] = await self._logs.end_offsets(partitions)
+        return ends
+
+    async def _stored_offsets(self) -> dict[TopicPartition, int]:
+        with translated():
+            rows = await self._pool.fetch(query("next_offsets"), self._settings.consumer_group)
+        stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        topic = self._settings.lesson_events_topic
+        return {tp: stored.get(tp, first) for tp, first in self._first.items() if tp.topic == topic}
+
+    async def _read_dead_letters(self) -> bool:
+        """Whether all that are there have been read."""
+        for records in (await self._letters.getmany()).values():
+            for record in records:
+                self._note(record)
+        ends = await self._letters.end_offsets(self._letters.assignment())
+        return all([await self._letters.position(tp) >= end for tp, end in ends.items()])
+
+    def _note(self, record: Record) -> None:
+        headers = {name: value.decode(errors="replace") for name, value in record.headers}
+        reason = headers.get(REASON, "no reason")
+        self.reasons[reason] = self.reasons.pop(reason, 0) + 1
+        if len(self.reasons) > REASONS_KEPT:
+            del self.reasons[next(iter(self.reasons))]
+        self.dead_letters += 1
+        if self._remember:
+            self.rejected.add((headers[TOPIC], int(headers[PARTITION]), int(headers[OFFSET])))
+
+
+@asynccontextmanager
+async def consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Of all partitions, in no group, with an eye for latency."""
+    consumer = AIOKafkaConsumer(
+        *topics, bootstrap_servers=settings.kafka_bootstrap_servers, fetch_max_wait_ms=FETCH_WAIT_MS
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()

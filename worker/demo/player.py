@@ -1,0 +1,199 @@
+"""A course player with learners who study, and with all the mishaps of real ones. No I/O, no clock; seeded."""
+
+import heapq
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from events import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+
+EVENTS_PER_S = 4.5  # of one learner who is not resting
+REST_S = 2.0  # after a course, so that its full bar is seen
+COURSES_PER_LEARNER = 3
+
+LATE = 0.02  # shares of all events
+REPEATED = 0.03
+OVERTAKEN = 0.05
+GOES_OFFLINE = 0.002
+SPOILT = 0.005
+TAKEN_BACK = 0.01  # of all completed lessons
+STARTS_OVER = 0.002
+LONGEST_DELAY_S = 5.0
+
+FIRST_NAMES = """Ada Alan Amina Anton Beatriz Boris Carmen Chen Dalia Daniel Edith Elif Emil Farah Felix Grace Hana
+    Hugo Ines Ivan Jana Joseph Kamala Karim Lea Lin Mara Mateo Nadia Nils Olga Omar Paul Priya Quentin Rosa Sami Sofia
+    Tariq Tessa Uma Vera Viktor Wanda Yara Yusuf Zoe""".split()  # noqa: SIM905 -- formatted as a list it takes a page
+LAST_NAMES = """Abe Adeyemi Bauer Castro Dubois Eriksen Fontana Garcia Haddad Ito Jansen Kaya Kim Kowalski Larsen Moreau
+    Mwangi Nagy Novak Okafor Patel Petrov Quist Rossi Sato Silva Singh Tanaka Umar Varga Weber Xu Yilmaz Zhou""".split()  # noqa: SIM905
+
+# What a broken producer changes in a good event; None leaves the field out.
+SPOILINGS: list[Mapping[str, object]] = [
+    {"user_id": "nobody"},
+    {"course_id": None},
+    {"lesson_id": ""},
+    {"lesson_id": "x" * 256},
+    {"lesson_id": "null\x00byte"},
+    {"total_lessons": 0},
+    {"total_lessons": "12"},
+    {"time": "yesterday"},
+    {"time": "1970-01-01T00:00:00Z"},
+    {"dataschema": "urn:course-progress:LessonCompleted:2.0"},
+]
+NOT_JSON = b"<html>502 Bad Gateway</html>"
+
+
+class Course(NamedTuple):
+    title: str
+    lessons: int
+
+    @property
+    def id(self) -> UUID:
+        return uuid5(NAMESPACE_URL, self.title)
+
+    def lesson(self, number: int) -> str:
+        return f"{self.title.lower().replace(' ', '-')}/{number}"
+
+
+COURSES = [
+    Course("Fire safety", 1),
+    Course("Touch typing", 4),
+    Course("Baking bread", 7),
+    Course("First aid", 9),
+    Course("Chess openings", 12),
+    Course("Statistics", 20),
+    Course("Spanish A1", 32),
+    Course("Organic chemistry", 48),
+]
+TITLES = {course.id: course.title for course in COURSES}
+
+
+def name_of(user_id: UUID) -> str:
+    """The same friendly name for the same id, always."""
+    rest, first = divmod(user_id.int, len(FIRST_NAMES))
+    return f"{FIRST_NAMES[first]} {LAST_NAMES[rest % len(LAST_NAMES)]}"
+
+
+class Happening(NamedTuple):
+    """An event, when it happened, and its id: what LessonEventPublisher.publish_many takes."""
+
+    event: LessonEvent
+    occurred_at: datetime
+    event_id: str
+
+
+class Spoilt(NamedTuple):
+    """A record that no worker can apply."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass
+class Turn:
+    """What reaches Kafka at one moment."""
+
+    happenings: list[Happening] = field(default_factory=list)
+    spoilt: list[Spoilt] = field(default_factory=list)
+
+
+class Learner:
+    """One learner: takes some courses, lesson by lesson, and then has `finished`."""
+
+    def __init__(self, rng: random.Random, now: datetime) -> None:
+        self.user_id = UUID(int=rng.getrandbits(128), version=4)
+        self.course = COURSES[0]
+        self.finished = False
+        self.offline_until = self._acts_at = now
+        self._rng = rng
+        self._life = self._study()
+
+    def due(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
+        """What the learner did up to now, and when."""
+        while self._acts_at <= now and not self.finished:
+            event = next(self._life, None)
+            if event:
+                yield event, self._acts_at
+            self._acts_at += timedelta(seconds=self._rng.expovariate(EVENTS_PER_S) if event else REST_S)
+
+    def _study(self) -> Iterator[LessonEvent | None]:
+        """A life in events; None is a rest."""
+        for course in self._rng.sample(COURSES, COURSES_PER_LEARNER):
+            self.course = course
+            yield from self._take(course)
+            yield None
+        self.finished = True
+
+    def _take(self, course: Course) -> Iterator[LessonEvent]:
+        ids = {"user_id": self.user_id, "course_id": course.id}
+        number = 1
+        while number <= course.lessons:
+            lesson = {"lesson_id": course.lesson(number), "total_lessons": course.lessons}
+            for _ in range(self._rng.randint(1, 4)):
+                yield CourseAccessed(**ids, lesson_id=course.lesson(number))
+            yield LessonCompleted(**ids, **lesson)
+            number += 1
+            if self._rng.random() < TAKEN_BACK:
+                yield LessonUncompleted(**ids, **lesson)
+                number -= 1
+            elif self._rng.random() < STARTS_OVER:
+                yield ProgressReset(**ids)
+                number = 1
+
+
+class Player:
+    """All learners, and the unreliable way from them to Kafka. The same seed and times give the same turns."""
+
+    def __init__(self, learners: int, seed: int, now: datetime) -> None:
+        self._rng = random.Random(seed)
+        self.learners = [Learner(self._rng, now) for _ in range(learners)]
+        self._on_the_way: list[tuple[datetime, int, Happening]] = []  # a heap
+        self._number = count()
+
+    def turn(self, now: datetime) -> Turn:
+        """What reaches Kafka now. Who has finished makes room for somebody new: nothing here grows."""
+        turn = Turn()
+        for slot, learner in enumerate(self.learners):
+            for event, at in learner.due(now):
+                happening = self._happening(event, at)
+                for arrives_at in self._arrivals(learner, at):
+                    heapq.heappush(self._on_the_way, (arrives_at, next(self._number), happening))
+                if self._rng.random() < SPOILT:
+                    turn.spoilt.append(spoilt(happening, self._rng.choice([*SPOILINGS, None])))
+            if learner.finished:
+                self.learners[slot] = Learner(self._rng, now)
+        while self._on_the_way and self._on_the_way[0][0] <= now:
+            turn.happenings.append(heapq.heappop(self._on_the_way)[2])
+        return turn
+
+    def _happening(self, event: LessonEvent, at: datetime) -> Happening:
+        if self._rng.random() < LATE:  # from an app that synchronizes what was done without it
+            at -= timedelta(hours=self._rng.uniform(1, 72))
+        return Happening(event, at, str(UUID(int=self._rng.getrandbits(128), version=4)))
+
+    def _arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
+        """When an event reaches Kafka: at once or later, once or twice, or when its learner is online again."""
+        if self._rng.random() < GOES_OFFLINE:
+            learner.offline_until = at + self._delay()
+        delayed = at + self._delay() if self._rng.random() < OVERTAKEN else at
+        yield max(delayed, learner.offline_until)
+        if self._rng.random() < REPEATED:
+            yield at + self._delay()
+
+    def _delay(self) -> timedelta:
+        return timedelta(seconds=self._rng.uniform(0.1, LONGEST_DELAY_S))
+
+
+def spoilt(happening: Happening, spoiling: Mapping[str, object] | None) -> Spoilt:
+    """The event as a broken producer would write it, or no event at all."""
+    event, at, event_id = happening
+    key = str(event.user_id).encode()
+    if spoiling is None:
+        return Spoilt(key, NOT_JSON)
+    good = {"id": event_id, "type": "LessonCompleted", "time": at.isoformat(), "total_lessons": 1, "lesson_id": "1"}
+    fields = good | event.model_dump(mode="json", include={"user_id", "course_id"}) | dict(spoiling)
+    return Spoilt(key, json.dumps({name: value for name, value in fields.items() if value is not None}).encode())

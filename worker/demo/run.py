@@ -1,0 +1,178 @@
+"""Runs the demo: broker and database, a worker, simulated learners, a certificate subscriber, and the view of them."""
+
+import asyncio
+import json
+import logging.config
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from rich.console import Console
+
+from worker.demo.certificates import Certificates
+from worker.demo.comparison import Report, compare, uncompared
+from worker.demo.observer import Observer
+from worker.demo.parts import Parts
+from worker.demo.player import Player
+from worker.demo.traffic import Traffic
+from worker.demo.view import View
+from worker.demo.workers import Supervisor
+from worker.errors import ProgressError, SetupError
+from worker.logs import logging_config
+from worker.prepare import prepare
+from worker.settings import Settings
+from worker.stack import Servers, servers
+from worker.stack.process import scratch
+
+LOOK_EVERY_S = 0.25
+CATCH_UP_WITHIN_S = 120
+FAREWELL_S = 3  # the same for whoever pressed Ctrl-C
+DIFFERENCES_SHOWN = 20
+Result = TypeVar("Result")
+
+
+def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
+    """Runs until `duration_s` is over and all is compared, or until a signal. Returns the exit status."""
+    if Settings().environment == "production":
+        raise SetupError("no simulated learners where PROGRESS_ENVIRONMENT is production")
+    print("starting a broker and a database", file=sys.stderr)
+    with servers(allow_mock=True) as running, scratch("demo") as directory:
+        settings = settings_for(running)
+        log_to(directory / "log", settings)
+        parts = assemble(settings, learners, directory, remember=duration_s is not None)
+        console = Console(stderr=as_json or not sys.stdout.isatty())
+        live = console.file.isatty() and not console.is_dumb_terminal
+        view = View(parts, f"broker: {running.broker}, database: {running.database}", console, live=live)
+        report, differences = asyncio.run(Demo(settings, running.broker, parts, view, duration_s).run())
+    if report is None:
+        print("interrupted before the comparison", file=sys.stderr)
+        return 130
+    print(json.dumps(asdict(report)) if as_json else summary(report, differences))
+    for difference in differences[:DIFFERENCES_SHOWN]:
+        print(difference, file=sys.stderr)
+    return 1 if differences else 0
+
+
+def settings_for(running: Servers) -> Settings:
+    """The settings of this process, and of its worker, which inherits them through the environment."""
+    os.environ.update(running.environment)
+    os.environ.setdefault("PROGRESS_HTTP_PORT", "0")
+    # A worker that was killed has its partitions back at once, not after the session timeout.
+    os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4()}")
+    return Settings()
+
+
+def log_to(path: Path, settings: Settings) -> None:
+    """Nobody's log line into the picture."""
+    config = logging_config(settings)
+    config["handlers"]["stderr"] = {"class": "logging.FileHandler", "formatter": "one_line", "filename": path}
+    logging.config.dictConfig(config)
+
+
+def assemble(settings: Settings, learners: int, directory: Path, *, remember: bool) -> Parts:
+    player = Player(learners, SystemRandom().getrandbits(64), datetime.now(UTC))
+    certificates = Certificates(settings, remember=remember)
+    return Parts(
+        observer=Observer(settings, certificates, remember=remember),
+        certificates=certificates,
+        supervisor=Supervisor(directory),
+        traffic=Traffic(settings, player, remember=remember),
+    )
+
+
+class Demo:
+    """One run of the assembled parts, which stops them in order, whatever happens."""
+
+    def __init__(self, settings: Settings, broker: str, parts: Parts, view: View, duration_s: float | None) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._parts = parts
+        self._view = view
+        self._duration_s = duration_s
+        self._started_at = time.monotonic()
+
+    async def run(self) -> tuple[Report | None, list[str]]:
+        """The report and the differences; no report when a signal came before the comparison."""
+        signalled = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+        await prepare(self._settings)
+        self._started_at = time.monotonic()
+        async with AsyncExitStack() as started:
+            await started.enter_async_context(self._parts.observer)
+            parts = [
+                await started.enter_async_context(running_task(part.run()))
+                for part in (self._parts.certificates, self._parts.supervisor, self._parts.traffic)
+            ]
+            started.enter_context(self._view)
+            course = await started.enter_async_context(running_task(self._course(parts[-1], signalled)))
+            interruption = await started.enter_async_context(running_task(signalled.wait()))
+            await first_done({course, interruption} if self._duration_s else {course}, watched=parts)
+            return course.result() if course.done() else (None, [])
+
+    async def _course(self, traffic: asyncio.Task[None], signalled: asyncio.Event) -> tuple[Report, list[str]]:
+        """Publishes, lets the worker catch up, and compares; without a duration, publishes until the signal."""
+        ends_at = self._started_at + (self._duration_s or math.inf)
+        await self._look_until(lambda: time.monotonic() >= ends_at or signalled.is_set())
+        self._parts.traffic.stop()
+        self._view.phase = "catching up"
+        deadline_s = CATCH_UP_WITHIN_S if self._duration_s else FAREWELL_S
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._look_until(traffic.done)
+                await self._look_until(lambda: self._parts.observer.caught_up)
+        except TimeoutError:
+            if self._duration_s:
+                raise ProgressError(f"not caught up within {deadline_s} s: {self._view.line}") from None
+        seconds = round(time.monotonic() - self._started_at)
+        if self._duration_s:
+            return await compare(self._settings, self._parts, seconds, self._broker)
+        return uncompared(self._parts, seconds, self._broker), []
+
+    async def _look_until(self, done: Callable[[], bool]) -> None:
+        while True:
+            await self._parts.observer.look(self._view.learners)
+            self._view.show()
+            if done():
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+@asynccontextmanager
+async def running_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
+    """A task for the time of the block; it has ended when the block has."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def first_done(ends: set[asyncio.Task[Any]], watched: list[asyncio.Task[None]]) -> None:
+    """Returns when one of the ends is reached. Raises what any of the tasks raised."""
+    pending = {*ends, *watched}
+    while not any(task.done() for task in ends):
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+def summary(report: Report, differences: list[str]) -> str:
+    counted = (
+        f"{report.published:,} events published in {report.seconds} s, {report.applied:,} applied, "
+        f"{report.rejected:,} dead letters, {report.course_completed_received:,} completions received"
+    )
+    if report.wrong_rows is None:
+        return counted
+    return f"{counted}; {len(differences):,} differences from the model in {report.progress_rows:,} progress rows"

@@ -1,0 +1,83 @@
+"""Publishes what the simulated player does, until Kafka has acknowledged it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from events import LessonEvent, LessonEventPublisher, PublishFailed
+from events.producer import OutgoingRecord, Producer
+from worker.demo.player import Happening, Player, Spoilt
+from worker.settings import Settings
+
+TURN_S = 0.1
+REPEAT_AFTER_S = 1.0
+
+Origin = tuple[str, int, int]  # topic, partition, offset
+Sent = TypeVar("Sent")
+Answer = TypeVar("Answer")
+
+
+class Traffic:
+    """The player's turns on their way to lesson-events.
+
+    With `remember` it keeps all that was acknowledged, for the comparison; an endless demo could not.
+    """
+
+    def __init__(self, settings: Settings, player: Player, *, remember: bool) -> None:
+        self.player = player
+        self.published = 0
+        self.history: list[tuple[LessonEvent, datetime]] = []
+        self.good: set[Origin] = set()
+        self.bad: set[Origin] = set()
+        self.trouble = ""
+        self._settings = settings
+        self._remember = remember
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """No further turn; `run` returns when the present one is acknowledged."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        servers, topic = self._settings.kafka_bootstrap_servers, self._settings.lesson_events_topic
+        async with (
+            LessonEventPublisher(servers, topic=topic, source="demo") as publisher,
+            Producer(servers) as producer,
+        ):
+            while not self._stopping.is_set():
+                turn = self.player.turn(datetime.now(UTC))
+                await self._publish(publisher, turn.happenings)
+                await self._publish_spoilt(producer, turn.spoilt)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), TURN_S)
+
+    async def _publish(self, publisher: LessonEventPublisher, happenings: list[Happening]) -> None:
+        receipts = await self._acknowledged(publisher.publish_many, happenings)
+        self.published += len(receipts)
+        if self._remember:
+            self.history += [(happening.event, happening.occurred_at) for happening in happenings]
+            self.good |= {(r.topic, r.partition, r.offset) for r in receipts}
+
+    async def _publish_spoilt(self, producer: Producer, spoilt: list[Spoilt]) -> None:
+        topic = self._settings.lesson_events_topic
+        records = [OutgoingRecord(topic, key, value, []) for key, value in spoilt]
+        stored = await self._acknowledged(producer.send_all, records)
+        self.published += len(stored)
+        if self._remember:
+            self.bad |= {(s.topic, s.partition, s.offset) for s in stored}
+
+    async def _acknowledged(
+        self, send: Callable[[Sequence[Sent]], Awaitable[list[Answer]]], what: list[Sent]
+    ) -> list[Answer]:
+        """What was not acknowledged may be stored or not: the same again, under the same ids, until it is certain."""
+        while True:
+            try:
+                answers = await send(what)
+            except PublishFailed as error:
+                self.trouble = str(error)
+                await asyncio.sleep(REPEAT_AFTER_S)
+            else:
+                self.trouble = ""
+                return answers

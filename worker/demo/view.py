@@ -1,0 +1,193 @@
+"""The demo on the screen: a live picture in a terminal, a line now and then elsewhere."""
+
+import time
+from collections import deque
+from datetime import datetime
+from itertools import pairwise
+from typing import Self
+
+from rich.console import Console
+from rich.layout import Layout
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from worker.demo.parts import Parts
+from worker.demo.player import TITLES, Learner, name_of
+from worker.terminal import progress_cells, progress_table
+
+LEARNERS_SHOWN = 24
+LINE_EVERY_S = 5.0
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+class Rate:
+    """A counter's growth, second by second."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=200)
+
+    def sample(self, now: float, total: int) -> None:
+        """Call it as often as you like."""
+        if not self._samples or now - self._samples[-1][0] >= 1:
+            self._samples.append((now, total))
+
+    @property
+    def history(self) -> list[int]:
+        """Per second, the latest last."""
+        return [round((b - a) / (till - since)) for (since, a), (till, b) in pairwise(self._samples)]
+
+    @property
+    def latest(self) -> int:
+        return (self.history or [0])[-1]
+
+
+def sparkline(rates: list[int], width: int) -> str:
+    """The latest rates as little columns, right-aligned; the highest rate is a full column."""
+    shown = rates[-width:] if width > 0 else []
+    highest = max(shown, default=0) or 1
+    return "".join(SPARKS[rate * (len(SPARKS) - 1) // highest] for rate in shown).rjust(width)
+
+
+def panel(title: str, content: Table) -> Panel:
+    return Panel(content, title=title, title_align="left", border_style="dim", padding=(0, 1))
+
+
+class View:
+    """A context manager; draws what the parts know whenever `show` is called. `servers` names what they run on."""
+
+    def __init__(self, parts: Parts, servers: str, console: Console, *, live: bool) -> None:
+        self.phase = "publishing"
+        self._parts = parts
+        self._servers = servers
+        self._console = console
+        self._published, self._applied = Rate(), Rate()
+        self._started = self._line_due = time.monotonic()
+        self._live = Live(console=console, screen=True, auto_refresh=False) if live else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._live:
+            self._live.stop()
+        self._console.print("stopping", highlight=False)
+
+    @property
+    def learners(self) -> list[Learner]:
+        """Those whose bars are on the screen."""
+        return self._parts.traffic.player.learners[:LEARNERS_SHOWN] if self._live else []
+
+    def show(self) -> None:
+        now = time.monotonic()
+        self._published.sample(now, self._parts.traffic.published)
+        self._applied.sample(now, self._parts.observer.applied)
+        if self._live:
+            self._live.update(self._picture(), refresh=True)
+        elif now >= self._line_due:
+            self._line_due = now + LINE_EVERY_S
+            self._console.print(self.line, soft_wrap=True, markup=False, highlight=False)
+
+    @property
+    def line(self) -> str:
+        """All figures in one line."""
+        observer = self._parts.observer
+        return (
+            f"{self._elapsed} {self.phase}: "
+            f"{self._parts.traffic.published:,} published ({self._published.latest:,}/s), "
+            f"{observer.applied:,} applied ({self._applied.latest:,}/s), lag {observer.lag:,}, "
+            f"{self._parts.certificates.issued:,} completions, {observer.dead_letters:,} dead letters; "
+            f"{self._state}"
+        )
+
+    def _picture(self) -> Layout:
+        below = Layout(ratio=5)
+        below.split_row(Layout(self._completions(), size=46), Layout(self._dead_letters()))
+        picture = Layout()
+        picture.split_column(
+            Layout(self._header(), size=2),
+            Layout(self._events(), size=4),
+            Layout(self._learners(), ratio=6),
+            below,
+            Layout(Text(f" Ctrl-C stops it all. Try `kill -9 {self._worker}`: nothing is lost.", "dim"), size=1),
+        )
+        return picture
+
+    def _header(self) -> Table:
+        title = Table.grid(expand=True)
+        title.add_column(ratio=1)
+        title.add_column(justify="right")
+        where = f"{self._servers} · {self.phase} {self._elapsed}"
+        title.add_row(Text(" course-progress demo", "bold"), Text(f"{where} ", "dim"))
+        header = Table.grid(expand=True)
+        header.add_row(title)
+        header.add_row(Text(f" {self._state}", "yellow" if self._trouble else "green", no_wrap=True))
+        return header
+
+    def _events(self) -> Panel:
+        table = Table.grid(expand=True, padding=(0, 1))
+        table.add_column()
+        table.add_column(justify="right", min_width=8)
+        table.add_column(ratio=1)
+        table.add_column(justify="right", min_width=18)
+        for name, rate, note in (
+            ("published", self._published, f"{self._parts.traffic.published:,} in all"),
+            ("applied", self._applied, f"lag {self._parts.observer.lag:,}"),
+        ):
+            columns = sparkline(rate.history, self._console.width - 44)
+            table.add_row(name, Text(f"{rate.latest:,}/s", "bold"), Text(columns, "cyan"), note)
+        return panel("events", table)
+
+    def _learners(self) -> Panel:
+        table = progress_table()
+        for learner in self.learners:
+            progress = self._parts.observer.progress.get((learner.user_id, learner.course.id))
+            table.add_row(f"{name_of(learner.user_id):<16}  {learner.course.title:<17}", *progress_cells(progress))
+        return panel("learners", table)
+
+    def _completions(self) -> Panel:
+        certificates = self._parts.certificates
+        table = Table.grid(expand=True, padding=(0, 1))
+        for justify in ("left", "left", "right"):
+            table.add_column(justify=justify, no_wrap=True)
+        for completed in certificates.latest:
+            title = TITLES.get(completed.course_id, str(completed.course_id))
+            table.add_row(name_of(completed.user_id), title, Text(short(completed.completed_at), "dim"))
+        return panel(f"completions {certificates.issued:,}, {certificates.revoked:,} taken back", table)
+
+    def _dead_letters(self) -> Panel:
+        table = Table.grid(expand=True, padding=(0, 1))
+        table.add_column(justify="right")
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for reason, times in reversed(self._parts.observer.reasons.items()):
+            table.add_row(f"{times:,}", Text(reason, "dim"))
+        return panel(f"dead letters {self._parts.observer.dead_letters:,}", table)
+
+    @property
+    def _elapsed(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        return f"{minutes:02}:{seconds:02}"
+
+    @property
+    def _state(self) -> str:
+        supervisor = self._parts.supervisor
+        worker = f"worker {self._worker} runs" if supervisor.pid else "a worker starts"
+        restarts = f" ({supervisor.restarts} restarted)" if supervisor.restarts else ""
+        return f"{self._trouble}; {worker}" if self._trouble else worker + restarts
+
+    @property
+    def _worker(self) -> str:
+        return str(self._parts.supervisor.pid or "its process id")
+
+    @property
+    def _trouble(self) -> str:
+        return self._parts.supervisor.trouble or self._parts.observer.trouble or self._parts.traffic.trouble
+
+
+def short(time: datetime) -> str:
+    """Today's as hours and minutes, an older one as a date; local time."""
+    local = time.astimezone()
+    return f"{local:%H:%M}" if local.date() == datetime.now().astimezone().date() else f"{local:%d %b}"
