@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 
 class PublishFailed(Exception):
-    """PublishFailed(where, what): not acknowledged, so maybe stored, maybe not. Repeating it is safe."""
+    """PublishFailed(where, what): Kafka did not acknowledge, and may or may not have stored. Repeating is safe."""
 
     def __str__(self) -> str:
         return ": ".join(self.args)
@@ -29,10 +29,10 @@ class OutgoingRecord:
 
 
 class Producer:
-    """An idempotent producer (`acks=all`) whose every wait is bounded by `timeout_s`.
+    """An idempotent producer (`acks=all`) whose every wait is bounded by `timeout_s`. An async context manager.
 
-    An async context manager; one serves any number of tasks. Entering raises PublishFailed when
-    Kafka is not there. Further arguments (security, compression, linger) go to AIOKafkaProducer.
+    Serves any number of tasks. Entering raises PublishFailed when Kafka is not there. Further arguments (security,
+    compression, linger) go to AIOKafkaProducer.
     """
 
     def __init__(self, bootstrap_servers: str, *, timeout_s: float = 30, **producer: Any) -> None:
@@ -45,29 +45,16 @@ class Producer:
             "acks": "all",
             "enable_idempotence": True,
         }
+        self._connected: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, **self._settings)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._producer.start()
-        except (KafkaError, TimeoutError) as error:
-            await self._producer.stop()
-            raise PublishFailed(self._bootstrap_servers, f"Kafka cannot be reached: {error!r}") from error
-        except BaseException:
-            await self._producer.stop()
-            raise
+        await self._producer()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._producer.flush()
-        except TimeoutError:
-            # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
-            await self._producer._sender.close()
-            self._producer._message_accumulator._batches.clear()
-        await self._producer.stop()
+        if self._connected is not None:
+            await self._close(self._connected, within_s=self._timeout_s)
 
     async def send_all(self, records: Sequence[OutgoingRecord]) -> list[RecordMetadata]:
         """Stores records without waiting in between; durable when it returns. Answers in the order given.
@@ -75,23 +62,65 @@ class Producer:
         Raises PublishFailed, with the first record's error, after every other record is settled:
         stored, or given up.
         """
+        producer = await self._producer()
         try:
-            outcomes = await self._outcomes(records)
+            outcomes = await self._outcomes(producer, records)
         except TimeoutError as error:
-            what = f"no acknowledgement within {self._timeout_s} s"
-            raise PublishFailed(self._bootstrap_servers, what) from error
+            await self._abandon(producer)
+            raise PublishFailed(self._bootstrap_servers, f"no acknowledgement within {self._timeout_s} s") from error
         for record, outcome in zip(records, outcomes, strict=False):
             if isinstance(outcome, BaseException):
+                if not isinstance(outcome, MessageSizeTooLargeError):  # refused before it was counted
+                    await self._abandon(producer)
                 raise PublishFailed(record.topic, f"not acknowledged: {outcome!r}") from outcome
         return outcomes
 
-    async def _outcomes(self, records: Sequence[OutgoingRecord]) -> list[Any]:
-        """What became of each record: where it is stored, or its error. Ends with the first not sent."""
+    async def _producer(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._connected is None:
+                self._connected = await self._connect()
+            return self._connected
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, **self._settings)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await producer.start()
+        except (KafkaError, TimeoutError) as error:
+            await producer.stop()
+            raise PublishFailed(self._bootstrap_servers, f"Kafka cannot be reached: {error!r}") from error
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _abandon(self, producer: AIOKafkaProducer) -> None:
+        """Goes on with a new producer. This one has counted a record that Kafka did not store: it would be refused
+        every later one as out of sequence, and it keeps for ever what Kafka did not acknowledge in time."""
+        if self._connected is producer:
+            self._connected = None
+            await self._close(producer, within_s=0)
+
+    async def _close(self, producer: AIOKafkaProducer, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                await producer.flush()
+        except TimeoutError:
+            # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
+            await producer._sender.close()
+            batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
+            producer._message_accumulator._batches.clear()
+            for batch in batches:
+                batch.failure(KafkaError("given up"))
+        await producer.stop()
+
+    async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> list[Any]:
+        """What became of each record: where it is stored, or its error. None follows one that cannot be sent."""
         acknowledgements: list[asyncio.Future[Any]] = []
         unsent: list[Exception] = []
         try:
             for record in records:
-                acknowledgements.append(await self._hand_over(record))
+                acknowledgements.append(await self._hand_over(producer, record))
         except (KafkaError, TimeoutError) as error:
             unsent.append(error)
         except asyncio.CancelledError:
@@ -101,9 +130,9 @@ class Producer:
         async with asyncio.timeout(self._timeout_s):
             return [*await asyncio.gather(*acknowledgements, return_exceptions=True), *unsent]
 
-    async def _hand_over(self, record: OutgoingRecord) -> asyncio.Future[Any]:
+    async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         async with asyncio.timeout(self._timeout_s):
-            acknowledgement: asyncio.Future[Any] = await self._producer.send(
+            acknowledgement: asyncio.Future[Any] = await producer.send(
                 record.topic,
                 record.value,
                 record.key,

@@ -131,12 +131,14 @@ class CourseEventSubscriber(AsyncIterator[Received]):
 async def stop(consumer: AIOKafkaConsumer) -> None:
     """Leaves the group and closes the connections, also while Kafka is away."""
     stopping = asyncio.create_task(consumer.stop(), name="consumer stops")
-    await asyncio.wait({stopping})
-    if stopping.cancelled():
-        # While Kafka is away aiokafka trips over a fetch that it cancelled itself, before it closes.
-        await consumer._client.close()
-    else:
+    await asyncio.wait({stopping}, timeout=LAST_COMMIT_TIMEOUT_S)
+    if stopping.done() and not stopping.cancelled():
         stopping.result()
+        return
+    # While Kafka is away aiokafka waits for it, or trips over a fetch that it cancelled itself, before it closes.
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    await consumer._client.close()
 
 
 def _received(record: ConsumerRecord) -> Received | None:

@@ -141,3 +141,6 @@ create table outbox (
     source_topic text not null,
     source_partition integer not null
 );
+
+-- What the relay of one partition reads, however much waits for the others.
+create index outbox_source on outbox (source_topic, source_partition, seq);

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.batch import Batch, gather, skipped_over
-from worker.decode import Rejected
+from worker.decode import Rejected, Skipped
 from worker.store import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
@@ -54,7 +54,7 @@ def test_two_halves_cover_what_the_whole_did(gaps: list[int], of_p0: int) -> Non
 
 def test_a_single_refused_record_is_rejected() -> None:
     only = record(P0, 4)
-    [batch] = Batch([(only, Rejected(only, ""))], {P0: Span(4, 5)}, dead_letters_written=True).bisected("too long")
+    [batch] = Batch([(only, Skipped(""))], {P0: Span(4, 5)}, dead_letters_written=True).bisected("too long")
 
     assert batch.rejected == [Rejected(only, "too long")]
     assert not batch.dead_letters_written

@@ -82,3 +82,13 @@ def test_what_is_no_event_is_rejected_with_its_record() -> None:
 )
 def test_what_says_nothing_to_this_worker_is_skipped(changed: dict[str, Any], reason: str) -> None:
     assert decode(record(**changed)) == Skipped(reason)
+
+
+@pytest.mark.parametrize("timestamp_ms", [-(10**14), -2, 0])
+def test_a_record_from_before_2000_by_its_own_timestamp_is_rejected(timestamp_ms: int) -> None:
+    assert isinstance(decode(record(timestamp=timestamp_ms)), Rejected)
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 10**17])
+def test_without_a_timestamp_that_can_be_earlier_nothing_is_clamped(timestamp_ms: int) -> None:
+    assert decode(record(timestamp=timestamp_ms)) == Occurrence(APPENDED, EVENT, "lesson-events", 3)

@@ -8,7 +8,14 @@ import pytest
 
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
-from worker.errors import DatabaseUnavailable, InvalidCourseId, InvalidLesson, InvalidUserId, KafkaUnavailable
+from worker.errors import (
+    DatabaseUnavailable,
+    InvalidCourseId,
+    InvalidLesson,
+    InvalidTime,
+    InvalidUserId,
+    KafkaUnavailable,
+)
 from worker.service import Accepted, CourseProgress, ProgressService, ProgressStats
 from worker.settings import Settings
 
@@ -249,6 +256,19 @@ class TestErrors:
         with pytest.raises(InvalidLesson):
             await service.mark_lesson_complete(user, course, lesson, total)
 
+    @pytest.mark.parametrize("at", [datetime(1999, 12, 31, tzinfo=UTC), datetime(2026, 1, 1)])
+    async def test_a_time_that_no_event_can_carry_is_refused(
+        self, service: ProgressService, user: UUID, course: UUID, at: datetime
+    ) -> None:
+        with pytest.raises(InvalidTime):
+            await service.update_last_accessed(user, course, occurred_at=at)
+
+    @pytest.mark.parametrize("lesson", ["a\0", "\ud800"])
+    async def test_a_lesson_that_cannot_be_is_not_completed(
+        self, service: ProgressService, user: UUID, course: UUID, lesson: str
+    ) -> None:
+        assert await service.is_lesson_completed(user, course, lesson) is False
+
     async def test_a_database_that_is_away_is_unavailable(self, user: UUID, course: UUID) -> None:
         settings = Settings(database_url="postgresql://postgres@127.0.0.1:1/none")
         async with ProgressService(settings) as service:
@@ -265,3 +285,4 @@ class TestErrors:
         impatient = settings.model_copy(update={"apply_deadline_s": 0.05})
         async with ProgressService(impatient) as service:  # no worker runs on these topics
             assert isinstance(await service.mark_lesson_complete(user, course, "a", 1), Accepted)
+            assert isinstance(await service.reset_course_progress(user, course), Accepted)  # not dropped

@@ -121,3 +121,28 @@ async def test_a_database_without_tables_says_what_to_run(admin_url: str) -> Non
         await store.next_offsets([P0])
 
     await store.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:abSECRET#x@h/db", "postgresql://u:p?SECRET@h/db"])
+async def test_an_unusable_url_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(SetupError, match="PROGRESS_DATABASE_URL") as caught:
+        await Store(Settings(database_url=url)).next_offsets([P0])
+
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_a_revocation_by_reset_is_counted_as_a_transition(store: Store) -> None:
+    await store.apply(one_lesson(total=1), {P0: Span(None, 1)})
+    reset = Occurrence(NOW + timedelta(hours=1), ProgressReset(user_id=USER, course_id=COURSE), *P0)
+
+    assert await store.apply(fold([reset]), {P0: Span(1, 2)}) == Applied(1)
+
+
+async def test_a_duplicate_that_no_other_worker_inserted_is_a_mistake(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    await store.apply(one_lesson(), {P0: Span(None, 1)})
+    await connection.execute("alter table course_progress_all alter column id restart with 1")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await store.apply(one_lesson(user=uuid4()), {P0: Span(1, 2)})

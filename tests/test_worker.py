@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import confluent_kafka
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import binary
@@ -30,6 +32,7 @@ from events.subscriber import CourseEventSubscriber, Received
 from tests.workers import WorkerProcess, Workers, environment, eventually
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
+from worker.topics import create_missing
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 Happened = tuple[LessonEvent, datetime]
@@ -207,6 +210,34 @@ async def test_a_value_that_only_the_database_refuses_is_a_dead_letter(
     assert b"no_poison" in dict(letter.headers)["dlq_reason"]
 
 
+async def test_a_dead_letter_as_large_as_a_record_can_be_is_written(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    happened = histories(learners=5, seed=7)
+    await publish(settings, happened)
+    largest = OutgoingRecord(settings.lesson_events_topic, b"k", random.Random(7).randbytes(1_048_000), [])
+    async with Producer(settings.kafka_bootstrap_servers, max_request_size=2_000_000) as producer:
+        await producer.send_all([largest])
+
+    assert workers.start("--until-idle").wait() == 0
+
+    assert wrong_rows(expected(happened), await stored(connection)) == []
+    [letter] = await records_of(settings, settings.dead_letter_topic, 1)
+    assert letter.value == largest.value
+
+
+async def test_a_refusal_that_is_no_events_fault_stops_the_worker_without_a_dead_letter(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("alter table consumed_offset add constraint nothing_moves check (next_offset < 0)")
+    await publish(settings, [(CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW)])
+
+    worker = workers.start()
+
+    assert worker.wait() == 1
+    assert "nothing_moves" in json.loads(worker.log.splitlines()[-1])["reason"]
+
+
 async def test_a_killed_worker_loses_and_doubles_nothing(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
@@ -301,14 +332,48 @@ async def test_a_recreated_topic_stops_the_worker_with_one_line_that_says_what_t
     assert f"{settings.lesson_events_topic}[1] ends at 0 but 500 is stored" in last["reason"]
 
 
-def test_kafka_that_is_away_stops_a_worker_with_one_line(database_settings: Settings) -> None:
-    process = WorkerProcess(database_settings)
+async def test_a_topic_recreated_under_a_running_worker_stops_it(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    user = uuid4()  # one partition
+    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(50)])
+    worker = workers.start()
+
+    async def applied() -> bool:
+        return await connection.fetchval("select count(*) from course_progress") == 50
+
+    await eventually(applied)
+    worker.process.send_signal(signal.SIGSTOP)
+    await recreate(settings)
+    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(30)])
+    worker.process.send_signal(signal.SIGCONT)
+
+    assert worker.wait() == 1
+    assert "the topic was recreated" in json.loads(worker.log.splitlines()[-1])["reason"]
+
+
+async def recreate(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([settings.lesson_events_topic])
+
+    async def gone() -> bool:
+        return settings.lesson_events_topic not in await admin.list_topics()
+
+    await eventually(gone)
+    await admin.close()
+    await create_missing(settings)
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_kafka_that_is_away_stops_a_worker_with_one_line(database_settings: Settings, env: str) -> None:
+    process = WorkerProcess(database_settings.model_copy(update={"environment": env}))
 
     status, log = process.wait(), process.log
     process.close()
 
     assert status == 1
-    assert log.splitlines()[-1].startswith("course-progress: Kafka at 127.0.0.1:1 does not answer")
+    assert "127.0.0.1:1" in log.splitlines()[-1]
 
 
 async def test_health_and_metrics_tell_of_progress(settings: Settings, workers: Workers) -> None:

@@ -20,6 +20,7 @@ from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
 from worker.store import Store
+from worker.topics import LARGEST_DEAD_LETTER
 
 
 class Boot(BootStrategy):
@@ -43,7 +44,7 @@ class Worker(faust.App):
             web_enabled=True,
             worker_redirect_stdouts=False,
         )
-        self.to_kafka = Producer(settings.kafka_bootstrap_servers)
+        self.to_kafka = Producer(settings.kafka_bootstrap_servers, max_request_size=LARGEST_DEAD_LETTER)
         self.store = Store(settings)
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.store)
@@ -52,6 +53,13 @@ class Worker(faust.App):
         add_agents(self, self.batches, self.store, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
         serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port, access_log=False)
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except Exception as error:
+            self.crash_reason = error  # which mode keeps only for what fails later
+            raise
 
     async def on_start(self) -> None:
         await super().on_start()

@@ -165,13 +165,24 @@ def stack(command: tuple[str, ...]) -> None:
 
 def status_of(command: Sequence[str]) -> int:
     """Runs a command to its end, whatever signals come: they are for the command. Its status, as a shell says it."""
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _: Any) -> None:
+        if child is None:
+            early.append(number)
+        elif not from_terminal(number):
+            child.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
     try:
         child = subprocess.Popen(command)
     except OSError as error:
         click.echo(f"course-progress: {command[0]}: {error.strerror}", err=True)
         return 127 if isinstance(error, FileNotFoundError) else 126
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: None if from_terminal(number) else child.send_signal(number))
+    for missed in early:
+        child.send_signal(missed)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
@@ -179,7 +190,7 @@ def status_of(command: Sequence[str]) -> int:
 def from_terminal(number: int) -> bool:
     """Whether the command has this signal already: Ctrl-C goes to every process in the terminal's foreground."""
     with suppress(OSError):  # no terminal
-        return number == signal.SIGINT and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return number == signal.SIGINT and os.tcgetpgrp(0) == os.getpgrp()
     return False
 
 

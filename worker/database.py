@@ -12,12 +12,15 @@ from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.settings import Settings
 
 OLDEST_SERVER = 18
+CLOSE_WITHIN_S = 5
 QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
-# A row that another worker inserted meanwhile; a lock timeout; a standby not yet promoted; an idle timeout.
-RETRIABLE_STATES = ("23505", "55P03", "25006", "25P03")
+# A lock timeout; a standby not yet promoted; an idle timeout.
+RETRIABLE_STATES = ("55P03", "25006", "25P03")
+# A row that another worker inserted meanwhile. Elsewhere a duplicate is a mistake.
+INSERTED_MEANWHILE = ("lesson_progress_pkey", "course_progress_all_user_id_course_id_key", "consumed_offset_pkey")
 # Data exception, constraint violation, program limit: the values will be refused every time.
 REFUSED_CLASSES = ("22", "23", "54")
 
@@ -30,7 +33,7 @@ def query(name: str) -> str:
 
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
-    with translated():
+    with translated(), _url_understood():
         connection: asyncpg.Connection = await asyncpg.connect(**_arguments(settings, server_settings))
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
@@ -39,9 +42,28 @@ async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connect
     return connection
 
 
+@contextmanager
+def _url_understood() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # its text may have a part of the password
+        raise SetupError(
+            f"PROGRESS_DATABASE_URL cannot be used ({type(error).__name__}): are special characters of the password "
+            "escaped, and certificate files where it says?"
+        ) from None
+
+
+async def close(connection: asyncpg.Connection) -> None:
+    """Closes a connection, also when nobody is at the other end."""
+    try:
+        await connection.close(timeout=CLOSE_WITHIN_S)
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection.terminate()
+
+
 async def connect_pool(settings: Settings) -> asyncpg.Pool:
     """A pool of connections for readers; the first is opened at the first query."""
-    with translated():
+    with translated(), _url_understood():
         return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), min_size=0, max_size=10)
 
 
@@ -62,8 +84,6 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except asyncpg.DataError as error:
-        raise ValueRefused(_line(error)) from error
     except asyncpg.PostgresError as error:
         raise _meaning(error) from error
     except asyncpg.InterfaceError as error:
@@ -81,13 +101,17 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
 
 def _meaning(error: asyncpg.PostgresError) -> Exception:
     state = error.sqlstate or ""
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return DatabaseUnavailable(_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error
+    if state == "08P01":  # a pooler that refuses our startup parameters
+        return SetupError(f"PostgreSQL: {_line(error)}")
     if state in RETRIABLE_STATES or state[:2] in RETRIABLE_CLASSES:
         return DatabaseUnavailable(_line(error))
     if state[:2] in REFUSED_CLASSES:
         return ValueRefused(_line(error))
     if isinstance(error, asyncpg.UndefinedTableError):
         return SetupError(f"{_line(error)}: run `course-progress migrate`")
-    if state[:2] in ("28", "3D", "42"):  # credentials, no such database, no privilege or no such object
+    if state[:2] in ("28", "3D") or state == "42501":  # credentials, no such database, no privilege
         return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")
     return error
 

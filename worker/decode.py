@@ -11,7 +11,7 @@ from events.models import LESSON_EVENTS, LessonEvent
 
 Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
 
-AHEAD = timedelta(minutes=5)
+AHEAD_S = 300
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,9 +56,18 @@ def decode(record: Record) -> Outcome:
         return Skipped("unknown type")
     except MalformedEvent as malformed:
         return Rejected(record, str(malformed))
-    if envelope.time < EARLIEST:
-        return Rejected(record, f"time: {envelope.time:%Y-%m-%d} is before 2000-01-01")
-    appended_at = EPOCH + timedelta(milliseconds=record.timestamp)
-    # A clock that runs ahead would win for ever. The record's own time, never the wall clock: a replay decides alike.
-    clamped = envelope.time > appended_at + AHEAD
-    return Occurrence(appended_at if clamped else envelope.time, event, record.topic, record.partition, clamped)
+    occurred_at, clamped = _clamped(envelope.time, record.timestamp)
+    if occurred_at < EARLIEST:
+        return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01")
+    return Occurrence(occurred_at, event, record.topic, record.partition, clamped)
+
+
+def _clamped(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
+    """A clock that runs ahead would win for ever: at most five minutes ahead of the record's own timestamp.
+
+    Never of the wall clock, for a replay must decide alike. Kafka takes any number for a timestamp; -1 is none.
+    """
+    seconds_ahead = (time - EPOCH).total_seconds() - timestamp_ms / 1000
+    if timestamp_ms == -1 or seconds_ahead <= AHEAD_S:
+        return time, False
+    return (EPOCH + timedelta(milliseconds=timestamp_ms) if timestamp_ms > 0 else EPOCH), True

@@ -6,7 +6,7 @@ class ProgressError(Exception):
 
 
 class Unavailable(ProgressError):
-    """A server is away or busy. The same call may succeed later; nothing was changed by this one."""
+    """A server is away or busy. Repeat the call: whether or not it took effect, repeating is safe."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -35,6 +35,10 @@ class InvalidUserId(ProgressError):
 
 class InvalidCourseId(ProgressError):
     """The course id is not a UUID."""
+
+
+class InvalidTime(ProgressError):
+    """The time is naive, or before the year 2000."""
 
 
 class InvalidLesson(ProgressError):

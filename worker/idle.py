@@ -41,7 +41,7 @@ class UntilIdle(Service):
         except Unavailable:
             return False
         try:
-            with translated():
+            with translated(connection):
                 return bool(
                     await connection.fetchval(
                         query("done"),

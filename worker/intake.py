@@ -1,7 +1,8 @@
 """Kafka in: takes batches from the consumer group, sees each settled, and only then moves on.
 
 The truth about what was applied is `consumed_offset` in PostgreSQL, moved with the rows by compare-and-swap. What
-this module does about rebalances and pauses is for speed and quiet; no mistake here can lose or double an event.
+this module does about rebalances and pauses is for speed and quiet. What it must get right itself: a record that was
+fetched is handed over, or its partition is read again from the stored offset (`_readopt`).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.types import ChannelT
 from mode import Service
 
@@ -30,6 +31,7 @@ log = structlog.get_logger("intake")
 FETCH_WAIT_S = 0.2
 COMMIT_EVERY_S = 1.0
 LONGEST_BACKOFF_S = 5.0
+LONGEST_COMMIT_S = 5.0
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -67,7 +69,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             group_id=self._settings.consumer_group,
             group_instance_id=self._settings.group_instance_id,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            # Positions come from the database. A log that lacks one must not silently be read from elsewhere.
+            auto_offset_reset="none",
             isolation_level="read_committed",
             # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
             partition_assignment_strategy=(StickyPartitionAssignor,),
@@ -119,6 +122,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
                 timeout_ms=int(timeout_s * 1000), max_records=self._settings.batch_size
             )
+        except NoOffsetForPartitionError:  # of a partition that is not adopted yet: its position is about to be set
+            return {}
+        except OffsetOutOfRangeError as error:  # the log was truncated or recreated: adopting says which
+            self._readopt(error.args[0])
+            return {}
         except UnicodeDecodeError as error:
             # aiokafka reads the names of headers before it hands the record out, and does not say of which.
             follow = {f"{tp.topic}[{tp.partition}]": offset for tp, offset in self._next.items()}
@@ -131,7 +139,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _positions(self) -> dict[TopicPartition, int]:
         """Where the consumer stands: past a transaction's markers, which are never handed out."""
         try:
-            return {tp: await self._consumer.position(tp) for tp in self._next if tp not in self._consumer.paused()}
+            return {tp: await self._consumer.position(tp) for tp in set(self._next) - self._consumer.paused()}
         except IllegalStateError:  # a rebalance has begun
             return {}
 
@@ -159,6 +167,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._wait_out(error, attempt)
                 batch = batch.again()
             except ValueRefused as error:
+                if not batch.occurrences:
+                    raise  # no event's value was in the statement
                 await self._settle_parts(batch.bisected(str(error)))
                 return
             else:
@@ -220,6 +230,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = set(assigned)
         log.info("partitions assigned", partitions=sorted(tp.partition for tp in assigned))
         metrics.REBALANCES.inc()
+        self._next.clear()  # all that was ours before was revoked: aiokafka's protocol is the eager one
+        self._unadopted.clear()
         self._readopt(assigned)
         self.joined = True
 
@@ -284,6 +296,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
-        except (KafkaError, IllegalStateError):
+            async with asyncio.timeout(LONGEST_COMMIT_S):
+                await self._consumer.commit(offsets)
+        except (KafkaError, TimeoutError):
             metrics.COMMIT_FAILURES.inc()

@@ -13,14 +13,14 @@ from events.envelope import binary
 from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
-from worker.database import connect, query, translated
+from worker.database import close, connect, query, translated
 from worker.errors import KafkaUnavailable, Unavailable
 from worker.settings import Settings
 
 log = structlog.get_logger("outbox")
 
 SOURCE = "course-progress"
-ROUND = 500  # rows
+ROUND = 500  # rows of a partition
 LOOK_EVERY_S = 1.0
 SILENCE_S = 30
 
@@ -55,7 +55,7 @@ class Relay(Service):
         self.nudge()
         await asyncio.wait({self._running}, timeout=10)
         if self._connection is not None:
-            await self._connection.close(timeout=5)
+            await close(self._connection)
 
     async def _run(self) -> None:
         failures = 0
@@ -101,18 +101,13 @@ class Relay(Service):
                 got = await connection.fetch(query("lock_partitions"), *self._keys(owned - self._locked))
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in got}
 
-    def _keys(self, partitions: set[TopicPartition]) -> tuple[str, list[str], list[int]]:
-        return (
-            self._settings.consumer_group,
-            [tp.topic for tp in partitions],
-            [tp.partition for tp in partitions],
-        )
+    def _keys(self, partitions: set[TopicPartition]) -> tuple[list[str], list[int]]:
+        return [tp.topic for tp in partitions], [tp.partition for tp in partitions]
 
     async def _publish_some(self, connection: asyncpg.Connection) -> bool:
         """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""
-        _, names, numbers = self._keys(self._locked)
         with translated(connection):
-            rows = await connection.fetch(query("outbox"), names, numbers, ROUND)
+            rows = await connection.fetch(query("outbox"), *self._keys(self._locked), ROUND)
         if not rows:
             return False
         try:
@@ -122,7 +117,7 @@ class Relay(Service):
         with translated(connection):
             await connection.execute("delete from outbox where seq = any($1)", [row["seq"] for row in rows])
         metrics.RELAYED.inc(len(rows))
-        return len(rows) == ROUND
+        return len(rows) >= ROUND
 
     def _record(self, row: asyncpg.Record) -> OutgoingRecord:
         event = COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])

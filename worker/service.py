@@ -18,7 +18,16 @@ from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUn
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, Receipt
 from worker.database import connect_pool, query, translated
-from worker.errors import InvalidCourseId, InvalidLesson, InvalidUserId, KafkaUnavailable
+from worker.decode import EARLIEST
+from worker.errors import (
+    DatabaseUnavailable,
+    InvalidCourseId,
+    InvalidLesson,
+    InvalidTime,
+    InvalidUserId,
+    KafkaUnavailable,
+    ValueRefused,
+)
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.005
@@ -65,8 +74,9 @@ class ProgressService:
     """An async context manager. Ids may be UUIDs or their text.
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
-    PostgreSQL is away. Those that write also raise InvalidLesson, and KafkaUnavailable when the event was not
-    acknowledged; they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
+    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, and KafkaUnavailable when the event
+    was not acknowledged; they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no
+    Kafka.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -109,7 +119,10 @@ class ProgressService:
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Whether the lesson is completed now; False for a lesson nobody knows."""
-        [row] = await self._fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
+        try:
+            [row] = await self._fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
+        except ValueRefused:  # text that no lesson id can be
+            return False
         return bool(row["completed"])
 
     async def get_completion_percentage(self, user_id: UUID | str, course_id: UUID | str) -> int:
@@ -141,7 +154,10 @@ class ProgressService:
         *,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted | None:
-        """Takes a lesson's completion back; the progress after it. None, and no event, where there is no progress."""
+        """Takes a lesson's completion back; the progress after it.
+
+        None, and no event, where there is no progress, or none that has been applied yet.
+        """
         event = _event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         if await self._row(event.user_id, event.course_id) is None:
             return None
@@ -161,12 +177,12 @@ class ProgressService:
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
     ) -> bool | Accepted:
-        """Starts the course over: True, and the progress is gone. False, and no event, where there was none."""
+        """Starts the course over: True, and the progress is gone. False where there was none."""
         event = _event(ProgressReset, user_id, course_id)
-        if await self._row(event.user_id, event.course_id) is None:
-            return False
+        existed = await self._row(event.user_id, event.course_id) is not None
+        # Also where nothing is known yet: a first event may be on its way, and this one must end it.
         receipt = await self._publish(event, occurred_at)
-        return True if await self._wait_until_applied(receipt) else Accepted(receipt.event_id)
+        return existed if await self._wait_until_applied(receipt) else Accepted(receipt.event_id)
 
     # How
 
@@ -187,9 +203,12 @@ class ProgressService:
         return row or Accepted(receipt.event_id)
 
     async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
+        occurred_at = occurred_at or datetime.now(UTC)
+        if occurred_at.utcoffset() is None or occurred_at < EARLIEST:
+            raise InvalidTime(f"occurred_at: {occurred_at.isoformat()} has no offset from UTC or is before 2000")
         try:
             publisher = await self._connected()
-            return await publisher.publish(event, occurred_at=occurred_at or datetime.now(UTC), event_id=str(uuid4()))
+            return await publisher.publish(event, occurred_at=occurred_at, event_id=str(uuid4()))
         except PublishFailed as error:
             raise KafkaUnavailable(str(error)) from error
 
@@ -206,14 +225,17 @@ class ProgressService:
             return self._publisher
 
     async def _wait_until_applied(self, receipt: Receipt) -> bool:
-        """Whether the stored offset passed the event within the deadline."""
+        """Whether the stored offset passed the event within the deadline; not when the database goes away meanwhile.
+
+        The event counts all the same: Kafka has it.
+        """
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
                 look_s = LOOK_EVERY_S
                 while not await self._passed(receipt):
                     await asyncio.sleep(look_s)
                     look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
-        except TimeoutError:
+        except (TimeoutError, DatabaseUnavailable):
             return False
         return True
 

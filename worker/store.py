@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from aiokafka import TopicPartition
 
-from worker.database import connect, query, translated
+from worker.database import close, connect, query, translated
 from worker.progress import Folded
 from worker.settings import Settings
 
@@ -37,6 +37,13 @@ class OffsetsMoved:
     found: dict[TopicPartition, int | None]
 
 
+class _RollBack(Exception):
+    """Takes the reset back whose batch was stale."""
+
+    def __init__(self, outcome: OffsetsMoved) -> None:
+        self.outcome = outcome
+
+
 class Store:
     """Writes batches over one connection of its own, opened again after it was lost.
 
@@ -54,20 +61,15 @@ class Store:
         with translated(connection):
             if not folded.resets:
                 return await self._apply(connection, folded, spans)
-            transaction = connection.transaction(isolation="repeatable_read")
-            await transaction.start()
             try:
-                await connection.execute(query("reset"), *_reset_columns(folded))
-                outcome = await self._apply(connection, folded, spans)
-            except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
-                raise
-            if isinstance(outcome, Applied):
-                await transaction.commit()
-            else:
-                await transaction.rollback()
-            return outcome
+                async with connection.transaction(isolation="repeatable_read"):
+                    revoked = await connection.fetchval(query("reset"), *_reset_columns(folded))
+                    outcome = await self._apply(connection, folded, spans)
+                    if isinstance(outcome, OffsetsMoved):
+                        raise _RollBack(outcome)
+            except _RollBack as rolled_back:
+                return rolled_back.outcome
+            return Applied(outcome.transitions + revoked)
 
     async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
@@ -79,7 +81,7 @@ class Store:
 
     async def close(self) -> None:
         if self._connection is not None:
-            await self._connection.close(timeout=5)
+            await close(self._connection)
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

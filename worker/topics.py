@@ -6,15 +6,17 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from worker.errors import KafkaUnavailable, SetupError
 from worker.settings import Settings
 
-KEEP_FOR_EVER = {"retention.ms": "-1"}
+# Kept until somebody has looked at them. A dead letter is its record, uncompressed, and some headers.
+LARGEST_DEAD_LETTER = 16 * 1024 * 1024
+DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 
 
 def wanted(settings: Settings) -> list[NewTopic]:
-    """The topics of this system. Dead letters are kept until somebody has looked at them."""
+    """The topics of this system."""
     configs: dict[str, dict[str, str]] = {
         settings.lesson_events_topic: {},
         settings.course_events_topic: {},
-        settings.dead_letter_topic: KEEP_FOR_EVER,
+        settings.dead_letter_topic: DEAD_LETTERS,
     }
     return [
         NewTopic(name, settings.topic_partitions, settings.topic_replication_factor, topic_configs=config)

@@ -1,6 +1,11 @@
--- What waits to be published of some partitions ($1 topics, $2 partitions), at most $3 rows, in order.
-select seq, id, aggregateid, type, payload, occurred_at
-from outbox
-where (source_topic, source_partition) in (select * from unnest($1::text[], $2::integer[]))
-order by seq
-limit $3
+-- What waits to be published of some partitions ($1 topics, $2 partitions): of each the first $3 rows, in order.
+select o.*
+from unnest($1::text[], $2::integer[]) as p (topic, partition)
+cross join lateral (
+    select seq, id, aggregateid, type, payload, occurred_at
+    from outbox
+    where source_topic = p.topic and source_partition = p.partition
+    order by seq
+    limit $3
+) o
+order by o.seq

@@ -4,6 +4,7 @@
 -- Promises: a row without a later event becomes invisible to readers and stays as a tombstone, so that late events
 -- cannot bring it back; lessons decided later than the reset stay. A reset older than a known one changes nothing.
 --
+-- Returns how many revocations went to the outbox.
 -- $1-$3 user, course and time of each reset; $4-$5 the partition it came from.
 with
 given as materialized (
@@ -54,13 +55,17 @@ written as (
     when not matched then insert (user_id, course_id, reset_at) values (g.user_id, g.course_id, g.reset_at)
     returning g.topic, g.partition, g.was_complete, g.reset_at as revoked_at, new.user_id, new.course_id,
               new.completed_at, new.completion_number, new.lessons_completed, new.total_lessons
-)
+),
 -- Rule 7.
-insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-select course_event_id('CourseCompletionRevoked', user_id, course_id, completion_number), 'course', user_id,
-       'CourseCompletionRevoked', jsonb_build_object(
-           'user_id', user_id, 'course_id', course_id, 'revoked_at', revoked_at,
-           'completion_number', completion_number, 'lessons_completed', lessons_completed,
-           'total_lessons', total_lessons), revoked_at, topic, partition
-from written
-where was_complete and completed_at is null;
+revoked as (
+    insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
+    select course_event_id('CourseCompletionRevoked', user_id, course_id, completion_number), 'course', user_id,
+           'CourseCompletionRevoked', jsonb_build_object(
+               'user_id', user_id, 'course_id', course_id, 'revoked_at', revoked_at,
+               'completion_number', completion_number, 'lessons_completed', lessons_completed,
+               'total_lessons', total_lessons), revoked_at, topic, partition
+    from written
+    where was_complete and completed_at is null
+    returning 1
+)
+select count(*) from revoked
