@@ -5,11 +5,14 @@ reader (a renamed field, a narrower range) is a new major version in the envelop
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+# No event is older: such a time is a broken clock.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID("5b0c4b0e-6f0e-5b52-9d3c-0d6c1f6f0a55")
 
 # PostgreSQL's text takes every character but NUL; a lone surrogate is no character, and pydantic refuses it.

@@ -10,7 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from events import topics
 from events.envelope import binary
-from events.models import LessonEvent
+from events.models import EARLIEST, LessonEvent
 from events.producer import OutgoingRecord, Producer
 
 # An event and when it happened, and its id unless a new one will do.
@@ -61,8 +61,8 @@ class LessonEventPublisher:
     ) -> Receipt:
         """Publishes one event that happened at `occurred_at`, by default now; durable when it returns.
 
-        Give the `event_id` of an earlier attempt to repeat it. Raises ValueError for a naive
-        `occurred_at`, PublishFailed when Kafka does not acknowledge in time.
+        Give the `event_id` of an earlier attempt to repeat it. Raises ValueError for an
+        `occurred_at` that is naive or before 2000, PublishFailed when Kafka does not acknowledge in time.
         """
         occurrence = (event, occurred_at or datetime.now(UTC), event_id or str(uuid4()))
         return (await self.publish_many([occurrence]))[0]
@@ -82,6 +82,8 @@ class LessonEventPublisher:
     def _outgoing(
         self, now_ms: int, event: LessonEvent, occurred_at: datetime, event_id: str | None = None
     ) -> tuple[str, OutgoingRecord]:
+        if occurred_at.utcoffset() is None or occurred_at < EARLIEST:
+            raise ValueError(f"occurred_at: {occurred_at.isoformat()} has no offset from UTC or is before 2000")
         event_id = event_id or str(uuid4())
         headers, value = binary(event, id=event_id, time=occurred_at, source=self._source)
         return event_id, OutgoingRecord(self._topic, str(event.user_id).encode(), value, headers, now_ms)

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -374,6 +375,25 @@ def test_kafka_that_is_away_stops_a_worker_with_one_line(database_settings: Sett
 
     assert status == 1
     assert "127.0.0.1:1" in log.splitlines()[-1]
+
+
+async def test_a_taken_port_stops_a_worker_before_it_joins_the_group(settings: Settings, workers: Workers) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        worker = workers.start(http_port=taken.getsockname()[1])
+
+        assert worker.wait() == 1
+
+    assert "PROGRESS_HTTP_PORT" in json.loads(worker.log.splitlines()[-1])["reason"]
+    assert "partitions assigned" not in worker.log
+
+
+async def test_a_missing_topic_stops_a_worker_with_one_line(settings: Settings, workers: Workers) -> None:
+    worker = workers.start(environment="production", lesson_events_topic="lesson-event")
+
+    assert worker.wait() == 1
+
+    assert "topic lesson-event does not exist" in json.loads(worker.log.splitlines()[-1])["reason"]
+    assert "Unclosed" not in worker.log
 
 
 async def test_health_and_metrics_tell_of_progress(settings: Settings, workers: Workers) -> None:

@@ -4,6 +4,7 @@ intake (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold ->
 outbox -> relay -> course-events
 """
 
+import socket
 import tempfile
 
 import faust
@@ -13,6 +14,7 @@ from faust.contrib.asgi import serve_asgi
 from events.producer import Producer
 from worker.agents import Batches, add_agents
 from worker.deadletters import DeadLetters
+from worker.errors import SetupError
 from worker.health import create_health
 from worker.idle import UntilIdle
 from worker.intake import Intake
@@ -20,7 +22,7 @@ from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
 from worker.store import Store
-from worker.topics import LARGEST_DEAD_LETTER
+from worker.topics import LARGEST_DEAD_LETTER, require_topics
 
 
 class Boot(BootStrategy):
@@ -44,6 +46,7 @@ class Worker(faust.App):
             web_enabled=True,
             worker_redirect_stdouts=False,
         )
+        self.settings = settings
         self.to_kafka = Producer(settings.kafka_bootstrap_servers, max_request_size=LARGEST_DEAD_LETTER)
         self.store = Store(settings)
         self.batches = Batches(self)
@@ -63,6 +66,8 @@ class Worker(faust.App):
 
     async def on_start(self) -> None:
         await super().on_start()
+        require_free_port(self.settings)
+        await require_topics(self.settings)
         # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
         self.flow_control.resume()
         await self.add_async_context(self.to_kafka)
@@ -78,6 +83,17 @@ class Worker(faust.App):
         # Not in on_stop, which runs before the intake has drained.
         await self.store.close()
         await super().on_shutdown()
+
+
+def require_free_port(settings: Settings) -> None:
+    """Raises SetupError before this worker joins the group, whose others would be disturbed in vain."""
+    try:
+        socket.create_server((settings.http_host, settings.http_port)).close()
+    except OSError as error:
+        where = f"{settings.http_host}:{settings.http_port}"
+        raise SetupError(
+            f"{where} cannot be listened on ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any"
+        ) from error
 
 
 app = Worker(settings())

@@ -30,6 +30,7 @@ from events import (
     PublishFailed,
     Receipt,
 )
+from events.models import EARLIEST
 from worker.errors import ProgressError
 from worker.settings import Settings, settings
 
@@ -62,6 +63,8 @@ class Moment(click.ParamType):
             self.fail(f"{value!r} is no date and time such as 2026-11-23T09:30:00Z", param, ctx)
         if moment.utcoffset() is None:
             self.fail(f"{value!r} has no offset from UTC: write {value}Z or {value}+01:00", param, ctx)
+        if moment < EARLIEST:
+            self.fail(f"{value!r} is before 2000: no worker would apply it", param, ctx)
         return moment
 
 
@@ -134,7 +137,7 @@ def topics() -> None:
     "--until-idle", is_flag=True, help="Exit 0 when all that was there at the start is applied and published."
 )
 def worker(until_idle: bool) -> None:
-    """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same."""
+    """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same, with Faust's logs."""
     from worker.run import run
 
     sys.exit(run(settings(), until_idle=until_idle))
@@ -207,7 +210,11 @@ def from_terminal(number: int) -> bool:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def demo(learners: int, duration_s: float | None, as_json: bool) -> None:
-    """Simulated learners, a worker and a certificate service, on a broker and a database of their own."""
+    """Simulated learners, a worker and a certificate service.
+
+    They have a broker and a database of their own, or those that PROGRESS_KAFKA_BOOTSTRAP_SERVERS and
+    PROGRESS_DATABASE_URL name: learners, dead letters and all.
+    """
     from worker.demo.run import run
 
     try:

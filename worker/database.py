@@ -12,6 +12,10 @@ from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.settings import Settings
 
 OLDEST_SERVER = 18
+URL_UNUSABLE = (
+    "PROGRESS_DATABASE_URL cannot be used: is it a postgresql:// URL, are special characters of the password escaped, "
+    "and certificate files where it says?"
+)
 CLOSE_WITHIN_S = 5
 QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
@@ -46,11 +50,8 @@ async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connect
 def _url_understood() -> Iterator[None]:
     try:
         yield
-    except ValueError as error:  # its text may have a part of the password
-        raise SetupError(
-            f"PROGRESS_DATABASE_URL cannot be used ({type(error).__name__}): are special characters of the password "
-            "escaped, and certificate files where it says?"
-        ) from None
+    except ValueError:  # its text may have a part of the password
+        raise SetupError(URL_UNUSABLE) from None
 
 
 async def close(connection: asyncpg.Connection) -> None:
@@ -86,8 +87,10 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise _meaning(error) from error
+    except asyncpg.ClientConfigurationError:
+        raise SetupError(URL_UNUSABLE) from None  # its text may have a part of the password
     except asyncpg.InterfaceError as error:
-        if isinstance(error, ValueError):  # a value that the driver cannot encode, or a malformed URL
+        if isinstance(error, ValueError):  # a value that the driver cannot encode
             raise ValueRefused(_line(error)) from error
         raise DatabaseUnavailable(_line(error)) from error
     except asyncpg.InternalClientError as error:
@@ -96,7 +99,7 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
             connection.terminate()
         raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_line(error)}") from error
     except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {_line(error)}") from error
+        raise DatabaseUnavailable(f"PostgreSQL does not answer ({_line(error)}); see PROGRESS_DATABASE_URL") from error
 
 
 def _meaning(error: asyncpg.PostgresError) -> Exception:

@@ -7,12 +7,11 @@ from typing import TypeAlias
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
-from events.models import LESSON_EVENTS, LessonEvent
+from events.models import EARLIEST, LESSON_EVENTS, LessonEvent
 
 Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
 
 AHEAD_S = 300
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -46,6 +46,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._unadopted: set[TopicPartition] = set()  # assigned, the stored offset not looked up yet
         self._committable: dict[TopicPartition, int] = {}
         self._in_flight: Batch | None = None
+        self._running: asyncio.Future[None] | None = None
         self.joined = False  # the group has told which partitions are ours, perhaps none
         self.waiting_for: str | None = None  # why nothing moves at present, if that is known
         self.last_turn = time.monotonic()
@@ -58,7 +59,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def ends(self) -> dict[TopicPartition, int]:
         """Where each partition of the topic that has records ends now, whoever owns it."""
         topic = self._settings.lesson_events_topic
-        partitions = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic) or ()]
+        # Known since the consumer started: it waits for what it is subscribed to.
+        partitions = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic)]
         first = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
         return {tp: end for tp, end in ends.items() if end > first[tp]}
@@ -92,7 +94,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Waits for the batch in flight, tells Kafka where the next worker goes on, and leaves the group."""
-        await asyncio.wait({self._running}, timeout=self._settings.rebalance_timeout_s)
+        if self._running is not None:  # it may be stopped before it has started
+            await asyncio.wait({self._running}, timeout=self._settings.rebalance_timeout_s)
         await self._commit()
         await stop(self._consumer)
 

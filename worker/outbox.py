@@ -42,6 +42,7 @@ class Relay(Service):
         self._nudged = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
         self._locked: set[TopicPartition] = set()
+        self._running: asyncio.Future[None] | None = None
 
     def nudge(self) -> None:
         """Something was put into the outbox."""
@@ -53,7 +54,8 @@ class Relay(Service):
     async def on_stop(self) -> None:
         """One last round, bounded; whoever owns the partitions next publishes what is left."""
         self.nudge()
-        await asyncio.wait({self._running}, timeout=10)
+        if self._running is not None:
+            await asyncio.wait({self._running}, timeout=10)
         if self._connection is not None:
             await close(self._connection)
 

@@ -14,11 +14,10 @@ from uuid import UUID, uuid4
 import asyncpg
 from pydantic import ValidationError
 
-from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, Receipt
 from worker.database import connect_pool, query, translated
-from worker.decode import EARLIEST
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,

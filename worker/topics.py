@@ -1,11 +1,16 @@
 """Creates the topics that are missing. In production they belong to whoever owns the cluster."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from worker.errors import KafkaUnavailable, SetupError
 from worker.settings import Settings
 
+BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago
 # Kept until somebody has looked at them. A dead letter is its record, uncompressed, and some headers.
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
@@ -29,20 +34,47 @@ async def create_missing(settings: Settings) -> list[str]:
 
     Raises KafkaUnavailable, or SetupError when the broker refuses (its reason says why).
     """
-    servers = settings.kafka_bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    try:
-        await admin.start()
-        existing = set(await admin.list_topics())
-        missing = [topic for topic in wanted(settings) if topic.name not in existing]
+    async with _admin(settings) as admin:
+        missing = await _missing(admin, settings)
         if not missing:
             return []
         response = await admin.create_topics(missing)
-    except KafkaError as error:
-        raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
-    finally:
-        await admin.close()
     for name, code, *reason in response.topic_errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise SetupError(f"topic {name} cannot be created: {reason or for_code(code).__name__}")
     return [topic.name for topic in missing]
+
+
+async def require_topics(settings: Settings) -> None:
+    """Raises SetupError when a topic is missing, KafkaUnavailable when Kafka is.
+
+    Without it a consumer would wait for its topic, 40 s, and a producer at the first record.
+    """
+    async with _admin(settings) as admin:
+        for _ in range(BROKERS_LEARN_WITHIN_S * 10):
+            missing = await _missing(admin, settings)
+            if not missing:
+                return
+            await asyncio.sleep(0.1)
+    names = ", ".join(topic.name for topic in missing)
+    raise SetupError(
+        f"topic {names} does not exist: run `course-progress topics`, or see the settings PROGRESS_…_TOPIC"
+    )
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    servers = settings.kafka_bootstrap_servers
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def _missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTopic]:
+    existing = set(await admin.list_topics())
+    return [topic for topic in wanted(settings) if topic.name not in existing]

@@ -40,9 +40,17 @@ class Traces:
 def traces_of(pid: int) -> Traces:
     """The processes under `pid` now, and the temporary directories that they name."""
     processes = psutil.Process(pid).children(recursive=True)
-    commands = " ".join(word for process in processes for word in process.cmdline())
+    commands = " ".join(word for process in processes for word in words(process))
     directories = re.findall(r"/[\w/]*/course-progress-\w+-\w+", commands)
     return Traces(frozenset(processes), frozenset(map(Path, directories)))
+
+
+def words(process: psutil.Process) -> list[str]:
+    """The command line; none of a process that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return []
 
 
 def alive(process: psutil.Process) -> bool:

@@ -47,6 +47,8 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
         raise SetupError("no simulated learners where PROGRESS_ENVIRONMENT is production")
     print("starting a broker and a database", file=sys.stderr)
     with servers(allow_mock=True) as running, scratch("demo") as directory:
+        if "env" in (running.broker, running.database):
+            print(f"the environment names them: broker {running.broker}, database {running.database}", file=sys.stderr)
         settings = settings_for(running)
         log_to(directory / "log", settings)
         parts = assemble(settings, learners, directory, remember=duration_s is not None)
