@@ -270,6 +270,11 @@ async def test_events_without_a_key_reach_one_row_through_two_workers(
         for n in range(400)
     ]
     running = [workers.start(batch_size=10) for _ in range(2)]
+
+    async def both_take_part() -> bool:
+        return all("partitions assigned" in worker.log for worker in running)
+
+    await eventually(both_take_part)
     async with Producer(settings.kafka_bootstrap_servers) as producer:
         for event, at in happened:
             await producer.send_all([record(settings, event, at, keyed=False)])
