@@ -35,21 +35,24 @@ def add_agents(
     async def progress(stream: StreamT[Batch]) -> None:
         """Folds batches of lesson events into course_progress."""
         async for batch in stream:
-            await settle(batch, store, dead_letters)
-            if batch.announces:
+            if await settle(batch, store, dead_letters):
                 on_transitions()
 
     return progress
 
 
-async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> None:
-    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Never raises."""
+async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> bool:
+    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Never raises.
+
+    Returns whether it put something into the outbox.
+    """
     try:
         outcome = await _apply(batch, store, dead_letters)
     except Exception as error:  # noqa: BLE001 -- the intake decides what it means; an agent that raises loses its item
         batch.settled.set_exception(error)
-    else:
-        batch.settled.set_result(outcome)
+        return False
+    batch.settled.set_result(outcome)
+    return isinstance(outcome, Applied) and outcome.transitions > 0
 
 
 async def _apply(batch: Batch, store: Store, dead_letters: DeadLetters) -> Applied | OffsetsMoved:

@@ -32,14 +32,6 @@ class Batch:
         return cls(entries, {tp: Span(expected[tp], offset + 1) for tp, offset in last.items()})
 
     @property
-    def announces(self) -> bool:
-        """Whether it was applied and put something into the outbox."""
-        if self.settled.exception() is not None:
-            return False
-        outcome = self.settled.result()
-        return isinstance(outcome, Applied) and outcome.transitions > 0
-
-    @property
     def occurrences(self) -> list[Occurrence]:
         return [outcome for _, outcome in self.entries if isinstance(outcome, Occurrence)]
 

@@ -64,8 +64,7 @@ async def close(connection: asyncpg.Connection) -> None:
 
 async def connect_pool(settings: Settings) -> asyncpg.Pool:
     """A pool of connections for readers; the first is opened at the first query."""
-    with translated(), _url_understood():
-        return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), min_size=0, max_size=10)
+    return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), min_size=0, max_size=10)
 
 
 def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from mode import Service
 
-from worker.database import connect, query, translated
+from worker.database import connect_pool, query, translated
 from worker.errors import Unavailable
 from worker.intake import Intake
 from worker.settings import Settings
@@ -24,8 +24,14 @@ class UntilIdle(Service):
         self._settings = settings
         self._intake = intake
 
+    async def on_start(self) -> None:
+        self._pool = await connect_pool(self._settings)
+
     async def on_started(self) -> None:
         self.add_future(self._watch())
+
+    async def on_shutdown(self) -> None:
+        await self._pool.close()
 
     async def _watch(self) -> None:
         ends = await self._intake.ends()
@@ -36,22 +42,10 @@ class UntilIdle(Service):
             await self.sleep(LOOK_EVERY_S)
 
     async def _done(self, ends: dict[TopicPartition, int]) -> bool:
+        topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
+        group = self._settings.consumer_group
         try:
-            connection = await connect(self._settings)
+            with translated():
+                return bool(await self._pool.fetchval(query("done"), group, topics, partitions, list(ends.values())))
         except Unavailable:
             return False
-        try:
-            with translated(connection):
-                return bool(
-                    await connection.fetchval(
-                        query("done"),
-                        self._settings.consumer_group,
-                        [tp.topic for tp in ends],
-                        [tp.partition for tp in ends],
-                        list(ends.values()),
-                    )
-                )
-        except Unavailable:
-            return False
-        finally:
-            await connection.close()

@@ -25,6 +25,7 @@ from worker.errors import (
     InvalidTime,
     InvalidUserId,
     KafkaUnavailable,
+    ProgressError,
     ValueRefused,
 )
 from worker.settings import Settings
@@ -245,17 +246,18 @@ class ProgressService:
 
 
 def _user(user_id: UUID | str) -> UUID:
-    try:
-        return user_id if isinstance(user_id, UUID) else UUID(user_id)
-    except (ValueError, AttributeError, TypeError):
-        raise InvalidUserId(f"user id {str(user_id)[:40]!r} is not a UUID") from None
+    return _uuid(user_id, "user", InvalidUserId)
 
 
 def _course(course_id: UUID | str) -> UUID:
+    return _uuid(course_id, "course", InvalidCourseId)
+
+
+def _uuid(id: UUID | str, what: str, error: type[ProgressError]) -> UUID:
     try:
-        return course_id if isinstance(course_id, UUID) else UUID(course_id)
+        return id if isinstance(id, UUID) else UUID(id)
     except (ValueError, AttributeError, TypeError):
-        raise InvalidCourseId(f"course id {str(course_id)[:40]!r} is not a UUID") from None
+        raise error(f"{what} id {str(id)[:40]!r} is not a UUID") from None
 
 
 def _event(model: type[E], user_id: UUID | str, course_id: UUID | str, **data: Any) -> E:
