@@ -18,6 +18,7 @@ from worker.errors import SetupError
 from worker.health import create_health
 from worker.idle import UntilIdle
 from worker.intake import Intake
+from worker.kafka import client
 from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
@@ -47,7 +48,7 @@ class Worker(faust.App):
             worker_redirect_stdouts=False,
         )
         self.settings = settings
-        self.to_kafka = Producer(settings.kafka_bootstrap_servers, max_request_size=LARGEST_DEAD_LETTER)
+        self.to_kafka = Producer(**client(settings), max_request_size=LARGEST_DEAD_LETTER)
         self.store = Store(settings)
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.store)

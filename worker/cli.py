@@ -283,8 +283,10 @@ def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
 
 
 async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
-    servers, topic = settings.kafka_bootstrap_servers, settings.lesson_events_topic
-    async with LessonEventPublisher(servers, topic=topic, source="command-line", timeout_s=10) as publisher:
+    from worker.kafka import client
+
+    topic = settings.lesson_events_topic
+    async with LessonEventPublisher(**client(settings), topic=topic, source="command-line", timeout_s=10) as publisher:
         return await publisher.publish(event, occurred_at=at)
 
 
@@ -322,9 +324,10 @@ def watch(as_json: bool) -> None:
 
 async def follow(settings: Settings, as_json: bool) -> None:
     from worker import terminal
+    from worker.kafka import client
 
-    servers, topic = settings.kafka_bootstrap_servers, settings.course_events_topic
-    async with CourseEventSubscriber(servers, f"watch-{uuid4()}", topic=topic) as subscriber:
+    topic = settings.course_events_topic
+    async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
         async for received in subscriber:
             click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
 

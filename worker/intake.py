@@ -23,6 +23,7 @@ from worker import metrics
 from worker.batch import Batch, gather, skipped_over
 from worker.decode import Record
 from worker.errors import KafkaUnavailable, OffsetBeyondLog, SetupError, Unavailable, ValueRefused
+from worker.kafka import client
 from worker.settings import Settings
 from worker.store import Applied, OffsetsMoved, Store
 
@@ -67,7 +68,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            **client(self._settings),
             group_id=self._settings.consumer_group,
             group_instance_id=self._settings.group_instance_id,
             enable_auto_commit=False,

@@ -28,6 +28,7 @@ from worker.errors import (
     ProgressError,
     ValueRefused,
 )
+from worker.kafka import client
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.005
@@ -217,7 +218,7 @@ class ProgressService:
         async with self._entering:
             if self._publisher is None:
                 publisher = LessonEventPublisher(
-                    self._settings.kafka_bootstrap_servers,
+                    **client(self._settings),
                     topic=self._settings.lesson_events_topic,
                     source="progress-service",
                 )

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from worker.errors import KafkaUnavailable, SetupError
+from worker.kafka import client
 from worker.settings import Settings
 
 BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago
@@ -65,7 +66,7 @@ async def require_topics(settings: Settings) -> None:
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     servers = settings.kafka_bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**client(settings))
     try:
         await admin.start()
         yield admin

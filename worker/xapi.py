@@ -20,6 +20,7 @@ from rich.progress import wrap_file
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPublisher, PublishFailed
 from events.models import LessonId
 from worker.errors import KafkaUnavailable, ProgressError
+from worker.kafka import client
 from worker.settings import Settings
 
 COMPLETED = "completed"
@@ -154,9 +155,9 @@ async def import_file(settings: Settings, path: Path, total_lessons: int | None,
     """
     totals = defaultdict(lambda: total_lessons) if total_lessons else lessons_per_course(path)
     count = Count()
-    servers = settings.kafka_bootstrap_servers
+    topic = settings.lesson_events_topic
     try:
-        async with LessonEventPublisher(servers, topic=settings.lesson_events_topic, source="xapi") as publisher:
+        async with LessonEventPublisher(**client(settings), topic=topic, source="xapi") as publisher:
             events = events_in(path, totals, count, say)
             while batch := list(islice(events, BATCH)):
                 await publisher.publish_many(batch)

@@ -7,6 +7,7 @@ from uuid import uuid4
 from aiokafka.errors import KafkaError
 
 from events import CourseCompleted, CourseEvent, CourseEventSubscriber, Received
+from worker.kafka import client
 from worker.settings import Settings
 
 ENDLESS_MEMORY = 100_000  # event ids
@@ -33,8 +34,8 @@ class Certificates:
                 await asyncio.sleep(AGAIN_AFTER_S)
 
     async def _follow(self, group: str) -> None:
-        servers, topic = self._settings.kafka_bootstrap_servers, self._settings.course_events_topic
-        async with CourseEventSubscriber(servers, group, topic=topic) as subscriber:
+        topic = self._settings.course_events_topic
+        async with CourseEventSubscriber(**client(self._settings), group_id=group, topic=topic) as subscriber:
             async for received in subscriber:
                 self.receive(received)
 

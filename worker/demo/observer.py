@@ -16,6 +16,7 @@ from worker.demo.certificates import Certificates
 from worker.demo.player import Learner
 from worker.demo.traffic import Origin
 from worker.errors import Unavailable
+from worker.kafka import client
 from worker.service import CourseProgress, ProgressService
 from worker.settings import Settings
 
@@ -121,9 +122,7 @@ class Observer:
 @asynccontextmanager
 async def consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Of all partitions, in no group, with an eye for latency."""
-    consumer = AIOKafkaConsumer(
-        *topics, bootstrap_servers=settings.kafka_bootstrap_servers, fetch_max_wait_ms=FETCH_WAIT_MS
-    )
+    consumer = AIOKafkaConsumer(*topics, **client(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()
         yield consumer

@@ -9,6 +9,7 @@ from typing import TypeVar
 from events import LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
 from worker.demo.player import Happening, Player, Spoilt
+from worker.kafka import client
 from worker.settings import Settings
 
 TURN_S = 0.1
@@ -41,10 +42,10 @@ class Traffic:
         self._stopping.set()
 
     async def run(self) -> None:
-        servers, topic = self._settings.kafka_bootstrap_servers, self._settings.lesson_events_topic
+        servers, topic = client(self._settings), self._settings.lesson_events_topic
         async with (
-            LessonEventPublisher(servers, topic=topic, source="demo") as publisher,
-            Producer(servers) as producer,
+            LessonEventPublisher(**servers, topic=topic, source="demo") as publisher,
+            Producer(**servers) as producer,
         ):
             while not self._stopping.is_set():
                 turn = self.player.turn(datetime.now(UTC))
