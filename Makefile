@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Two test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup run test lint contract lock
+.PHONY: help setup run test faults lint contract lock
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +24,10 @@ run: setup ## the main job: broker, database, worker, simulated learners, certif
 	@$(BIN)/course-progress demo
 
 test: setup lint ## all tests on real Kafka and real PostgreSQL
-	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) $(ARGS)
+	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+faults: setup ## every bad day on real servers, about an hour; ONLY=name SEED=n for one; writes docs/faults.md
+	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
 lint: setup ## style, types, the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null

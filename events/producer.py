@@ -108,10 +108,13 @@ class Producer:
         except TimeoutError:
             # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
             await producer._sender.close()
-            batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
-            producer._message_accumulator._batches.clear()
+            waiting = producer._message_accumulator
+            batches = [batch for queue in waiting._batches.values() for batch in queue]
+            waiting._batches.clear()
             for batch in batches:
+                waiting._pending_batches.add(batch)  # one that was to be repeated is not there, and its callback trips
                 batch.failure(KafkaError("given up"))
+                batch._drain_waiter.exception()  # or asyncio complains later that nobody took it
         await producer.stop()
 
     async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> list[Any]:

@@ -94,15 +94,20 @@ def uncompared(parts: Parts, seconds: int, broker: str) -> Report:
 
 def wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
     """One line per course event that was not received although it happened, or the other way round."""
-    happened = {
+    happened = happened_by_id(completions)
+    missing = [f"not received: {happened[id]}" for id in happened.keys() - received.keys()]
+    return missing + [f"never happened: {received[id]!r}" for id in received.keys() - happened.keys()]
+
+
+def happened_by_id(completions: Iterable[Completions]) -> dict[str, str]:
+    """Every completion and revocation that the rows' numbers tell of, by the id it is published under."""
+    return {
         str(course_event_id(kind.__name__, c.user_id, c.course_id, number)): f"{kind.__name__} {number} of {c}"
         for c in completions
         for kind in (CourseCompleted, CourseCompletionRevoked)
         # Each completion but the last was taken back, and the last if the course is not complete now.
         for number in range(1, c.number + (kind is CourseCompleted or not c.complete))
     }
-    missing = [f"not received: {happened[id]}" for id in happened.keys() - received.keys()]
-    return missing + [f"never happened: {received[id]!r}" for id in received.keys() - happened.keys()]
 
 
 def wrong_dead_letters(bad: set[Origin], good: set[Origin], found: set[Origin]) -> list[str]:

@@ -1,0 +1,66 @@
+"""`make faults`: every fault on real Kafka and real PostgreSQL, and a table of what was lost."""
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+
+from tests.faults import FAULTS
+from tests.faults.fault import Fault, Outcome, play
+from tests.faults.report import heading, line, write
+from tests.faults.servers import Servers
+
+
+@click.command(epilog="ONLY=zombie SEED=7 make faults")
+@click.option("--only", default="", metavar="NAME", help="The faults whose name has this in it.")
+@click.option("--seed", type=int, default=lambda: random.randrange(10_000), help="Of every random choice.")
+@click.option("--rounds", type=int, help="Of each fault, instead of its own number.")
+def main(only: str, seed: int, rounds: int | None) -> None:
+    """Plays each fault several times and prints a line for it; exits 1 when a promise was broken.
+
+    The whole suite writes docs/faults.md.
+    """
+    chosen = [fault for fault in FAULTS if only in fault.name]
+    if not chosen:
+        raise click.UsageError(f"no fault has {only!r} in its name: {', '.join(fault.name for fault in FAULTS)}")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every fault
+    started = datetime.now(UTC)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers go in any case
+    click.echo(f"seed {seed}, {len(chosen)} faults", err=True)
+    try:
+        outcomes = run(chosen, seed, rounds)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if chosen == FAULTS and not rounds:
+        write(outcomes, seed, started)
+    sys.exit(int(any(outcome.broken for _, outcome in outcomes)))
+
+
+def run(chosen: list[Fault], seed: int, rounds: int | None) -> list[tuple[Fault, Outcome]]:
+    with Servers(lambda said: click.echo(said, err=True)) as servers:
+        return asyncio.run(play_all(servers, chosen, seed, rounds))
+
+
+async def play_all(servers: Servers, chosen: list[Fault], seed: int, rounds: int | None) -> list[tuple[Fault, Outcome]]:
+    click.echo(heading())
+    outcomes = []
+    for fault in chosen:
+        total, began = Outcome(), time.monotonic()
+        for number in range(rounds or fault.rounds):
+            total.add(await play(servers, fault, seed + 1000 * number))
+        outcomes.append((fault, total))
+        click.echo(line(fault, total))
+        verdict = "BROKEN" if total.broken else "kept"
+        click.echo(f"{fault.name}: {verdict}, {time.monotonic() - began:.0f} s", err=True)
+        for broken in total.broken:
+            click.echo(f"  {broken}", err=True)
+    return outcomes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""What the system made of a load, compared with what it must be: every row, every completion, every dead letter."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+
+from events.envelope import data_of, read
+from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, LessonCompleted, ProgressReset
+from events.producer import OutgoingRecord
+from tests.faults.load import Happened, Load, Origin
+from worker.deadletters import OFFSET, PARTITION, TOPIC
+from worker.decode import Record
+from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
+from worker.progress import CourseKey
+from worker.reference import expected, stored, wrong_rows
+
+LessonKey: TypeAlias = tuple[UUID, UUID, str]
+State: TypeAlias = tuple[datetime, bool]  # changed_at, completed
+
+# Offsets only go forward: a stale batch must be refused, though applying it again would change no row.
+AUDIT = """
+create table offsets_gone_back (topic text, partition integer, from_offset bigint, to_offset bigint);
+create function note_offset_gone_back() returns trigger language plpgsql as $$
+begin
+    insert into offsets_gone_back values (old.topic, old.partition, old.next_offset, new.next_offset);
+    return new;
+end $$;
+create trigger offsets_only_go_forward after update on consumed_offset for each row
+    when (new.next_offset <= old.next_offset) execute function note_offset_gone_back();
+grant insert on offsets_gone_back to public;
+"""
+
+
+@dataclass
+class Differences:
+    """One line of text per difference, by column of the table."""
+
+    lost: list[str] = field(default_factory=list)
+    wrong_rows: list[str] = field(default_factory=list)
+    completions_missed: list[str] = field(default_factory=list)
+    dead_letters_missing: list[str] = field(default_factory=list)
+    published_twice: int = 0  # ids, which is allowed
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.lost, *self.wrong_rows, *self.completions_missed, *self.dead_letters_missing]
+
+
+async def compare(
+    connection: asyncpg.Connection, load: Load, course_events: Iterable[Record], dead_letters: Iterable[Record]
+) -> Differences:
+    """After everything has come to rest."""
+    happened = [happened for _, happened in load.good]
+    rows = expected(happened)
+    resets = latest_resets(happened)
+    lessons = {
+        (row["user_id"], row["course_id"], row["lesson_id"]): (row["changed_at"], row["completed"])
+        for row in await connection.fetch("select * from lesson_progress")
+    }
+    gone_back = await connection.fetch("select * from offsets_gone_back")
+    found = Differences(
+        lost=lost(happened, lessons, await times(connection)),
+        wrong_rows=[
+            *wrong_rows(rows, await stored(connection)),
+            *differing(expected_lessons(happened, resets), lessons),
+            *(f"stored offset went back: {dict(row)}" for row in gone_back),
+        ],
+        dead_letters_missing=missing_dead_letters(load.bad, dead_letters),
+    )
+    users = [user for user, _ in rows.keys() | resets]
+    completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, users)]
+    announced(found, completions, {key for key, row in rows.items() if row.complete}, course_events)
+    return found
+
+
+def latest_resets(happened: Iterable[Happened]) -> dict[CourseKey, datetime]:
+    resets: dict[CourseKey, datetime] = {}
+    for event, at in happened:
+        if isinstance(event, ProgressReset):
+            key = (event.user_id, event.course_id)
+            resets[key] = max(resets.get(key, at), at)
+    return resets
+
+
+def expected_lessons(happened: Iterable[Happened], resets: Mapping[CourseKey, datetime]) -> dict[LessonKey, State]:
+    """Rule 1 and rule 6: the latest event of each lesson that counts."""
+    lessons: dict[LessonKey, State] = {}
+    for event, at in happened:
+        reset = resets.get((event.user_id, event.course_id))
+        if isinstance(event, CourseAccessed | ProgressReset) or (reset and at <= reset):
+            continue
+        key, state = (event.user_id, event.course_id, event.lesson_id), (at, isinstance(event, LessonCompleted))
+        lessons[key] = max(lessons.get(key, state), state)
+    return lessons
+
+
+def differing(wanted: Mapping[LessonKey, State], found: Mapping[LessonKey, State]) -> list[str]:
+    keys = {key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)}
+    return [f"{key}: wanted {wanted.get(key)}, found {found.get(key)}" for key in keys]
+
+
+async def times(connection: asyncpg.Connection) -> dict[CourseKey, tuple[datetime | None, datetime | None]]:
+    """Of each progress row, visible or not: last_accessed_at and reset_at."""
+    rows = await connection.fetch("select user_id, course_id, last_accessed_at, reset_at from course_progress_all")
+    return {(row["user_id"], row["course_id"]): (row["last_accessed_at"], row["reset_at"]) for row in rows}
+
+
+def lost(
+    happened: Iterable[Happened],
+    lessons: Mapping[LessonKey, State],
+    times: Mapping[CourseKey, tuple[datetime | None, datetime | None]],
+) -> list[str]:
+    """Events whose row knows neither of them nor of anything later."""
+    missing = []
+    for event, at in happened:
+        key = (event.user_id, event.course_id)
+        known, reset_at = times.get(key, (None, None))
+        if isinstance(event, ProgressReset):
+            known = None
+        elif not isinstance(event, CourseAccessed):
+            known = lessons.get((*key, event.lesson_id), (None, False))[0]
+        if not any(at <= time for time in (known, reset_at) if time):
+            missing.append(f"lost: {event!r} at {at}")
+    return missing
+
+
+def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: Iterable[Record]) -> list[str]:
+    """Bad records that are no dead letter, or not as they were."""
+    letters = {(origin_of(letter), letter.key, letter.value): letter.timestamp for letter in found}
+    missing = []
+    for origin, sent in bad:
+        timestamp = letters.get((origin, sent.key, sent.value))
+        if timestamp is None or sent.timestamp_ms not in (None, timestamp):
+            missing.append(f"bad, and no dead letter as it was sent: {origin}")
+    return missing
+
+
+def origin_of(letter: Record) -> Origin:
+    headers = dict(letter.headers)
+    return headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET])
+
+
+def announced(
+    found: Differences, completions: Iterable[Completions], complete: set[CourseKey], course_events: Iterable[Record]
+) -> None:
+    """What subscribers were told, held against the rows' numbers and against the model's complete courses."""
+    happened = happened_by_id(completions)
+    times = Counter(dict(record.headers)["ce_id"].decode() for record in course_events)
+    found.published_twice = sum(number > 1 for number in times.values())
+    found.completions_missed += [f"not published: {what}" for id, what in happened.items() if id not in times]
+    found.wrong_rows += [f"published, and never happened: {id}" for id in times.keys() - happened.keys()]
+    last = last_announced(course_events)
+    found.completions_missed += [f"complete, and not announced last: {key}" for key in complete if not last.get(key)]
+
+
+def last_announced(course_events: Iterable[Record]) -> dict[CourseKey, bool]:
+    """Whether the last news of each course was of its completion: what a certificate service goes by."""
+    last: dict[CourseKey, tuple[int, bool]] = {}
+    for record in course_events:
+        event = data_of(read(record.value, record.headers), COURSE_EVENTS)
+        key, completed = (event.user_id, event.course_id), isinstance(event, CourseCompleted)
+        # By number, a revocation after its completion: a repetition is no news.
+        last[key] = max(last.get(key, (0, False)), (2 * event.completion_number - completed, completed))
+    return {key: completed for key, (_, completed) in last.items()}
+
+
+async def records_of(servers: str, topic: str) -> list[Record]:
+    """All that a topic holds now."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(consumer.assignment())
+        await consumer.seek_to_beginning()
+        records: list[Record] = []
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for found in (await consumer.getmany(timeout_ms=200)).values():
+                records += found
+        return records
+    finally:
+        await consumer.stop()

@@ -1,0 +1,154 @@
+"""Input that is bad, too much of it, too large, or from clocks and devices that disagree."""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, islice
+
+from events.models import CourseAccessed, LessonCompleted
+from events.producer import OutgoingRecord
+from tests.faults.fault import fault
+from tests.faults.garbage import garbage
+from tests.faults.load import STAMPED, START, Learners, Sent
+from tests.faults.scene import Scene
+from tests.workers import eventually
+
+NO_BREAKER = {"breaker_share": 0, "breaker_consecutive": 0}
+
+
+def mixed(source: Iterator[Sent], others: Iterator[Sent], share: float, rng: random.Random) -> Iterator[Sent]:
+    """The source, with some of the others in between; when these end, the source alone."""
+    for sent in source:
+        yield sent
+        if rng.random() < share:
+            yield from islice(others, 1)
+
+
+@fault(**NO_BREAKER)
+async def bad_input(scene: Scene) -> None:
+    """every kind of bad input, mixed into good batches (a third)"""
+    scene.learners.odd_share = 0.33
+    await scene.two_workers()
+    await scene.some(4, 6)
+
+
+@fault(rounds=2)
+async def flood(scene: Scene) -> None:
+    """a flood of 5,000 bad events: the breaker opens, and the backlog waits until somebody says to go on"""
+    bad = iter(Learners(scene.settings.lesson_events_topic, scene.rng.getrandbits(32), odd_share=1))
+    scene.load.source = chain(islice(scene.load.source, 1000), islice(bad, 5000), scene.load.source)
+    scene.load.rate_s = 2000
+    scene.publish()
+    held = [scene.start() for _ in range(2)]
+
+    async def open_everywhere() -> bool:
+        return all([await worker.metric("progress_breaker_open") == 1 for worker in held])
+
+    await eventually(open_everywhere)
+    for worker in held:
+        if await worker.ready() != 503:
+            scene.unexpected.append("ready, with an open breaker")
+        await worker.stop()
+    scene.start(**NO_BREAKER)
+    await scene.working()
+
+
+@fault()
+async def value_refused(scene: Scene) -> None:
+    """values that only the database refuses, one in fifty"""
+    await scene.execute("alter table lesson_progress add constraint no_poison check (lesson_id <> 'poison')")
+    scene.load.source = mixed(scene.load.source, poison(scene.learners), 0.02, scene.rng)
+    await scene.two_workers()
+    await scene.some(4, 6)
+
+
+def poison(learners: Learners) -> Iterator[Sent]:
+    """Good events whose value the test's constraint refuses."""
+    while True:
+        event = LessonCompleted(user_id=learners.uuid(), course_id=learners.uuid(), lesson_id="poison", total_lessons=2)
+        yield Sent(learners.sent(event, START).record, None)
+
+
+@fault(rounds=2, **NO_BREAKER)
+async def megabytes(scene: Scene) -> None:
+    """values of 1 MB, good and bad"""
+    scene.load.source = mixed(scene.load.source, large(scene.learners), 0.02, scene.rng)
+    await scene.two_workers()
+    await scene.some(4, 6)
+
+
+def large(learners: Learners) -> Iterator[Sent]:
+    """Alternately an event with a field that nobody knows, and nothing that could be read."""
+    topic = learners.topic
+    while True:
+        event = CourseAccessed(user_id=learners.uuid(), course_id=learners.uuid())
+        sent = learners.sent(event, START)
+        value = json.dumps({**event.model_dump(mode="json"), "notes": "x" * 1_000_000}).encode()
+        yield Sent(replace(sent.record, value=value), sent.happened)
+        yield Sent(OutgoingRecord(topic, b"large", learners.rng.randbytes(1_000_000), [], STAMPED), None)
+
+
+@fault(rounds=1, batch_size=2000, **NO_BREAKER)
+async def garbage_records(scene: Scene) -> None:
+    """100,000 generated garbage records"""
+    scene.load.source = garbage(scene.settings.lesson_events_topic, scene.rng)
+    scene.load.rate_s, scene.load.chunk = 20_000, 500
+    publishing = scene.publish(at_most=100_000)
+    scene.start()
+    scene.start()
+    await publishing
+
+
+@fault()
+async def clocks_apart(scene: Scene) -> None:
+    """two publishers with clocks a day apart, one of them only in its events"""
+    scene.load.source = a_day_ahead(scene.learners, iter(scene.learners))
+    await scene.two_workers()
+    await scene.some(4, 6)
+
+
+def a_day_ahead(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
+    """Of the same learners: a right clock; a clock a day ahead; and one whose events alone are, so that they are taken
+    back to the time of their records.
+    """
+    for sent in source:
+        if sent.happened is None:
+            yield sent
+            continue
+        event, at = sent.happened
+        ahead = at + timedelta(days=1)
+        match learners.rng.randrange(3):
+            case 0:
+                yield learners.sent(event, at, stamped=at)
+            case 1:
+                yield learners.sent(event, ahead, stamped=ahead)
+            case 2:
+                yield replace(learners.sent(event, ahead, stamped=at), happened=(event, at))
+
+
+@fault()
+async def devices_offline(scene: Scene) -> None:
+    """learners with two devices that were offline for a week, synced in any order"""
+    weeks = list(islice(iter(scene.learners), 3000))
+    devices: list[list[Sent]] = [weeks[::2], weeks[1::2]]
+    scene.load.source = chain(synced(devices, scene.rng), scene.load.source)
+    await scene.two_workers()
+
+    async def both_synced() -> bool:
+        return scene.load.acknowledged >= len(weeks)
+
+    await eventually(both_synced)
+
+
+def synced(devices: list[list[Sent]], rng: random.Random) -> Iterator[Sent]:
+    """Each device in its own order, or the newest first; one after the other or between each other."""
+    queues = [list(reversed(device)) if rng.random() < 0.5 else list(device) for device in devices]
+    stay = rng.choice([0.5, 0.99, 1.0])
+    rng.shuffle(queues)
+    while queues:
+        yield queues[0].pop()
+        queues = [queue for queue in queues if queue]
+        if rng.random() > stay:
+            queues.reverse()

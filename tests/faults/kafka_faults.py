@@ -1,0 +1,153 @@
+"""Kafka that restarts, goes away, lacks a topic, refuses writes, or has lost its log."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.faults.fault import fault
+from tests.faults.postgres_faults import AWAY_S
+from tests.faults.scene import PARTITIONS, Scene
+from tests.workers import eventually
+from worker.topics import DEAD_LETTERS
+
+
+async def restart(scene: Scene, how: signal.Signals, away_s: float = 0) -> None:
+    await scene.two_workers()
+    await scene.blocking(scene.servers.broker.stop, how)
+    await asyncio.sleep(away_s)
+    await scene.blocking(scene.servers.broker.start)
+
+
+@fault()
+async def broker_killed(scene: Scene) -> None:
+    """Kafka SIGKILLed and started again"""
+    await restart(scene, signal.SIGKILL)
+
+
+@fault(rounds=2)
+async def broker_away(scene: Scene) -> None:
+    """Kafka 30 s away"""
+    await restart(scene, signal.SIGTERM, AWAY_S)
+
+
+@asynccontextmanager
+async def admin(scene: Scene) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=scene.servers.broker.address)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def delete(scene: Scene, topic: str) -> None:
+    async with admin(scene) as client:
+        await client.delete_topics([topic])
+
+        async def gone() -> bool:
+            return topic not in await client.list_topics()
+
+        await eventually(gone)
+
+
+async def create(scene: Scene, topic: str) -> None:
+    async with admin(scene) as client:
+        await client.create_topics([NewTopic(topic, PARTITIONS, 1)])
+
+
+async def missing_for_a_while(scene: Scene, topic: str) -> None:
+    """From before anything is published to it, until there is something."""
+    scene.start()
+    scene.start()
+    await scene.working()
+    await delete(scene, topic)
+    scene.publish()
+    await scene.some(8, 12)
+    await create(scene, topic)
+
+
+@fault(rounds=2)
+async def course_events_missing(scene: Scene) -> None:
+    """course-events deleted, and created again after some 10 s"""
+    await missing_for_a_while(scene, scene.settings.course_events_topic)
+
+
+@fault(rounds=2)
+async def dead_letter_topic_missing(scene: Scene) -> None:
+    """the dead letter topic deleted, and created again after some 10 s"""
+    await missing_for_a_while(scene, scene.settings.dead_letter_topic)
+
+
+async def not_writable_for_a_while(scene: Scene, topic: str) -> None:
+    """A record is acknowledged by two replicas or not at all, and there is one."""
+    await scene.two_workers()
+    async with admin(scene) as client:
+        for replicas in ("2", "1"):
+            # What is not named goes back to its default, the retention of dead letters too.
+            configs = DEAD_LETTERS | {"min.insync.replicas": replicas}
+            await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+            if replicas == "2":
+                await scene.some(8, 12)
+
+
+@fault(rounds=2)
+async def course_events_not_writable(scene: Scene) -> None:
+    """course-events not writable for some 10 s"""
+    await not_writable_for_a_while(scene, scene.settings.course_events_topic)
+
+
+@fault(rounds=2)
+async def dead_letter_topic_not_writable(scene: Scene) -> None:
+    """the dead letter topic not writable for some 10 s"""
+    await not_writable_for_a_while(scene, scene.settings.dead_letter_topic)
+
+
+@fault()
+async def log_truncated(scene: Scene) -> None:
+    """the log truncated by retention beneath the stored offset, while no worker runs"""
+    scene.publish()
+    worker = scene.start()
+    await scene.working()
+    await scene.some()
+    await worker.stop()
+    stored = await scene.stored_offsets()
+    await scene.some()
+    partition = scene.rng.choice(sorted(stored))
+    tp = TopicPartition(scene.settings.lesson_events_topic, partition)
+    end = (await scene.ends())[tp]
+    gone = range(stored[partition], stored[partition] + scene.rng.randint(1, end - stored[partition]))
+    async with admin(scene) as client:
+        await client.delete_records({tp: RecordsToDelete(before_offset=gone.stop)})
+    acknowledged = [origin for origin, _ in [*scene.load.good, *scene.load.bad]]
+    scene.deleted = {origin for origin in acknowledged if origin[1] == partition and origin[2] in gone}
+    scene.lost_with_reason = "deleted by Kafka before any worker had read them; the worker logs how many"
+    scene.start()
+    await scene.working()
+
+
+@fault()
+async def topic_recreated(scene: Scene) -> None:
+    """the topic deleted and created anew, grown past the stored offsets; then `rewind --to earliest`"""
+    topic = scene.settings.lesson_events_topic
+    await scene.publish(at_most=2000)
+    worker = scene.start()
+    await scene.recovered()
+    await worker.stop()
+    await delete(scene, topic)
+    await create(scene, topic)
+    await scene.publish(at_most=5000)
+    worker = scene.start()
+    await worker.exited()
+    if worker.exits[0] != 1:
+        scene.unexpected.append("a worker did not notice that its topic was created anew")
+    await worker.stop()
+    status, said = await scene.run("rewind", "--to", "earliest")
+    if status:
+        scene.unexpected.append(f"rewind: {said}")
+    scene.start()
+    await scene.working()

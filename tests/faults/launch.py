@@ -1,0 +1,185 @@
+"""`course-progress`, made to fail: at a step (a kill), or in a promise (a sabotage). For the fault suite alone.
+
+python -m tests.faults.launch kill-after-fetch:3 worker
+"""
+
+# ruff: noqa: B010 -- what is replaced here has a type that the replacement has not
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from events.producer import OutgoingRecord, Producer
+from worker import cli, database, store
+from worker.deadletters import DeadLetters
+from worker.decode import Rejected
+from worker.intake import Intake
+from worker.settings import settings
+from worker.store import Applied, Store
+
+Method: TypeAlias = Callable[..., Awaitable[Any]]
+
+
+def kill(number: int = signal.SIGKILL) -> None:
+    os.kill(os.getpid(), number)
+
+
+def after(owner: type, name: str, at: int, does: Callable[[Any], bool]) -> None:
+    """Kills the process when the method has returned for the `at`-th time something that `does` holds of."""
+    method: Method = getattr(owner, name)
+    left = at
+
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        result = await method(*arguments, **named)
+        left -= does(result)
+        if left <= 0:
+            kill()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def kill_after_fetch(at: int) -> None:
+    after(Intake, "_fetch", at, lambda batch: bool(batch.spans))
+
+
+def kill_after_commit(at: int) -> None:
+    after(Store, "apply", at, lambda outcome: isinstance(outcome, Applied))
+
+
+def kill_after_produce(at: int) -> None:
+    """Behind the acknowledgement of course events, before their rows are deleted."""
+    topic = settings().course_events_topic
+    send_all: Method = Producer.send_all
+    left = at
+
+    async def wrapped(self: Producer, records: Sequence[OutgoingRecord]) -> Any:
+        nonlocal left
+        stored = await send_all(self, records)
+        left -= records[0].topic == topic
+        if left <= 0:
+            kill()
+        return stored
+
+    setattr(Producer, "send_all", wrapped)
+
+
+def kill_when_revoked(at: int) -> None:
+    _kill_before("on_partitions_revoked", at)
+
+
+def kill_when_assigned(at: int) -> None:
+    _kill_before("on_partitions_assigned", at)
+
+
+def _kill_before(listener: str, at: int) -> None:
+    """In the `at`-th rebalance that concerns partitions of this worker."""
+    method: Method = getattr(Intake, listener)
+    left = at
+
+    async def wrapped(intake: Intake, partitions: Any) -> None:
+        nonlocal left
+        left -= bool(partitions)
+        if left <= 0:
+            kill()
+        await method(intake, partitions)
+
+    setattr(Intake, listener, wrapped)
+
+
+def freeze_before_apply(at: int) -> None:
+    """Stops (SIGSTOP) with a batch in hand, its offsets looked up long ago."""
+    apply: Method = Store.apply
+    left = at
+
+    async def wrapped(*arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            kill(signal.SIGSTOP)
+        return await apply(*arguments)
+
+    setattr(Store, "apply", wrapped)
+
+
+# Sabotages: with any of these the suite must go red.
+
+
+def _rewritten(name: str, old: str, new: str) -> None:
+    original = database.query
+
+    def query(asked: str) -> str:
+        text = original(asked)
+        if asked == name:
+            assert old in text, f"{name}.sql has changed: the sabotage must follow"
+            return text.replace(old, new)
+        return text
+
+    setattr(store, "query", query)
+
+
+def without_compare_and_swap(at: int) -> None:
+    """Whatever offset is stored, the batch is applied and the offset set."""
+    _rewritten("apply", "coalesce(bool_and(found is not distinct from expected), true) as won", "true as won")
+    freeze_before_apply(at)
+
+
+def without_the_outboxs_transaction(at: int) -> None:
+    """Announcements are written after the commit, by a statement of their own; the worker dies in between."""
+    _rewritten("apply", "insert into outbox (", "insert into pg_temp.announcements (")
+    apply: Method = Store.apply
+    left = at
+
+    async def wrapped(self: Store, *arguments: Any) -> Any:
+        nonlocal left
+        connection = await self._connected()
+        await connection.execute(
+            "create temp table if not exists announcements (like public.outbox including identity)"
+        )
+        outcome = await apply(self, *arguments)
+        left -= isinstance(outcome, Applied) and outcome.transitions > 0
+        if left <= 0:
+            kill()
+        columns = "id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition"
+        await connection.execute(f"insert into outbox ({columns}) select {columns} from pg_temp.announcements")
+        await connection.execute("truncate pg_temp.announcements")
+        return outcome
+
+    setattr(Store, "apply", wrapped)
+
+
+def without_waiting_for_dead_letters(at: int) -> None:
+    """Dead letters are on their way when the batch is applied, and the worker dies."""
+    write: Method = DeadLetters.write
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def soon(self: DeadLetters, rejected: list[Rejected]) -> None:
+        await asyncio.sleep(1)
+        await write(self, rejected)
+
+    async def wrapped(self: DeadLetters, rejected: list[Rejected]) -> None:
+        under_way.add(asyncio.create_task(soon(self, rejected)))
+
+    setattr(DeadLetters, "write", wrapped)
+    kill_after_commit(at)
+
+
+STEPS = [
+    kill_after_fetch,
+    kill_after_commit,
+    kill_after_produce,
+    kill_when_revoked,
+    kill_when_assigned,
+    freeze_before_apply,
+    without_compare_and_swap,
+    without_the_outboxs_transaction,
+    without_waiting_for_dead_letters,
+]
+
+if __name__ == "__main__":
+    name, _, at = sys.argv.pop(1).partition(":")
+    {step.__name__.replace("_", "-"): step for step in STEPS}[name](int(at))
+    cli.main()

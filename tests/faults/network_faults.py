@@ -1,0 +1,66 @@
+"""The network between the workers and each server: cut, delayed, swallowing."""
+
+import asyncio
+
+from tests.faults.fault import fault
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+
+
+async def cut(scene: Scene, network: Proxy) -> None:
+    await scene.two_workers()
+    for _ in range(3):
+        network.cut()
+        await scene.some(0.1, 4)
+        network.heal()
+        await scene.some()
+
+
+async def delayed(scene: Scene, network: Proxy) -> None:
+    await scene.two_workers()
+    network.delay_s = scene.rng.uniform(0.1, 0.4)
+    await scene.some(8, 12)
+    network.heal()
+
+
+async def swallowing(scene: Scene, network: Proxy) -> None:
+    await scene.two_workers()
+    network.swallow(after_bytes=scene.rng.randint(0, 50_000))
+    await asyncio.sleep(15)
+    network.heal()
+
+
+@fault()
+async def kafka_cut(scene: Scene) -> None:
+    """network to Kafka cut, three times up to 4 s"""
+    await cut(scene, scene.kafka)
+
+
+@fault()
+async def postgres_cut(scene: Scene) -> None:
+    """network to PostgreSQL cut, three times up to 4 s"""
+    await cut(scene, scene.postgres)
+
+
+@fault(rounds=2)
+async def kafka_delayed(scene: Scene) -> None:
+    """network to Kafka delayed by 0.1-0.4 s each way for some 10 s"""
+    await delayed(scene, scene.kafka)
+
+
+@fault(rounds=2)
+async def postgres_delayed(scene: Scene) -> None:
+    """network to PostgreSQL delayed by 0.1-0.4 s each way for some 10 s"""
+    await delayed(scene, scene.postgres)
+
+
+@fault(rounds=2)
+async def kafka_swallowed(scene: Scene) -> None:
+    """network to Kafka black-holed half-way through a response for 15 s"""
+    await swallowing(scene, scene.kafka)
+
+
+@fault(rounds=2)
+async def postgres_swallowed(scene: Scene) -> None:
+    """network to PostgreSQL black-holed half-way through a response for 15 s"""
+    await swallowing(scene, scene.postgres)

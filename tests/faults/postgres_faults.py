@@ -1,0 +1,110 @@
+"""PostgreSQL that restarts, goes away, is slow, refuses everybody, or is another server."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+import asyncpg
+
+from tests.faults.fault import fault
+from tests.faults.scene import Scene
+from tests.workers import eventually
+
+AWAY_S = 30
+
+
+async def restart(scene: Scene, how: signal.Signals, away_s: float = 0) -> None:
+    await scene.two_workers()
+    await scene.blocking(scene.servers.database.stop, how)
+    await asyncio.sleep(away_s)
+    await scene.blocking(scene.servers.database.start)
+
+
+@fault()
+async def postgres_restarted_fast(scene: Scene) -> None:
+    """PostgreSQL restarted (fast)"""
+    await restart(scene, signal.SIGINT)
+
+
+@fault()
+async def postgres_restarted_immediate(scene: Scene) -> None:
+    """PostgreSQL restarted (immediate)"""
+    await restart(scene, signal.SIGQUIT)
+
+
+@fault(rounds=2)
+async def postgres_away(scene: Scene) -> None:
+    """PostgreSQL 30 s away"""
+    await restart(scene, signal.SIGINT, AWAY_S)
+
+
+@fault()
+async def connections_terminated(scene: Scene) -> None:
+    """the workers' connections ended by pg_terminate_backend, eight times"""
+    await scene.two_workers()
+    for _ in range(8):
+        await scene.some(0.1, 1)
+        await scene.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@fault(rounds=2)
+async def hot_rows_locked(scene: Scene) -> None:
+    """PostgreSQL slow: hot rows locked for 20 s"""
+    await scene.two_workers()
+    connection = await asyncpg.connect(scene.servers.database.url(scene.database))
+    try:
+        async with connection.transaction():
+            await connection.execute("select from course_progress_all order by random() limit 50 for update")
+            await asyncio.sleep(20)
+    finally:
+        await connection.close()
+
+
+@fault()
+async def disk_full(scene: Scene) -> None:
+    """PostgreSQL refuses every statement as if its disk were full, for 8 s"""
+    await scene.two_workers()
+    await scene.execute(
+        """
+        create function disk_is_full() returns trigger language plpgsql as $$
+            begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
+        create trigger disk_is_full before insert or update on lesson_progress execute function disk_is_full();
+        """
+    )
+    await asyncio.sleep(8)
+    await scene.execute("drop trigger disk_is_full on lesson_progress")
+
+
+@fault(rounds=2)
+async def failed_over(scene: Scene) -> None:
+    """PostgreSQL's synchronous standby promoted, the primary SIGKILLed"""
+    primary = scene.servers.database
+    standby = primary.standby()
+    await scene.blocking(standby.start)
+    try:
+        await followed_synchronously(scene)
+        await scene.two_workers()
+        await scene.blocking(primary.stop, signal.SIGKILL)
+        scene.servers.database = standby
+        await scene.sql("select pg_promote()")
+        # It waits for a standby that it does not have, as its primary did.
+        await scene.execute("alter system reset synchronous_standby_names")
+        await scene.sql("select pg_reload_conf()")
+        scene.postgres.upstream = standby.port
+    except BaseException:
+        with suppress(ProcessLookupError):
+            standby.close()
+        raise
+
+
+async def followed_synchronously(scene: Scene) -> None:
+    await scene.execute("alter system set synchronous_standby_names = '*'")
+    await scene.sql("select pg_reload_conf()")
+
+    async def synchronous() -> bool:
+        return bool(await scene.sql("select from pg_stat_replication where sync_state = 'sync'"))
+
+    await eventually(synchronous)

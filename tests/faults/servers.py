@@ -1,0 +1,130 @@
+"""A broker and a database of the suite's own, which it may kill, freeze and start again where they were."""
+
+import base64
+import os
+import shlex
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from worker.stack import kafka_jars, postgres_wheel
+from worker.stack.process import Say, free_ports, kept, scratch
+
+
+class Server:
+    """A process that keeps its data while it is down. Its methods block until it is up, or gone."""
+
+    def __init__(self, home: Path, first: str, again: str, ready: Callable[[], bool], user: str = "") -> None:
+        self.home, self.user = home, user
+        self._first, self._again, self._ready = first, again, ready
+        self._starts = 0
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        run = self.home / f"run-{self._starts}"
+        make_directory(run, self.user)
+        command = self._again if self._starts else self._first
+        self._starts += 1
+        self._pid = run / "pid"
+        told = f"echo $$ > pid && {command}"
+        process = self._running.enter_context(kept(["sh", "-c", told], run, stop=signal.SIGINT, user=self.user))
+        process.wait_until(self._ready)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(int(self._pid.read_text()), number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.send(number)
+        self.close()
+
+    def close(self) -> None:
+        self._running.close()
+
+
+class Broker(Server):
+    """Real Kafka. Workers are sent on to the port `advertised`, where a proxy listens; the suite goes in directly."""
+
+    def __init__(self, home: Path, advertised: int, say: Say) -> None:
+        direct, self.port, controller = free_ports(3)
+        self.address = f"127.0.0.1:{direct}"
+        java, jars = kafka_jars.find_java(), kafka_jars.find_jars(say)
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        properties = kafka_jars.single_node(
+            listen=self.address, advertised=self.address, controller=f"127.0.0.1:{controller}"
+        )
+        properties["listeners"] += f",WORKER://127.0.0.1:{self.port}"
+        properties["advertised.listeners"] += f",WORKER://127.0.0.1:{advertised}"
+        properties["listener.security.protocol.map"] += ",WORKER:PLAINTEXT"
+        # Workers that were killed are missed after 3 s, so that a round is short.
+        properties |= {"log.dirs": f"{home}/data", "group.min.session.timeout.ms": "1000"}
+        kafka_jars.write_properties(home / "server.properties", properties)
+        run = kafka_jars.format_and_run(java, jars, cluster_id, home)
+        run = run.replace("server.properties", f"{home}/server.properties")
+        super().__init__(home, run, run.partition(" && ")[2], lambda: kafka_jars.answers(self.address, cluster_id))
+
+
+class Database(Server):
+    """Real PostgreSQL, fsync on."""
+
+    def __init__(self, home: Path, programs: Path, user: str, first: str | None = None) -> None:
+        [self.port] = free_ports(1)
+        self.programs = programs
+        run = postgres_wheel.initialize_and_run(programs, home / "data", self.port)
+        again = run.partition(" && ")[2]
+        super().__init__(home, f"{first} && {again}" if first else run, again, self._answers, user)
+
+    def url(self, database: str = "postgres", port: int | None = None) -> str:
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/{database}"
+
+    def standby(self) -> "Database":
+        """A copy that follows this one; not started."""
+        home = self.home / f"standby-{uuid.uuid4().hex[:8]}"
+        make_directory(home, self.user)
+        backup = [f"{self.programs}/pg_basebackup", "-d", self.url(), "-D", f"{home}/data", "-R", "-c", "fast"]
+        return Database(home, self.programs, self.user, first=shlex.join(backup))
+
+    def _answers(self) -> bool:
+        ask = [f"{self.programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(ask, check=False).returncode == 0
+
+
+class Servers:
+    """The two of them, running. A context manager."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.kafka_proxy_port, self.database_proxy_port = free_ports(2)
+        with ExitStack() as opening:
+            self.broker = Broker(opening.enter_context(scratch("faults-kafka")), self.kafka_proxy_port, self._say)
+            opening.callback(self.broker.close)
+            self.broker.start()
+            self.database = new_database(opening.enter_context(scratch("faults-postgres")))
+            opening.callback(lambda: self.database.close())  # a fault may have replaced it
+            self.database.start()
+            self._opened = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+def new_database(home: Path) -> Database:
+    """A server that is not started yet, under a user that PostgreSQL accepts."""
+    wheel = postgres_wheel.find_wheel()
+    user = "nobody" if os.geteuid() == 0 else ""
+    if user:
+        wheel = postgres_wheel.give_copy(wheel, home, user)
+    return Database(home, wheel / postgres_wheel.PACKAGE / "pginstall/bin", user)
+
+
+def make_directory(path: Path, user: str) -> None:
+    path.mkdir()
+    if user:
+        subprocess.run(["chown", user, str(path)], check=True)

@@ -1,0 +1,68 @@
+"""A short share of the fault suite (`make faults` plays all of it), and proof that the suite can fail."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import FAULTS
+from tests.faults.fault import Fault, play
+from tests.faults.scene import Scene
+from tests.faults.servers import Servers
+from tests.faults.worker_faults import killed_at, thawed_after_its_partitions_moved
+
+# One process plays them, and has the servers that they kill.
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+SEED = 4
+SHARE = [
+    *("killed-after-fetch", "killed-after-commit", "killed-after-produce", "killed-in-rebalance", "zombie"),
+    *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
+    *("broker-killed", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
+    *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
+]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with Servers(print) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", SHARE)
+async def test_nothing_is_lost_and_nothing_is_wrong(servers: Servers, name: str) -> None:
+    [fault] = [fault for fault in FAULTS if fault.name == name]
+
+    outcome = await play(servers, fault, SEED)
+
+    assert "\n".join(outcome.broken) == ""
+    assert outcome.events > 500
+
+
+async def without_compare_and_swap(scene: Scene) -> None:
+    await thawed_after_its_partitions_moved(scene, "without-compare-and-swap")
+
+
+async def without_the_outboxs_transaction(scene: Scene) -> None:
+    await killed_at(scene, "without-the-outboxs-transaction", 2)
+
+
+async def without_waiting_for_dead_letters(scene: Scene) -> None:
+    scene.learners.odd_share = 0.3
+    await killed_at(scene, "without-waiting-for-dead-letters", 10)
+
+
+async def test_the_suite_goes_red_without_the_compare_and_swap(servers: Servers) -> None:
+    outcome = await play(servers, Fault(without_compare_and_swap, 1, {}), SEED)
+
+    assert outcome.wrong_rows > 0
+
+
+async def test_the_suite_goes_red_when_the_outbox_is_written_outside_the_transaction(servers: Servers) -> None:
+    outcome = await play(servers, Fault(without_the_outboxs_transaction, 1, {}), SEED)
+
+    assert outcome.completions_missed > 0
+
+
+async def test_the_suite_goes_red_when_nobody_waits_for_a_dead_letter(servers: Servers) -> None:
+    outcome = await play(servers, Fault(without_waiting_for_dead_letters, 1, {}), SEED)
+
+    assert outcome.dead_letters_missing > 0

@@ -1,0 +1,194 @@
+"""Workers that are killed, frozen, restarted and scaled."""
+
+import asyncio
+import signal
+
+from tests.faults.fault import fault
+from tests.faults.scene import SESSION_TIMEOUT_S, Scene, Supervised
+from tests.workers import eventually
+
+
+async def killed_at(scene: Scene, step: str, at: int) -> None:
+    """One worker of two dies at this step, and is started again."""
+    scene.publish()
+    victim = scene.start(f"{step}:{at}")
+    scene.start()
+    await victim.exited()
+    await scene.some()
+
+
+@fault()
+async def killed_after_fetch(scene: Scene) -> None:
+    """worker SIGKILL after a fetch"""
+    await killed_at(scene, "kill-after-fetch", scene.rng.randint(1, 20))
+
+
+@fault()
+async def killed_after_commit(scene: Scene) -> None:
+    """worker SIGKILL after the transaction, before the offsets are committed"""
+    await killed_at(scene, "kill-after-commit", scene.rng.randint(1, 20))
+
+
+@fault()
+async def killed_after_produce(scene: Scene) -> None:
+    """worker SIGKILL after the relay's produce, before the row is deleted"""
+    await killed_at(scene, "kill-after-produce", scene.rng.randint(1, 10))
+
+
+@fault()
+async def killed_in_rebalance(scene: Scene) -> None:
+    """worker SIGKILL during a rebalance"""
+    scene.publish()
+    step, at = scene.rng.choice([("kill-when-revoked", 1), ("kill-when-assigned", 2)])
+    victim = scene.start(f"{step}:{at}")
+    await scene.working()
+    scene.start()  # whose coming is the rebalance
+    await victim.exited()
+    await scene.some()
+
+
+@fault()
+async def killed_at_random(scene: Scene) -> None:
+    """one of two workers SIGKILLed, six times at random"""
+    scene.publish()
+    scene.start()
+    scene.start()
+    await scene.working()
+    for _ in range(6):
+        await scene.some(0.3, 3)
+        scene.rng.choice(scene.workers).signal(signal.SIGKILL)
+
+
+@fault()
+async def terminated(scene: Scene) -> None:
+    """worker SIGTERM, three times"""
+    scene.publish()
+    worker = scene.start()
+    scene.start()
+    for times in range(1, 4):
+        await scene.working()
+        await scene.some()
+        worker.signal(signal.SIGTERM)
+        await worker.exited(times)
+    if any(worker.exits):
+        scene.unexpected.append(f"a worker that was told to stop exited with {worker.exits}")
+
+
+@fault()
+async def zombie(scene: Scene) -> None:
+    """SIGSTOP with a batch in hand past the session timeout, then SIGCONT"""
+    await thawed_after_its_partitions_moved(scene, "freeze-before-apply")
+
+
+async def thawed_after_its_partitions_moved(scene: Scene, step: str) -> None:
+    scene.publish()
+    victim = scene.start(f"{step}:{scene.rng.randint(3, 15)}")
+
+    async def frozen() -> bool:
+        return state_of(victim) == "T"
+
+    await eventually(frozen)
+    before = await scene.stored_offsets()
+    scene.start()
+
+    async def overtaken() -> bool:
+        now = await scene.stored_offsets()
+        return len(now) > 0 and all(now[p] > before.get(p, 0) + 50 for p in now)
+
+    await eventually(overtaken)
+    victim.signal(signal.SIGCONT)
+
+    async def refused() -> bool:
+        return await victim.metric("progress_offsets_moved_elsewhere_total") > 0
+
+    try:
+        await eventually(refused, 20)
+    except AssertionError:
+        scene.unexpected.append("the stale batch of a worker that was frozen was not refused")
+
+
+def state_of(worker: Supervised) -> str:
+    with open(f"/proc/{worker.process.pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+@fault()
+async def frozen_at_random(scene: Scene) -> None:
+    """SIGSTOP at random past the session timeout, then SIGCONT, twice"""
+    scene.publish()
+    scene.start()
+    scene.start()
+    await scene.working()
+    for worker in scene.workers:
+        await scene.some()
+        worker.signal(signal.SIGSTOP)
+        await asyncio.sleep(SESSION_TIMEOUT_S + scene.rng.uniform(0.5, 3))
+        worker.signal(signal.SIGCONT)
+
+
+async def rolling_restart(scene: Scene) -> None:
+    for worker in scene.workers:
+        await scene.some()
+        times = len(worker.exits) + 1
+        worker.signal(signal.SIGTERM)
+        await worker.exited(times)
+        await scene.working(worker)
+
+
+@fault()
+async def rolling_restart_static(scene: Scene) -> None:
+    """rolling restart of three workers with static membership: the others keep their partitions"""
+    scene.publish()
+    for number in range(3):
+        scene.start(group_instance_id=f"{scene.settings.consumer_group}-{number}", session_timeout_s=20)
+    await scene.working()
+    bystander = scene.workers[2]
+
+    async def settled() -> bool:
+        return sum([await worker.metric("progress_partitions") for worker in scene.workers]) == 4
+
+    await eventually(settled)
+    before = await bystander.metric("progress_rebalances_total")
+    for worker in scene.workers[:2]:
+        worker.signal(signal.SIGTERM)
+        await worker.exited()
+        await scene.working(worker)
+    if await bystander.metric("progress_rebalances_total") != before:
+        scene.unexpected.append("a restart with static membership disturbed the others")
+    scene.workers[2].signal(signal.SIGTERM)
+
+
+@fault()
+async def rolling_restart_dynamic(scene: Scene) -> None:
+    """rolling restart of three workers without static membership"""
+    scene.publish()
+    for _ in range(3):
+        scene.start()
+    await scene.working()
+    await rolling_restart(scene)
+
+
+@fault()
+async def scaled(scene: Scene) -> None:
+    """scaled from 1 to 4 to 2 workers under load"""
+    scene.publish()
+    scene.start()
+    await scene.working()
+    for _ in range(3):
+        scene.start()
+    await scene.working()
+    await scene.some()
+    await asyncio.gather(*(worker.stop() for worker in scene.rng.sample(scene.workers, 2)))
+    await scene.some()
+
+
+@fault(rounds=2)
+async def more_workers_than_partitions(scene: Scene) -> None:
+    """six workers on four partitions, two of them SIGKILLed"""
+    scene.publish()
+    for _ in range(6):
+        scene.start()
+    await scene.working()
+    for worker in scene.rng.sample(scene.workers, 2):
+        await scene.some()
+        worker.signal(signal.SIGKILL)
