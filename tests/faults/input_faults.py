@@ -118,6 +118,7 @@ def a_day_ahead(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
             yield sent
             continue
         event, at = sent.happened
+        at = at.replace(microsecond=0)  # a record's timestamp has milliseconds
         ahead = at + timedelta(days=1)
         match learners.rng.randrange(3):
             case 0:

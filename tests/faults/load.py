@@ -82,7 +82,7 @@ class Learners:
 
     def sent(self, event: LessonEvent, at: datetime, stamped: datetime | None = None) -> Sent:
         headers, value = binary(event, id=str(self.uuid()), time=at, source="faults")
-        stamp = int(stamped.timestamp() * 1000) if stamped else None
+        stamp = round(stamped.timestamp() * 1000) if stamped else None
         return Sent(OutgoingRecord(self.topic, str(event.user_id).encode(), value, headers, stamp), (event, at))
 
     def _odd(self) -> Sent:
