@@ -30,6 +30,7 @@ from events import (
     PublishFailed,
     Receipt,
 )
+from worker.cli_deadletters import deadletters
 from worker.errors import ProgressError
 from worker.options import Group, Moment
 from worker.settings import Settings, settings
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 @click.version_option(package_name="course-progress")
 def cli() -> None:
     """How far every learner is in every course: events from Kafka, progress in PostgreSQL."""
+
+
+cli.add_command(deadletters)
 
 
 def main() -> None:
