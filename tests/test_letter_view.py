@@ -46,6 +46,21 @@ def test_bytes_are_shown_as_bytes() -> None:
     assert "b'\\xff'" in page(letter_with(key=b"\xff"), None)
 
 
+def test_a_header_that_is_there_twice_is_shown_twice() -> None:
+    shown = page(letter_with(headers=[("ce_id", b"first"), ("ce_id", b"second")]), None)
+
+    assert "first" in shown
+    assert "second" in shown
+
+
+@pytest.mark.parametrize("value", [b"9" * 5000, b'{"type": ' + b"9" * 5000 + b"}", b"[" * 90_000, b"NaN", b"1e999"])
+def test_json_that_is_hard_to_write_is_shown(value: bytes) -> None:
+    hard = letter_with(value=value, headers=[], timestamp=-(10**17))
+
+    assert page(hard, None)
+    assert json.loads(page_json(hard, None))["value"] == {"text": value.decode()}
+
+
 def test_of_many_bytes_the_first_are_shown() -> None:
     shown = page(letter_with(value=b"\xff" * 1_000_000), None)
 

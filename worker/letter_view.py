@@ -98,20 +98,20 @@ def counts(kinds: Mapping[Kind, int], what: str = "open") -> str:
 def page(letter: Letter, resolution: Resolution | None) -> str:
     """All of a letter, to be read by a person."""
     record = letter.record
-    fields = {
-        "position": str(letter.position),
-        "state": _state(resolution),
-        "rejected at": f"{_time(letter.rejected_at)} by {letter.group or '?'}",
-        "kind": letter.kind,
-        "reason": letter.reason,
-        "type": letter.type or "?",
-        "origin": str(letter.origin or "?"),
-        "attempts": str(letter.attempts),
-        "timestamp": _record_time(record.timestamp),
-        "key": _line(record.key),
-        **{f"header {name}": _line(value) for name, value in record.headers},
-    }
-    lines = [f"{name:<15} {plain(text)}" for name, text in fields.items()]
+    fields = [
+        ("position", str(letter.position)),
+        ("state", _state(resolution)),
+        ("rejected at", f"{_time(letter.rejected_at)} by {letter.group or '?'}"),
+        ("kind", letter.kind),
+        ("reason", letter.reason),
+        ("type", letter.type or "?"),
+        ("origin", str(letter.origin or "?")),
+        ("attempts", str(letter.attempts)),
+        ("timestamp", _record_time(record.timestamp)),
+        ("key", _line(record.key)),
+        *((f"header {name}", _line(value)) for name, value in record.headers),
+    ]
+    lines = [f"{plain(name):<15} {plain(text)}" for name, text in fields]
     return "\n".join([*lines, "", *_readable(record.value or b"")])
 
 

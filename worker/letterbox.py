@@ -1,6 +1,7 @@
 """The dead letter topic as an operator has it before him: read from its start to its end, noted on, cut off."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -151,4 +152,11 @@ async def note(settings: Settings, producer: Producer, resolutions: Sequence[Res
 
 def resolved(position: Position, fate: Fate, to: str = "") -> Resolution:
     """A resolution of now, by whoever runs this process."""
-    return Resolution(position, fate, datetime.now(UTC).isoformat(), f"{getuser()}@{gethostname()}", to)
+    return Resolution(position, fate, datetime.now(UTC).isoformat(), _whoever(), to)
+
+
+def _whoever() -> str:
+    try:
+        return f"{getuser()}@{gethostname()}"
+    except (KeyError, OSError):  # in a container, under a number that nobody has
+        return f"user {os.getuid()}@{gethostname()}"

@@ -5,6 +5,7 @@ letter in its partition (docs/decisions/0011).
 """
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ class Resolution:
     to: str = ""  # where it was replayed to
 
     def record(self, topic: str) -> OutgoingRecord:
-        """The record that says so, for the letter's own partition: there it can never be kept without being read."""
+        """The record that says so, for the letter's own partition: what cuts this off has cut off the letter before."""
         texts = {
             deadletters.RESOLVES: str(self.of),
             "dlq_fate": self.fate,
@@ -151,7 +152,9 @@ def _letter(record: Record, texts: dict[str, str]) -> Letter:
 
 def _origin(texts: dict[str, str]) -> Origin | None:
     try:
-        return Origin(texts[deadletters.TOPIC], int(texts[deadletters.PARTITION]), int(texts[deadletters.OFFSET]))
+        return Origin(
+            sys.intern(texts[deadletters.TOPIC]), int(texts[deadletters.PARTITION]), int(texts[deadletters.OFFSET])
+        )
     except (KeyError, ValueError):
         return None
 
