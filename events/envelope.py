@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from events.kinds import Kind
 from events.models import Event
 
 Headers = Sequence[tuple[str, bytes]]
@@ -36,10 +37,15 @@ READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
 # Not the number of a port or a year, nor a schema registry's own counters (`/ids/7`, `/versions/7`).
 VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
 REASON_LENGTH = 300
+NOT_AN_OBJECT = {"json_invalid", "model_type"}  # of pydantic's errors
 
 
 class MalformedEvent(ValueError):
     """MalformedEvent(where, what): no event of this contract. Its text is one line, without the data."""
+
+    def __init__(self, *text: str, kind: Kind = Kind.ENVELOPE) -> None:
+        super().__init__(*text)
+        self.kind = kind
 
     def __str__(self) -> str:
         return ": ".join(self.args)
@@ -89,19 +95,19 @@ def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEven
     if model is None:
         raise UnknownType(envelope.type)
     if envelope.dataschema and _major_version(envelope.dataschema) != MAJOR_VERSION:
-        raise MalformedEvent("dataschema", "unknown major version")
+        raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
     try:
         if isinstance(envelope.data, bytes):
             return model.model_validate_json(envelope.data)
         return model.model_validate(envelope.data)
     except ValidationError as error:
-        raise MalformedEvent(_reason(error)) from None
+        raise _not_the_models(error) from None
 
 
 def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
     """Headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
     if time.utcoffset() is None:
-        raise MalformedEvent("time", "has no offset from UTC")
+        raise MalformedEvent("time", "has no offset from UTC", kind=Kind.TIME)
     if not id or not source:
         raise MalformedEvent("id" if not id else "source", "empty")
     attributes = {
@@ -158,9 +164,9 @@ def _json_object(value: bytes) -> dict[str, Any]:
     try:
         event = from_json(value)
     except ValueError as error:
-        raise MalformedEvent("value", f"Invalid JSON: {error}") from None
+        raise MalformedEvent("value", f"Invalid JSON: {error}", kind=Kind.NOT_JSON) from None
     if not isinstance(event, dict):
-        raise MalformedEvent("value", "not a JSON object")
+        raise MalformedEvent("value", "not a JSON object", kind=Kind.NOT_JSON)
     return event
 
 
@@ -177,7 +183,7 @@ def _data(event: Mapping[str, Any]) -> Any:
 
 def _envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
     if not _text(attributes, "specversion", prefix).startswith("1."):
-        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read")
+        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=Kind.VERSION)
     return Envelope(
         id=_text(attributes, "id", prefix),
         type=_text(attributes, "type", prefix),
@@ -207,7 +213,7 @@ def _utc(text: str, prefix: str) -> datetime:
             return time.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset")
+    raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset", kind=Kind.TIME)
 
 
 @lru_cache(maxsize=256)  # producers send the same few, millions of times
@@ -216,8 +222,9 @@ def _major_version(dataschema: str) -> int:
     return int(version[1]) if version else MAJOR_VERSION
 
 
-def _reason(error: ValidationError) -> str:
+def _not_the_models(error: ValidationError) -> MalformedEvent:
     # Without the input: it may be a learner's, and a megabyte long.
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
-    return "; ".join(lines)[:REASON_LENGTH]
+    kind = Kind.NOT_JSON if problems[0]["type"] in NOT_AN_OBJECT else Kind.SCHEMA
+    return MalformedEvent("; ".join(lines)[:REASON_LENGTH], kind=kind)

@@ -19,13 +19,14 @@ class PublishFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
-    """What is to be stored; without a timestamp, the time of sending."""
+    """What is to be stored; without a timestamp, the time of sending; without a partition, that of the key."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
     timestamp_ms: int | None = None
+    partition: int | None = None
 
 
 class Producer:
@@ -139,6 +140,7 @@ class Producer:
                 record.topic,
                 record.value,
                 record.key,
+                record.partition,
                 headers=record.headers,
                 timestamp_ms=record.timestamp_ms,
             )

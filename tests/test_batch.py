@@ -7,6 +7,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.kinds import Kind
 from worker.batch import Batch, gather, skipped_over
 from worker.decode import Rejected, Skipped
 from worker.store import Span
@@ -56,7 +57,7 @@ def test_a_single_refused_record_is_rejected() -> None:
     only = record(P0, 4)
     [batch] = Batch([(only, Skipped(""))], {P0: Span(4, 5)}, dead_letters_written=True).bisected("too long")
 
-    assert batch.rejected == [Rejected(only, "too long")]
+    assert batch.rejected == [Rejected(only, "too long", Kind.REFUSED)]
     assert not batch.dead_letters_written
 
 

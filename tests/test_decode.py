@@ -8,6 +8,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import binary
+from events.kinds import Kind
 from events.models import CourseAccessed
 from worker.decode import Occurrence, Rejected, Skipped, decode
 
@@ -31,6 +32,10 @@ def record(at: datetime = APPENDED, **changed: Any) -> ConsumerRecord:
         "headers": headers,
     }
     return ConsumerRecord(**fields | changed)
+
+
+def with_header(name: str, value: bytes) -> list[tuple[str, bytes]]:
+    return [*((n, v) for n, v in record().headers if n != name), (name, value)]
 
 
 def test_a_valid_record_is_its_event_and_the_time_it_happened() -> None:
@@ -58,7 +63,7 @@ def test_a_time_before_2000_is_rejected() -> None:
     outcome = decode(record(datetime(1999, 12, 31, 23, 59, tzinfo=UTC)))
 
     assert isinstance(outcome, Rejected)
-    assert outcome.reason == "time: 1999-12-31 is before 2000-01-01"
+    assert (outcome.reason, outcome.kind) == ("time: 1999-12-31 is before 2000-01-01", Kind.TIME)
 
 
 def test_what_is_no_event_is_rejected_with_its_record() -> None:
@@ -68,6 +73,31 @@ def test_what_is_no_event_is_rejected_with_its_record() -> None:
 
     assert isinstance(outcome, Rejected)
     assert outcome.record is broken
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({"value": b"{"}, Kind.NOT_JSON),
+        ({"value": b"[]"}, Kind.NOT_JSON),
+        ({"value": b"[]", "headers": []}, Kind.NOT_JSON),
+        ({"value": b"{}"}, Kind.SCHEMA),
+        ({"value": b"{}", "headers": []}, Kind.ENVELOPE),
+        ({"headers": [*record().headers, ("ce_id", b"2")]}, Kind.ENVELOPE),
+        ({"value": b'{"id": "1", "type": "CourseAccessed", "time": "noon"}', "headers": []}, Kind.TIME),
+        ({"headers": with_header("ce_specversion", b"2.0")}, Kind.VERSION),
+        ({"headers": with_header("ce_dataschema", b"urn:course-progress:CourseAccessed:2.0")}, Kind.VERSION),
+    ],
+)
+def test_a_rejection_is_of_a_kind(changed: dict[str, Any], kind: Kind) -> None:
+    outcome = decode(record(**changed))
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.kind is kind
+
+
+def test_a_kind_that_nobody_knows_is_unknown() -> None:
+    assert Kind("from a newer worker") is Kind.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ async def test_bad_records_become_dead_letters_byte_for_byte_and_harm_no_neighbo
         )
         for n, value in enumerate([b"", b"\xff\xfe", b"[" * 90_000, b'{"type": "LessonCompleted"}', b"null"])
     ]
+    kinds = [b"not-json", b"not-json", b"not-json", b"envelope", b"not-json"]
     too_old = record(settings, happened[0][0], datetime(1999, 12, 31, tzinfo=UTC))
     async with Producer(settings.kafka_bootstrap_servers) as producer:
         await producer.send_all([*good[:7], *bad, too_old, *good[7:]])
@@ -175,6 +176,7 @@ async def test_bad_records_become_dead_letters_byte_for_byte_and_harm_no_neighbo
         assert (letter.key, letter.timestamp, headers["trace"]) == (sent.key, sent.timestamp_ms, b"\x01\xff")
         assert headers["dlq_topic"] == settings.lesson_events_topic.encode()
         assert headers["dlq_reason"]
+    assert [dict(by_value[sent.value].headers)["dlq_kind"] for sent in bad] == kinds
     assert b"1999" in dict(by_value[too_old.value].headers)["dlq_reason"]
 
 
@@ -208,7 +210,9 @@ async def test_a_value_that_only_the_database_refuses_is_a_dead_letter(
 
     assert wrong_rows(expected(happened), await stored(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
-    assert b"no_poison" in dict(letter.headers)["dlq_reason"]
+    headers = dict(letter.headers)
+    assert (headers["dlq_kind"], headers["dlq_attempts"]) == (b"refused", b"1")
+    assert b"no_poison" in headers["dlq_reason"]
 
 
 async def test_a_dead_letter_as_large_as_a_record_can_be_is_written(

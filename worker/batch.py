@@ -7,6 +7,7 @@ from typing import Self
 
 from aiokafka import TopicPartition
 
+from events.kinds import Kind
 from worker.decode import Occurrence, Outcome, Record, Rejected, decode
 from worker.store import Applied, OffsetsMoved, Span
 
@@ -53,7 +54,7 @@ class Batch:
         """Two halves to try one after the other; of a single record, that record rejected with the reason."""
         if len(self.entries) == 1:
             record = self.entries[0][0]
-            return [Batch([(record, Rejected(record, reason))], self.spans)]
+            return [Batch([(record, Rejected(record, reason, Kind.REFUSED))], self.spans)]
         middle = len(self.entries) // 2
         start = {tp: span.expected for tp, span in self.spans.items()}
         first = Batch.of(self.entries[:middle], start)

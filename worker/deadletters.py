@@ -1,6 +1,10 @@
 """Dead letters: records that can never be applied, kept as they came, with the reason."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
@@ -8,9 +12,18 @@ from worker.decode import Rejected
 from worker.errors import KafkaUnavailable
 from worker.settings import Settings
 
-# Added to the record's own headers. Together the first three identify the record, also when it was written twice.
+# Headers with this prefix are ours. A dead letter has all of these beside the record's own; a replayed record has
+# ATTEMPTS alone. Together the first three identify the record, also when it was written twice.
+PREFIX = "dlq_"
 TOPIC, PARTITION, OFFSET = "dlq_topic", "dlq_partition", "dlq_offset"
-REASON, REJECTED_AT, GROUP = "dlq_reason", "dlq_rejected_at", "dlq_consumer_group"
+KIND, REASON, REJECTED_AT, GROUP = "dlq_kind", "dlq_reason", "dlq_rejected_at", "dlq_consumer_group"
+ATTEMPTS = "dlq_attempts"  # how often the event was rejected
+# A record of the dead letter topic that has this is no dead letter: it says what became of one (worker/letters.py).
+RESOLVES = "dlq_resolves"
+
+ATTEMPTS_TEXT = re.compile("[0-9]{1,6}")
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 
 class DeadLetters:
@@ -28,7 +41,8 @@ class DeadLetters:
             await self._producer.send_all([self._record(r) for r in rejected])
         except PublishFailed as error:
             raise KafkaUnavailable(f"dead letters cannot be written: {error}") from error
-        metrics.DEAD_LETTERS.inc(len(rejected))
+        for kind, number in Counter(r.kind for r in rejected).items():
+            metrics.DEAD_LETTERS.labels(kind).inc(number)
 
     def _record(self, rejected: Rejected) -> OutgoingRecord:
         record = rejected.record
@@ -36,9 +50,22 @@ class DeadLetters:
             TOPIC: record.topic,
             PARTITION: str(record.partition),
             OFFSET: str(record.offset),
+            KIND: rejected.kind,
             REASON: rejected.reason,
             REJECTED_AT: datetime.now(UTC).isoformat(),
             GROUP: self._settings.consumer_group,
+            ATTEMPTS: str(attempts(record.headers) + 1),
         }
-        headers = [*record.headers, *((name, text.encode()) for name, text in added.items())]
+        headers = [*own(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)
+
+
+def own(headers: Headers) -> list[tuple[str, bytes]]:
+    """The headers that came with the record."""
+    return [(name, value) for name, value in headers if not name.startswith(PREFIX)]
+
+
+def attempts(headers: Headers) -> int:
+    """How often an event with these headers was rejected. Anybody can write a header: nonsense is 0."""
+    text = (dict(headers).get(ATTEMPTS) or b"").decode(errors="replace")
+    return int(text) if ATTEMPTS_TEXT.fullmatch(text) else 0

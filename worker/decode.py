@@ -7,6 +7,7 @@ from typing import TypeAlias
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
+from events.kinds import Kind
 from events.models import EARLIEST, LESSON_EVENTS, LessonEvent
 
 Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
@@ -32,6 +33,7 @@ class Rejected:
 
     record: Record
     reason: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,10 @@ def decode(record: Record) -> Outcome:
     except UnknownType:
         return Skipped("unknown type")
     except MalformedEvent as malformed:
-        return Rejected(record, str(malformed))
+        return Rejected(record, str(malformed), malformed.kind)
     occurred_at, clamped = _clamped(envelope.time, record.timestamp)
     if occurred_at < EARLIEST:
-        return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01")
+        return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01", Kind.TIME)
     return Occurrence(occurred_at, event, record.topic, record.partition, clamped)
 
 

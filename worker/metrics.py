@@ -7,13 +7,16 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from events.kinds import Kind
 from worker.decode import Occurrence, Outcome, Record, Rejected
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]
 )
 CLAMPED = Counter("progress_clamped_events", "Events more than five minutes ahead of their record: set to its time")
-DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic")
+DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic, by kind of reason", ["kind"])
+for _kind in Kind:
+    DEAD_LETTERS.labels(_kind)  # at 0 from the start, or an alert on the rate misses the first
 BATCH_SIZE = Histogram("progress_batch_records", "Records per batch", buckets=[1, 10, 50, 100, 500, 1000, 2000, 5000])
 STAGE_SECONDS = Histogram("progress_stage_seconds", "Seconds per batch, by stage", ["stage"])
 VISIBLE_SECONDS = Histogram(

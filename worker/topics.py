@@ -35,7 +35,7 @@ async def create_missing(settings: Settings) -> list[str]:
 
     Raises KafkaUnavailable, or SetupError when the broker refuses (its reason says why).
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         missing = await _missing(admin, settings)
         if not missing:
             return []
@@ -46,25 +46,26 @@ async def create_missing(settings: Settings) -> list[str]:
     return [topic.name for topic in missing]
 
 
-async def require_topics(settings: Settings) -> None:
-    """Raises SetupError when a topic is missing, KafkaUnavailable when Kafka is.
+async def require_topics(settings: Settings, *names: str) -> None:
+    """Raises SetupError when one of these, by default all of this system, is missing, KafkaUnavailable when Kafka is.
 
     Without it a consumer would wait for its topic, 40 s, and a producer at the first record.
     """
-    async with _admin(settings) as admin:
+    required = names or [topic.name for topic in wanted(settings)]
+    async with admin_client(settings) as admin:
         for _ in range(BROKERS_LEARN_WITHIN_S * 10):
-            missing = await _missing(admin, settings)
+            existing = set(await admin.list_topics())
+            missing = [name for name in required if name not in existing]
             if not missing:
                 return
             await asyncio.sleep(0.1)
-    names = ", ".join(topic.name for topic in missing)
     raise SetupError(
-        f"topic {names} does not exist: run `course-progress topics`, or see the settings PROGRESS_…_TOPIC"
+        f"topic {', '.join(missing)} does not exist: run `course-progress topics`, or see the settings PROGRESS_…_TOPIC"
     )
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     servers = settings.kafka_bootstrap_servers
     admin = AIOKafkaAdminClient(**client(settings))
     try:

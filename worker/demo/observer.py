@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from worker.database import connect_pool, query, translated
-from worker.deadletters import OFFSET, PARTITION, REASON, TOPIC
+from worker.deadletters import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
 from worker.demo.player import Learner
@@ -109,6 +109,8 @@ class Observer:
         return all([await self._letters.position(tp) >= end for tp, end in ends.items()])
 
     def _note(self, record: Record) -> None:
+        if RESOLVES in dict(record.headers):  # no dead letter: it says what became of one
+            return
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         reason = headers.get(REASON, "no reason")
         self.reasons[reason] = self.reasons.pop(reason, 0) + 1

@@ -1,0 +1,29 @@
+"""What an operator sees from outside."""
+
+from events.kinds import Kind
+from events.producer import Producer
+from tests.test_decode import record
+from tests.workers import eventually
+from worker.deadletters import DeadLetters
+from worker.decode import Rejected
+from worker.demo.certificates import Certificates
+from worker.demo.observer import Observer
+from worker.discard import discard
+from worker.kafka import client
+from worker.letters import Position
+from worker.settings import Settings
+
+
+async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Settings) -> None:
+    async with Observer(settings, Certificates(settings, remember=True), remember=True) as observer:
+        async with Producer(**client(settings)) as producer:
+            await DeadLetters(settings, producer).write([Rejected(record(), "why", Kind.SCHEMA)])
+        await discard(settings, [Position(partition, 0) for partition in range(settings.topic_partitions)])
+
+        async def all_seen() -> bool:
+            await observer.look([])
+            return observer.caught_up
+
+        await eventually(all_seen)
+
+        assert (observer.dead_letters, observer.reasons) == (1, {"why": 1})

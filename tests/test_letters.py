@@ -1,0 +1,159 @@
+"""What is read back of dead letters, and which of them somebody asks for."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.kinds import Kind
+from tests.test_decode import record
+from worker.letters import Fate, Ledger, Letter, Origin, Position, Resolution, Selection, read
+
+AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+HERE = Position(0, 7)
+OURS = {
+    "dlq_topic": "lesson-events",
+    "dlq_partition": "2",
+    "dlq_offset": "41",
+    "dlq_kind": "schema",
+    "dlq_reason": "user_id: Field required",
+    "dlq_rejected_at": AT.isoformat(),
+    "dlq_consumer_group": "course-progress",
+    "dlq_attempts": "3",
+}
+
+
+def stored(position: Position, *, without: str = "", value: bytes = b"{}", **ours: str) -> ConsumerRecord:
+    """A record of the dead letter topic, as a worker writes it."""
+    added = [(name, text.encode()) for name, text in (OURS | ours).items() if name != without]
+    headers = [*record().headers, *added]
+    return record(
+        topic="dlq", partition=position.partition, offset=position.offset, value=value, headers=tuple(headers)
+    )
+
+
+def letter(position: Position = HERE, **changed: Any) -> Letter:
+    found = read(stored(position, **changed))
+    assert isinstance(found, Letter)
+    return found
+
+
+def test_a_letter_is_read_with_its_record_as_the_worker_got_it() -> None:
+    found = letter(Position(1, 5))
+
+    assert (found.position, found.origin) == (Position(1, 5), Origin("lesson-events", 2, 41))
+    assert (found.kind, found.reason, found.attempts) == (Kind.SCHEMA, "user_id: Field required", 3)
+    assert (found.rejected_at, found.group, found.type) == (AT, "course-progress", "CourseAccessed")
+    assert found.record == record(partition=2, offset=41, value=b"{}")
+
+
+def test_a_letter_from_before_there_were_kinds_is_unknown_and_was_rejected_once() -> None:
+    assert letter(without="dlq_kind").kind is Kind.UNKNOWN
+    assert letter(without="dlq_attempts").attempts == 1
+
+
+@pytest.mark.parametrize("name", ["dlq_topic", "dlq_partition", "dlq_offset"])
+def test_what_no_worker_wrote_is_a_letter_without_origin(name: str) -> None:
+    assert letter(without=name).origin is None
+
+
+@pytest.mark.parametrize(
+    ("value", "type_name"),
+    [(b'{"type": "CourseAccessed"}', "CourseAccessed"), (b'{"type": 5}', "5"), (b"[]", ""), (b"\xff", ""), (None, "")],
+)
+def test_a_letters_type_is_in_its_value_if_no_header_has_it(value: bytes | None, type_name: str) -> None:
+    bare = replace(letter(), record=record(headers=[], value=value))
+
+    assert bare.type == type_name
+
+
+def test_a_resolution_is_read_as_it_was_written() -> None:
+    resolution = Resolution(Position(3, 17), Fate.REPLAYED, AT.isoformat(), "ada@laptop", "lesson-events[1]@9")
+
+    outgoing = resolution.record("dlq")
+
+    assert outgoing.partition == 3
+    assert read(record(headers=outgoing.headers, value=outgoing.value)) == resolution
+
+
+names = st.sampled_from([*OURS, "dlq_resolves", "dlq_fate", "dlq_resolved_at", "dlq_resolved_by", "ce_type"])
+values = st.none() | st.binary() | st.sampled_from([b"3:17", b"discarded", b"2026-11-24", b"5"])
+
+
+@given(st.lists(st.tuples(names, values)), st.binary())
+def test_whatever_stands_on_the_topic_is_read(headers: list[tuple[str, bytes | None]], value: bytes) -> None:
+    found = read(record(headers=tuple(headers), value=value))
+
+    if isinstance(found, Letter):
+        ledger = Ledger()
+        ledger.note(found)
+        assert isinstance(found.type, str)
+        assert ledger.copies(found) == [found.position]
+
+
+def test_copies_of_a_letter_are_known_and_resolved_one_by_one() -> None:
+    first, second = letter(Position(0, 7)), letter(Position(3, 1), dlq_rejected_at=(AT + timedelta(1)).isoformat())
+    ledger = Ledger()
+    for entry in (first, second):
+        ledger.note(entry)
+
+    assert ledger.copies(second) == [first.position, second.position]
+    ledger.note(Resolution(first.position, Fate.DISCARDED, "", ""))
+    assert ledger.copies(first) == [second.position]
+    assert list(ledger.open()) == [second.position]
+
+
+def test_another_record_at_the_same_origin_is_no_copy() -> None:
+    """As in a topic that was created anew."""
+    ledger = Ledger()
+    other = letter(Position(0, 8), value=b"[]")
+    for entry in (letter(Position(0, 7)), other):
+        ledger.note(entry)
+
+    assert ledger.copies(other) == [other.position]
+
+
+@pytest.mark.parametrize(
+    ("selection", "taken"),
+    [
+        (Selection(), True),
+        (Selection(positions={Position(0, 7)}), True),
+        (Selection(positions={Position(7, 0)}), False),
+        (Selection(kinds={Kind.SCHEMA, Kind.TIME}), True),
+        (Selection(kinds={Kind.TIME}), False),
+        (Selection(types={"CourseAccessed"}), True),
+        (Selection(types={"LessonCompleted"}), False),
+        (Selection(reason="USER_ID: field"), True),
+        (Selection(reason="course_id"), False),
+        (Selection(since=AT), True),
+        (Selection(since=AT + timedelta(seconds=1)), False),
+        (Selection(until=AT), False),
+        (Selection(until=AT + timedelta(seconds=1)), True),
+        (Selection(kinds={Kind.SCHEMA}, reason="course_id"), False),
+    ],
+    ids=str,
+)
+def test_a_selection_takes_what_meets_each_of_its_conditions(selection: Selection, taken: bool) -> None:
+    assert selection.takes(letter()) == taken
+
+
+@pytest.mark.parametrize("rejected_at", ["", "yesterday", "2026-11-24T09:30:00"])
+def test_a_letter_of_no_known_time_is_in_no_span_of_time(rejected_at: str) -> None:
+    undated = letter(dlq_rejected_at=rejected_at)
+
+    assert Selection().takes(undated)
+    assert not Selection(since=AT - timedelta(365)).takes(undated)
+
+
+@pytest.mark.parametrize("text", ["", "3", "3:", "a:1", "-1:3", "1:2:3", "\u0663:\u0661"])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no position"):
+        Position.parse(text)
+
+
+def test_a_position_is_read_as_it_is_shown() -> None:
+    assert Position.parse(str(Position(3, 17))) == Position(3, 17)

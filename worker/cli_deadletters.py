@@ -1,0 +1,256 @@
+"""The commands for dead letters. Each imports what it needs when it runs."""
+
+import asyncio
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from events.kinds import Kind
+from worker.errors import ProgressError
+from worker.options import Group, Moment
+from worker.settings import settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from worker.letter_view import Newest
+    from worker.letters import Letter, Position, Resolution, Selection
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+AGO = re.compile(r"([0-9]{1,4})(m|h|d)")
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+ROWS_SHOWN = 100
+NONE_OPEN = "no open dead letter is among those"
+
+
+class MomentOrAgo(Moment):
+    """A moment, or how long ago it was: 30m, 2h, 7d."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        ago = AGO.fullmatch(value) if isinstance(value, str) else None
+        if ago:
+            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        return super().convert(value, param, ctx)
+
+
+class PositionType(click.ParamType):
+    """PARTITION:OFFSET on the dead letter topic."""
+
+    name = "position"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Position":
+        from worker.letters import Position
+
+        try:
+            return value if isinstance(value, Position) else Position.parse(value)
+        except ValueError as error:
+            self.fail(f"{error}, which `list` shows", param, ctx)
+
+
+KIND = click.Choice([kind.value for kind in Kind])
+FILTERS = (
+    click.option("--kind", "kinds", type=KIND, multiple=True, help="May be given several times."),
+    click.option("--reason", default="", metavar="TEXT", help="A part of the reason, in any case."),
+    click.option("--type", "types", multiple=True, metavar="TYPE", help="The event's type, as LessonCompleted."),
+    click.option("--since", type=MomentOrAgo(), help="Rejected at or after this time, or as long ago: 30m, 2h, 7d."),
+    click.option("--until", type=MomentOrAgo(), help="Rejected before this time, or longer ago."),
+)
+POSITIONS = click.argument("positions", nargs=-1, type=PositionType(), metavar="[POSITION]...")
+LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="NUMBER", help="At most so many.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def filtered(command: Command) -> Command:
+    """Adds the options that make up a selection."""
+    for option in reversed(FILTERS):
+        command = option(command)
+    return command
+
+
+def selection_of(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "Selection":
+    from worker.letters import Selection
+
+    return Selection(positions=frozenset(positions), **conditions)
+
+
+def bar() -> "Progress":
+    """Progress on a terminal, beside whatever is printed."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    hidden = not sys.stderr.isatty()
+    return Progress(
+        console=Console(stderr=True), transient=True, disable=hidden, redirect_stdout=False, redirect_stderr=False
+    )
+
+
+@click.group(
+    cls=Group, epilog="course-progress deadletters list --since 2h\ncourse-progress deadletters replay --dry-run"
+)
+def deadletters() -> None:
+    """What could never be applied: see it, replay it when its cause is repaired, or discard it.
+
+    A letter is open until it is replayed or discarded. What was done is kept on the topic too.
+    """
+
+
+@deadletters.command(
+    "list",
+    epilog="course-progress deadletters list --all --count\n"
+    "course-progress deadletters list --kind schema --since 2h --reason total_lessons\n"
+    "course-progress deadletters list --json | jq -r .position",
+)
+@filtered
+@LIMIT
+@click.option("--all", "resolved_too", is_flag=True, help="Replayed and discarded ones too, copies one by one.")
+@click.option("--count", "only_count", is_flag=True, help="Only the number of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line; with --count a single one.")
+def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool, **conditions: Any) -> None:
+    """Open dead letters, the latest last. A letter that is there twice is shown once.
+
+    Of many, the latest 100 are shown, or as many as --limit says; as JSON all.
+    """
+    from worker import letter_view
+
+    newest = letter_view.Newest(limit or (None if as_json else ROWS_SHOWN))
+    kinds = asyncio.run(survey(selection_of(**conditions), resolved_too, newest))
+    if not kinds:
+        click.echo("no dead letters", err=True)
+    if as_json:
+        click.echo("\n".join([json.dumps(kinds)] if only_count else [row.json() for row in newest]), nl=bool(kinds))
+    elif kinds:
+        if not only_count:
+            letter_view.table(newest)
+        click.echo(letter_view.counts(kinds, "in all" if resolved_too else "open"))
+
+
+async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -> Counter[Kind]:
+    """How many of each kind are selected; puts their rows into `newest`."""
+    from worker.letter_view import Row
+    from worker.letterbox import letterbox
+
+    kinds: Counter[Kind] = Counter()
+    with bar() as progress:
+        async with letterbox(settings(), progress) as box:
+            ledger = await box.ledger()
+            letters = box.each_letter(selection) if resolved_too else box.open_letters(ledger, selection)
+            async for letter, copies in letters:
+                kinds[letter.kind] += 1
+                newest.add(Row.of(letter, copies, ledger.resolutions.get(letter.position)))
+    return kinds
+
+
+@deadletters.command(
+    epilog="course-progress deadletters show 3:17\ncourse-progress deadletters show 3:17 --raw > value.bin"
+)
+@click.argument("position", type=PositionType())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; bytes that are no UTF-8 are in base64.")
+@click.option("--raw", is_flag=True, help="The value alone, byte for byte.")
+def show(position: "Position", as_json: bool, raw: bool) -> None:
+    """All of the dead letter at POSITION, which `list` shows: headers, key and value, readably."""
+    from worker import letter_view
+
+    letter, resolution = asyncio.run(letter_at(position))
+    if raw:
+        sys.stdout.buffer.write(letter.record.value or b"")
+    else:
+        click.echo((letter_view.page_json if as_json else letter_view.page)(letter, resolution))
+
+
+async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
+    """Raises ProgressError when there is none."""
+    from worker.letterbox import letterbox
+
+    with bar() as progress:
+        async with letterbox(settings(), progress) as box:
+            ledger = await box.ledger()
+            async for letter in box.letters(selection_of((position,))):
+                return letter, ledger.resolutions.get(position)
+    raise ProgressError(f"no dead letter at {position} of {settings().dead_letter_topic}: see `deadletters list --all`")
+
+
+@deadletters.command(
+    epilog="course-progress deadletters replay --dry-run\n"
+    "course-progress deadletters replay --kind refused --limit 1\n"
+    "course-progress deadletters replay 3:17 4:2"
+)
+@POSITIONS
+@filtered
+@LIMIT
+@DRY_RUN
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=100, show_default=True, help="Events per second."
+)
+@click.option("--to", metavar="TOPIC", help="Wherever they came from; else only what came from lesson-events.")
+def replay(
+    positions: "tuple[Position, ...]", limit: int | None, dry_run: bool, rate: float, to: str | None, **conditions: Any
+) -> None:
+    """Publishes dead letters again that would be applied today: those at POSITION, or the filtered ones, or all.
+
+    What would be rejected again stays. What the database refused is replayed only by POSITION or with --kind refused,
+    for the database alone knows. Repeating this is safe, and so is stopping it. Run it while a worker runs.
+    """
+    from worker.replay import replay as replay_
+
+    selection = selection_of(positions, **conditions)
+    with bar() as progress:
+        tally = asyncio.run(
+            replay_(settings(), selection, to=to, rate=rate, limit=limit, dry_run=dry_run, progress=progress)
+        )
+    if not tally.replayed and not tally.left:
+        click.echo(NONE_OPEN, err=True)
+    click.echo(f"{'would replay' if dry_run else 'replayed'} {tally.replayed:,}")
+    for why, number in tally.left.most_common():
+        click.echo(f"left {number:,}: {why}")
+
+
+@deadletters.command(
+    epilog="course-progress deadletters discard --kind not-json --until 7d\n"
+    "course-progress deadletters discard 3:17 --yes"
+)
+@POSITIONS
+@filtered
+@LIMIT
+@DRY_RUN
+@YES
+def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool, yes: bool, **conditions: Any) -> None:
+    """Takes dead letters off the list: those at POSITION, or the filtered ones. `list --all` still shows them."""
+    from worker.discard import discard as discard_
+    from worker.discard import find
+    from worker.letter_view import counts
+
+    if not positions and not any(conditions.values()):
+        raise click.UsageError("Say which: a POSITION, or a filter such as --kind.")
+    with bar() as progress:
+        found = asyncio.run(find(settings(), selection_of(positions, **conditions), limit, progress))
+    click.echo(counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
+    if found.positions and not dry_run:
+        if not yes:
+            click.confirm("Discard them?", abort=True, err=True)
+        asyncio.run(discard_(settings(), found.positions))
+    click.echo(f"{'would discard' if dry_run else 'discarded'} {found.kinds.total():,}")
+
+
+@deadletters.command(epilog="course-progress deadletters truncate --yes")
+@YES
+def truncate(yes: bool) -> None:
+    """Deletes the dead letters before each partition's first open one, for ever, and what is known of them."""
+    if not yes:
+        click.confirm("Delete resolved dead letters for ever?", abort=True, err=True)
+    click.echo(f"deleted {asyncio.run(truncated()):,} records")
+
+
+async def truncated() -> int:
+    from worker.letterbox import letterbox
+
+    with bar() as progress:
+        async with letterbox(settings(), progress) as box:
+            return await box.truncate(await box.ledger())

@@ -1,0 +1,49 @@
+"""Dead letters that nobody wants any more: found, and, when somebody has confirmed, noted as discarded."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from rich.progress import Progress
+
+from events.kinds import Kind
+from events.producer import Producer, PublishFailed
+from worker.errors import KafkaUnavailable
+from worker.kafka import client
+from worker.letterbox import letterbox, note, resolved
+from worker.letters import Fate, Position, Selection
+from worker.settings import Settings
+
+ROUND = 500
+
+
+@dataclass(slots=True)
+class Found:
+    """Open letters: how many of each kind, and where they and their copies stand."""
+
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    positions: list[Position] = field(default_factory=list)
+
+
+async def find(settings: Settings, selection: Selection, limit: int | None, progress: Progress) -> Found:
+    """The selected open letters, at most `limit`. Raises KafkaUnavailable and SetupError, as the letterbox."""
+    found = Found()
+    async with letterbox(settings, progress) as box:
+        async for letter, copies in box.open_letters(await box.ledger(), selection):
+            found.kinds[letter.kind] += 1
+            found.positions += copies
+            if found.kinds.total() == limit:
+                break
+    return found
+
+
+async def discard(settings: Settings, positions: Sequence[Position]) -> None:
+    """Notes that the letters at these positions are discarded: durable when it returns. Raises KafkaUnavailable."""
+    remaining = iter(positions)
+    try:
+        async with Producer(**client(settings)) as producer:
+            while batch := list(islice(remaining, ROUND)):
+                await note(settings, producer, [resolved(position, Fate.DISCARDED) for position in batch])
+    except PublishFailed as error:
+        raise KafkaUnavailable(f"{error} (some may be discarded; run it again to go on)") from error

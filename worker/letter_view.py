@@ -1,0 +1,206 @@
+"""How dead letters look in a terminal, and as JSON. What a producer wrote is never sent to a terminal as it came."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from typing import Self
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from events.kinds import Kind
+from worker.decode import EPOCH
+from worker.letters import Letter, Origin, Position, Resolution
+
+BYTES_SHOWN = 2048
+BYTES_PER_LINE = 16
+WIDTH_OF_A_FILE = 200  # where output is no terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A letter on one line."""
+
+    position: str
+    rejected_at: datetime | None
+    kind: Kind
+    type: str
+    origin: Origin | None
+    attempts: int
+    copies: int
+    reason: str
+    state: str
+
+    @classmethod
+    def of(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
+        return cls(
+            str(letter.position),
+            letter.rejected_at,
+            letter.kind,
+            letter.type,
+            letter.origin,
+            letter.attempts,
+            max(1, len(copies)),
+            letter.reason,
+            resolution.fate if resolution else "open",
+        )
+
+    def json(self) -> str:
+        return TypeAdapter(Row).dump_json(self).decode()
+
+
+class Newest:
+    """The rows that were rejected last, at most `limit`, in the order of time."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._heap: list[tuple[datetime, str, Row]] = []
+
+    def add(self, row: Row) -> None:
+        heappush(self._heap, (row.rejected_at or EPOCH, row.position, row))
+        if self._limit is not None and len(self._heap) > self._limit:
+            heappop(self._heap)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for *_, row in sorted(self._heap, key=lambda entry: entry[:2]))
+
+
+def table(rows: Iterable[Row]) -> None:
+    """Prints the letters, the latest rejected last."""
+    columns = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("position", "rejected at", "kind"):
+        columns.add_column(name, no_wrap=True)
+    for name in ("type", "origin"):
+        columns.add_column(name, no_wrap=True, overflow="ellipsis")
+    columns.add_column("attempts", justify="right")
+    columns.add_column("reason", no_wrap=True, overflow="ellipsis", min_width=20)
+    for row in rows:
+        state = "" if row.state == "open" else f"[{row.state}] "
+        copies = f" ({row.copies} copies)" if row.copies > 1 else ""
+        origin = f"{row.origin or '?'}{copies}"
+        texts = [row.position, _time(row.rejected_at), row.kind, row.type, origin, str(row.attempts)]
+        columns.add_row(*(Text(plain(text)) for text in [*texts, state + row.reason]))
+    _console().print(columns)
+
+
+def counts(kinds: Mapping[Kind, int], what: str = "open") -> str:
+    """`12 open: schema 9, not-json 3`."""
+    each = ", ".join(f"{kind} {number:,}" for kind, number in sorted(kinds.items(), key=lambda item: -item[1]))
+    return f"{sum(kinds.values()):,} {what}: {each}"
+
+
+def page(letter: Letter, resolution: Resolution | None) -> str:
+    """All of a letter, to be read by a person."""
+    record = letter.record
+    fields = [
+        ("position", str(letter.position)),
+        ("state", _state(resolution)),
+        ("rejected at", f"{_time(letter.rejected_at)} by {letter.group or '?'}"),
+        ("kind", letter.kind),
+        ("reason", letter.reason),
+        ("type", letter.type or "?"),
+        ("origin", str(letter.origin or "?")),
+        ("attempts", str(letter.attempts)),
+        ("timestamp", _record_time(record.timestamp)),
+        ("key", _line(record.key)),
+        *((f"header {name}", _line(value)) for name, value in record.headers),
+    ]
+    lines = [f"{plain(name):<15} {plain(text)}" for name, text in fields]
+    return "\n".join([*lines, "", *_readable(record.value or b"")])
+
+
+def page_json(letter: Letter, resolution: Resolution | None) -> str:
+    """All of a letter as one object; bytes that are no UTF-8 are in base64."""
+    record = letter.record
+    row = TypeAdapter(Row).dump_python(Row.of(letter, (), resolution), mode="json")
+    del row["copies"]
+    return json.dumps(
+        row
+        | {
+            "resolution": TypeAdapter(Resolution | None).dump_python(resolution, mode="json"),
+            "consumer_group": letter.group,
+            "timestamp_ms": record.timestamp,
+            "key": _content(record.key),
+            "headers": [{"name": name, **(_content(value) or {})} for name, value in record.headers],
+            "value": _content(record.value),
+        }
+    )
+
+
+def plain(text: str) -> str:
+    """One line in which nothing can steer a terminal: control characters and the like are written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def hexdump(value: bytes) -> list[str]:
+    """Bytes as bytes, 16 a line: offset, hexadecimal, and what is printable ASCII."""
+    lines = []
+    for start in range(0, len(value), BYTES_PER_LINE):
+        part = value[start : start + BYTES_PER_LINE]
+        ascii_only = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{start:08x}  {part.hex(' '):<{BYTES_PER_LINE * 3}} |{ascii_only}|")
+    return lines
+
+
+def _readable(value: bytes) -> list[str]:
+    size = f"value           {len(value):,} bytes"
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        shown = hexdump(value[:BYTES_SHOWN])
+        more = [f"… ({BYTES_SHOWN:,} bytes shown; --raw writes them all)"] if len(value) > BYTES_SHOWN else []
+        return [size, *shown, *more]
+    try:
+        parsed = from_json(value)
+    except ValueError:
+        return [f"{size}, not JSON", *map(plain, text.splitlines())]
+    pretty = json.dumps(parsed, indent=2, ensure_ascii=False)
+    return [f"{size}, JSON", *map(plain, pretty.splitlines())]
+
+
+def _content(value: bytes | None) -> dict[str, str] | None:
+    if value is None:
+        return None
+    try:
+        return {"text": value.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(value).decode()}
+
+
+def _line(value: bytes | None) -> str:
+    """Text, or the bytes as Python writes them."""
+    if value is None:
+        return "none"
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return repr(value)
+
+
+def _state(resolution: Resolution | None) -> str:
+    if resolution is None:
+        return "open"
+    to = f" to {resolution.to}" if resolution.to else ""
+    return f"{resolution.fate} at {resolution.at} by {resolution.by}{to}"
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if moment else "?"
+
+
+def _record_time(timestamp_ms: int) -> str:
+    try:
+        return f"{timestamp_ms} ({_time(datetime.fromtimestamp(timestamp_ms / 1000, UTC))})"
+    except (ValueError, OverflowError, OSError):  # Kafka takes any number
+        return str(timestamp_ms)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)

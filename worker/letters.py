@@ -1,0 +1,222 @@
+"""Dead letters as they are read back, and what became of them. Pure.
+
+Kafka only appends. That a letter was replayed or discarded is therefore a record of its own, a resolution, behind the
+letter in its partition (docs/decisions/0011).
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Self
+
+from pydantic_core import from_json
+
+from events.kinds import Kind
+from events.producer import OutgoingRecord
+from worker import deadletters
+from worker.decode import Record
+
+
+class Position(NamedTuple):
+    """Where a record stands on the dead letter topic: `3:17`."""
+
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError."""
+        if not re.fullmatch("[0-9]{1,9}:[0-9]{1,18}", text):
+            raise ValueError(f"{text!r} is no position such as 3:17")
+        partition, offset = text.split(":")
+        return cls(int(partition), int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the rejected record stood."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter."""
+
+    position: Position
+    record: Record  # as the worker got it, without our headers
+    origin: Origin | None  # None for what no worker wrote
+    kind: Kind
+    reason: str
+    rejected_at: datetime | None
+    group: str
+    attempts: int  # how often the event was rejected
+
+    @property
+    def type(self) -> str:
+        """What the record calls itself, as far as that can be made out; else empty."""
+        named = dict(self.record.headers).get("ce_type")
+        if named is not None:
+            return str(named, errors="replace")
+        try:
+            value = from_json(self.record.value or b"")
+        except ValueError:
+            return ""
+        return str(value.get("type", "")) if isinstance(value, dict) else ""
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for copies: a worker that died before its batch was applied has left its dead letters twice.
+
+        The origin alone would not do: in a topic that was created anew, another record stands there.
+        """
+        if self.origin is None:
+            return self.position
+        record = self.record
+        return self.origin, hash((record.timestamp, record.key, record.value, tuple(record.headers)))
+
+
+class Fate(StrEnum):
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What became of a dead letter, when and by whom."""
+
+    of: Position
+    fate: Fate
+    at: str
+    by: str
+    to: str = ""  # where it was replayed to
+
+    def record(self, topic: str) -> OutgoingRecord:
+        """The record that says so, for the letter's own partition: what cuts this off has cut off the letter before."""
+        texts = {
+            deadletters.RESOLVES: str(self.of),
+            "dlq_fate": self.fate,
+            "dlq_resolved_at": self.at,
+            "dlq_resolved_by": self.by,
+            "dlq_replayed_to": self.to,
+        }
+        headers = [(name, text.encode()) for name, text in texts.items()]
+        return OutgoingRecord(topic, None, b"", headers, partition=self.of.partition)
+
+
+def read(record: Record) -> Letter | Resolution:
+    """What a record of the dead letter topic is. Whatever is no resolution is a letter."""
+    texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    return _resolution(texts) or _letter(record, texts)
+
+
+def _resolution(texts: dict[str, str]) -> Resolution | None:
+    try:
+        return Resolution(
+            Position.parse(texts[deadletters.RESOLVES]),
+            Fate(texts["dlq_fate"]),
+            texts["dlq_resolved_at"],
+            texts["dlq_resolved_by"],
+            texts["dlq_replayed_to"],
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _letter(record: Record, texts: dict[str, str]) -> Letter:
+    origin = _origin(texts)
+    where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+    return Letter(
+        Position(record.partition, record.offset),
+        replace(record, headers=deadletters.own(record.headers), **where),
+        origin,
+        Kind(texts.get(deadletters.KIND, Kind.UNKNOWN)),
+        texts.get(deadletters.REASON, ""),
+        _moment(texts.get(deadletters.REJECTED_AT, "")),
+        texts.get(deadletters.GROUP, ""),
+        max(1, deadletters.attempts(record.headers)),  # letters from before attempts were counted
+    )
+
+
+def _origin(texts: dict[str, str]) -> Origin | None:
+    try:
+        return Origin(
+            sys.intern(texts[deadletters.TOPIC]), int(texts[deadletters.PARTITION]), int(texts[deadletters.OFFSET])
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+class Ledger:
+    """What the whole topic says of its letters: which are resolved, and which are copies of one another.
+
+    Keeps a few hundred bytes per record of the topic, never a value.
+    """
+
+    def __init__(self) -> None:
+        self.resolutions: dict[Position, Resolution] = {}
+        self._positions: dict[Hashable, list[Position]] = defaultdict(list)
+
+    def note(self, entry: Letter | Resolution) -> None:
+        if isinstance(entry, Resolution):
+            self.resolutions[entry.of] = entry
+        else:
+            self._positions[entry.identity].append(entry.position)
+
+    def copies(self, letter: Letter) -> list[Position]:
+        """Where the letter stands, over and over, and is not resolved."""
+        return [p for p in self._positions[letter.identity] if p not in self.resolutions]
+
+    def open(self) -> Iterator[Position]:
+        """Every letter that is not resolved, copies too."""
+        return (p for positions in self._positions.values() for p in positions if p not in self.resolutions)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters somebody asks for: those that meet each condition that was given."""
+
+    positions: Collection[Position] = ()
+    kinds: Collection[Kind] = ()
+    types: Collection[str] = ()
+    reason: str = ""  # a part of it, in any case
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def takes(self, letter: Letter) -> bool:
+        return (
+            (not self.positions or letter.position in self.positions)
+            and (not self.kinds or letter.kind in self.kinds)
+            and (not self.types or letter.type in self.types)
+            and self.reason.casefold() in letter.reason.casefold()
+            and self._in_time(letter.rejected_at)
+        )
+
+    def names(self, letter: Letter) -> bool:
+        """Whether somebody thought of this very letter, or of its kind."""
+        return letter.position in self.positions or letter.kind in self.kinds
+
+    def _in_time(self, moment: datetime | None) -> bool:
+        if moment is None:
+            return self.since is None and self.until is None
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)

@@ -1,0 +1,147 @@
+"""Dead letters produced again: which, how fast, and how it is noted that they were."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.structs import RecordMetadata
+from rich.progress import Progress
+
+from events.kinds import Kind
+from events.producer import OutgoingRecord, Producer, PublishFailed
+from worker.deadletters import ATTEMPTS
+from worker.decode import Rejected, Skipped, decode
+from worker.errors import KafkaUnavailable
+from worker.kafka import client
+from worker.letterbox import letterbox, note, resolved
+from worker.letters import Fate, Letter, Origin, Position, Resolution, Selection
+from worker.settings import Settings
+from worker.topics import LARGEST_DEAD_LETTER, require_topics
+
+LARGEST_ROUND = 100
+ROUNDS_PER_S = 10
+# What a producer compressed may be larger than its topic allows; it has to be compressed again.
+LIMITS: dict[str, Any] = {"max_request_size": LARGEST_DEAD_LETTER, "compression_type": "gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Why a letter is not replayed; it stays open."""
+
+    why: str
+
+
+def replayable(
+    letter: Letter, selection: Selection, topic: str, *, from_anywhere: bool = False
+) -> OutgoingRecord | Left:
+    """What to produce to the topic, by today's rules, or why not. Pure.
+
+    The timestamp is the record's own: a clock that ran ahead is held against it again (decode.py).
+    """
+    if not from_anywhere and (letter.origin is None or letter.origin.topic != topic):
+        return Left(f"from {letter.origin.topic if letter.origin else 'an unknown topic'}, not {topic} (see --to)")
+    if letter.kind is Kind.REFUSED and not selection.names(letter):
+        return Left("refused by the database, which alone can tell (name them, or --kind refused)")
+    match decode(letter.record):
+        case Rejected(kind=kind):
+            return Left(f"still {kind}")
+        case Skipped(reason):
+            return Left(f"no event for a worker: {reason}")
+    headers = [*letter.record.headers, (ATTEMPTS, str(letter.attempts).encode())]
+    return OutgoingRecord(topic, letter.record.key, letter.record.value, headers, letter.record.timestamp)
+
+
+class Pacer:
+    """Never more than `rate` a second, also after a pause: what was not used is not made up for. Pure."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free_at = float("-inf")
+
+    def wait_s(self, number: int, now: float) -> float:
+        """How long to wait before this number is sent."""
+        start = max(now, self._free_at)
+        self._free_at = start + number / self._rate
+        return start - now
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the letters that were selected."""
+
+    replayed: int = 0
+    left: Counter[str] = field(default_factory=Counter)  # by why
+
+
+async def replay(
+    settings: Settings,
+    selection: Selection,
+    *,
+    to: str | None = None,
+    rate: float,
+    limit: int | None = None,
+    dry_run: bool = False,
+    progress: Progress,
+) -> Tally:
+    """Replays the selected open letters, at most `limit`; a dry run only counts. Safe to repeat and to kill.
+
+    Raises KafkaUnavailable, with how many were replayed, and SetupError for a missing topic.
+    """
+    topic = to or settings.lesson_events_topic
+    tally = Tally()
+    await require_topics(settings, topic)
+    async with letterbox(settings, progress) as box, Producer(**client(settings), **LIMITS) as producer:
+        rounds = Rounds(settings, producer, rate)
+        async for letter, copies in box.open_letters(await box.ledger(), selection):
+            record = replayable(letter, selection, topic, from_anywhere=to is not None)
+            if isinstance(record, Left):
+                tally.left[record.why] += 1
+                continue
+            if not dry_run:
+                await rounds.add(record, copies)
+            tally.replayed += 1
+            if tally.replayed == limit:
+                break
+        await rounds.finish()
+    return tally
+
+
+class Rounds:
+    """Produces records, a round at a time, and then notes on the letters' topic that it did.
+
+    In this order: whoever is killed in between finds letters open whose events are there already, and replaying them
+    again changes nothing, as with any event that comes twice.
+    """
+
+    def __init__(self, settings: Settings, producer: Producer, rate: float) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._pacer = Pacer(rate)
+        self._size = max(1, min(LARGEST_ROUND, int(rate / ROUNDS_PER_S)))
+        self._taken: list[tuple[OutgoingRecord, list[Position]]] = []
+        self._replayed = 0
+
+    async def add(self, record: OutgoingRecord, copies: list[Position]) -> None:
+        """Takes a record, and where its letter stands; when the round is full, as `finish`."""
+        self._taken.append((record, copies))
+        if len(self._taken) == self._size:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """All that was taken is produced and noted when it returns. Raises KafkaUnavailable."""
+        await asyncio.sleep(self._pacer.wait_s(len(self._taken), time.monotonic()))
+        try:
+            stored = await self._producer.send_all([record for record, _ in self._taken])
+            await note(self._settings, self._producer, [*self._resolutions(stored)])
+        except PublishFailed as error:
+            raise KafkaUnavailable(f"{error} ({self._replayed:,} were replayed; run it again to go on)") from error
+        self._replayed += len(self._taken)
+        self._taken.clear()
+
+    def _resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
+        for (_, copies), where in zip(self._taken, stored, strict=True):
+            to = str(Origin(where.topic, where.partition, where.offset))
+            yield from (resolved(position, Fate.REPLAYED, to) for position in copies)
