@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
 from worker.decode import Rejected
-from worker.errors import KafkaUnavailable
+from worker.kafka import failure
 from worker.settings import Settings
 
 # Added to the record's own headers. Together the first three identify the record, also when it was written twice.
@@ -21,13 +21,13 @@ class DeadLetters:
         self._producer = producer
 
     async def write(self, rejected: list[Rejected]) -> None:
-        """Durable when it returns; raises KafkaUnavailable, and then some may be there (at least once)."""
+        """Durable when it returns; raises KafkaUnavailable or SetupError: some may be there then (at least once)."""
         if not rejected:
             return
         try:
             await self._producer.send_all([self._record(r) for r in rejected])
         except PublishFailed as error:
-            raise KafkaUnavailable(f"dead letters cannot be written: {error}") from error
+            raise failure("dead letters cannot be written", error) from error
         metrics.DEAD_LETTERS.inc(len(rejected))
 
     def _record(self, rejected: Rejected) -> OutgoingRecord:
