@@ -12,6 +12,7 @@ from faust.app import BootStrategy
 from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
+from worker.access import AccessWatch, of_worker, require_access
 from worker.agents import Batches, add_agents
 from worker.deadletters import DeadLetters
 from worker.errors import SetupError
@@ -48,6 +49,7 @@ class Worker(faust.App):
             worker_redirect_stdouts=False,
         )
         self.settings = settings
+        self.access = AccessWatch(settings)
         self.to_kafka = Producer(**client(settings), max_request_size=LARGEST_DEAD_LETTER)
         self.store = Store(settings)
         self.batches = Batches(self)
@@ -68,6 +70,7 @@ class Worker(faust.App):
     async def on_start(self) -> None:
         await super().on_start()
         require_free_port(self.settings)
+        await require_access(client(self.settings), of_worker(self.settings))
         await require_topics(self.settings)
         # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
         self.flow_control.resume()
@@ -77,6 +80,7 @@ class Worker(faust.App):
         await super().on_started_init_extra_services()
         await self.add_runtime_dependency(self.relay)
         await self.add_runtime_dependency(self.intake)
+        await self.add_runtime_dependency(self.access)
         if self.until_idle:
             await self.add_runtime_dependency(self.until_idle)
 

@@ -31,7 +31,7 @@ from events import (
     Receipt,
 )
 from worker.cli_deadletters import deadletters
-from worker.errors import ProgressError
+from worker.errors import ProgressError, SetupError
 from worker.options import Group, Moment
 from worker.settings import Settings, settings
 
@@ -68,10 +68,12 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "course-progress"
         click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
         sys.exit(error.exit_code)
-    except (ProgressError, NoServer, PublishFailed) as error:
+    except (ProgressError, NoServer) as error:
         fail(str(error))
+    except PublishFailed as error:
+        fail(refusal(error) or str(error))
     except KafkaError as error:
-        fail(f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
+        fail(refusal(error) or f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
@@ -86,6 +88,20 @@ def main() -> None:
 def fail(reason: str) -> NoReturn:
     click.echo(f"course-progress: {reason}", err=True)
     sys.exit(1)
+
+
+def refusal(error: Exception) -> str | None:
+    """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
+    from worker.access import require_access
+    from worker.kafka import client, failure
+
+    problem: ProgressError = failure("Kafka", error)
+    if not isinstance(problem, SetupError):
+        try:
+            asyncio.run(require_access(client(settings()), {}))
+        except ProgressError as reason:
+            problem = reason
+    return str(problem) if isinstance(problem, SetupError) else None
 
 
 @cli.command(epilog="course-progress migrate")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
 from worker.decode import Rejected
-from worker.errors import KafkaUnavailable
+from worker.kafka import failure
 from worker.settings import Settings
 
 # Headers with this prefix are ours. A dead letter has all of these beside the record's own; a replayed record has
@@ -34,13 +34,13 @@ class DeadLetters:
         self._producer = producer
 
     async def write(self, rejected: list[Rejected]) -> None:
-        """Durable when it returns; raises KafkaUnavailable, and then some may be there (at least once)."""
+        """Durable when it returns; raises KafkaUnavailable or SetupError: some may be there then (at least once)."""
         if not rejected:
             return
         try:
             await self._producer.send_all([self._record(r) for r in rejected])
         except PublishFailed as error:
-            raise KafkaUnavailable(f"dead letters cannot be written: {error}") from error
+            raise failure("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
 

@@ -9,8 +9,7 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import Producer, PublishFailed
-from worker.errors import KafkaUnavailable
-from worker.kafka import client
+from worker.kafka import client, failure
 from worker.letterbox import letterbox, note, resolved
 from worker.letters import Fate, Position, Selection
 from worker.settings import Settings
@@ -46,4 +45,4 @@ async def discard(settings: Settings, positions: Sequence[Position]) -> None:
             while batch := list(islice(remaining, ROUND)):
                 await note(settings, producer, [resolved(position, Fate.DISCARDED) for position in batch])
     except PublishFailed as error:
-        raise KafkaUnavailable(f"{error} (some may be discarded; run it again to go on)") from error
+        raise failure("some may be discarded; run it again to go on", error) from error

@@ -29,6 +29,14 @@ class OffsetBeyondLog(SetupError):
     """The stored offset lies beyond the end of its partition: the topic was recreated or truncated."""
 
 
+class TokenUnavailable(KafkaUnavailable, OSError):
+    """No access token for Kafka can be had at present. An OSError, which aiokafka takes for a failed connection."""
+
+
+class TokenRefused(SetupError, OSError):
+    """The token endpoint does not know us, or is none. An OSError, which aiokafka takes for a failed connection."""
+
+
 class InvalidUserId(ProgressError):
     """The user id is not a UUID."""
 

@@ -22,8 +22,8 @@ from events.subscriber import stop
 from worker import metrics
 from worker.batch import Batch, gather, skipped_over
 from worker.decode import Record
-from worker.errors import KafkaUnavailable, OffsetBeyondLog, SetupError, Unavailable, ValueRefused
-from worker.kafka import client
+from worker.errors import OffsetBeyondLog, SetupError, Unavailable, ValueRefused
+from worker.kafka import FORBIDDEN, client, failure
 from worker.settings import Settings
 from worker.store import Applied, OffsetsMoved, Store
 
@@ -88,7 +88,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         except KafkaError as error:
             await stop(self._consumer)
             servers = self._settings.kafka_bootstrap_servers
-            raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
+            raise failure(f"Kafka at {servers}", error) from error
 
     async def on_started(self) -> None:
         self._running = self.add_future(self._run())
@@ -131,6 +131,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         except OffsetOutOfRangeError as error:  # the log was truncated or recreated: adopting says which
             self._readopt(error.args[0])
             return {}
+        except FORBIDDEN as error:
+            raise failure("events cannot be read", error) from error
         except UnicodeDecodeError as error:
             # aiokafka reads the names of headers before it hands the record out, and does not say of which.
             follow = {f"{tp.topic}[{tp.partition}]": offset for tp, offset in self._next.items()}
@@ -257,8 +259,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
         except (Unavailable, KafkaError) as error:
+            reason = error if isinstance(error, Unavailable) else failure("offsets cannot be looked up", error)
+            if isinstance(reason, SetupError):
+                raise reason from error
             self._unadopted |= partitions
-            await self._wait_out(error if isinstance(error, Unavailable) else KafkaUnavailable(repr(error)), 5)
+            await self._wait_out(reason, 5)
             return
         for tp in (partitions & self._consumer.assignment()) - self._unadopted:
             self._go_on(tp, stored[tp], first[tp], end[tp])

@@ -14,7 +14,8 @@ from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
 from worker.database import close, connect, query, translated
-from worker.errors import KafkaUnavailable, Unavailable
+from worker.errors import Unavailable
+from worker.kafka import failure
 from worker.settings import Settings
 
 log = structlog.get_logger("outbox")
@@ -115,7 +116,7 @@ class Relay(Service):
         try:
             await self._producer.send_all([self._record(row) for row in rows])
         except PublishFailed as error:
-            raise KafkaUnavailable(f"course events cannot be published: {error}") from error
+            raise failure("course events cannot be published", error) from error
         with translated(connection):
             await connection.execute("delete from outbox where seq = any($1)", [row["seq"] for row in rows])
         metrics.RELAYED.inc(len(rows))

@@ -14,8 +14,7 @@ from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters import ATTEMPTS
 from worker.decode import Rejected, Skipped, decode
-from worker.errors import KafkaUnavailable
-from worker.kafka import client
+from worker.kafka import client, failure
 from worker.letterbox import letterbox, note, resolved
 from worker.letters import Fate, Letter, Origin, Position, Resolution, Selection
 from worker.settings import Settings
@@ -88,7 +87,7 @@ async def replay(
 ) -> Tally:
     """Replays the selected open letters, at most `limit`; a dry run only counts. Safe to repeat and to kill.
 
-    Raises KafkaUnavailable, with how many were replayed, and SetupError for a missing topic.
+    Raises KafkaUnavailable, with how many were replayed, and SetupError for a missing topic or right.
     """
     topic = to or settings.lesson_events_topic
     tally = Tally()
@@ -137,7 +136,7 @@ class Rounds:
             stored = await self._producer.send_all([record for record, _ in self._taken])
             await note(self._settings, self._producer, [*self._resolutions(stored)])
         except PublishFailed as error:
-            raise KafkaUnavailable(f"{error} ({self._replayed:,} were replayed; run it again to go on)") from error
+            raise failure(f"{self._replayed:,} were replayed; run it again to go on", error) from error
         self._replayed += len(self._taken)
         self._taken.clear()
 

@@ -24,11 +24,10 @@ from worker.errors import (
     InvalidLesson,
     InvalidTime,
     InvalidUserId,
-    KafkaUnavailable,
     ProgressError,
     ValueRefused,
 )
-from worker.kafka import client
+from worker.kafka import client, failure
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.005
@@ -75,9 +74,9 @@ class ProgressService:
     """An async context manager. Ids may be UUIDs or their text.
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
-    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, and KafkaUnavailable when the event
-    was not acknowledged; they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no
-    Kafka.
+    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, KafkaUnavailable when the event was not
+    acknowledged, and SetupError when Kafka refuses these credentials; they answer Accepted when it was not applied within
+    PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -211,7 +210,7 @@ class ProgressService:
             publisher = await self._connected()
             return await publisher.publish(event, occurred_at=occurred_at, event_id=str(uuid4()))
         except PublishFailed as error:
-            raise KafkaUnavailable(str(error)) from error
+            raise failure("the event is not published", error) from error
 
     async def _connected(self) -> LessonEventPublisher:
         """The publisher, connected at the first write: a website that only reads needs no Kafka."""

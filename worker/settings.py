@@ -1,10 +1,21 @@
 """The only reader of the environment. README.md lists every setting; a test compares the two."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    Field,
+    FilePath,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events import topics
@@ -32,6 +43,29 @@ class Settings(BaseSettings):
     database_timeout_s: PositiveFloat = Field(60, description="the longest a statement may take")
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`; for these see [security](docs/security.md)"
+    )
+    kafka_ssl_ca_file: FilePath | None = Field(
+        None, description="PEM of the authorities that Kafka's certificate may come from, instead of the system's"
+    )
+    kafka_ssl_certificate_file: FilePath | None = Field(None, description="PEM of our certificate, for mutual TLS")
+    kafka_ssl_key_file: FilePath | None = Field(None, description="PEM of its key, if that is not in the same file")
+    kafka_ssl_key_password: SecretStr | None = Field(None, description="the key's, if it is encrypted")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        None, description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`"
+    )
+    kafka_sasl_username: str | None = Field(None, description="for all but `OAUTHBEARER`")
+    kafka_sasl_password: SecretStr | None = Field(None, description="for all but `OAUTHBEARER`")
+    kafka_oauth_token_url: HttpUrl | None = Field(
+        None, description="where client credentials are exchanged for a token; https, but on loopback"
+    )
+    kafka_oauth_client_id: str | None = Field(None, description="the client's id there")
+    kafka_oauth_client_secret: SecretStr | None = Field(None, description="and its secret")
+    kafka_oauth_scope: str | None = Field(None, description="the scope to ask for, if any")
+    kafka_oauth_token_file: Path | None = Field(
+        None, description="a file that somebody keeps a valid token in, instead of the URL; read at every connection"
+    )
     consumer_group: str = Field(
         "course-progress", description="Kafka's consumer group, and the key of the stored offsets"
     )
@@ -59,6 +93,58 @@ class Settings(BaseSettings):
         5,
         description="how long ProgressService waits for its event to be applied before it answers `Accepted`",
     )
+
+    @field_validator("kafka_oauth_token_url")
+    @classmethod
+    def _nobody_overhears_the_client_secret(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url is not None and url.scheme != "https" and url.host not in LOOPBACK:
+            raise ValueError("must begin with https")
+        return url
+
+    @model_validator(mode="after")
+    def _kafka_security_fits_together(self) -> Self:
+        must, may = _security(self)
+        given = {name for name in SECURITY if getattr(self, name)}
+        why = f"with these {variables(CHOICE)} (docs/security.md)"
+        if must - given:
+            raise SetupError(f"{variables(must - given)} must be set {why}")
+        if given - must - may:
+            raise SetupError(f"{variables(given - must - may)} must not be set {why}")
+        return self
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+CHOICE = ("kafka_security_protocol", "kafka_sasl_mechanism")
+SECURITY = [name for name in Settings.model_fields if name.startswith(("kafka_ssl_", "kafka_sasl_", "kafka_oauth_"))]
+
+
+def _security(chosen: Settings) -> tuple[set[str], set[str]]:
+    """Which of SECURITY must be set with this choice, and which others may be."""
+    must: set[str] = set()
+    may: set[str] = set()
+    if chosen.kafka_security_protocol.endswith("SSL"):
+        may |= {name for name in SECURITY if name.startswith("kafka_ssl_")}
+        if chosen.kafka_ssl_key_file or chosen.kafka_ssl_key_password:
+            must |= {"kafka_ssl_certificate_file"}
+    if chosen.kafka_security_protocol.startswith("SASL"):
+        must |= {"kafka_sasl_mechanism", *_credentials(chosen)}
+        if "kafka_oauth_token_url" in must:
+            may |= {"kafka_oauth_scope"}
+    return must, may
+
+
+def _credentials(chosen: Settings) -> set[str]:
+    if chosen.kafka_sasl_mechanism is None:
+        return set()
+    if chosen.kafka_sasl_mechanism != "OAUTHBEARER":
+        return {"kafka_sasl_username", "kafka_sasl_password"}
+    if chosen.kafka_oauth_token_file:
+        return {"kafka_oauth_token_file"}
+    return {"kafka_oauth_token_url", "kafka_oauth_client_id", "kafka_oauth_client_secret"}
+
+
+def variables(names: Iterable[str]) -> str:
+    return ", ".join(f"PROGRESS_{name.upper()}" for name in sorted(names))
 
 
 @cache

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka import client
+from worker.access import require_access
+from worker.errors import SetupError
+from worker.kafka import client, failure, forbidden
 from worker.settings import Settings
 
 BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago
@@ -41,6 +42,8 @@ async def create_missing(settings: Settings) -> list[str]:
             return []
         response = await admin.create_topics(missing)
     for name, code, *reason in response.topic_errors:
+        if code == TopicAuthorizationFailedError.errno:
+            raise SetupError(forbidden(f"to see or create topic {name}"))
         if code not in (0, TopicAlreadyExistsError.errno):
             raise SetupError(f"topic {name} cannot be created: {reason or for_code(code).__name__}")
     return [topic.name for topic in missing]
@@ -66,13 +69,14 @@ async def require_topics(settings: Settings, *names: str) -> None:
 
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    servers = settings.kafka_bootstrap_servers
-    admin = AIOKafkaAdminClient(**client(settings))
+    reach = client(settings)
+    await require_access(reach, {})  # for its reasons: the admin client only says that it cannot connect
+    admin = AIOKafkaAdminClient(**reach)
     try:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise KafkaUnavailable(f"Kafka at {servers} does not answer: {error!r}") from error
+        raise failure(f"Kafka at {settings.kafka_bootstrap_servers}", error) from error
     finally:
         await admin.close()
 

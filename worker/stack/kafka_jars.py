@@ -9,8 +9,9 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,16 +24,26 @@ POM = Path(__file__).with_name("kafka-pom.xml")
 JAVA_NEEDED = 17
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a broker has besides: listeners (NAME://host:port to protocol), settings, SCRAM users for its format."""
+
+    listeners: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    scram_users: Sequence[str] = ()
+
+
 @contextmanager
-def broker(say: Say) -> Iterator[str]:
-    """Yields host:port of a broker that answers. Raises `Unavailable`."""
+def broker(say: Say, extras: Extras = Extras()) -> Iterator[str]:
+    """Yields host:port of a broker that answers, in the clear. Raises `Unavailable`."""
     java, jars = find_java(), find_jars(say)
     address, controller = (f"127.0.0.1:{port}" for port in free_ports(2))
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     with scratch("kafka") as directory:
-        settings = single_node(listen=address, advertised=address, controller=controller)
+        settings = with_extras(single_node(listen=address, advertised=address, controller=controller), extras)
         write_properties(directory / "server.properties", settings | {"log.dirs": f"{directory}/data"})
-        with kept(["sh", "-c", format_and_run(java, jars, cluster_id, directory)], directory) as server:
+        command = format_and_run(java, jars, cluster_id, directory, extras.scram_users)
+        with kept(["sh", "-c", command], directory) as server:
             server.wait_until(lambda: answers(address, cluster_id))
             yield address
 
@@ -61,11 +72,22 @@ def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, s
     }
 
 
+def with_extras(settings: dict[str, str], extras: Extras) -> dict[str, str]:
+    protocols = [f"{listener.partition(':')[0]}:{protocol}" for listener, protocol in extras.listeners.items()]
+    more = {
+        "listeners": extras.listeners,
+        "advertised.listeners": extras.listeners,
+        "listener.security.protocol.map": protocols,
+    }
+    longer = {name: ",".join([settings[name], *values]) for name, values in more.items()}
+    return settings | longer | dict(extras.settings)
+
+
 def write_properties(path: Path, settings: dict[str, str]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
-def format_and_run(java: str, jars: Path, cluster_id: str, directory: Path) -> str:
+def format_and_run(java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str]) -> str:
     """One shell command, so that one keeper watches both JVMs."""
     # JVMs leave hsperfdata and unpacked native codecs in /tmp when they are killed; not here.
     tidy = ["-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
@@ -74,6 +96,7 @@ def format_and_run(java: str, jars: Path, cluster_id: str, directory: Path) -> s
     storage = [java, "-XX:TieredStopAtLevel=1", *kafka, "kafka.tools.StorageTool", "format"]
     # With "=", as the id may begin with a dash.
     storage += [f"--cluster-id={cluster_id}", "--config=server.properties"]
+    storage += [f"--add-scram={user}" for user in scram_users]
     server = [java, "-Xmx768m", *kafka, "kafka.Kafka", "server.properties"]
     return f"{shlex.join(storage)} && exec {shlex.join(server)}"
 

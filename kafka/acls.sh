@@ -1,0 +1,104 @@
+#!/bin/sh
+# The ACLs that each role needs, and no more. docs/security.md says which they are and why.
+set -eu
+
+usage() {
+    cat <<'END'
+Usage: kafka/acls.sh ROLE PRINCIPAL [OPTIONS] [-- ARGUMENTS]
+
+Prints the commands that let PRINCIPAL do what ROLE does; with --apply, runs them. Repeating them changes nothing.
+
+Roles:
+  player         writes lesson events: course players, and websites that use ProgressService
+  worker         reads lesson events, writes course events and dead letters
+  certificates   reads course events, in groups whose names begin with GROUP
+  operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events,
+                 sees whether the workers' group is alive
+
+Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
+  --group GROUP            course-progress; for certificates, which is the beginning of names: certificates
+  --lesson-events TOPIC    lesson-events
+  --course-events TOPIC    course-events
+  --dead-letters TOPIC     lesson-events.dlq
+  --apply                  run the commands
+  --help                   this text
+
+ARGUMENTS go to kafka-acls. KAFKA_ACLS is the command to run, with its own arguments; kafka-acls.sh by default.
+
+Examples:
+  kafka/acls.sh worker User:worker
+  kafka/acls.sh worker User:worker --apply -- --bootstrap-server kafka:9093 --command-config admin.properties
+  KAFKA_ACLS="kubectl exec kafka-0 -- /opt/kafka/bin/kafka-acls.sh" \
+      kafka/acls.sh player User:player --apply -- --bootstrap-server localhost:9092
+END
+}
+
+wrong() {
+    echo "kafka/acls.sh: $1 (see kafka/acls.sh --help)" >&2
+    exit 2
+}
+
+role="" principal="" group="" apply=""
+lesson_events=lesson-events course_events=course-events dead_letters=lesson-events.dlq
+while [ $# -gt 0 ]; do
+    case $1 in
+        --help) usage; exit ;;
+        --apply) apply=yes ;;
+        --) shift; break ;;
+        --group | --lesson-events | --course-events | --dead-letters)
+            [ $# -gt 1 ] && [ -n "$2" ] || wrong "$1 needs a name"
+            case $1 in
+                --group) group=$2 ;;
+                --lesson-events) lesson_events=$2 ;;
+                --course-events) course_events=$2 ;;
+                --dead-letters) dead_letters=$2 ;;
+            esac
+            shift
+            ;;
+        -*) wrong "there is no option $1" ;;
+        *)
+            if [ -z "$role" ]; then role=$1; elif [ -z "$principal" ]; then principal=$1; else wrong "what is $1?"; fi
+            ;;
+    esac
+    shift
+done
+case $principal in
+    User:?*) ;;
+    *) wrong "PRINCIPAL is such as User:worker" ;;
+esac
+
+# Read and Write imply Describe. Write on a topic is all that an idempotent producer needs since Kafka 2.8.
+allow() {
+    if [ -n "$apply" ]; then
+        # shellcheck disable=SC2086 -- a command and its arguments
+        ${KAFKA_ACLS:-kafka-acls.sh} "$@"
+    else
+        printf %s "${KAFKA_ACLS:-kafka-acls.sh}"
+        printf " '%s'" "$@"
+        echo
+    fi
+}
+
+case $role in
+    player)
+        allow "$@" --add --allow-principal "$principal" --operation Write --topic "$lesson_events"
+        ;;
+    worker)
+        allow "$@" --add --allow-principal "$principal" --operation Read \
+            --topic "$lesson_events" --group "${group:-course-progress}"
+        allow "$@" --add --allow-principal "$principal" --operation Write \
+            --topic "$course_events" --topic "$dead_letters"
+        ;;
+    certificates)
+        allow "$@" --add --allow-principal "$principal" --operation Read --topic "$course_events"
+        allow "$@" --add --allow-principal "$principal" --operation Read \
+            --resource-pattern-type prefixed --group "${group:-certificates}"
+        ;;
+    operator)
+        allow "$@" --add --allow-principal "$principal" --operation Read --topic "$dead_letters"
+        allow "$@" --add --allow-principal "$principal" --operation Write \
+            --topic "$dead_letters" --topic "$lesson_events"
+        allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
+        ;;
+    *) wrong "ROLE is player, worker, certificates or operator" ;;
+esac
