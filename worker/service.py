@@ -74,9 +74,9 @@ class ProgressService:
     """An async context manager. Ids may be UUIDs or their text.
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
-    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, KafkaUnavailable when the event was not
-    acknowledged, and SetupError when Kafka refuses these credentials; they answer Accepted when it was not applied within
-    PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
+    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, KafkaUnavailable when the event was
+    not acknowledged, and SetupError when Kafka refuses these credentials; they answer Accepted when it was not applied
+    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
     """
 
     def __init__(self, settings: Settings) -> None:
