@@ -29,6 +29,10 @@ class OffsetBeyondLog(SetupError):
     """The stored offset lies beyond the end of its partition: the topic was recreated or truncated."""
 
 
+class TopicRecreated(SetupError):
+    """The topic was deleted and created anew: the stored offsets count in a log that is gone."""
+
+
 class InvalidUserId(ProgressError):
     """The user id is not a UUID."""
 
