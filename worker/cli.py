@@ -33,6 +33,7 @@ from events import (
 from worker.errors import ProgressError
 from worker.options import Group, Moment
 from worker.settings import Settings, settings
+from worker.verify import verify
 
 if TYPE_CHECKING:
     from worker.service import CourseProgress
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 @click.version_option(package_name="course-progress")
 def cli() -> None:
     """How far every learner is in every course: events from Kafka, progress in PostgreSQL."""
+
+
+cli.add_command(verify)
 
 
 def main() -> None:

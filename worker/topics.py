@@ -35,7 +35,7 @@ async def create_missing(settings: Settings) -> list[str]:
 
     Raises KafkaUnavailable, or SetupError when the broker refuses (its reason says why).
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         missing = await _missing(admin, settings)
         if not missing:
             return []
@@ -51,7 +51,7 @@ async def require_topics(settings: Settings) -> None:
 
     Without it a consumer would wait for its topic, 40 s, and a producer at the first record.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         for _ in range(BROKERS_LEARN_WITHIN_S * 10):
             missing = await _missing(admin, settings)
             if not missing:
@@ -64,7 +64,7 @@ async def require_topics(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     servers = settings.kafka_bootstrap_servers
     admin = AIOKafkaAdminClient(**client(settings))
     try:
@@ -79,3 +79,12 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def _missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTopic]:
     existing = set(await admin.list_topics())
     return [topic for topic in wanted(settings) if topic.name not in existing]
+
+
+async def partitions_of(settings: Settings, topic: str) -> list[int]:
+    """The partitions of a topic, in order. Raises SetupError when it is missing, KafkaUnavailable when Kafka is."""
+    async with admin_client(settings) as admin:
+        [described] = await admin.describe_topics([topic])
+    if described["error_code"]:
+        raise SetupError(f"topic {topic}: {for_code(described['error_code']).__name__}")
+    return sorted(partition["partition"] for partition in described["partitions"])
