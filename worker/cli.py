@@ -32,6 +32,7 @@ from events import (
 )
 from worker.errors import ProgressError
 from worker.options import Group, Moment
+from worker.rewind import rewind
 from worker.settings import Settings, settings
 from worker.verify import verify
 
@@ -46,6 +47,7 @@ def cli() -> None:
 
 
 cli.add_command(verify)
+cli.add_command(rewind)
 
 
 def main() -> None:
