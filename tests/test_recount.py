@@ -35,6 +35,7 @@ from worker.settings import Settings
 from worker.store import Store
 
 PARTITIONS = [0, 1, 2, 3]
+EVERYTHING = Scope()
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ async def database(database_settings: Settings) -> AsyncIterator[Database]:
     await connection.close()
 
 
-async def differences(connection: asyncpg.Connection, scope: Scope = Scope()) -> list[Difference]:  # noqa: B008
+async def differences(connection: asyncpg.Connection, scope: Scope = EVERYTHING) -> list[Difference]:
     return [difference async for difference in Verify(connection, scope, say=print).differences()]
 
 
@@ -72,6 +73,16 @@ async def test_no_history_of_events_leaves_a_difference(database: Database, deli
         await database.apply(batch)
 
         assert await differences(database.connection) == []
+
+
+async def test_a_start_that_a_reset_left_in_doubt_is_no_difference(database: Database) -> None:
+    """A batch with events from both sides of a reset that is known: which was the first after it is not."""
+    await database.apply([reset(3)])
+    await database.apply([completed("a", 1), completed("b", 4), completed("a", 5)])
+
+    [row] = await database.connection.fetch("select started_at from course_progress")
+    assert row["started_at"] == at(5)
+    assert await differences(database.connection) == []
 
 
 HALF = [completed("a", 1), completed("b", 5, total=3)]

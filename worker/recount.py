@@ -74,7 +74,7 @@ class Verify:
         self.rows = 0  # progress rows passed so far
 
     async def differences(self) -> AsyncGenerator[Difference, None]:
-        """What differs, as it is found. Rows without a time of writing, the lessons, are no part of `since`."""
+        """What differs, as it is found. With `since`, no lesson rows without a progress row: they have no such time."""
         async for difference in self._recount():
             yield difference
         if self._scope.since is None:

@@ -28,7 +28,7 @@ DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
     "course-progress verify --since 2026-11-24T00:00:00Z --json | jq .user_id",
 )
 @click.option("--course", "course_id", type=click.UUID, help="This course alone.")
-@click.option("--since", type=Moment(), help="Only progress rows written since then.")
+@click.option("--since", type=Moment(), help="Only the progress rows that were written since then.")
 @click.option("--fix", is_flag=True, help="Repair what differs. Completions it finds or takes back are announced.")
 @click.option("--json", "as_json", is_flag=True, help="Each difference as one JSON object.")
 def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: bool) -> None:
