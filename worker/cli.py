@@ -33,7 +33,9 @@ from events import (
 from worker.cli_deadletters import deadletters
 from worker.errors import ProgressError, SetupError
 from worker.options import Group, Moment
+from worker.rewind import rewind
 from worker.settings import Settings, settings
+from worker.verify import verify
 
 if TYPE_CHECKING:
     from worker.service import CourseProgress
@@ -46,6 +48,8 @@ def cli() -> None:
 
 
 cli.add_command(deadletters)
+cli.add_command(verify)
+cli.add_command(rewind)
 
 
 def main() -> None:

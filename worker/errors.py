@@ -37,6 +37,10 @@ class TokenRefused(SetupError, OSError):
     """The token endpoint does not know us, or is none. An OSError, which aiokafka takes for a failed connection."""
 
 
+class TopicRecreated(SetupError):
+    """The topic was deleted and created anew: the stored offsets count in a log that is gone."""
+
+
 class InvalidUserId(ProgressError):
     """The user id is not a UUID."""
 

@@ -23,6 +23,7 @@ from worker import metrics
 from worker.batch import Batch, gather, skipped_over
 from worker.decode import Record
 from worker.errors import OffsetBeyondLog, SetupError, Unavailable, ValueRefused
+from worker.identity import TopicIdentity
 from worker.kafka import FORBIDDEN, client, failure
 from worker.settings import Settings
 from worker.store import Applied, OffsetsMoved, Store
@@ -33,6 +34,7 @@ FETCH_WAIT_S = 0.2
 COMMIT_EVERY_S = 1.0
 LONGEST_BACKOFF_S = 5.0
 LONGEST_COMMIT_S = 5.0
+CHECK_TOPIC_EVERY_S = 3.0
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -43,6 +45,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._batches = batches
         self._store = store
+        self._identity = TopicIdentity(settings, store)
         self._next: dict[TopicPartition, int | None] = {}  # what the next fetched record must follow on
         self._unadopted: set[TopicPartition] = set()  # assigned, the stored offset not looked up yet
         self._committable: dict[TopicPartition, int] = {}
@@ -138,7 +141,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             follow = {f"{tp.topic}[{tp.partition}]": offset for tp, offset in self._next.items()}
             raise SetupError(
                 f"a record behind one of {follow} has a header whose name is not UTF-8: it cannot be read. "
-                "Move next_offset in consumed_offset behind it"
+                "To skip it, and it alone: stop the workers, then "
+                "`course-progress rewind --to OFFSET --partition N --skip`, OFFSET being the one behind it"
             ) from error
         return fetched
 
@@ -255,6 +259,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         await self._settle_in_flight()
         partitions, self._unadopted = self._unadopted, set()
         try:
+            await self._identity.check(self._consumer._client)
             stored = await self._store.next_offsets(partitions)
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
@@ -275,7 +280,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             raise OffsetBeyondLog(
                 f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
                 "or truncated. To read it from its start, which is safe at any time: stop the workers, then "
-                f"delete from consumed_offset where topic = '{tp.topic}' and partition = {tp.partition}"
+                f"`course-progress rewind --to earliest --partition {tp.partition}`"
             )
         if stored is not None and stored < first:
             log.error(
@@ -288,6 +293,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._next[tp] = stored
         self._consumer.seek(tp, max(first, stored or 0))
         self._consumer.resume(tp)
+
+    @Service.timer(CHECK_TOPIC_EVERY_S)
+    async def _check_topic(self) -> None:
+        if not self.should_stop:
+            await self._identity.check_again(self._consumer._client)
 
     # Offsets in Kafka: for lag tools and autoscalers, never for us
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -78,6 +79,15 @@ class Store:
             rows = await connection.fetch(query("next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
         return {tp: stored.get(tp) for tp in partitions}
+
+    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
+        """The id of the topic that the stored offsets count in: `topic_id` from now on, where none is known."""
+        connection = await self._connected()
+        with translated(connection):
+            known: UUID | None = await connection.fetchval(query("known_topic"), self._settings.consumer_group, topic)
+            if known is None:
+                await connection.execute(query("know_topic"), self._settings.consumer_group, topic, topic_id)
+        return known or topic_id
 
     async def close(self) -> None:
         if self._connection is not None:

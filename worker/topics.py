@@ -84,3 +84,12 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 async def _missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTopic]:
     existing = set(await admin.list_topics())
     return [topic for topic in wanted(settings) if topic.name not in existing]
+
+
+async def partitions_of(settings: Settings, topic: str) -> list[int]:
+    """The partitions of a topic, in order. Raises SetupError when it is missing, KafkaUnavailable when Kafka is."""
+    async with admin_client(settings) as admin:
+        [described] = await admin.describe_topics([topic])
+    if described["error_code"]:
+        raise SetupError(f"topic {topic}: {for_code(described['error_code']).__name__}")
+    return sorted(partition["partition"] for partition in described["partitions"])

@@ -1,0 +1,172 @@
+"""Moves stored offsets: back, to have workers apply events again, or forward, over what cannot be read.
+
+Going back is safe at any time: applying an event again changes nothing. Going forward loses events for ever.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import for_code
+
+from events.subscriber import stop
+from worker.database import close, connect, query, translated
+from worker.errors import SetupError
+from worker.kafka import client
+from worker.settings import Settings
+from worker.topic_id import topic_id
+from worker.topics import admin_client, partitions_of
+
+Target = Literal["earliest"] | datetime | int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where the stored offset of a partition is, and where it is to be."""
+
+    tp: TopicPartition
+    stored: int | None
+    first: int  # of the partition's log
+    end: int
+    to: int
+    recreated: bool = False  # the stored offset counts in a log that is gone
+
+    @property
+    def skipped(self) -> int:
+        """How many offsets of this log would never be applied."""
+        of_this_log = self.stored is not None and not self.recreated and self.stored <= self.end
+        return max(0, self.to - max(self.first, self.stored or 0 if of_this_log else 0))
+
+    @property
+    def changes(self) -> bool:
+        return self.to != (self.first if self.stored is None else self.stored)
+
+
+async def rewind(
+    settings: Settings, to: Target, partitions: Collection[int], *, skip: bool = False, dry_run: bool = False
+) -> list[Move]:
+    """Moves the stored offsets of these partitions, or of all, in one transaction; done when it returns.
+
+    Raises SetupError, and nothing is changed: a worker has one of the partitions, `to` is not in the log or lies
+    ahead (but for `skip`), or a worker has begun meanwhile. A dry run changes nothing, and workers may run.
+    """
+    topic = settings.lesson_events_topic
+    chosen = _chosen(await partitions_of(settings, topic), partitions, topic)
+    async with admin_client(settings) as admin, _database(settings) as connection:
+        if not dry_run:
+            await require_no_worker(admin, settings, chosen)
+        found = await topic_id(admin._client, topic)
+        recreated = await _recreated(connection, settings, found)
+        if recreated and partitions:
+            raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
+        moves = await _planned(connection, settings, to, chosen, recreated)
+        _refuse(moves, skip=skip)
+        if not dry_run:
+            await _move(connection, settings, moves, found)
+    return moves
+
+
+def _chosen(existing: Collection[int], wanted: Collection[int], topic: str) -> list[TopicPartition]:
+    if unknown := set(wanted) - set(existing):
+        raise SetupError(f"{topic} has no partition {', '.join(map(str, sorted(unknown)))}")
+    return [TopicPartition(topic, partition) for partition in sorted(wanted or existing)]
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    connection = await connect(settings)
+    try:
+        with translated(connection):
+            yield connection
+    finally:
+        await close(connection)
+
+
+async def require_no_worker(
+    admin: AIOKafkaAdminClient, settings: Settings, partitions: Collection[TopicPartition]
+) -> None:
+    """Raises SetupError when Kafka's group has a member on these partitions, or is about to tell who has them."""
+    [response] = await admin.describe_consumer_groups([settings.consumer_group])
+    [(error, _group, state, _type, _protocol, members, *_)] = response.groups
+    if error:
+        raise for_code(error)(f"consumer group {settings.consumer_group}")
+    for member_id, _client_id, host, _metadata, assignment in members:
+        owned = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else []
+        if state != "Stable" or set(owned) & set(partitions):
+            raise SetupError(
+                f"worker {member_id} at {host.lstrip('/')} has these partitions (the group is {state}): stop the "
+                "workers first. Kafka counts one that was killed until its PROGRESS_SESSION_TIMEOUT_S is over, by "
+                f"these settings {settings.session_timeout_s:g} s: then try again"
+            )
+
+
+async def _recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
+    known = await connection.fetchval(query("known_topic"), settings.consumer_group, settings.lesson_events_topic)
+    return None not in (known, found) and known != found
+
+
+async def _planned(
+    connection: asyncpg.Connection,
+    settings: Settings,
+    to: Target,
+    partitions: Collection[TopicPartition],
+    recreated: bool,
+) -> list[Move]:
+    rows = await connection.fetch(query("next_offsets"), settings.consumer_group)
+    stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    consumer = AIOKafkaConsumer(**client(settings))
+    try:
+        await consumer.start()
+        first = await consumer.beginning_offsets(partitions)
+        end = await consumer.end_offsets(partitions)
+        targets = await _targets(consumer, to, first, end)
+    finally:
+        await stop(consumer)
+    return [Move(tp, stored.get(tp), first[tp], end[tp], targets[tp], recreated) for tp in partitions]
+
+
+async def _targets(
+    consumer: AIOKafkaConsumer, to: Target, first: dict[TopicPartition, int], end: dict[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    if to == "earliest":
+        return first
+    if isinstance(to, int):
+        return dict.fromkeys(first, to)
+    found = await consumer.offsets_for_times(dict.fromkeys(first, int(to.timestamp() * 1000)))
+    return {tp: found[tp].offset if found[tp] else end[tp] for tp in first}
+
+
+def _refuse(moves: Collection[Move], *, skip: bool) -> None:
+    for move in moves:
+        where = f"{move.tp.topic}[{move.tp.partition}]"
+        if not move.first <= move.to <= move.end:
+            raise SetupError(f"{where} begins at {move.first} and ends at {move.end}: there is no {move.to}")
+        if move.skipped and not skip:
+            raise SetupError(
+                f"{where}: from {move.stored or move.first} to {move.to} is no way back, {move.skipped} events would "
+                "never be applied. If that is meant, add --skip"
+            )
+
+
+async def _move(
+    connection: asyncpg.Connection, settings: Settings, moves: Collection[Move], found: UUID | None
+) -> None:
+    async with connection.transaction():
+        for move in moves:
+            if not move.changes:
+                continue
+            arguments = (settings.consumer_group, move.tp.topic, move.tp.partition, move.stored, move.to)
+            if await connection.execute(query("move_offset"), *arguments) == "INSERT 0 0":
+                raise SetupError(
+                    f"a worker has moved {move.tp.topic}[{move.tp.partition}] meanwhile: stop the workers first. "
+                    "Nothing was changed"
+                )
+        if found is not None:
+            await connection.execute(query("know_topic"), settings.consumer_group, settings.lesson_events_topic, found)

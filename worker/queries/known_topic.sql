@@ -1,0 +1,4 @@
+-- The id of the topic that the stored offsets of consumer group $1 in topic $2 count in. None where none are stored.
+select topic_id from known_topic k
+where consumer_group = $1 and topic = $2
+  and exists (select from consumed_offset c where c.consumer_group = k.consumer_group and c.topic = k.topic)

@@ -1,0 +1,63 @@
+-- Progress rows with $1 < id <= $2 that are not what their lesson rows say, each with what it must be.
+-- Only those of course $3, only those written since $4; null: all.
+--
+-- Promises no false difference while workers write: a worker changes a progress row and its lesson rows in one
+-- transaction, and one statement sees one snapshot. What depends on the order of arrival (docs/rules.md) is left as it
+-- is found while it is within its bounds.
+select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset,
+       p.lessons_completed as found_lessons_completed, lesson.completed as lessons_completed,
+       p.last_accessed_at as found_last_accessed_at, accessed.last_accessed_at,
+       p.started_at as found_started_at, started.started_at,
+       p.completed_at as found_completed_at, finished.completed_at,
+       p.completion_number as found_completion_number, numbered.completion_number,
+       -- A complete row without a number: its first completion is announced, again or at last.
+       case when complete and numbered.completion_number <> p.completion_number then 'CourseCompleted'
+            when not complete and p.completed_at is not null and p.completion_number > 0 then 'CourseCompletionRevoked'
+       end as announce
+from course_progress_all p
+cross join lateral (select coalesce(p.reset_at, '-infinity') as since) reset
+cross join lateral (
+    select count(*) filter (where completed and counts)::integer as completed,
+           count(*) filter (where not counts)::integer as before_reset,
+           max(changed_at) filter (where counts) as latest,
+           min(dated) filter (where counts) as earliest,
+           array_agg(dated order by dated) filter (where completed and counts) as dates
+    from (
+        select l.completed, l.changed_at, l.changed_at > since as counts,
+               case when l.completed_at > since and l.completed_at < l.changed_at
+                    then l.completed_at else l.changed_at end as dated
+        from lesson_progress l
+        where l.user_id = p.user_id and l.course_id = p.course_id
+        offset 0 -- a fence: look the few rows up by index, never scan the table
+    ) l
+) lesson
+cross join lateral (select coalesce(lesson.completed >= p.total_lessons, false) as complete) rule_4
+-- Rule 5.
+cross join lateral (
+    select greatest(case when p.last_accessed_at > since then p.last_accessed_at end, lesson.latest) as last_accessed_at
+) accessed
+-- With a reset the earliest lesson may be earlier than the earliest event that certainly counts.
+cross join lateral (
+    select least(case when p.started_at > since then p.started_at end,
+                 case when p.reset_at is null or (p.started_at > since) is not true then lesson.earliest end,
+                 accessed.last_accessed_at) as started_at
+) started
+-- Rule 4.
+cross join lateral (
+    select case when not complete then null
+                when p.completed_at > since and p.completed_at <= accessed.last_accessed_at
+                     and (p.reset_at is not null or p.completed_at >= started.started_at) then p.completed_at
+                else lesson.dates[p.total_lessons] end as completed_at
+) finished
+-- Rule 7.
+cross join lateral (
+    select greatest(p.completion_number + (complete and p.completed_at is null)::integer, complete::integer)
+               as completion_number
+) numbered
+where p.id > $1 and p.id <= $2 and ($3::uuid is null or p.course_id = $3)
+  and ($4::timestamptz is null or p.updated_at >= $4)
+  and (lesson.before_reset > 0
+       or (p.lessons_completed, p.last_accessed_at, p.started_at, p.completed_at, p.completion_number)
+           is distinct from (lesson.completed, accessed.last_accessed_at, started.started_at, finished.completed_at,
+                             numbered.completion_number))
+order by p.id

@@ -1,0 +1,49 @@
+"""The command `course-progress rewind`."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from worker.offsets import Move, Target
+from worker.offsets import rewind as move
+from worker.options import Moment, WithExamples
+from worker.settings import settings
+
+
+class To(Moment):
+    """`earliest`, an offset, or a time."""
+
+    name = "earliest|time|offset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Target:  # type: ignore[override]
+        if value == "earliest":
+            return "earliest"
+        return int(value) if str(value).isdecimal() else super().convert(value, param, ctx)
+
+
+@click.command(
+    cls=WithExamples,
+    epilog="course-progress rewind --to earliest --dry-run\n"
+    "course-progress rewind --to 2026-11-24T08:00:00Z\n"
+    "course-progress rewind --to 4711 --partition 3 --skip",
+)
+@click.option("--to", type=To(), required=True, help="Where the workers go on: TIME is when Kafka stored an event.")
+@click.option("--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Of these alone.")
+@click.option("--skip", is_flag=True, help="Go forward, too: what lies between is never applied.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, also while workers run.")
+def rewind(to: Target, partitions: tuple[int, ...], skip: bool, dry_run: bool) -> None:
+    """Has the workers apply events again, which changes nothing that is right.
+
+    For a topic that was recreated, or rows that were lost. All workers must be stopped.
+    """
+    if isinstance(to, int) and len(partitions) != 1:
+        raise click.UsageError("an offset is one of a partition: say which with --partition.")
+    for moved in asyncio.run(move(settings(), to, partitions, skip=skip, dry_run=dry_run)):
+        click.echo(("would move " if dry_run else "") + line(moved))
+
+
+def line(move: Move) -> str:
+    stored = "nothing stored" if move.stored is None else str(move.stored)
+    skipped = f", {move.skipped} skipped" if move.skipped else ""
+    return f"{move.tp.topic}[{move.tp.partition}]: {stored} → {move.to}, {move.end - move.to} to read{skipped}"

@@ -1,0 +1,101 @@
+"""The id that Kafka gives a topic when it is created: the one thing that tells a topic created anew from the old one.
+
+Metadata responses carry it since version 10 (Kafka 2.8); aiokafka stops at version 5.
+"""
+
+from io import BytesIO
+from uuid import UUID
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+TEXT = CompactString("utf-8")
+NO_ID = UUID(int=0)
+
+
+class Uuid(AbstractType[UUID]):  # type: ignore[misc]
+    @classmethod
+    def encode(cls, value: UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> UUID:
+        return UUID(bytes=data.read(16))
+
+
+BROKER = (("node", Int32), ("host", TEXT), ("port", Int32), ("rack", TEXT), ("tags", TaggedFields))
+PARTITION = (
+    ("error_code", Int16),
+    ("partition", Int32),
+    ("leader", Int32),
+    ("leader_epoch", Int32),
+    ("replicas", CompactArray(Int32)),
+    ("in_sync", CompactArray(Int32)),
+    ("offline", CompactArray(Int32)),
+    ("tags", TaggedFields),
+)
+TOPIC = (
+    ("error_code", Int16),
+    ("name", TEXT),
+    ("topic_id", Uuid),
+    ("is_internal", Boolean),
+    ("partitions", CompactArray(*PARTITION)),
+    ("authorized_operations", Int32),
+    ("tags", TaggedFields),
+)
+
+
+class MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 3, 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", CompactArray(*BROKER)),
+        ("cluster_id", TEXT),
+        ("controller", Int32),
+        ("topics", CompactArray(*TOPIC)),
+        ("authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class MetadataRequestV10(RequestStruct):  # type: ignore[misc]
+    API_KEY, API_VERSION, FLEXIBLE_VERSION = 3, 10, True
+    RESPONSE_TYPE = MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", Uuid), ("name", TEXT), ("tags", TaggedFields))),
+        ("may_create_topics", Boolean),
+        ("with_cluster_operations", Boolean),
+        ("with_topic_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def build(self, request_struct_class: type[MetadataRequestV10]) -> MetadataRequestV10:
+        return request_struct_class([(NO_ID, self._topic, {})], False, False, False, {})
+
+
+async def topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
+    """The id of a topic. None: it is not there, or the broker is older than ids. Raises KafkaError."""
+    try:
+        response = await client.send(client.get_random_node(), MetadataRequest(topic))
+    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka's words for a version that it does not find
+        return None
+    [(_error, _name, found, *_)] = response.topics
+    return None if found == NO_ID else found

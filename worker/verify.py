@@ -1,0 +1,105 @@
+"""The command `course-progress verify`."""
+
+import asyncio
+import json
+import sys
+from contextlib import aclosing
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import click
+
+from worker.database import close
+from worker.errors import ProgressError
+from worker.options import Moment, WithExamples
+from worker.recount import Difference, Repair, Scope, Verify, connected
+from worker.settings import Settings, settings
+from worker.topics import partitions_of
+
+DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
+
+
+@click.command(
+    cls=WithExamples,
+    epilog="course-progress verify\n"
+    "course-progress verify --course 0190a6e2-0000-7000-8000-00000000000a --fix\n"
+    "course-progress verify --since 2026-11-24T00:00:00Z --json | jq .user_id",
+)
+@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
+@click.option("--since", type=Moment(), help="Only the progress rows that were written since then.")
+@click.option("--fix", is_flag=True, help="Repair what differs. Completions it finds or takes back are announced.")
+@click.option("--json", "as_json", is_flag=True, help="Each difference as one JSON object.")
+def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: bool) -> None:
+    """Recounts every progress row from its lesson rows, while workers go on.
+
+    Exits 0 if nothing differs, 1 if something did, repaired or not, 3 if it could not look.
+    """
+    say = partial(click.echo, err=True)
+    try:
+        found = asyncio.run(verified(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
+    except ProgressError as error:
+        say(f"course-progress: {error}")
+        sys.exit(ERROR)
+    sys.exit(DIFFERENCES if found else 0)
+
+
+async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
+    """Prints the differences as they are found, and repairs each; how many there were."""
+    topic = settings.lesson_events_topic
+    partitions = await partitions_of(settings, topic) if fix else []
+    connection = await connected(settings)
+    number = 0
+    try:
+        verify = Verify(connection, scope, say=partial(click.echo, err=True))
+        repair = Repair(connection, topic, partitions)
+        async with aclosing(verify.differences()) as differences:
+            async for difference in differences:
+                told = await repair(difference) if fix else difference
+                if told:
+                    number += 1
+                    click.echo(as_object(told) if as_json else line(told))
+    finally:
+        await close(connection)
+    click.echo(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
+    return number
+
+
+def line(difference: Difference) -> str:
+    """One difference, for people."""
+    parts = [
+        f"{name} {text(difference.found[name])}, recounted {text(recounted)}"
+        for name, recounted in difference.recounted.items()
+    ]
+    if difference.id is None:
+        parts.insert(0, "lesson rows without a progress row")
+    if difference.lessons_before_reset:
+        parts.append(f"{difference.lessons_before_reset} lesson rows from before its reset")
+    if difference.repaired:
+        parts.append("repaired" + (f", {difference.announce} announced" if difference.announce else ""))
+    return f"user {difference.user_id} course {difference.course_id}: " + "; ".join(parts)
+
+
+def as_object(difference: Difference) -> str:
+    """One difference, for programs."""
+    return json.dumps(
+        {
+            "user_id": str(difference.user_id),
+            "course_id": str(difference.course_id),
+            "progress_row": difference.id is not None,
+            "found": plain(difference.found),
+            "recounted": plain(difference.recounted),
+            "lessons_before_reset": difference.lessons_before_reset,
+            "announce": difference.announce,
+            "repaired": difference.repaired,
+        }
+    )
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def text(value: Any) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else "none" if value is None else str(value)
