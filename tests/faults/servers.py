@@ -53,18 +53,20 @@ class Broker(Server):
         self.address = f"127.0.0.1:{direct}"
         java, jars = kafka_jars.find_java(), kafka_jars.find_jars(say)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        properties = kafka_jars.single_node(
+        # Workers that were killed are missed after 3 s, so that a round is short.
+        extras = kafka_jars.Extras(
+            {f"WORKER://127.0.0.1:{self.port}": "PLAINTEXT"},
+            {"log.dirs": f"{home}/data", "group.min.session.timeout.ms": "1000"},
+        )
+        alone = kafka_jars.single_node(
             listen=self.address, advertised=self.address, controller=f"127.0.0.1:{controller}"
         )
-        properties["listeners"] += f",WORKER://127.0.0.1:{self.port}"
-        properties["advertised.listeners"] += f",WORKER://127.0.0.1:{advertised}"
-        properties["listener.security.protocol.map"] += ",WORKER:PLAINTEXT"
-        # Workers that were killed are missed after 3 s, so that a round is short.
-        properties |= {"log.dirs": f"{home}/data", "group.min.session.timeout.ms": "1000"}
-        kafka_jars.write_properties(home / "server.properties", properties)
-        run = kafka_jars.format_and_run(java, jars, cluster_id, home)
-        run = run.replace("server.properties", f"{home}/server.properties")
-        super().__init__(home, run, run.partition(" && ")[2], lambda: kafka_jars.answers(self.address, cluster_id))
+        properties = kafka_jars.with_extras(alone, extras)
+        advertised_to = f"BROKER://{self.address},WORKER://127.0.0.1:{advertised}"
+        kafka_jars.write_properties(home / "server.properties", properties | {"advertised.listeners": advertised_to})
+        storage = kafka_jars.format_storage(java, jars, cluster_id, home)
+        run = kafka_jars.run_server(java, jars, home)
+        super().__init__(home, f"{storage} && {run}", run, lambda: kafka_jars.answers(self.address, cluster_id))
 
 
 class Database(Server):

@@ -42,8 +42,9 @@ def broker(say: Say, extras: Extras = Extras()) -> Iterator[str]:
     with scratch("kafka") as directory:
         settings = with_extras(single_node(listen=address, advertised=address, controller=controller), extras)
         write_properties(directory / "server.properties", settings | {"log.dirs": f"{directory}/data"})
-        command = format_and_run(java, jars, cluster_id, directory, extras.scram_users)
-        with kept(["sh", "-c", command], directory) as server:
+        storage = format_storage(java, jars, cluster_id, directory, extras.scram_users)
+        # One shell command, so that one keeper watches both JVMs.
+        with kept(["sh", "-c", f"{storage} && {run_server(java, jars, directory)}"], directory) as server:
             server.wait_until(lambda: answers(address, cluster_id))
             yield address
 
@@ -87,18 +88,25 @@ def write_properties(path: Path, settings: dict[str, str]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
-def format_and_run(java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str]) -> str:
-    """One shell command, so that one keeper watches both JVMs."""
+def format_storage(java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str] = ()) -> str:
+    """The shell command that prepares `directory`, which has `server.properties`, for `run_server`."""
+    # Without its second compiler the JVM starts a short job sooner, but it makes the broker slower.
+    storage = [java, "-XX:TieredStopAtLevel=1", *jvm(jars, directory), "kafka.tools.StorageTool", "format"]
+    # With "=", as the id may begin with a dash.
+    storage += [f"--cluster-id={cluster_id}", f"--config={directory}/server.properties"]
+    return shlex.join([*storage, *(f"--add-scram={user}" for user in scram_users)])
+
+
+def run_server(java: str, jars: Path, directory: Path) -> str:
+    """The shell command that becomes the broker."""
+    server = [java, "-Xmx768m", *jvm(jars, directory), "kafka.Kafka", f"{directory}/server.properties"]
+    return f"exec {shlex.join(server)}"
+
+
+def jvm(jars: Path, directory: Path) -> list[str]:
     # JVMs leave hsperfdata and unpacked native codecs in /tmp when they are killed; not here.
     tidy = ["-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
-    kafka = [*tidy, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
-    # Without its second compiler the JVM starts a short job sooner, but it makes the broker slower.
-    storage = [java, "-XX:TieredStopAtLevel=1", *kafka, "kafka.tools.StorageTool", "format"]
-    # With "=", as the id may begin with a dash.
-    storage += [f"--cluster-id={cluster_id}", "--config=server.properties"]
-    storage += [f"--add-scram={user}" for user in scram_users]
-    server = [java, "-Xmx768m", *kafka, "kafka.Kafka", "server.properties"]
-    return f"{shlex.join(storage)} && exec {shlex.join(server)}"
+    return [*tidy, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
 
 
 def answers(address: str, cluster_id: str) -> bool:
