@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import execute, url_of
-from worker.errors import SetupError
+from worker.errors import DatabaseUnavailable, SetupError
 from worker.migrate import migrate, migrations
 from worker.settings import Settings
 
@@ -72,3 +72,30 @@ async def test_a_failing_file_leaves_nothing_of_itself(empty: Settings, folder: 
 
     (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n")
     assert await migrate(empty, folder) == ["0002_two.sql"]
+
+
+async def test_a_file_takes_as_long_as_it_takes_and_another_migration_waits_for_it(
+    empty: Settings, folder: Path
+) -> None:
+    (folder / "0002_two.sql").write_text("-- migrate:up\nselect pg_sleep(1);\n")
+    short = empty.model_copy(update={"database_timeout_s": 0.5, "database_lock_timeout_s": 0.1})
+
+    applied = await asyncio.gather(migrate(short, folder), migrate(short, folder))
+
+    assert sorted(applied) == [[], ["0001_one.sql", "0002_two.sql"]]
+
+
+async def test_a_change_of_a_table_that_somebody_holds_gives_up_and_can_be_repeated(
+    empty: Settings, folder: Path
+) -> None:
+    await migrate(empty, folder)
+    (folder / "0003_three.sql").write_text("-- migrate:up\nalter table one add column number int;\n")
+    connection = await asyncpg.connect(empty.database_url.get_secret_value())
+    async with connection.transaction():
+        await connection.execute("select from one")
+
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            await migrate(empty.model_copy(update={"database_lock_timeout_s": 0.1}), folder)
+
+    await connection.close()
+    assert await migrate(empty, folder) == ["0003_three.sql"]

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from events import topics
 from worker.errors import SetupError
 
+A_DAY_S = 24 * 60 * 60
+
 
 class Settings(BaseSettings):
     """What an operator can set, each as `PROGRESS_` and the name in capitals."""
@@ -29,7 +31,15 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("postgresql://localhost/course_progress"), description="PostgreSQL 18 or newer"
     )
-    database_timeout_s: PositiveFloat = Field(60, description="the longest a statement may take")
+    database_timeout_s: PositiveFloat = Field(60, le=A_DAY_S, description="the longest a statement may take")
+    database_lock_timeout_s: PositiveFloat = Field(
+        10,
+        le=A_DAY_S,
+        description="the longest a statement waits for a lock that somebody holds, before the batch is repeated",
+    )
+    database_idle_timeout_s: PositiveFloat = Field(
+        15, le=A_DAY_S, description="the server ends a transaction in which nothing happens for so long"
+    )
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
     consumer_group: str = Field(
