@@ -121,6 +121,10 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
         if connection is not None:
             connection.terminate()
         raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_line(error)}") from error
+    except FileNotFoundError as error:
+        raise DatabaseUnavailable(
+            "no such file: PostgreSQL's socket, or a certificate file; see PROGRESS_DATABASE_URL"
+        ) from error
     except (OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer ({_line(error)}); see PROGRESS_DATABASE_URL") from error
 
