@@ -18,7 +18,7 @@ from worker.stack import postgres_wheel
 
 PAGE = Path(__file__).parents[2] / "docs" / "security-postgresql.md"
 # Escaped it stands in a URL.
-PASSWORD, ESCAPED = "s3cret@#/mark", "s3cret%40%23%2Fmark"
+PASSWORD, ESCAPED = "leaked@#/mark", "leaked%40%23%2Fmark"
 HBA = """\
 host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
@@ -27,7 +27,7 @@ host all all 127.0.0.1/32 scram-sha-256
 
 @dataclass(frozen=True)
 class Secured:
-    """One server for all tests: its roles are those of the page, `progress_…`, all with PASSWORD."""
+    """One server for all tests of this folder: its roles are those of the page, `progress_…`, all with PASSWORD."""
 
     port: int
 
@@ -42,7 +42,7 @@ class Secured:
         return Settings(database_url=self.url(f"{login}:{ESCAPED}", database), environment="production")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def secured() -> AsyncIterator[Secured]:
     """Its database `course_progress` is migrated by a role that may not create roles."""
     with postgres_wheel.database(say=print) as url:
@@ -57,7 +57,7 @@ async def ask_for_passwords(url: str) -> None:
     connection = await asyncpg.connect(url)
     directory = await connection.fetchval("show data_directory")
     await connection.execute(f"copy (select regexp_split_to_table('{HBA}', '\\n')) to '{directory}/pg_hba.conf'")
-    await connection.execute("alter role postgres password null; create role nobody login; select pg_reload_conf()")
+    await connection.execute("create role nobody login; select pg_reload_conf()")
     await connection.close()
 
     async def without_it_nobody_gets_in() -> bool:

@@ -1,19 +1,22 @@
 """Who may do what: a worker its work, a reader its reading, and nobody anything else."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
+import yaml
 from aiokafka import TopicPartition
 
 from events.models import LessonCompleted, ProgressReset
 from tests.conftest import execute, url_of
-from tests.security.conftest import PASSWORD, Secured
+from tests.security.conftest import PAGE, PASSWORD, Secured
 from tests.test_worker import histories, nothing_waits, publish, transitions
 from tests.workers import Workers
 from worker.decode import Occurrence
@@ -276,3 +279,20 @@ async def test_whoever_may_not_give_the_tables_away_is_told_in_one_line_what_to_
         await migrate(secured.settings("stranger", "strange"))
 
     assert "\n" not in str(refused.value)
+
+
+async def test_compose_gives_the_worker_a_login_of_its_own_however_often_it_is_brought_up(secured: Secured) -> None:
+    defaults = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (PAGE.parents[1] / "docker-compose.yml").read_text())
+    services = yaml.safe_load(defaults)["services"]
+    psql = postgres_wheel.find_wheel() / postgres_wheel.PACKAGE / "pginstall/bin/psql"
+    where = ["--host=127.0.0.1", f"--port={secured.port}", "--dbname=postgres"]
+    for _ in range(2):
+        running = await asyncio.create_subprocess_exec(psql, *services["login"]["command"][1:], *where)
+        assert await running.wait() == 0
+    login = urlsplit(services["worker"]["environment"]["PROGRESS_DATABASE_URL"])
+
+    connection = await asyncpg.connect(secured.url(f"{login.username}:{login.password}"))
+    roles = await connection.fetch("select roleid::regrole::text from pg_auth_members where member = 'worker'::regrole")
+    await connection.close()
+
+    assert [role for (role,) in roles] == [WORKER]
