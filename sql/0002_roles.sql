@@ -60,3 +60,4 @@ grant execute on function uuid_v5(uuid, text) to course_progress_worker; -- whic
 -- Not course_progress_all: a row that was reset is nobody's to see (rule 6).
 grant select on course_progress, lesson_progress, consumed_offset to course_progress_reader;
 grant execute on function completed_lessons(course_progress) to course_progress_reader;
+-- migrate:down

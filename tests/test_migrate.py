@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import execute, url_of
 from worker.errors import DatabaseUnavailable, SetupError
 from worker.migrate import migrate, migrations
-from worker.settings import Settings
+from worker.settings import Settings, migrations_dir
 
 
 @pytest.fixture
@@ -54,6 +54,20 @@ async def test_a_changed_file_is_refused_before_anything_is_applied(empty: Setti
     connection = await asyncpg.connect(empty.database_url.get_secret_value())
     assert await connection.fetchval("select to_regclass('three')") is None
     await connection.close()
+
+
+def test_every_file_has_the_down_block_that_dbmate_asks_for_and_it_is_empty() -> None:
+    texts = [file.read_text() for file in migrations_dir().glob("*.sql")]
+
+    assert len(texts) >= 2
+    assert [text[-80:] for text in texts if not text.endswith("\n-- migrate:down\n")] == []
+
+
+async def test_what_is_never_run_may_change(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n-- migrate:down\n")
+
+    assert await migrate(empty, folder) == []
 
 
 async def test_a_newer_database_is_refused(empty: Settings, folder: Path) -> None:

@@ -38,7 +38,7 @@ def _read(file: Path) -> Migration:
     up = re.search(r"^-- migrate:up[^\n]*\n(.*?)(?=^-- migrate:down|\Z)", text, re.MULTILINE | re.DOTALL)
     if not number or not up:
         raise SetupError(f"{file.name}: a migration needs a number in its name and a line `-- migrate:up`")
-    return Migration(number[0], file.name, up[1], hashlib.sha256(text.encode()).hexdigest())
+    return Migration(number[0], file.name, up[1], hashlib.sha256(text[: up.end()].encode()).hexdigest())
 
 
 async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
