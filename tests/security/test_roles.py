@@ -82,7 +82,7 @@ P0 = TopicPartition("lesson-events", 0)
 
 @pytest.fixture
 async def connections(secured: Secured, database: str) -> AsyncIterator[dict[str, asyncpg.Connection]]:
-    """To a database with a little in it, by role."""
+    """To a database of its own, by role."""
     logins = {OWNER: "progress_migrator", WORKER: "progress_worker", READER: "progress_website"}
     async with AsyncExitStack() as closing:
         opened = {}
