@@ -17,6 +17,10 @@ class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
 
 
+class AgentGone(Unavailable):
+    """The agent was cancelled with a batch in hand. Faust starts it anew."""
+
+
 class ValueRefused(ProgressError):
     """The database refuses a value of the batch; the same batch will always be refused."""
 
@@ -27,6 +31,14 @@ class SetupError(ProgressError):
 
 class OffsetBeyondLog(SetupError):
     """The stored offset lies beyond the end of its partition: the topic was recreated or truncated."""
+
+
+class BreakerOpen(ProgressError):
+    """So many records are rejected that somebody has to look before they become dead letters."""
+
+
+class Bug(ProgressError):
+    """The worker is wrong. It stops before it does harm, and the same will happen again."""
 
 
 class InvalidUserId(ProgressError):

@@ -1,0 +1,42 @@
+"""Where the log ends, asked every second: it tells the lag, also of paused partitions, and whether Kafka answers."""
+
+import asyncio
+import time
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker import metrics
+from worker.errors import KafkaUnavailable
+from worker.lag import Lag
+from worker.settings import Settings
+
+LONGEST_ANSWER_S = 3.0
+
+
+class Ends:
+    """Keeps the lag of the partitions owned, and `away`: why Kafka is held to be away, or None."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.lag = Lag()
+        self.away: str | None = None
+
+    async def look(self, consumer: AIOKafkaConsumer) -> None:
+        """Returns within LONGEST_ANSWER_S, whatever Kafka does."""
+        # Without partitions of our own the first one's end says whether Kafka answers.
+        partitions = consumer.assignment() or {TopicPartition(self._settings.lesson_events_topic, 0)}
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                ends = await consumer.end_offsets(partitions)
+        except (KafkaError, TimeoutError) as error:
+            self.away = str(no_answer(error, self._settings))
+        else:
+            self.away = None
+            self.lag.ends(ends, time.time())
+        metrics.report_lag(self.lag.of(time.time()))
+
+
+def no_answer(error: Exception, settings: Settings) -> KafkaUnavailable:
+    topic, servers = settings.lesson_events_topic, settings.kafka_bootstrap_servers
+    return KafkaUnavailable(f"Kafka at {servers} does not answer where {topic} begins and ends: {error!r}")

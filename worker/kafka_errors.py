@@ -1,0 +1,32 @@
+"""What Kafka's errors mean to the worker: wait, or stop with a line that says what to do."""
+
+import re
+
+from aiokafka import errors
+from aiokafka.errors import KafkaError
+
+from worker.errors import KafkaUnavailable, ProgressError, SetupError
+from worker.settings import Settings
+
+# aiokafka's background tasks have ended after these: waiting does not bring them back.
+ENDED = ("Unexpected error during coordination", "Unexpected error during data retrieval")
+
+
+def meaning(error: KafkaError, settings: Settings) -> ProgressError:
+    """KafkaUnavailable where waiting helps, else SetupError."""
+    if _passes(error):
+        return KafkaUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error!r}")
+    return SetupError(f"Kafka: {error!r}; {_what_to_do(error)}")
+
+
+def _passes(error: KafkaError) -> bool:
+    """aiokafka wraps what a group's coordinator answered into a text, in which the error's class is named."""
+    text = " ".join(map(str, error.args))
+    named = [getattr(errors, name, None) for name in re.findall(r"\w+Error", text)]
+    return error.retriable or (not text.startswith(ENDED) and any(getattr(e, "retriable", False) for e in named))
+
+
+def _what_to_do(error: KafkaError) -> str:
+    if "Authorization" in repr(error):
+        return "give this worker's user the right to read the topic and to be in the consumer group, and start it again"
+    return "a restart goes on from what is stored; if it happens again, see the broker's log"
