@@ -51,13 +51,19 @@ async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> bool:
     try:
         outcome = await _apply(batch, store, dead_letters)
     except Exception as error:  # noqa: BLE001 -- the intake decides what it means; an agent that raises loses its item
-        batch.settled.set_exception(error)
+        _fail(batch, error)
         return False
     except asyncio.CancelledError:  # faust starts the agent anew, but without this batch
-        batch.settled.set_exception(AgentGone("the agent was cancelled"))
+        _fail(batch, AgentGone("the agent was cancelled"))
         raise
-    batch.settled.set_result(outcome)
+    if not batch.settled.done():
+        batch.settled.set_result(outcome)
     return isinstance(outcome, Applied) and outcome.transitions > 0
+
+
+def _fail(batch: Batch, error: Exception) -> None:
+    if not batch.settled.done():  # the intake gives up waiting when it has to end
+        batch.settled.set_exception(error)
 
 
 async def _apply(batch: Batch, store: Store, dead_letters: DeadLetters) -> Applied | OffsetsMoved:

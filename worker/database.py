@@ -21,8 +21,8 @@ QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
-# A lock timeout; a standby not yet promoted; an idle timeout.
-RETRIABLE_STATES = ("55P03", "25006", "25P03")
+# A lock timeout; a standby not yet promoted; an idle timeout; a database closed for maintenance.
+RETRIABLE_STATES = ("55P03", "25006", "25P03", "55000")
 # A row that another worker inserted meanwhile. Elsewhere a duplicate is a mistake.
 INSERTED_MEANWHILE = ("lesson_progress_pkey", "course_progress_all_user_id_course_id_key", "consumed_offset_pkey")
 # Data exception, constraint violation, program limit: the values will be refused every time.

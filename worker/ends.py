@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -10,6 +11,8 @@ from worker import metrics
 from worker.errors import KafkaUnavailable
 from worker.lag import Lag
 from worker.settings import Settings
+
+log = structlog.get_logger("kafka")
 
 LONGEST_ANSWER_S = 3.0
 
@@ -30,11 +33,19 @@ class Ends:
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 ends = await consumer.end_offsets(partitions)
         except (KafkaError, TimeoutError) as error:
-            self.away = str(no_answer(error, self._settings))
+            self.say(str(no_answer(error, self._settings)))
         else:
-            self.away = None
+            self.say(None)
             self.lag.ends(ends, time.time())
         metrics.report_lag(self.lag.of(time.time()))
+
+    def say(self, away: str | None) -> None:
+        """Notes why Kafka is away, or that it is not; logs that it went, and that it came back."""
+        if away and not self.away:
+            log.warning("waiting for Kafka", error=away)
+        if self.away and not away:
+            log.info("Kafka answers again")
+        self.away = away
 
 
 def no_answer(error: Exception, settings: Settings) -> KafkaUnavailable:

@@ -199,8 +199,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         what = meaning(error, self._settings)
         if not isinstance(what, Unavailable):
             raise what from error
-        log.warning("waiting for Kafka", error=str(what))
-        self._ends.away = str(what)
+        self._ends.say(str(what))
         await self.sleep(LOOK_EVERY_S)
 
     async def _positions(self) -> dict[TopicPartition, int]:

@@ -48,12 +48,14 @@ class Lag:
 
     def took(self, batch: Batch) -> None:
         """The batch was fetched."""
-        seen: set[TopicPartition] = set()
-        for record, _ in batch.entries:
-            tp = TopicPartition(record.topic, record.partition)
-            if tp not in seen and tp in self._partitions and record.timestamp > 0:  # -1: it has none
-                self._partitions[tp].in_hand.append((record.offset, record.timestamp / 1000))
-            seen.add(tp)
+        previous = None
+        for record, _ in batch.entries:  # each partition's stand together
+            if record.partition == previous:
+                continue
+            previous = record.partition
+            partition = self._partitions.get(TopicPartition(record.topic, record.partition))
+            if partition is not None and record.timestamp > 0:  # -1: it has none
+                partition.in_hand.append((record.offset, record.timestamp / 1000))
 
     def applied(self, spans: Mapping[TopicPartition, Span]) -> None:
         """These offsets are in the rows."""
