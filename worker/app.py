@@ -58,7 +58,8 @@ class Worker(faust.App):
         dead_letters = DeadLetters(settings, self.to_kafka)
         add_agents(self, self.batches, self.store, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
-        serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port, access_log=False)
+        health = create_health(self.intake, self.relay, settings)
+        serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
 
     async def start(self) -> None:
         try:

@@ -40,6 +40,12 @@ class Batch:
     def rejected(self) -> list[Rejected]:
         return [outcome for _, outcome in self.entries if isinstance(outcome, Rejected)]
 
+    @property
+    def where(self) -> str:
+        """The offsets it covers, for a line that somebody reads."""
+        spans = sorted(self.spans.items())
+        return ", ".join(f"{tp.topic}[{tp.partition}] offsets {s.expected or 0}-{s.next - 1}" for tp, s in spans)
+
     def again(self) -> "Batch":
         """The same, not settled yet."""
         return Batch(self.entries, self.spans, self.dead_letters_written)

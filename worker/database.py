@@ -139,7 +139,7 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
         return DatabaseUnavailable(_line(error))
     if state[:2] in REFUSED_CLASSES:
         return ValueRefused(_line(error))
-    if isinstance(error, asyncpg.UndefinedTableError):
+    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
         return SetupError(f"{_line(error)}: run `course-progress migrate`")
     if state[:2] in ("28", "3D") or state == "42501":  # credentials, no such database, no privilege
         return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")

@@ -27,6 +27,10 @@ class Occurrence:
     clamped: bool = False
 
 
+class Misnamed(Record):  # type: ignore[misc]
+    """A record with a header whose name is not UTF-8, which is written with backslashes here (unreadable.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A record that can never be applied. It goes to the dead letters as it came."""
@@ -50,6 +54,8 @@ def decode(record: Record) -> Outcome:
     """What one record of lesson-events says. Never raises for anything a producer can write."""
     if record.value is None:
         return Skipped("tombstone")
+    if isinstance(record, Misnamed):
+        return Rejected(record, "the name of a header is not UTF-8", Kind.UNREADABLE_HEADER)
     try:
         envelope = read(record.value, record.headers)
         event = data_of(envelope, LESSON_EVENTS)

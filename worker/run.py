@@ -5,6 +5,7 @@ import asyncio
 import faust
 import structlog
 
+from worker.errors import ProgressError
 from worker.idle import UntilIdle
 from worker.logs import configure
 from worker.prepare import prepare
@@ -31,5 +32,12 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
         if not end.code:
             return 0
     reason = process.crash_reason or app.crash_reason
-    log.critical("the worker stopped", reason=str(reason), error=type(reason).__name__)
+    log.critical("the worker stopped", reason=line(reason), error=type(reason).__name__)
     return 1
+
+
+def line(reason: BaseException | None) -> str:
+    """Why, and what to do: ours say so, others nobody foresaw."""
+    if isinstance(reason, ProgressError):
+        return str(reason)
+    return f"{reason!r}: this is a bug in the worker, report it with the traceback above; a restart loses nothing"

@@ -96,6 +96,13 @@ class Settings(BaseSettings):
     topic_replication_factor: PositiveInt = Field(1, description="replicas of a topic that is created")
 
     batch_size: PositiveInt = Field(2000, description="the most events in one transaction")
+    breaker_window: PositiveInt = Field(1000, description="how many of the last records the breaker looks at")
+    breaker_share: int = Field(
+        50, ge=0, le=100, description="percent of them rejected that open it: nothing is taken any more; 0 is never"
+    )
+    breaker_consecutive: int = Field(
+        200, ge=0, description="records rejected in a row that open it; 0 is never. A restart closes it"
+    )
 
     http_host: str = Field("127.0.0.1", description="where /live, /ready and /metrics listen")
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes any free one")

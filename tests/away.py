@@ -1,0 +1,58 @@
+"""A broker of one test's own, which can be made to go away without harm to the others'."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from worker.stack import kafka_jars
+from worker.stack.process import Unavailable
+
+
+class OwnBroker:
+    """Stopped (SIGSTOP) it accepts connections and answers nothing, as behind a black hole."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        port = address.rpartition(":")[2]
+        [self._pid] = (pid for pid in _java_processes() if f":{port}" in _listens(pid))
+
+    def stop(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def _java_processes() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().split(b"\0")[-2:-1] == [b"server.properties"]:
+                found.append(int(path.parent.name))
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+def _listens(pid: int) -> str:
+    return (Path(f"/proc/{pid}/cwd") / "server.properties").read_text()
+
+
+@contextmanager
+def own_broker() -> Iterator[OwnBroker]:
+    """Skips the test where only Docker gives a broker, unless servers are required."""
+    try:
+        with kafka_jars.broker(say=print) as address:
+            broker = OwnBroker(address)
+            try:
+                yield broker
+            finally:
+                broker.go_on()
+    except Unavailable as reason:
+        if os.environ.get("REQUIRE_SERVERS"):
+            raise
+        pytest.skip(str(reason))
