@@ -110,7 +110,10 @@ class Producer:
             await producer._sender.close()
             batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
             producer._message_accumulator._batches.clear()
+            # As if they were on their way once more, which is what aiokafka's own bookkeeping of a failure expects.
+            producer._message_accumulator._pending_batches.update(batches)
             for batch in batches:
+                batch.drain_ready()
                 batch.failure(KafkaError("given up"))
         await producer.stop()
 
