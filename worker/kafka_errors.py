@@ -16,7 +16,7 @@ def meaning(error: KafkaError, settings: Settings) -> ProgressError:
     """KafkaUnavailable where waiting helps, else SetupError."""
     if _passes(error):
         return KafkaUnavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error!r}")
-    return SetupError(f"Kafka: {error!r}; {_what_to_do(error)}")
+    return SetupError(f"Kafka: {error!r}; {_what_to_do(error, settings)}")
 
 
 def _passes(error: KafkaError) -> bool:
@@ -26,7 +26,12 @@ def _passes(error: KafkaError) -> bool:
     return error.retriable or (not text.startswith(ENDED) and any(getattr(e, "retriable", False) for e in named))
 
 
-def _what_to_do(error: KafkaError) -> str:
+def _what_to_do(error: KafkaError, settings: Settings) -> str:
     if "Authorization" in repr(error):
         return "give this worker's user the right to read the topic and to be in the consumer group, and start it again"
+    if settings.group_instance_id and "UnknownError" in repr(error):  # as aiokafka calls code 82, FENCED_INSTANCE_ID
+        return (
+            f"does another worker run with PROGRESS_GROUP_INSTANCE_ID={settings.group_instance_id}? "
+            "Give each an id of its own. Nothing is lost"
+        )
     return "a restart goes on from what is stored; if it happens again, see the broker's log"
