@@ -109,13 +109,13 @@ class Producer:
         except TimeoutError:
             # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
             await producer._sender.close()
-            waiting = producer._message_accumulator
-            batches = [batch for queue in waiting._batches.values() for batch in queue]
-            waiting._batches.clear()
+            batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
+            producer._message_accumulator._batches.clear()
+            # As if they were on their way once more, which is what aiokafka's own bookkeeping of a failure expects.
+            producer._message_accumulator._pending_batches.update(batches)
             for batch in batches:
-                waiting._pending_batches.add(batch)  # one that was to be repeated is not there, and its callback trips
+                batch.drain_ready()
                 batch.failure(KafkaError("given up"))
-                batch._drain_waiter.exception()  # or asyncio complains later that nobody took it
         await producer.stop()
 
     async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> list[Any]:

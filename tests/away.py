@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +22,25 @@ class OwnBroker:
         [self._pid] = (pid for pid in _java_processes() if f":{port}" in _listens(pid))
 
     def stop(self) -> None:
+        """Returns when every thread of it stands still: one may still answer after the signal."""
         os.kill(self._pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 10
+        while not all(state == "T" for state in _thread_states(self._pid)):
+            assert time.monotonic() < deadline
 
     def go_on(self) -> None:
         os.kill(self._pid, signal.SIGCONT)
+
+
+def _thread_states(pid: int) -> list[str]:
+    return [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
 
 
 def _java_processes() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().split(b"\0")[-2:-1] == [b"server.properties"]:
+            if path.read_bytes().endswith(b"/server.properties\0"):
                 found.append(int(path.parent.name))
         except OSError:  # gone meanwhile
             continue

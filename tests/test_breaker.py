@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.kinds import Kind
 from events.models import CourseAccessed
 from events.producer import OutgoingRecord, Producer
 from tests.conftest import PARTITIONS
@@ -23,7 +24,7 @@ from worker.settings import Settings
 
 def entry(offset: int, rejected: bool) -> tuple[Record, Outcome]:
     one = ConsumerRecord("t", 0, offset, 0, 0, None, b"", None, -1, 0, ())
-    return one, Rejected(one, "bad") if rejected else Skipped("")
+    return one, Rejected(one, "bad", Kind.SCHEMA) if rejected else Skipped("")
 
 
 def first_over(fates: list[bool], window: int, share: int, consecutive: int) -> int | None:

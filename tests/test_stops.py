@@ -133,4 +133,10 @@ def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> 
 
     assert {type(error) for error in passing} == {KafkaUnavailable}
     assert {type(error) for error in stopping} == {SetupError}
-    assert "right" in str(stopping[0])
+    assert "kafka/acls.sh" in str(stopping[0])
+
+
+def test_a_static_member_that_kafka_fences_off_is_told_of_the_setting() -> None:
+    fenced = KafkaError("Unexpected exception in heartbeat task: UnknownError()")
+
+    assert "PROGRESS_GROUP_INSTANCE_ID=same" in str(meaning(fenced, Settings(group_instance_id="same")))

@@ -30,18 +30,12 @@ from worker.breaker import Breaker
 from worker.consumer import create_consumer, start
 from worker.decode import Record
 from worker.ends import LONGEST_ANSWER_S, Ends
-from worker.errors import (
-    BreakerOpen,
-    Bug,
-    OffsetBeyondLog,
-    SetupError,
-    Unavailable,
-    ValueRefused,
-)
+from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, Unavailable, ValueRefused
 from worker.identity import TopicIdentity
 from worker.kafka_errors import meaning
 from worker.membership import Membership
 from worker.settings import Settings
+from worker.stopping import stopping
 from worker.store import Applied, OffsetsMoved, Store
 from worker.unreadable import fetch_misnamed
 
@@ -188,8 +182,9 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             positions, found = await fetch_misnamed(self._consumer, start, self._settings.batch_size)
         except KafkaError as error:
-            self._readopt(set(self._next))
-            await self._kafka_fails(error)
+            self._readopt(start)
+            if not isinstance(error, OffsetOutOfRangeError):  # of which adopting says what it means
+                await self._kafka_fails(error)
             return {}
         if not found and self._next == start:
             raise Bug(f"aiokafka cannot read a record behind one of {positions}, and neither can this worker")
@@ -240,20 +235,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 batch = batch.again()
             except ValueRefused as error:
                 if not batch.occurrences:  # no event's value was in the statement
-                    raise SetupError(
-                        f"the database refuses what no event has caused: {error}. Compare the constraints and triggers "
-                        f"with those in sql/ ({_not_applied(batch)})"
-                    ) from error
+                    raise stopping(error, batch) from error
                 await self._settle_parts(batch.bisected(str(error)))
                 return
-            except SetupError as error:
-                raise SetupError(f"{error} ({_not_applied(batch)})") from error
             except Exception as error:
-                log.exception("a batch cannot be applied", exc_info=error)
-                raise Bug(
-                    f"{type(error).__name__}: {error} ({_not_applied(batch)}). This is a bug in the worker: report it "
-                    "with the traceback above. A restart repeats the batch"
-                ) from error
+                raise stopping(error, batch) from error
             else:
                 if isinstance(outcome, Applied):
                     self._applied(batch, outcome)
@@ -325,6 +311,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._unadopted.clear()
         self._readopt(assigned)
         self._joined = True
+        self._last_turn = time.monotonic()  # in a long rebalance it could not turn
 
     def _readopt(self, partitions: Iterable[TopicPartition]) -> None:
         ours = set(partitions) & self._consumer.assignment()
@@ -402,7 +389,3 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._consumer.commit(offsets)
         except (KafkaError, TimeoutError):
             metrics.COMMIT_FAILURES.inc()
-
-
-def _not_applied(batch: Batch) -> str:
-    return f"while applying {batch.where}: nothing of it was applied"

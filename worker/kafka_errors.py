@@ -18,9 +18,7 @@ def meaning(error: KafkaError | TimeoutError, settings: Settings) -> KafkaUnavai
     what = failure(f"Kafka at {settings.kafka_bootstrap_servers} does not answer", error)
     if isinstance(what, SetupError) or isinstance(error, TimeoutError) or _passes(error):
         return what
-    return SetupError(
-        f"Kafka: {error!r}; a restart goes on from what is stored; if it happens again, see the broker's log"
-    )
+    return SetupError(f"Kafka: {error!r}; {_what_to_do(error, settings)}")
 
 
 def _passes(error: KafkaError) -> bool:
@@ -28,3 +26,12 @@ def _passes(error: KafkaError) -> bool:
     text = " ".join(map(str, error.args))
     named = [getattr(errors, name, None) for name in re.findall(r"\w+Error", text)]
     return error.retriable or (not text.startswith(ENDED) and any(getattr(e, "retriable", False) for e in named))
+
+
+def _what_to_do(error: KafkaError, settings: Settings) -> str:
+    if settings.group_instance_id and "UnknownError" in repr(error):  # as aiokafka calls code 82, FENCED_INSTANCE_ID
+        return (
+            f"does another worker run with PROGRESS_GROUP_INSTANCE_ID={settings.group_instance_id}? "
+            "Give each an id of its own. Nothing is lost"
+        )
+    return "a restart goes on from what is stored; if it happens again, see the broker's log"

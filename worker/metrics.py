@@ -92,5 +92,7 @@ def report_lag(lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
 
 
 def report_outbox(whose: str, rows: int, oldest_s: float) -> None:
+    """Shows what a look has found; the age goes on growing until the next one, which may be long in coming."""
     OUTBOX_ROWS.labels(whose).set(rows)
-    OUTBOX_SECONDS.labels(whose).set(oldest_s)
+    since = time.monotonic() - oldest_s
+    OUTBOX_SECONDS.labels(whose).set_function(lambda: time.monotonic() - since if rows else 0)
