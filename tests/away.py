@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ class OwnBroker:
     def __init__(self, address: str) -> None:
         self.address = address
         port = address.rpartition(":")[2]
-        [self._pid] = (pid for pid in _java_processes() if f":{port}" in _listens(pid))
+        [self._pid] = (pid for pid, properties in _brokers().items() if f":{port}" in properties)
 
     def stop(self) -> None:
         """Returns when every thread of it stands still: one may still answer after the signal."""
@@ -36,19 +36,15 @@ def _thread_states(pid: int) -> list[str]:
     return [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
 
 
-def _java_processes() -> list[int]:
-    found = []
+def _brokers() -> dict[int, str]:
+    """The process of each broker on this machine, and its settings."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().endswith(b"/server.properties\0"):
-                found.append(int(path.parent.name))
-        except OSError:  # gone meanwhile
-            continue
+        with suppress(OSError):  # gone meanwhile
+            *_, program, properties, _ = [b"", b"", *path.read_bytes().split(b"\0")]
+            if program == b"kafka.Kafka":
+                found[int(path.parent.name)] = Path(properties.decode()).read_text()
     return found
-
-
-def _listens(pid: int) -> str:
-    return (Path(f"/proc/{pid}/cwd") / "server.properties").read_text()
 
 
 @contextmanager
