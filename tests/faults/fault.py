@@ -99,5 +99,5 @@ async def _played(stage: Scene, fault: Fault) -> Outcome:
         dead_letters_missing=len(found.dead_letters_missing),
         recovery_s=[recovery_s],
         notes=[stage.lost_with_reason] if stage.deleted else [],
-        broken=[*found.all[:20], *stage.unexpected, *([f"verify: {said}"] if status else [])],
+        broken=[*found.all[:20], *stage.unexpected, *stage.stopped(), *([f"verify: {said}"] if status else [])],
     )

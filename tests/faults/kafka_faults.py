@@ -141,6 +141,7 @@ async def topic_recreated(scene: Scene) -> None:
     await delete(scene, topic)
     await create(scene, topic)
     await scene.publish(at_most=5000)
+    scene.stop_expected = True
     worker = scene.start()
     await worker.exited()
     if worker.exits[0] != 1:

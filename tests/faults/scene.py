@@ -8,19 +8,18 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
-import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.faults.comparison import AUDIT, Differences, compare, records_of
 from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
+from tests.faults.supervised import Supervised
 from tests.workers import environment, eventually
 from worker.migrate import migrate
 from worker.settings import Settings
@@ -29,69 +28,8 @@ from worker.topics import create_missing
 
 PARTITIONS = 4
 RECOVERS_WITHIN_S = 180
-RESTART_AFTER_S = 0.3
 SESSION_TIMEOUT_S = 3
 Call: TypeAlias = Callable[[], Any]
-
-
-@dataclass
-class Supervised:
-    """A worker as a supervisor keeps it: started again whenever it ends by itself or is killed."""
-
-    settings: Settings
-    log: Path
-    process: subprocess.Popen[bytes] = field(init=False)
-    exits: list[int] = field(default_factory=list)
-    wanted: bool = True
-
-    def start(self, arguments: tuple[str, ...]) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], env=environment(self.settings), stderr=log, start_new_session=True
-            )
-
-    async def run(self) -> None:
-        while True:
-            status = self.process.poll()
-            if status is not None:
-                self.exits.append(status)
-                if not self.wanted:
-                    return
-                await asyncio.sleep(RESTART_AFTER_S)
-                if not self.wanted:
-                    return
-                self.start(("worker.cli", "worker"))
-            await asyncio.sleep(0.02)
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    async def stop(self) -> None:
-        """For good, as an operator does: SIGTERM, and it drains."""
-        self.wanted = False
-        self.signal(signal.SIGTERM)
-        await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
-
-    async def exited(self, times: int = 1) -> None:
-        async def ended() -> bool:
-            return len(self.exits) >= times
-
-        await eventually(ended)
-
-    async def metric(self, name: str) -> float:
-        """Summed over its labels; 0 while it does not answer."""
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient() as http:
-                text = (await http.get(f"http://127.0.0.1:{self.settings.http_port}/metrics")).text
-            return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-        return 0
-
-    async def ready(self) -> int:
-        """The status of /ready; 0 while it does not answer."""
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient() as http:
-                return (await http.get(f"http://127.0.0.1:{self.settings.http_port}/ready")).status_code
-        return 0
 
 
 class Scene:
@@ -106,7 +44,9 @@ class Scene:
         self.postgres = Proxy(servers.database_proxy_port, servers.database.port)
         self.workers: list[Supervised] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
         self.unexpected: list[str] = []  # broken promises that are no row
+        self.stop_expected = False  # whether workers are to stop by themselves
         self.lost_with_reason = ""  # why events may be lost, where the fault itself deletes them
         self.deleted: set[Origin] = set()
 
@@ -240,6 +180,11 @@ class Scene:
         finally:
             await connection.close()
 
+    def stopped(self) -> list[str]:
+        """A line for each worker that ended by itself and should not have."""
+        ended = [worker for worker in self.workers if 1 in worker.exits and not self.stop_expected]
+        return [f"{worker.log.name} stopped by itself" for worker in ended]
+
     def last_words(self) -> list[str]:
         """What each worker logged last."""
         said = []
@@ -264,28 +209,13 @@ class Scene:
 async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator[Scene]:
     """A database, topics and a consumer group of its own, on servers that are up."""
     mark = uuid4().hex[:10]
-    database = f"faults_{mark}"
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-progress-faults-")))
+        settings = settings_for(servers, mark).model_copy(update=changed)
+        made = Scene(servers, settings, f"faults_{mark}", seed, directory)
         connection = await asyncpg.connect(servers.database.url())
-        await connection.execute(f"create database {database}")
+        await connection.execute(f"create database {made.database}")
         await connection.close()
-        settings = Settings(
-            database_url=servers.database.url(database, servers.database_proxy_port),
-            database_timeout_s=10,
-            kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
-            consumer_group=f"faults-{mark}",
-            lesson_events_topic=f"lesson-events-{mark}",
-            course_events_topic=f"course-events-{mark}",
-            dead_letter_topic=f"lesson-events-{mark}.dlq",
-            topic_partitions=PARTITIONS,
-            session_timeout_s=SESSION_TIMEOUT_S,
-            rebalance_timeout_s=10,
-            batch_size=100,
-            environment="production",  # the suite makes topics and tables, as their owners do
-            log_format="json",
-        ).model_copy(update=changed)
-        made = Scene(servers, settings, database, seed, directory)
         await migrate(made.direct)
         await made.execute(AUDIT)
         await create_missing(made.direct)
@@ -293,3 +223,22 @@ async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator
         await stack.enter_async_context(made.postgres)
         stack.push_async_callback(made.close)
         yield made
+
+
+def settings_for(servers: Servers, mark: str) -> Settings:
+    """What the workers are told: the proxies are their servers."""
+    return Settings(
+        database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port),
+        database_timeout_s=10,
+        kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
+        consumer_group=f"faults-{mark}",
+        lesson_events_topic=f"lesson-events-{mark}",
+        course_events_topic=f"course-events-{mark}",
+        dead_letter_topic=f"lesson-events-{mark}.dlq",
+        topic_partitions=PARTITIONS,
+        session_timeout_s=SESSION_TIMEOUT_S,
+        rebalance_timeout_s=10,
+        batch_size=100,
+        environment="production",  # the suite makes topics and tables, as their owners do
+        log_format="json",
+    )

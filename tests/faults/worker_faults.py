@@ -4,7 +4,8 @@ import asyncio
 import signal
 
 from tests.faults.fault import fault
-from tests.faults.scene import SESSION_TIMEOUT_S, Scene, Supervised
+from tests.faults.scene import SESSION_TIMEOUT_S, Scene
+from tests.faults.supervised import Supervised
 from tests.workers import eventually
 
 
