@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
+from worker.errors import DatabaseUnavailable, SetupError, TookTooLong, ValueRefused
 from worker.settings import Settings
 
 OLDEST_SERVER = 18
@@ -135,6 +135,8 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
         return DatabaseUnavailable(_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error
     if state == "08P01":  # a pooler that refuses our startup parameters
         return SetupError(f"PostgreSQL: {_line(error)}")
+    if state == "57014":  # query_canceled, by statement_timeout
+        return TookTooLong(_line(error))
     if state in RETRIABLE_STATES or state[:2] in RETRIABLE_CLASSES:
         return DatabaseUnavailable(_line(error))
     if state[:2] in REFUSED_CLASSES:

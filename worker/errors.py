@@ -13,6 +13,10 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached, refuses connections, or gave up on the statement."""
 
 
+class TookTooLong(DatabaseUnavailable):
+    """PostgreSQL ended the statement at its time limit: it is busy, or the statement is too large for it."""
+
+
 class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
 

@@ -30,7 +30,7 @@ from worker.breaker import Breaker
 from worker.consumer import create_consumer, start
 from worker.decode import Record
 from worker.ends import LONGEST_ANSWER_S, Ends
-from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, Unavailable, ValueRefused
+from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, TookTooLong, Unavailable, ValueRefused
 from worker.identity import TopicIdentity
 from worker.kafka_errors import meaning
 from worker.membership import Membership
@@ -232,6 +232,9 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                     return  # not applied, so not committed: the next worker has it
                 attempt += 1
                 await self._wait_out(error, attempt)
+                if isinstance(error, TookTooLong) and attempt > 1 and len(batch.entries) > 1:
+                    await self._settle_parts(batch.bisected(str(error)))
+                    return
                 batch = batch.again()
             except ValueRefused as error:
                 if not batch.occurrences:  # no event's value was in the statement
@@ -309,6 +312,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._membership.joined(self._consumer._coordinator.member_id, time.monotonic())
         self._next.clear()  # all that was ours before was revoked: aiokafka's protocol is the eager one
         self._unadopted.clear()
+        self._committable.clear()
         self._readopt(assigned)
         self._joined = True
         self._last_turn = time.monotonic()  # in a long rebalance it could not turn
@@ -358,6 +362,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 first_missing=stored,
                 missing=first - stored,
             )
+            metrics.MISSING.inc(first - stored)
         self._next[tp] = stored
         self._ends.lag.go_on(tp, max(first, stored or 0))
         self._consumer.seek(tp, max(first, stored or 0))
@@ -380,8 +385,9 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             await self.sleep(LOOK_EVERY_S)
 
     async def _commit(self) -> None:
-        offsets = {tp: o for tp, o in self._committable.items() if tp in self._consumer.assignment()}
-        self._committable.clear()
+        mine = self._consumer.assignment()
+        self._committable = {tp: offset for tp, offset in self._committable.items() if tp in mine}
+        offsets = self._committable.copy()
         if not offsets:
             return
         try:
@@ -389,3 +395,5 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._consumer.commit(offsets)
         except (KafkaError, TimeoutError):
             metrics.COMMIT_FAILURES.inc()
+            return
+        self._committable = {tp: o for tp, o in self._committable.items() if offsets.get(tp) != o}

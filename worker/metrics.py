@@ -27,6 +27,7 @@ VISIBLE_SECONDS = Histogram(
     buckets=[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600],
 )
 RETRIES = Counter("progress_retries", "Batches repeated, by what was unavailable", ["error"])
+MISSING = Counter("progress_events_missing", "Records that Kafka deleted before any worker had read them: lost")
 OFFSETS_LOST = Counter("progress_offsets_moved_elsewhere", "Partitions of a batch that another worker had moved on")
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
