@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.producer import OutgoingRecord, Producer
+from tests.faults.comparison import records_of as all_records_of
 from tests.test_worker import histories, publish, records_of
 from tests.workers import Workers
 from worker.deadletters import TRUNCATED
@@ -42,18 +43,16 @@ async def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so(
     await admin.close()
     value = random.Random(1).randbytes(600_000)
     async with Producer(settings.kafka_bootstrap_servers) as producer:
-        await producer.send_all(
-            [OutgoingRecord(settings.lesson_events_topic, b"k", v, []) for v in (b"{", value, b"[")]
-        )
+        bad = [OutgoingRecord(settings.lesson_events_topic, b"k", v, []) for v in (b"{", value, b"[")]
+        await producer.send_all(bad)
     happened = histories(learners=10, seed=9)
     await publish(settings, happened)
 
     assert workers.start("--until-idle").wait() == 0
 
     assert wrong_rows(expected(happened), await stored(connection)) == []
-    letters = {
-        letter.value: dict(letter.headers) for letter in await records_of(settings, settings.dead_letter_topic, 3)
-    }
+    found = await all_records_of(settings.kafka_bootstrap_servers, settings.dead_letter_topic)
+    letters = {letter.value: dict(letter.headers) for letter in found}
     assert letters.keys() == {b"{", b"[", value[:100_000]}
     assert letters[value[:100_000]][TRUNCATED] == b"600000"
     assert TRUNCATED not in letters[b"{"]
@@ -75,4 +74,4 @@ async def test_a_batch_that_always_takes_too_long_is_halved_until_it_does_not(
     assert workers.start("--until-idle", database_timeout_s=1).wait() == 0
 
     assert wrong_rows(expected(happened), await stored(connection)) == []
-    assert await connection.fetchval("select count(*) from lesson_progress") > 50
+    assert await connection.fetchval("select count(*) from lesson_progress") > 20

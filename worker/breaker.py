@@ -20,11 +20,11 @@ class Flood:
     def __str__(self) -> str:
         record = self.first.record
         return (
-            f"{self.rejected} of the last {self.of} records were rejected, "
-            f"from {record.topic}[{record.partition}] offset {record.offset} on ({self.first.reason}): nothing more is "
-            "taken. They are no dead letters yet, nothing is skipped, the backlog waits. Mend what sends or refuses "
-            "them and restart the workers; to make them dead letters, restart with PROGRESS_BREAKER_SHARE=0 "
-            "PROGRESS_BREAKER_CONSECUTIVE=0"
+            f"{self.rejected} of the last {self.of} records were rejected: nothing more is taken, nothing is skipped, "
+            f"the backlog waits. The first that is no dead letter yet is {record.topic}[{record.partition}] offset "
+            f"{record.offset} ({self.first.reason}). If the database refuses them, or a newer worker reads them, mend "
+            "that and restart. If what is in the log stays bad, make its sender stop, restart with "
+            "PROGRESS_BREAKER_SHARE=0 PROGRESS_BREAKER_CONSECUTIVE=0, and without these when the lag is gone"
         )
 
 

@@ -84,7 +84,7 @@ async def play(servers: Servers, fault: Fault, seed: int) -> Outcome:
 
 async def _played(stage: Scene, fault: Fault) -> Outcome:
     await fault.happens(stage)
-    over = time.monotonic()
+    over = stage.over_at or time.monotonic()
     await stage.recovered()
     recovery_s = time.monotonic() - over
     await stage.at_rest()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,13 @@ from worker.stack.process import free_ports
 from worker.topics import create_missing
 
 PARTITIONS = 4
+# Workers have the rights that production gives them, also on a bad day.
+WORKER_LOGIN = """
+do $$ begin
+    create role faults_worker login in role course_progress_worker;
+exception when duplicate_object then null;
+end $$;
+"""
 RECOVERS_WITHIN_S = 180
 SESSION_TIMEOUT_S = 3
 Call: TypeAlias = Callable[[], Any]
@@ -46,7 +54,7 @@ class Scene:
         self.tasks: list[asyncio.Task[None]] = []
         self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
         self.unexpected: list[str] = []  # broken promises that are no row
-        self.stop_expected = False  # whether workers are to stop by themselves
+        self.over_at: float | None = None
         self.lost_with_reason = ""  # why events may be lost, where the fault itself deletes them
         self.deleted: set[Origin] = set()
 
@@ -68,6 +76,7 @@ class Scene:
         settings = self.settings.model_copy(update={"http_port": port, **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
         worker = Supervised(settings, self.directory / f"worker-{len(self.workers)}.log")
+        worker.expected |= {-signal.SIGKILL} if patch else set()
         worker.start(first)
         self.workers.append(worker)
         self.tasks.append(asyncio.create_task(worker.run(), name=str(worker.log)))
@@ -93,6 +102,15 @@ class Scene:
         """A moment that the seed chooses."""
         await asyncio.sleep(self.rng.uniform(least_s, most_s))
 
+    def over(self) -> None:
+        """The trouble ends now: from here on recovery is measured. Otherwise when the fault returns."""
+        self.over_at = time.monotonic()
+
+    async def require(self, name: str) -> None:
+        """That some worker has noticed: this metric of its is above 0."""
+        if not sum([await worker.metric(name) for worker in self.workers]):
+            self.unexpected.append(f"the fault did not happen: {name} is 0")
+
     # Servers
 
     async def blocking(self, call: Call, *arguments: Any) -> Any:
@@ -102,6 +120,14 @@ class Scene:
         connection = await asyncpg.connect(self.servers.database.url(self.database))
         try:
             return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+    async def administer(self, statement: str) -> None:
+        """In another database than the scene's."""
+        connection = await asyncpg.connect(self.servers.database.url())
+        try:
+            await connection.execute(statement)
         finally:
             await connection.close()
 
@@ -182,8 +208,12 @@ class Scene:
 
     def stopped(self) -> list[str]:
         """A line for each worker that ended by itself and should not have."""
-        ended = [worker for worker in self.workers if 1 in worker.exits and not self.stop_expected]
-        return [f"{worker.log.name} stopped by itself" for worker in ended]
+        return [
+            f"{worker.log.name} ended with {status}, which nobody asked for"
+            for worker in self.workers
+            for status in worker.exits
+            if status not in worker.expected
+        ]
 
     def last_words(self) -> list[str]:
         """What each worker logged last."""
@@ -213,11 +243,10 @@ async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-progress-faults-")))
         settings = settings_for(servers, mark).model_copy(update=changed)
         made = Scene(servers, settings, f"faults_{mark}", seed, directory)
-        connection = await asyncpg.connect(servers.database.url())
-        await connection.execute(f"create database {made.database}")
-        await connection.close()
+        await made.administer(f"create database {made.database}")
         await migrate(made.direct)
         await made.execute(AUDIT)
+        await made.execute(WORKER_LOGIN)
         await create_missing(made.direct)
         await stack.enter_async_context(made.kafka)
         await stack.enter_async_context(made.postgres)
@@ -228,7 +257,7 @@ async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator
 def settings_for(servers: Servers, mark: str) -> Settings:
     """What the workers are told: the proxies are their servers."""
     return Settings(
-        database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port),
+        database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port, user="faults_worker"),
         database_timeout_s=10,
         kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
         consumer_group=f"faults-{mark}",

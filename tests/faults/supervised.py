@@ -1,6 +1,7 @@
 """A worker as a supervisor keeps it: started again whenever it ends by itself or is killed."""
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from tests.workers import environment, eventually
 from worker.settings import Settings
 
 RESTART_AFTER_S = 0.3
+# However the suite ends: the program of util-linux becomes the worker. Elsewhere a killed suite leaves it running.
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 @dataclass
@@ -24,12 +27,16 @@ class Supervised:
     log: Path
     process: subprocess.Popen[bytes] = field(init=False)
     exits: list[int] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)  # exit statuses that somebody asked for
     wanted: bool = True
 
     def start(self, arguments: tuple[str, ...]) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], env=environment(self.settings), stderr=log, start_new_session=True
+                [*DIES_WITH_US, sys.executable, "-m", *arguments],
+                env=environment(self.settings),
+                stderr=log,
+                start_new_session=True,
             )
 
     async def run(self) -> None:
@@ -46,6 +53,9 @@ class Supervised:
             await asyncio.sleep(0.02)
 
     def signal(self, number: int) -> None:
+        self.expected |= (
+            {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}
+        )  # 130: told to stop while it starts
         self.process.send_signal(number)
 
     async def stop(self) -> None:
