@@ -115,21 +115,3 @@ async def followed_synchronously(scene: Scene) -> None:
         return bool(await scene.sql("select from pg_stat_replication where sync_state = 'sync'"))
 
     await eventually(synchronous)
-
-
-@fault(rounds=2)
-async def restored_from_backup(scene: Scene) -> None:
-    """PostgreSQL restored from a backup that is some seconds old, the workers stopped meanwhile"""
-    await scene.two_workers()
-    await asyncio.gather(*(worker.stop() for worker in scene.workers))
-    backup = f"{scene.database}_backup"
-    await scene.administer(f"create database {backup} template {scene.database}")
-    again = [scene.start() for _ in range(2)]
-    await scene.working(*again)
-    await scene.some(2, 4)
-    await asyncio.gather(*(worker.stop() for worker in again))
-    await scene.administer(f"drop database {scene.database} with (force)")
-    await scene.administer(f"alter database {backup} rename to {scene.database}")
-    scene.over()
-    scene.start()
-    scene.start()
