@@ -13,29 +13,22 @@ from tests.workers import eventually
 AWAY_S = 30
 
 
-async def restart(scene: Scene, how: signal.Signals, away_s: float = 0) -> None:
-    await scene.two_workers()
-    await scene.blocking(scene.servers.database.stop, how)
-    await asyncio.sleep(away_s)
-    await scene.blocking(scene.servers.database.start)
-
-
 @fault()
 async def postgres_restarted_fast(scene: Scene) -> None:
     """PostgreSQL restarted (fast)"""
-    await restart(scene, signal.SIGINT)
+    await scene.restart(scene.servers.database, signal.SIGINT)
 
 
 @fault()
 async def postgres_restarted_immediate(scene: Scene) -> None:
     """PostgreSQL restarted (immediate)"""
-    await restart(scene, signal.SIGQUIT)
+    await scene.restart(scene.servers.database, signal.SIGQUIT)
 
 
 @fault(rounds=2)
 async def postgres_away(scene: Scene) -> None:
     """PostgreSQL 30 s away"""
-    await restart(scene, signal.SIGINT, AWAY_S)
+    await scene.restart(scene.servers.database, signal.SIGINT, AWAY_S)
 
 
 @fault()
