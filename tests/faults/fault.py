@@ -33,7 +33,7 @@ class Fault:
 FAULTS: list[Fault] = []
 
 
-def fault(*, rounds: int = 3, **settings: object) -> Callable[[Happening], Happening]:
+def fault(*, rounds: int = 2, **settings: object) -> Callable[[Happening], Happening]:
     """Adds a fault to the suite; `settings` are its workers'."""
 
     def add(happens: Happening) -> Happening:

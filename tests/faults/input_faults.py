@@ -34,7 +34,7 @@ async def bad_input(scene: Scene) -> None:
     await scene.some(4, 6)
 
 
-@fault(rounds=2)
+@fault()
 async def flood(scene: Scene) -> None:
     """a flood of 5,000 bad events: the breaker opens, and the backlog waits until somebody says to go on"""
     bad = iter(Learners(scene.settings.lesson_events_topic, scene.rng.getrandbits(32), odd_share=1))
@@ -71,7 +71,7 @@ def poison(learners: Learners) -> Iterator[Sent]:
         yield Sent(learners.sent(event, START).record, None)
 
 
-@fault(rounds=2, **NO_BREAKER)
+@fault(**NO_BREAKER)
 async def megabytes(scene: Scene) -> None:
     """values of 1 MB, good and bad"""
     scene.load.source = mixed(scene.load.source, large(scene.learners), 0.02, scene.rng)
@@ -90,7 +90,7 @@ def large(learners: Learners) -> Iterator[Sent]:
         yield Sent(OutgoingRecord(topic, b"large", learners.rng.randbytes(1_000_000), [], STAMPED), None)
 
 
-@fault(rounds=2, **NO_BREAKER)
+@fault(**NO_BREAKER)
 async def inflating(scene: Scene) -> None:
     """records of 20 kB that are 20 MB when they are unpacked"""
     await scene.two_workers()

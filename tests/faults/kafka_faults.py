@@ -22,7 +22,7 @@ async def broker_killed(scene: Scene) -> None:
     await scene.restart(scene.servers.broker, signal.SIGKILL)
 
 
-@fault(rounds=2)
+@fault()
 async def broker_away(scene: Scene) -> None:
     """Kafka 30 s away"""
     await scene.restart(scene.servers.broker, signal.SIGTERM, AWAY_S)
@@ -66,13 +66,13 @@ async def missing_for_a_while(scene: Scene, topic: str) -> None:
     scene.over()
 
 
-@fault(rounds=2)
+@fault()
 async def course_events_missing(scene: Scene) -> None:
     """course-events deleted, and created again after some 10 s"""
     await missing_for_a_while(scene, scene.settings.course_events_topic)
 
 
-@fault(rounds=2)
+@fault()
 async def dead_letter_topic_missing(scene: Scene) -> None:
     """the dead letter topic deleted, and created again after some 10 s"""
     await missing_for_a_while(scene, scene.settings.dead_letter_topic)
@@ -91,13 +91,13 @@ async def not_writable_for_a_while(scene: Scene, topic: str) -> None:
     scene.over()
 
 
-@fault(rounds=2)
+@fault()
 async def course_events_not_writable(scene: Scene) -> None:
     """course-events not writable for some 10 s"""
     await not_writable_for_a_while(scene, scene.settings.course_events_topic)
 
 
-@fault(rounds=2)
+@fault()
 async def dead_letter_topic_not_writable(scene: Scene) -> None:
     """the dead letter topic not writable for some 10 s"""
     await not_writable_for_a_while(scene, scene.settings.dead_letter_topic)
@@ -159,7 +159,7 @@ async def topic_recreated(scene: Scene) -> None:
     await scene.working()
 
 
-@fault(rounds=2)
+@fault()
 async def topic_recreated_under_workers(scene: Scene) -> None:
     """the topic deleted and created anew under two workers; then `rewind --to earliest`"""
     topic = scene.settings.lesson_events_topic

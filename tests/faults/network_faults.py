@@ -50,25 +50,25 @@ async def postgres_cut(scene: Scene) -> None:
     await cut(scene, scene.postgres)
 
 
-@fault(rounds=2)
+@fault()
 async def kafka_delayed(scene: Scene) -> None:
     """network to Kafka delayed by 0.1-0.4 s each way for some 10 s"""
     await delayed(scene, scene.kafka)
 
 
-@fault(rounds=2)
+@fault()
 async def postgres_delayed(scene: Scene) -> None:
     """network to PostgreSQL delayed by 0.1-0.4 s each way for some 10 s"""
     await delayed(scene, scene.postgres)
 
 
-@fault(rounds=2)
+@fault()
 async def kafka_swallowed(scene: Scene) -> None:
     """network to Kafka black-holed half-way through a response for 15 s"""
     await swallowing(scene, scene.kafka)
 
 
-@fault(rounds=2)
+@fault()
 async def postgres_swallowed(scene: Scene) -> None:
     """network to PostgreSQL black-holed half-way through a response for 15 s"""
     await swallowing(scene, scene.postgres)

@@ -19,32 +19,32 @@ async def killed_at(scene: Scene, step: str, at: int) -> None:
     await scene.some()
 
 
-@fault()
+@fault(rounds=3)
 async def killed_after_fetch(scene: Scene) -> None:
     """worker SIGKILL after a fetch"""
     await killed_at(scene, "kill-after-fetch", scene.rng.randint(1, 20))
 
 
-@fault()
+@fault(rounds=3)
 async def killed_after_commit(scene: Scene) -> None:
     """worker SIGKILL after the transaction, before the offsets are committed"""
     await killed_at(scene, "kill-after-commit", scene.rng.randint(1, 20))
 
 
-@fault()
+@fault(rounds=3)
 async def killed_after_dead_letters(scene: Scene) -> None:
     """worker SIGKILL after dead letters were written, before their batch is applied"""
     scene.learners.odd_share = 0.1
     await killed_at(scene, "kill-after-dead-letters", scene.rng.randint(1, 10))
 
 
-@fault()
+@fault(rounds=3)
 async def killed_after_produce(scene: Scene) -> None:
     """worker SIGKILL after the relay's produce, before the row is deleted"""
     await killed_at(scene, "kill-after-produce", scene.rng.randint(1, 10))
 
 
-@fault()
+@fault(rounds=3)
 async def killed_in_rebalance(scene: Scene) -> None:
     """worker SIGKILL during a rebalance"""
     scene.publish()
@@ -84,7 +84,7 @@ async def terminated(scene: Scene) -> None:
         scene.unexpected.append(f"a worker that was told to stop exited with {worker.exits}")
 
 
-@fault()
+@fault(rounds=3)
 async def zombie(scene: Scene) -> None:
     """SIGSTOP with a batch in hand past the session timeout, then SIGCONT"""
     await thawed_after_its_partitions_moved(scene, "freeze-before-apply")
@@ -193,7 +193,7 @@ async def scaled(scene: Scene) -> None:
     await scene.some()
 
 
-@fault(rounds=2)
+@fault()
 async def more_workers_than_partitions(scene: Scene) -> None:
     """six workers on four partitions, two of them SIGKILLed"""
     scene.publish()
