@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Two test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup run test faults lint contract lock
+.PHONY: help setup run test faults bench lint contract lock
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: setup lint ## all tests on real Kafka and real PostgreSQL
 
 faults: setup ## every bad day on real servers, about an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
+
+bench: setup ## against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: setup ## style, types, the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null

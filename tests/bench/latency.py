@@ -1,0 +1,211 @@
+"""Section: from the moment an event is handed to Kafka until others see its effect."""
+
+import asyncio
+import random
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, islice
+from statistics import median
+from uuid import UUID
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+from prometheus_client.parser import text_string_to_metric_families
+
+from events.models import LessonCompleted, LessonEvent
+from events.subscriber import CourseEventSubscriber
+from tests.bench.bench import Bench, Process, connected, query, records, running
+from tests.bench.drain import STARTS_WITHIN_S, WORKER
+from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
+from tests.bench.result import Figure, Result
+from tests.workers import eventually
+from worker.kafka import client
+from worker.settings import Settings
+from worker.stack.process import free_ports
+
+RATES = (500, 2000)
+TURN_S = 0.005
+COMPLETIONS = 0.1  # of all events
+LAST_ONES_WITHIN_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event: when it was handed to the producer, and where Kafka has it."""
+
+    user: UUID
+    completes: bool
+    at: float
+    stored: RecordMetadata
+
+
+@dataclass
+class Seen:
+    """What became visible when, by the clock that `Sent` has."""
+
+    moved: dict[int, tuple[list[int], list[float]]] = field(default_factory=lambda: defaultdict(lambda: ([], [])))
+    completed: dict[UUID, float] = field(default_factory=dict)
+
+    def on_moved(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        partition, next_offset = map(int, str(payload).split())
+        offsets, times = self.moved[partition]
+        offsets.append(next_offset)
+        times.append(time.perf_counter())
+
+    async def receive(self, subscriber: CourseEventSubscriber) -> None:
+        async for received in subscriber:
+            self.completed.setdefault(received.event.user_id, time.perf_counter())
+
+    async def all(self, sent: list[Sent]) -> bool:
+        return all(self._has(each) for each in sent)
+
+    def _has(self, sent: Sent) -> bool:
+        offsets, _ = self.moved[sent.stored.partition]
+        visible = bool(offsets) and offsets[-1] > sent.stored.offset
+        return visible and (not sent.completes or sent.user in self.completed)
+
+    def visible_at(self, stored: RecordMetadata) -> float:
+        offsets, times = self.moved[stored.partition]
+        return times[bisect_right(offsets, stored.offset)]
+
+
+def traffic(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
+    """As in a drain, but that every tenth event completes a course of one lesson."""
+    usual, newcomers = even(rows, rng), Rows(0, users="newcomer")
+    for number in count():
+        if rng.random() < COMPLETIONS:
+            user, course = newcomers.key(number)
+            yield LessonCompleted(user_id=user, course_id=course, lesson_id=lesson_id(0), total_lessons=1)
+        else:
+            yield next(usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Milliseconds of each event, and what a batch spent them on."""
+
+    visible: list[float]
+    received: list[float]
+    stages: str
+
+
+def completes(event: LessonEvent) -> bool:
+    return isinstance(event, LessonCompleted) and event.total_lessons == 1
+
+
+async def latency(bench: Bench) -> Result:
+    """A steady rate into twelve partitions, one worker. Time starts when an event is handed to the producer.
+
+    Visible: when a session that listens hears of the commit, which a trigger on the stored offsets tells it. Received:
+    when CourseEventSubscriber hands the CourseCompleted out; every tenth event completes a course. The harness, which
+    does all this, has its share of the same cores. Rounds in turn; the median of their p50 and p99, the greatest max.
+    """
+    rows = Rows(bench.sizes.rows)
+    found: dict[int, list[Round]] = defaultdict(list)
+    async with bench.filled(rows) as database:
+        for number in range(bench.sizes.rounds):
+            for rate in RATES:
+                async with bench.copy(database) as fresh, bench.topics(fresh) as settings:
+                    found[rate].append(await measured(bench, settings, traffic(rows, random.Random(number)), rate))
+                bench.say(f"  {number + 1}: {rate}/s, p99 visible {percentile(found[rate][-1].visible, 99):.0f} ms")
+    result = Result("Latency", ("events/s", "until", "p50 ms", "p99 ms", "max ms", "a batch"))
+    for rate, rounds in found.items():
+        add(result, rate, "visible", [each.visible for each in rounds], rounds[-1].stages)
+        add(result, rate, "CourseCompleted received", [each.received for each in rounds], rounds[-1].stages)
+    return result
+
+
+def add(result: Result, rate: int, what: str, rounds: list[list[float]], stages: str) -> None:
+    p50, p99 = (median(percentile(times, p) for times in rounds) for p in (50, 99))
+    result.rows.append((f"{rate:,}", what, f"{p50:.1f}", f"{p99:.1f}", f"{max(map(max, rounds)):.0f}", stages))
+    result.figures[f"p99 {what} {rate}"] = Figure(p99, f"p50 {p50:.1f} ms", stages)
+
+
+async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEvent], rate: int) -> Round:
+    warm_up_s = bench.sizes.warm_up_s
+    happened = list(islice(in_time(events), int(rate * (warm_up_s + bench.sizes.latency_s))))
+    [port] = free_ports(1)
+    settings = settings.model_copy(update={"http_port": port})
+    seen = Seen()
+    async with looking(settings, seen):
+        with running(settings, *WORKER) as worker:
+            await ready(port, worker)
+            sent = await at_a_steady_rate(settings, happened, rate)
+            await eventually(partial(seen.all, sent), LAST_ONES_WITHIN_S)
+            spent = await stages(port)
+            await worker.stop()
+    counted = sent[int(rate * warm_up_s) :]
+    visible = [1000 * (seen.visible_at(each.stored) - each.at) for each in counted]
+    received = [1000 * (seen.completed[each.user] - each.at) for each in counted if each.completes]
+    return Round(visible, received, spent)
+
+
+@asynccontextmanager
+async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
+    topic = settings.course_events_topic
+    async with (
+        connected(settings) as connection,
+        CourseEventSubscriber(
+            **client(settings), group_id=settings.consumer_group + "-certificates", topic=topic
+        ) as course_events,
+    ):
+        await connection.execute(query("notify"))
+        await connection.add_listener("bench_moved", seen.on_moved)
+        receiving = asyncio.create_task(seen.receive(course_events), name="course events")
+        try:
+            yield
+        finally:
+            receiving.cancel()
+            await asyncio.wait({receiving})
+
+
+async def ready(port: int, worker: Process) -> None:
+    async with asyncio.timeout(STARTS_WITHIN_S), httpx.AsyncClient() as http:
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await http.get(f"http://127.0.0.1:{port}/ready")).status_code == 200:
+                    return
+            worker.require_running()
+            await asyncio.sleep(0.05)
+
+
+async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: int) -> list[Sent]:
+    """Whatever becomes of those before: nothing waits for Kafka."""
+    topic, sending = settings.lesson_events_topic, []
+    ready_made = list(zip(happened, records(happened), strict=True))
+    async with AIOKafkaProducer(**client(settings), acks="all", enable_idempotence=True) as producer:
+        began = time.perf_counter()
+        while len(sending) < len(ready_made):
+            due = int((time.perf_counter() - began) * rate)
+            for (event, _), record in ready_made[len(sending) : due]:
+                at = time.perf_counter()
+                stored = await producer.send(topic, record.value, record.key, headers=record.headers)
+                sending.append((event, at, stored))
+            await asyncio.sleep(TURN_S)
+        return [Sent(event.user_id, completes(event), at, await stored) for event, at, stored in sending]
+
+
+async def stages(port: int) -> str:
+    """What the worker says that an average batch was, and took."""
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    size = {sample.name: sample.value for sample in samples if sample.name.startswith("progress_batch_records_")}
+    batches = size["progress_batch_records_count"]
+    took = [
+        f"{sample.labels['stage']} {1000 * sample.value / batches:.1f} ms"
+        for sample in samples
+        if sample.name == "progress_stage_seconds_sum"
+    ]
+    return f"{size['progress_batch_records_sum'] / batches:.0f} events: {', '.join(took)}"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
