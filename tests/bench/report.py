@@ -43,7 +43,7 @@ same tables. Of several rounds the median counts. Absolute figures are this mach
 - **Ideal**: no faster than the floor, and no faster than all cores busy with the processor time that broker, database
   and worker took per event in this drain.
 - **CPU µs/event**: user and system time by /proc, between the first look that saw a commit and the end.
-- **WAL kB/event**: all that the server wrote. Every drain starts at a checkpoint, so it has whole pages in it.
+- **WAL kB/event**: all that the server wrote. A drain starts right behind a checkpoint if nothing else is said.
 """
 
 

@@ -13,8 +13,9 @@ SIZED = {
     "shared_buffers": f"{MEMORY_MB // 4}MB",
     "effective_cache_size": f"{MEMORY_MB // 2}MB",
     "maintenance_work_mem": f"{MEMORY_MB // 16}MB",
-    # Checkpoints come by time, not in the middle of one contender's turn.
-    "max_wal_size": "16GB",
+    # Checkpoints come when the harness wants one, not in the middle of somebody's turn.
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "32GB",
 }
 
 
