@@ -29,9 +29,15 @@ def environment(settings: Settings) -> dict[str, str]:
 class WorkerProcess:
     """`course-progress worker`, or another module, its log kept for when something goes wrong."""
 
-    def __init__(self, settings: Settings, *arguments: str, module: Sequence[str] = ("worker.cli", "worker")) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *arguments: str,
+        module: Sequence[str] = ("worker.cli", "worker"),
+        python: str = sys.executable,
+    ) -> None:
         self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the process
-        command = [sys.executable, "-m", *module, *arguments]
+        command = [python, "-m", *module, *arguments]
         self.process = subprocess.Popen(
             command, env=environment(settings), stdout=self._log, stderr=self._log, start_new_session=True
         )

@@ -1,14 +1,9 @@
-"""What a measurement is given: databases with rows in them, topics with events in them, processes that end with it."""
+"""What a measurement is given: databases with rows in them, and topics with events in them."""
 
 import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +16,6 @@ from pydantic import SecretStr
 from events.envelope import binary
 from tests.bench.learners import Happened, Order, Rows, even, in_time
 from tests.bench.sizes import Sizes
-from tests.workers import environment
 from worker.migrate import migrate
 from worker.settings import Settings
 from worker.stack import Servers
@@ -206,48 +200,3 @@ async def fill(connection: asyncpg.Connection, groups: Iterable[Rows]) -> None:
             await connection.execute(query("fill_lesson"), lesson, last)
     await connection.execute(f"alter table lesson_progress add constraint lesson_progress_pkey {key} {GROWN}")
     await connection.execute("vacuum (freeze, analyze)")
-
-
-class Process:
-    """A contender as its user starts it: `python -m` its module, with the settings as its environment."""
-
-    def __init__(self, settings: Settings, command: Sequence[str], python: str) -> None:
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the process
-        self.process = subprocess.Popen(
-            [python, "-m", *command],
-            env=environment(settings),
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-
-    def require_running(self) -> None:
-        """Raises RuntimeError, with the end of its log, when it has ended."""
-        if self.process.poll() is not None:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.returncode}:\n{self.last_words()}")
-
-    async def stop(self) -> None:
-        """SIGTERM, and waits for its end."""
-        self.process.terminate()
-        await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
-
-    def kill(self) -> None:
-        """With all that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self._log.close()
-
-    def last_words(self) -> str:
-        self._log.seek(0)
-        return "\n".join(self._log.read().splitlines()[-12:])
-
-
-@contextmanager
-def running(settings: Settings, *command: str, python: str = sys.executable) -> Iterator[Process]:
-    """A process that does not outlive the block."""
-    process = Process(settings, command, python)
-    try:
-        yield process
-    finally:
-        process.kill()

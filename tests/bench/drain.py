@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import asyncpg
 
-from tests.bench.bench import Process, connected, query, running
+from tests.bench.bench import connected, query
 from tests.bench.machine import CORES, Cpu, Meter
+from tests.workers import WorkerProcess
 from worker.settings import Settings
 
-WORKER = ("worker.cli", "worker")
 LOOK_EVERY_S = 0.02
 STARTS_WITHIN_S = 90
 
@@ -78,11 +78,11 @@ async def drain(settings: Settings, events: int, *, workers: int = 1) -> Drained
     async with connected(settings) as connection:
         with ExitStack() as started:
             async with held_back(settings) if together else nullcontext():
-                processes = [started.enter_context(running(settings, *WORKER)) for _ in range(workers)]
+                processes = [started.enter_context(WorkerProcess(settings)) for _ in range(workers)]
                 if together:
                     await all_held_back(connection, processes)
             drained = await followed(settings, connection, processes, events)
-            await asyncio.gather(*(process.stop() for process in processes))
+            await asyncio.gather(*(stop(process) for process in processes))
     return drained
 
 
@@ -94,19 +94,18 @@ async def held_back(settings: Settings) -> AsyncIterator[None]:
         yield
 
 
-async def all_held_back(connection: asyncpg.Connection, processes: list[Process]) -> None:
+async def all_held_back(connection: asyncpg.Connection, processes: list[WorkerProcess]) -> None:
     """Until each worker has partitions, and asks where to go on in them."""
     async with asyncio.timeout(STARTS_WITHIN_S):
         while await connection.fetchval(query("held_back")) < len(processes):
-            for process in processes:
-                process.require_running()
+            require_running(processes)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def followed(
     settings: Settings,
     connection: asyncpg.Connection,
-    processes: list[Process],
+    processes: list[WorkerProcess],
     events: int,
     longest_s: float = math.inf,
     look: Look | None = None,
@@ -126,12 +125,24 @@ async def followed(
     return Drained(last.events, last.seconds, meter.read().per_event(cpu, measured), wal)
 
 
-async def look_until(look: Look, processes: list[Process], enough: Callable[[Seen], bool]) -> Seen:
+async def look_until(look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool]) -> Seen:
     while not enough(seen := await look()):
-        for process in processes:
-            process.require_running()
+        require_running(processes)
         await asyncio.sleep(LOOK_EVERY_S)
     return seen
+
+
+def require_running(processes: list[WorkerProcess]) -> None:
+    """Raises RuntimeError, with the end of its log, when one has ended."""
+    for process in processes:
+        if process.process.poll() is not None:
+            last_words = "\n".join(process.log.splitlines()[-12:])
+            raise RuntimeError(f"{process.process.args} ended with {process.process.returncode}:\n{last_words}")
+
+
+async def stop(process: WorkerProcess) -> None:
+    """SIGTERM, and waits for its end."""
+    await asyncio.to_thread(process.stop)
 
 
 async def applied(connection: asyncpg.Connection) -> Seen:

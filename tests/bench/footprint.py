@@ -11,10 +11,11 @@ from statistics import mean, median
 
 import psutil
 
-from tests.bench.bench import Bench, Process, Record, connected, publish, query, records, running
-from tests.bench.drain import WORKER, applied, look_until
+from tests.bench.bench import Bench, Record, connected, publish, query, records
+from tests.bench.drain import applied, look_until, require_running, stop
 from tests.bench.learners import START, Rows, even, in_time
 from tests.bench.result import Figure, Result
+from tests.workers import WorkerProcess
 from worker.settings import Settings
 
 AHEAD = 100_000  # the worker always has so many events to do
@@ -82,10 +83,10 @@ async def start_and_stop(bench: Bench, backlog: Settings) -> tuple[float, float]
     """Seconds from the start to the first commit, and from SIGTERM to the end."""
     async with bench.copy(backlog) as fresh, connected(fresh) as connection:
         began = time.monotonic()
-        with running(fresh, *WORKER) as worker:
+        with WorkerProcess(fresh) as worker:
             await look_until(lambda: applied(connection), [worker], lambda seen: seen.events > 0)
             started = time.monotonic()
-            await worker.stop()
+            await stop(worker)
             return started - began, time.monotonic() - started
 
 
@@ -93,7 +94,7 @@ async def soak(bench: Bench, settings: Settings, rows: Rows, result: Result) -> 
     load = Load(rows)
     publishing = asyncio.create_task(publish(settings, load, load.pause), name="load")
     try:
-        with running(settings, *WORKER) as worker:
+        with WorkerProcess(settings) as worker:
             samples, rate = await sampled(bench, settings, load, worker)
     finally:
         load.end()
@@ -105,7 +106,7 @@ async def soak(bench: Bench, settings: Settings, rows: Rows, result: Result) -> 
     result.figures["memory"] = Figure(last / third, told)
 
 
-async def sampled(bench: Bench, settings: Settings, load: Load, worker: Process) -> tuple[list[float], float]:
+async def sampled(bench: Bench, settings: Settings, load: Load, worker: WorkerProcess) -> tuple[list[float], float]:
     """Megabytes from the first commit on, and events per second."""
     process = psutil.Process(worker.process.pid)
     samples = []
@@ -113,7 +114,7 @@ async def sampled(bench: Bench, settings: Settings, load: Load, worker: Process)
         first = await look_until(lambda: applied(connection), [worker], lambda seen: seen.events > 0)
         began = time.monotonic()
         while (lasted := time.monotonic() - began) < bench.sizes.soak_s:
-            worker.require_running()
+            require_running([worker])
             now = await applied(connection)
             load.note(now.events)
             samples.append(process.memory_info().rss / 1e6)

@@ -20,11 +20,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
-from tests.bench.bench import Bench, Process, connected, query, records, running
-from tests.bench.drain import STARTS_WITHIN_S, WORKER
+from tests.bench.bench import Bench, connected, query, records
+from tests.bench.drain import STARTS_WITHIN_S, require_running, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.result import Figure, Result
-from tests.workers import eventually
+from tests.workers import WorkerProcess, eventually
 from worker.kafka import client
 from worker.settings import Settings
 from worker.stack.process import free_ports
@@ -134,12 +134,12 @@ async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEven
     settings = settings.model_copy(update={"http_port": port})
     seen = Seen()
     async with looking(settings, seen):
-        with running(settings, *WORKER) as worker:
+        with WorkerProcess(settings) as worker:
             await ready(port, worker)
             sent = await at_a_steady_rate(settings, happened, rate)
             await eventually(partial(seen.all, sent), LAST_ONES_WITHIN_S)
             spent = await stages(port)
-            await worker.stop()
+            await stop(worker)
     counted = sent[int(rate * warm_up_s) :]
     visible = [1000 * (seen.visible_at(each.stored) - each.at) for each in counted]
     received = [1000 * (seen.completed[each.user] - each.at) for each in counted if each.completes]
@@ -165,13 +165,13 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
             await asyncio.wait({receiving})
 
 
-async def ready(port: int, worker: Process) -> None:
+async def ready(port: int, worker: WorkerProcess) -> None:
     async with asyncio.timeout(STARTS_WITHIN_S), httpx.AsyncClient() as http:
         while True:
             with suppress(httpx.HTTPError):
                 if (await http.get(f"http://127.0.0.1:{port}/ready")).status_code == 200:
                     return
-            worker.require_running()
+            require_running([worker])
             await asyncio.sleep(0.05)
 
 

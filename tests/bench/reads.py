@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from tests.bench.bench import Bench, running
-from tests.bench.drain import WORKER
+from tests.bench.bench import Bench
+from tests.bench.drain import stop
 from tests.bench.latency import percentile
 from tests.bench.learners import Rows, lesson_id
 from tests.bench.result import Figure, Result
+from tests.workers import WorkerProcess
 from worker.service import Accepted, ProgressService
 
 Operation: TypeAlias = Callable[[], Awaitable[Any]]
@@ -69,7 +70,7 @@ async def reads(bench: Bench) -> Result:
     ten, fifty = Rows(rows * 9 // 10, per_user=10, users="ten"), Rows(rows // 10, per_user=50, users="fifty")
     result = Result(f"Reads, {rows:,} progress rows", ("operation", "p50 ms", "p99 ms"))
     async with bench.filled(ten, fifty) as database, bench.topics(database) as settings:
-        with running(settings, *WORKER) as worker:
+        with WorkerProcess(settings) as worker:
             async with ProgressService(settings) as service:
                 asking = Asking(service, ten, fifty)
                 await first_answer(asking.writes["update_last_accessed"])
@@ -77,7 +78,7 @@ async def reads(bench: Bench) -> Result:
                     await measure(result, name, operation, bench.sizes.reads)
                 for name, operation in asking.writes.items():
                     await measure(result, name, operation, bench.sizes.writes)
-            await worker.stop()
+            await stop(worker)
     return result
 
 

@@ -1,8 +1,10 @@
 """Ours and the peers as the benchmark sees them: how each is started, what it needs, how far it is."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import asyncpg
 
@@ -12,6 +14,7 @@ from worker.settings import Settings
 from worker.stack.kafka_jars import jars_directory
 
 OURS = "ours"
+BESIDE = Path(__file__).parents[3] / ".venv-bench/bin/python"
 EMPTY = """
 create table if not exists bench_progress (
     peer text, partition integer, next_offset bigint, moved_at timestamptz default clock_timestamp(),
@@ -31,15 +34,16 @@ class Contender:
     @property
     def lacks(self) -> str | None:
         """Why it cannot run here, if so."""
-        if self.package and not find_spec(self.package):
-            return f"{self.package} is not installed: requirements-bench.txt"
+        if self.package and not find_spec(self.package) and not BESIDE.exists():
+            return f"{self.package} is not installed: make bench-setup"
         if not self.whole_job and not jars_directory(connect_jdbc.POM).is_dir():
             return "Kafka Connect is not downloaded: python -m tests.bench.peers --only connect_jdbc"
         return None
 
     def start(self, settings: Settings, *arguments: str) -> WorkerProcess:
         module = ("worker.cli", "worker") if self.name == OURS else (f"tests.bench.peers.{self.name}",)
-        return WorkerProcess(settings, *arguments, module=module)
+        python = str(BESIDE) if self.package and not find_spec(self.package) else sys.executable
+        return WorkerProcess(settings, *arguments, module=module, python=python)
 
 
 async def stored(settings: Settings, connection: asyncpg.Connection) -> int:

@@ -13,6 +13,7 @@ from tests.workers import WorkerProcess
 from worker.settings import Settings
 
 STILL_S = 20
+STARTS_WITHIN_S = 60
 
 
 async def gone(
@@ -39,8 +40,8 @@ async def all_committed(process: WorkerProcess, settings: Settings, topic: str) 
     records, seen, moved_at = await end(settings, topic), 0, time.monotonic()
     while process.process.poll() is None:
         before, seen = seen, await committed(settings, topic)
-        moved_at = time.monotonic() if seen > before or not seen else moved_at
-        if seen == records or time.monotonic() > moved_at + STILL_S:
+        moved_at = time.monotonic() if seen > before else moved_at
+        if seen == records or time.monotonic() > moved_at + (STILL_S if seen else STARTS_WITHIN_S):
             return True
         await asyncio.sleep(0.2)
     return False
