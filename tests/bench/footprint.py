@@ -19,15 +19,15 @@ from tests.workers import WorkerProcess
 from worker.settings import Settings
 
 AHEAD = 100_000  # the worker always has so many events to do
-SENT_AGAIN = 100_000  # events, each round of them on a later day
 SAMPLE_EVERY_S = 0.5
 
 
 class Load:
-    """Events without end, about AHEAD of them more than are applied."""
+    """So many events again and again, each time on a later day; about AHEAD of them more than are applied."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, sent_again: int) -> None:
         self._rows = rows
+        self._sent_again = sent_again
         self._published = 0
         self._ended = False
         self._room = asyncio.Event()
@@ -35,7 +35,7 @@ class Load:
 
     def __iter__(self) -> Iterator[Record]:
         happened = in_time(even(self._rows, random.Random(0)))
-        ready_made = list(islice(records(happened), SENT_AGAIN))
+        ready_made = list(islice(records(happened), self._sent_again))
         for day in count():
             at = ("ce_time", (START + timedelta(days=day)).isoformat().encode())
             for record in ready_made:
@@ -91,7 +91,7 @@ async def start_and_stop(bench: Bench, backlog: Settings) -> tuple[float, float]
 
 
 async def soak(bench: Bench, settings: Settings, rows: Rows, result: Result) -> None:
-    load = Load(rows)
+    load = Load(rows, bench.sizes.fewer_events)
     publishing = asyncio.create_task(publish(settings, load, load.pause), name="load")
     try:
         with WorkerProcess(settings) as worker:

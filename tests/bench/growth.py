@@ -135,7 +135,8 @@ async def series(bench: Bench, title: str, values: Iterable[int], run: Run, roun
 
 def table(title: str, runs: Runs) -> Result:
     """A row for each value, and how much the last costs more than the first."""
-    first, *_, last = (median(drained) for drained in runs.values())
+    medians = [median(drained) for drained in runs.values()]
+    first, last = medians[0], medians[-1]
     result = Result(title, (title.lower(), *COLUMNS[1:]))
     result.rows = [row(f"{value:,}", drained) for value, drained in runs.items()]
     told = f"{last.us:.1f} µs against {first.us:.1f} µs"
