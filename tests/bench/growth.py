@@ -15,6 +15,8 @@ from tests.bench.learners import Rows
 from tests.bench.result import Figure, Result
 from worker.settings import Settings
 
+LOOKUPS = "index lookups only"
+
 Runs: TypeAlias = Mapping[int, list[Drained]]
 Run: TypeAlias = Callable[[int, int], Awaitable[Drained]]  # of a value, in a round
 
@@ -62,12 +64,14 @@ async def in_tables(bench: Bench, title: str, tables: Mapping[int, Rows]) -> Res
     cost = table(title, behind).figures[title].value
     figure = result.figures[title]
     result.figures[title] = replace(figure, told=f"{figure.told}; behind a checkpoint {cost:.2f}")
+    scanned = [f"{value:,}: {how}" for value, how in plans.items() if how != LOOKUPS]
+    result.figures[f"{title}, scans"] = Figure(len(scanned), bound="; ".join(scanned))
     return result
 
 
 async def plan(backlog: Settings) -> str:
     calls = await recorded(backlog, backlog.batch_size)
-    return ", ".join(sorted(set(await scans(backlog, calls[0])))) or "index lookups only"
+    return ", ".join(sorted(set(await scans(backlog, calls[0])))) or LOOKUPS
 
 
 async def used_again(backlog: Settings) -> Settings:

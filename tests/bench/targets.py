@@ -36,6 +36,7 @@ TARGETS = [
     Target("p99 produced → visible at 500/s", "p99 visible 500", at_most=20, unit=" ms"),
     Target("p99 produced → visible at 2,000/s", "p99 visible 2000", at_most=40, unit=" ms"),
     Target("cost per event at 30 million lesson rows / at 1 million", "Lesson rows", at_most=1.3),
+    Target("sizes at which a batch's plan scans a table", "Lesson rows, scans", at_most=0),
     Target("cost per event with 1,000-lesson courses / 10-lesson courses", "Lessons of a course", at_most=1.1),
     Target("two workers / one", "two workers/one", at_least=1.7),
     Target("get_course_progress, p99", "get_course_progress", at_most=2, unit=" ms"),
@@ -52,6 +53,6 @@ def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
     figure = figures.get(target.figure)
     if figure is None:
         return target.what, target.wanted, "not in this run", ""
-    measured = f"{figure.value:.2f}{target.unit}" + (f" ({figure.told})" if figure.told else "")
+    measured = f"{figure.value:.3g}{target.unit}" + (f" ({figure.told})" if figure.told else "")
     verdict = "met" if target.met_by(figure.value) else f"**missed**: {figure.bound}" if figure.bound else "**missed**"
     return target.what, target.wanted, measured, verdict
