@@ -5,7 +5,7 @@ REQUIREMENTS := requirements-dev.txt
 # Two test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup bench-setup run test faults bench lint contract lock
+.PHONY: help setup bench-setup run test faults bench lint contract lock audit
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,5 +49,24 @@ lock: setup ## pins the dependencies anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra worker $(LOCK) -o requirements.txt
 	@cp requirements-dev.txt requirements-bench.txt # the same versions wherever the peers allow
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group bench $(LOCK) -o requirements-bench.txt
+	@$(BIN)/uv pip compile --group audit $(LOCK) -o requirements-audit.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
+AUDIT := $(VENV)/audit
+
+audit: $(AUDIT)/.ready ## known vulnerabilities of all that is pinned; needs the network
+	@status=0; for file in requirements*.txt; do \
+		$(AUDIT)/bin/pip-audit -r $$file $(STRICT) $(EXCEPTIONS) $(ARGS) 2> $(AUDIT)/errors || status=1; \
+		echo "$$file: $$(tail -n 1 $(AUDIT)/errors)" >&2; \
+	done; exit $$status
+
+$(AUDIT)/.ready: requirements-audit.txt | setup
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@touch $@
+
+# Without --strict, what the service cannot tell would pass.
+STRICT := --strict --require-hashes --disable-pip --progress-spinner off
+# Without its reason an exception does not count.
+EXCEPTIONS = $(shell sed -nE 's/^([A-Z]+-[^ ]+) .+/--ignore-vuln \1/p' audit-exceptions.txt)

@@ -13,10 +13,9 @@ by its type without its data being parsed.
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -59,8 +58,7 @@ class UnknownType(Exception):
         self.type = type
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What is known of an event before its data are looked at."""
 
     id: str
@@ -182,25 +180,24 @@ def _data(event: Mapping[str, Any]) -> Any:
 
 
 def _envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
-    if not _text(attributes, "specversion", prefix).startswith("1."):
+    _require_text(attributes, prefix, "specversion")
+    if not attributes["specversion"].startswith("1."):
         raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=Kind.VERSION)
-    return Envelope(
-        id=_text(attributes, "id", prefix),
-        type=_text(attributes, "type", prefix),
-        source=_text(attributes, "source", prefix),
-        time=_utc(_text(attributes, "time", prefix), prefix),
-        dataschema=_text(attributes, "dataschema", prefix) if attributes.get("dataschema") else None,
-        data=data,
-    )
+    _require_text(attributes, prefix, "id", "type", "source", "time")
+    time = _utc(attributes["time"], prefix)
+    dataschema = attributes.get("dataschema") or None
+    if dataschema:
+        _require_text(attributes, prefix, "dataschema")
+    return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data)
 
 
-def _text(attributes: Mapping[str, Any], name: str, prefix: str) -> str:
-    text = attributes.get(name)
-    if not text:
-        raise MalformedEvent(f"{prefix}{name}", "missing or empty")
-    if not isinstance(text, str):
-        raise MalformedEvent(f"{prefix}{name}", "not text")
-    return text
+def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> None:
+    for name in names:
+        text = attributes.get(name)
+        if not text:
+            raise MalformedEvent(f"{prefix}{name}", "missing or empty")
+        if not isinstance(text, str):
+            raise MalformedEvent(f"{prefix}{name}", "not text")
 
 
 def _utc(text: str, prefix: str) -> datetime:

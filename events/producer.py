@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 
@@ -65,13 +65,13 @@ class Producer:
         """
         producer = await self._producer()
         try:
-            outcomes = await self._outcomes(producer, records)
+            outcomes, handed_over = await self._outcomes(producer, records)
         except TimeoutError as error:
             await self._abandon(producer)
             raise PublishFailed(self._bootstrap_servers, f"no acknowledgement within {self._timeout_s} s") from error
-        for record, outcome in zip(records, outcomes, strict=False):
+        for number, (record, outcome) in enumerate(zip(records, outcomes, strict=False)):
             if isinstance(outcome, BaseException):
-                if not isinstance(outcome, MessageSizeTooLargeError):  # refused before it was counted
+                if number < handed_over:  # what aiokafka itself refuses it has not counted
                     await self._abandon(producer)
                 raise PublishFailed(record.topic, f"not acknowledged: {outcome!r}") from outcome
         return outcomes
@@ -109,17 +109,20 @@ class Producer:
         except TimeoutError:
             # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
             await producer._sender.close()
-            waiting = producer._message_accumulator
-            batches = [batch for queue in waiting._batches.values() for batch in queue]
-            waiting._batches.clear()
+            batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
+            producer._message_accumulator._batches.clear()
+            # As if they were on their way once more, which is what aiokafka's own bookkeeping of a failure expects.
+            producer._message_accumulator._pending_batches.update(batches)
             for batch in batches:
-                waiting._pending_batches.add(batch)  # one that was to be repeated is not there, and its callback trips
+                batch.drain_ready()
                 batch.failure(KafkaError("given up"))
-                batch._drain_waiter.exception()  # or asyncio complains later that nobody took it
         await producer.stop()
 
-    async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> list[Any]:
-        """What became of each record: where it is stored, or its error. None follows one that cannot be sent."""
+    async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> tuple[list[Any], int]:
+        """What became of each record: where it is stored, or its error; and how many were handed over to be sent.
+
+        None follows one that cannot be sent.
+        """
         acknowledgements: list[asyncio.Future[Any]] = []
         unsent: list[Exception] = []
         try:
@@ -132,7 +135,8 @@ class Producer:
                 acknowledgement.cancel()  # or asyncio complains later that nobody took their errors
             raise
         async with asyncio.timeout(self._timeout_s):
-            return [*await asyncio.gather(*acknowledgements, return_exceptions=True), *unsent]
+            settled = await asyncio.gather(*acknowledgements, return_exceptions=True)
+        return [*settled, *unsent], len(acknowledgements)
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         async with asyncio.timeout(self._timeout_s):

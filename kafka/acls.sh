@@ -1,5 +1,5 @@
 #!/bin/sh
-# The ACLs that each role needs, and no more. docs/security.md says which they are and why.
+# The ACLs that each role needs, and no more. docs/security-kafka.md says which they are and why.
 set -eu
 
 usage() {

@@ -144,3 +144,4 @@ create table outbox (
 
 -- What the relay of one partition reads, however much waits for the others.
 create index outbox_source on outbox (source_topic, source_partition, seq);
+-- migrate:down

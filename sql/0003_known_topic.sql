@@ -8,10 +8,6 @@ create table known_topic (
     topic_id uuid not null,           -- Kafka's, of the log that consumed_offset counts in
     primary key (consumer_group, topic)
 );
-
-do $$
-begin
-    if exists (select from pg_roles where rolname = 'course_progress_worker') then
-        grant select, insert, update on known_topic to course_progress_worker;
-    end if;
-end $$;
+alter table known_topic owner to course_progress_owner;
+grant select, insert, update on known_topic to course_progress_worker;
+-- migrate:down

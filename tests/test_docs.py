@@ -73,6 +73,16 @@ def test_the_contract_needs_nothing_of_the_worker() -> None:
     assert subprocess.run([sys.executable, "-c", blocked], check=False, timeout=60).returncode == 0
 
 
+@pytest.mark.parametrize("file", sorted(ROOT.glob("requirements*.txt")), ids=lambda file: file.name)
+def test_every_dependency_is_pinned_with_its_hashes(file: Path) -> None:
+    requirements = re.split(r"\n(?=\w)", re.sub(r"^\s*#.*\n", "", file.read_text(), flags=re.MULTILINE))
+
+    assert len(requirements) > 10
+    assert [
+        text for text in requirements if not re.match(r"[\w.\[\]-]+==\S+ .*--hash=sha256:\w{64}", text, re.DOTALL)
+    ] == []
+
+
 def test_no_registry_is_named() -> None:
     named = subprocess.run(
         ["git", "grep", "-lEi", r"pypi\.org|pythonhosted|repo1?\.maven|maven\.org|npmjs", "--", ":!tests/test_docs.py"],

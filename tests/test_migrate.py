@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from tests.conftest import execute, url_of
-from worker.errors import SetupError
+from worker.errors import DatabaseUnavailable, SetupError
 from worker.migrate import migrate, migrations
-from worker.settings import Settings
+from worker.settings import Settings, migrations_dir
 
 
 @pytest.fixture
@@ -56,6 +56,20 @@ async def test_a_changed_file_is_refused_before_anything_is_applied(empty: Setti
     await connection.close()
 
 
+def test_every_file_has_the_down_block_that_dbmate_asks_for_and_it_is_empty() -> None:
+    texts = [file.read_text() for file in migrations_dir().glob("*.sql")]
+
+    assert len(texts) >= 2
+    assert [text[-80:] for text in texts if not text.endswith("\n-- migrate:down\n")] == []
+
+
+async def test_what_is_never_run_may_change(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n-- migrate:down\n")
+
+    assert await migrate(empty, folder) == []
+
+
 async def test_a_newer_database_is_refused(empty: Settings, folder: Path) -> None:
     await migrate(empty, folder)
     (folder / "0002_two.sql").unlink()
@@ -72,3 +86,30 @@ async def test_a_failing_file_leaves_nothing_of_itself(empty: Settings, folder: 
 
     (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n")
     assert await migrate(empty, folder) == ["0002_two.sql"]
+
+
+async def test_a_file_takes_as_long_as_it_takes_and_another_migration_waits_for_it(
+    empty: Settings, folder: Path
+) -> None:
+    (folder / "0002_two.sql").write_text("-- migrate:up\nselect pg_sleep(1);\n")
+    short = empty.model_copy(update={"database_timeout_s": 0.5, "database_lock_timeout_s": 0.1})
+
+    applied = await asyncio.gather(migrate(short, folder), migrate(short, folder))
+
+    assert sorted(applied) == [[], ["0001_one.sql", "0002_two.sql"]]
+
+
+async def test_a_change_of_a_table_that_somebody_holds_gives_up_and_can_be_repeated(
+    empty: Settings, folder: Path
+) -> None:
+    await migrate(empty, folder)
+    (folder / "0003_three.sql").write_text("-- migrate:up\nalter table one add column number int;\n")
+    connection = await asyncpg.connect(empty.database_url.get_secret_value())
+    async with connection.transaction():
+        await connection.execute("select from one")
+
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            await migrate(empty.model_copy(update={"database_lock_timeout_s": 0.1}), folder)
+
+    await connection.close()
+    assert await migrate(empty, folder) == ["0003_three.sql"]

@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
 
 from events.producer import Producer, PublishFailed
 from events.subscriber import CourseEventSubscriber
@@ -146,3 +147,60 @@ async def test_what_kafka_did_not_acknowledge_stays(
         await eventually(asked)
 
     assert await connection.fetchval("select count(*) from outbox") == 2
+
+
+async def test_rows_that_nobody_relays_are_seen_by_everybody(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    await put(connection, TopicPartition(mine.topic, 1), range(1, 4))
+    await connection.execute("update outbox set created_at = now() - interval '1 hour'")
+
+    def shown(name: str, whose: str) -> float:
+        return REGISTRY.get_sample_value(f"progress_outbox_{name}", {"whose": whose}) or 0
+
+    async def six_of_all() -> bool:
+        return shown("rows", "all") == 6
+
+    async with relaying(settings, producer, mine):
+        await eventually(six_of_all)
+
+    assert (shown("rows", "mine"), shown("oldest_seconds", "mine")) == (0, 0)
+    assert 3600 <= shown("oldest_seconds", "all") < 3700
+
+
+async def test_the_rows_of_its_own_partitions_are_counted_with_their_age(
+    settings: Settings, connection: asyncpg.Connection, mine: TopicPartition
+) -> None:
+    await put(connection, mine, range(1, 3))
+    await connection.execute("update outbox set created_at = now() - interval '1 hour'")
+
+    async def four_of_mine() -> bool:
+        return REGISTRY.get_sample_value("progress_outbox_rows", {"whose": "mine"}) == 4
+
+    async with relaying(settings, Refusing(settings.kafka_bootstrap_servers), mine):
+        await eventually(four_of_mine)
+
+    assert (REGISTRY.get_sample_value("progress_outbox_oldest_seconds", {"whose": "mine"}) or 0) >= 3600
+
+
+async def test_a_session_that_the_server_ends_is_opened_again(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    locks = (
+        "select pid from pg_locks join pg_database d on d.oid = pg_locks.database "
+        "where locktype = 'advisory' and datname = current_database()"
+    )
+
+    async def locked() -> bool:
+        return bool(await connection.fetch(locks))
+
+    async def empty() -> bool:
+        return await connection.fetchval("select count(*) from outbox") == 0
+
+    async with relaying(settings, producer, mine):
+        await eventually(locked)
+        await connection.execute(f"select pg_terminate_backend(pid) from ({locks}) as holders")
+        await put(connection, mine, range(1, 2))
+        await eventually(empty)
+
+    assert len(await received(settings, 2)) == 2

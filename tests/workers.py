@@ -1,15 +1,19 @@
 """Worker processes under test, as an operator would start them."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import IO, Self
+from typing import IO, Any, Self
 
+import httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from worker.settings import Settings
@@ -69,6 +73,28 @@ class WorkerProcess:
         self._log.seek(0)
         return self._log.read()
 
+    @property
+    def last_line(self) -> dict[str, Any]:
+        """What it said last: why it stopped, when it stopped by itself."""
+        line: dict[str, Any] = json.loads(self.log.splitlines()[-1])
+        return line
+
+    async def get(self, path: str) -> httpx.Response:
+        """Asks its HTTP port, as soon as it listens."""
+
+        async def listens() -> bool:
+            return "Uvicorn running on" in self.log
+
+        await eventually(listens)
+        [address] = re.findall(r"Uvicorn running on (http://127.0.0.1:\d+)", self.log)
+        async with httpx.AsyncClient() as client:
+            return await client.get(f"{address}{path}")
+
+    async def metric(self, name: str) -> dict[str, float]:
+        """Its values by their labels, as Prometheus writes them."""
+        text = (await self.get("/metrics")).text
+        return {labels: float(value) for labels, value in re.findall(rf"^{name}(\S*) (\S+)$", text, re.MULTILINE)}
+
 
 class Workers:
     def __init__(self, settings: Settings) -> None:
@@ -96,3 +122,14 @@ async def eventually(condition: Callable[[], Awaitable[bool]], deadline_s: float
     while not await condition():
         assert time.monotonic() < end, f"not within {deadline_s} s: {condition.__name__}"
         await asyncio.sleep(0.05)
+
+
+async def records_in(settings: Settings, topic: str) -> int:
+    """How many records were ever written to a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(settings.topic_partitions)])
+    finally:
+        await consumer.stop()
+    return sum(ends.values())

@@ -1,5 +1,6 @@
 """The agent that consumes the batches. Faust supervises it; it settles each batch and lets no exception out."""
 
+import asyncio
 from collections.abc import Callable
 
 import faust
@@ -8,6 +9,7 @@ from faust.types import AgentT, ChannelT, StreamT
 from worker import metrics
 from worker.batch import Batch
 from worker.deadletters import DeadLetters
+from worker.errors import AgentGone
 from worker.progress import fold
 from worker.store import Applied, OffsetsMoved, Store
 
@@ -42,22 +44,32 @@ def add_agents(
 
 
 async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> bool:
-    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Never raises.
+    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Raises only when it is cancelled.
 
     Returns whether it put something into the outbox.
     """
     try:
         outcome = await _apply(batch, store, dead_letters)
     except Exception as error:  # noqa: BLE001 -- the intake decides what it means; an agent that raises loses its item
-        batch.settled.set_exception(error)
+        _fail(batch, error)
         return False
-    batch.settled.set_result(outcome)
+    except asyncio.CancelledError:  # faust starts the agent anew, but without this batch
+        _fail(batch, AgentGone("the agent was cancelled"))
+        raise
+    if not batch.settled.done():
+        batch.settled.set_result(outcome)
     return isinstance(outcome, Applied) and outcome.transitions > 0
+
+
+def _fail(batch: Batch, error: Exception) -> None:
+    if not batch.settled.done():  # the intake gives up waiting when it has to end
+        batch.settled.set_exception(error)
 
 
 async def _apply(batch: Batch, store: Store, dead_letters: DeadLetters) -> Applied | OffsetsMoved:
     if not batch.dead_letters_written:
-        await dead_letters.write(batch.rejected)
+        with metrics.stage("dead_letters"):
+            await dead_letters.write(batch.rejected)
         batch.dead_letters_written = True
     with metrics.stage("fold"):
         folded = fold(batch.occurrences)

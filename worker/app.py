@@ -24,7 +24,7 @@ from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
 from worker.store import Store
-from worker.topics import LARGEST_DEAD_LETTER, require_topics
+from worker.topics import LARGEST_INFLATED, require_topics
 
 
 class Boot(BootStrategy):
@@ -50,15 +50,18 @@ class Worker(faust.App):
         )
         self.settings = settings
         self.access = AccessWatch(settings)
-        self.to_kafka = Producer(**client(settings), max_request_size=LARGEST_DEAD_LETTER)
+        self.to_course_events = Producer(**client(settings))
+        # aiokafka measures a record before it is compressed, as it was rejected; the broker measures it as it comes.
+        self.to_dead_letters = Producer(**client(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED)
         self.store = Store(settings)
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.store)
-        self.relay = Relay(settings, self.to_kafka, owned=lambda: self.intake.owned)
-        dead_letters = DeadLetters(settings, self.to_kafka)
+        self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
+        dead_letters = DeadLetters(settings, self.to_dead_letters)
         add_agents(self, self.batches, self.store, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
-        serve_asgi(self, create_health(self.intake), host=settings.http_host, port=settings.http_port, access_log=False)
+        health = create_health(self.intake, self.relay, settings)
+        serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
 
     async def start(self) -> None:
         try:
@@ -74,7 +77,8 @@ class Worker(faust.App):
         await require_topics(self.settings)
         # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
         self.flow_control.resume()
-        await self.add_async_context(self.to_kafka)
+        await self.add_async_context(self.to_course_events)
+        await self.add_async_context(self.to_dead_letters)
 
     async def on_started_init_extra_services(self) -> None:
         await super().on_started_init_extra_services()

@@ -29,8 +29,8 @@ class Batch:
     @classmethod
     def of(cls, entries: list[tuple[Record, Outcome]], expected: Offsets) -> Self:
         """A batch of these entries, which follow on the offsets `expected`."""
-        last = {TopicPartition(record.topic, record.partition): record.offset for record, _ in entries}
-        return cls(entries, {tp: Span(expected[tp], offset + 1) for tp, offset in last.items()})
+        last = {(record.topic, record.partition): record.offset for record, _ in entries}
+        return cls(entries, {TopicPartition(*tp): Span(expected[tp], last[tp] + 1) for tp in last})
 
     @property
     def occurrences(self) -> list[Occurrence]:
@@ -39,6 +39,12 @@ class Batch:
     @property
     def rejected(self) -> list[Rejected]:
         return [outcome for _, outcome in self.entries if isinstance(outcome, Rejected)]
+
+    @property
+    def where(self) -> str:
+        """The offsets it covers, for a line that somebody reads."""
+        spans = sorted(self.spans.items())
+        return ", ".join(f"{tp.topic}[{tp.partition}] offsets {s.expected or 0}-{s.next - 1}" for tp, s in spans)
 
     def again(self) -> "Batch":
         """The same, not settled yet."""

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import asyncpg
 
-from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
+from worker.errors import DatabaseUnavailable, SetupError, TookTooLong, ValueRefused
 from worker.settings import Settings
 
 OLDEST_SERVER = 18
@@ -21,8 +22,8 @@ QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
-# A lock timeout; a standby not yet promoted; an idle timeout.
-RETRIABLE_STATES = ("55P03", "25006", "25P03")
+# A lock timeout; a standby not yet promoted; an idle timeout; a database closed for connections.
+RETRIABLE_STATES = ("55P03", "25006", "25P03", "55000")
 # A row that another worker inserted meanwhile. Elsewhere a duplicate is a mistake.
 INSERTED_MEANWHILE = ("lesson_progress_pkey", "course_progress_all_user_id_course_id_key", "consumed_offset_pkey")
 # Data exception, constraint violation, program limit: the values will be refused every time.
@@ -37,8 +38,12 @@ def query(name: str) -> str:
 
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
+    return await _open(**_arguments(settings, server_settings))
+
+
+async def _open(dsn: str | None = None, **arguments: Any) -> asyncpg.Connection:
     with translated(), _url_understood():
-        connection: asyncpg.Connection = await asyncpg.connect(**_arguments(settings, server_settings))
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, **arguments)
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
         await connection.close()
@@ -46,10 +51,28 @@ async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connect
     return connection
 
 
+def limits(settings: Settings) -> dict[str, str]:
+    """What the server cuts short itself, so that nothing of it goes on, or holds its locks, unseen.
+
+    A statement a little before the client gives up: the server's error says what happened.
+    """
+    seconds = {
+        "statement_timeout": settings.database_timeout_s * 0.9,
+        "lock_timeout": settings.database_lock_timeout_s,
+        "idle_in_transaction_session_timeout": settings.database_idle_timeout_s,
+    }
+    return {name: f"{max(1, round(limit * 1000))}ms" for name, limit in seconds.items()}  # 0 would be no limit
+
+
 @contextmanager
 def _url_understood() -> Iterator[None]:
     try:
         yield
+    except SSLCertVerificationError as error:  # a ValueError too
+        raise SetupError(
+            f"PostgreSQL's certificate is not trusted ({error.verify_message}): see sslmode and sslrootcert in "
+            "PROGRESS_DATABASE_URL"
+        ) from error
     except ValueError:  # its text may have a part of the password
         raise SetupError(URL_UNUSABLE) from None
 
@@ -63,16 +86,17 @@ async def close(connection: asyncpg.Connection) -> None:
 
 
 async def connect_pool(settings: Settings) -> asyncpg.Pool:
-    """A pool of connections for readers; the first is opened at the first query."""
-    return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), min_size=0, max_size=10)
+    """A pool of connections for readers; the first is opened at the first query, and errors come then."""
+    return await asyncpg.create_pool(**_arguments(settings, {"jit": "off"}), connect=_open, min_size=0, max_size=10)
 
 
 def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
+    known_as = {"application_name": "course-progress", "timezone": "UTC"}
     return {
         "dsn": settings.database_url.get_secret_value(),
         "command_timeout": settings.database_timeout_s,
         "timeout": 10,
-        "server_settings": {"application_name": "course-progress", "timezone": "UTC", **server_settings},
+        "server_settings": known_as | limits(settings) | dict(server_settings),
     }
 
 
@@ -97,6 +121,10 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
         if connection is not None:
             connection.terminate()
         raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_line(error)}") from error
+    except FileNotFoundError as error:
+        raise DatabaseUnavailable(
+            "no such file: PostgreSQL's socket, or a certificate file; see PROGRESS_DATABASE_URL"
+        ) from error
     except (OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer ({_line(error)}); see PROGRESS_DATABASE_URL") from error
 
@@ -107,11 +135,13 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
         return DatabaseUnavailable(_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error
     if state == "08P01":  # a pooler that refuses our startup parameters
         return SetupError(f"PostgreSQL: {_line(error)}")
+    if state == "57014":  # query_canceled, by statement_timeout
+        return TookTooLong(_line(error))
     if state in RETRIABLE_STATES or state[:2] in RETRIABLE_CLASSES:
         return DatabaseUnavailable(_line(error))
     if state[:2] in REFUSED_CLASSES:
         return ValueRefused(_line(error))
-    if isinstance(error, asyncpg.UndefinedTableError):
+    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
         return SetupError(f"{_line(error)}: run `course-progress migrate`")
     if state[:2] in ("28", "3D") or state == "42501":  # credentials, no such database, no privilege
         return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")

@@ -3,8 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
+
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
@@ -20,6 +23,12 @@ KIND, REASON, REJECTED_AT, GROUP = "dlq_kind", "dlq_reason", "dlq_rejected_at", 
 ATTEMPTS = "dlq_attempts"  # how often the event was rejected
 # A record of the dead letter topic that has this is no dead letter: it says what became of one (worker/letters.py).
 RESOLVES = "dlq_resolves"
+
+# The bytes that the value had: compressed it fitted into a record, and not into this topic (retention of its origin
+# permitting, it is still there).
+TRUNCATED = "dlq_truncated"
+KEPT_BYTES = 100_000
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 ATTEMPTS_TEXT = re.compile("[0-9]{1,6}")
 
@@ -38,11 +47,26 @@ class DeadLetters:
         if not rejected:
             return
         try:
-            await self._producer.send_all([self._record(r) for r in rejected])
+            await self._send([self._record(r) for r in rejected])
         except PublishFailed as error:
             raise failure("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
+
+    async def _send(self, letters: list[OutgoingRecord]) -> None:
+        """A letter that the topic does not take whole is cut: nothing may hold up what comes behind it."""
+        try:
+            await self._producer.send_all(letters)
+        except PublishFailed as error:
+            if not isinstance(error.__cause__, TOO_LARGE):
+                raise
+            if len(letters) > 1:
+                for letter in letters:
+                    await self._send([letter])
+            elif TRUNCATED in dict(letters[0].headers):
+                raise
+            else:
+                await self._send([cut(letters[0])])
 
     def _record(self, rejected: Rejected) -> OutgoingRecord:
         record = rejected.record
@@ -58,6 +82,13 @@ class DeadLetters:
         }
         headers = [*own(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)
+
+
+def cut(letter: OutgoingRecord) -> OutgoingRecord:
+    """The letter with the beginning of its value, and how many bytes the value had."""
+    value = letter.value or b""
+    headers = [*letter.headers, (TRUNCATED, str(len(value)).encode())]
+    return replace(letter, value=value[:KEPT_BYTES], headers=headers)
 
 
 def own(headers: Headers) -> list[tuple[str, bytes]]:

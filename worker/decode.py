@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 
@@ -16,8 +16,7 @@ AHEAD_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """One event, and when it happened to the learner: the time that every rule uses."""
 
     occurred_at: datetime
@@ -25,6 +24,10 @@ class Occurrence:
     topic: str
     partition: int
     clamped: bool = False
+
+
+class Misnamed(Record):  # type: ignore[misc]
+    """A record with a header whose name is not UTF-8, which is written with backslashes here (unreadable.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ def decode(record: Record) -> Outcome:
     """What one record of lesson-events says. Never raises for anything a producer can write."""
     if record.value is None:
         return Skipped("tombstone")
+    if isinstance(record, Misnamed):
+        return Rejected(record, "the name of a header is not UTF-8", Kind.UNREADABLE_HEADER)
     try:
         envelope = read(record.value, record.headers)
         event = data_of(envelope, LESSON_EVENTS)
@@ -68,7 +73,7 @@ def _clamped(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
 
     Never of the wall clock, for a replay must decide alike. Kafka takes any number for a timestamp; -1 is none.
     """
-    seconds_ahead = (time - EPOCH).total_seconds() - timestamp_ms / 1000
+    seconds_ahead = time.timestamp() - timestamp_ms / 1000
     if timestamp_ms == -1 or seconds_ahead <= AHEAD_S:
         return time, False
     return (EPOCH + timedelta(milliseconds=timestamp_ms) if timestamp_ms > 0 else EPOCH), True

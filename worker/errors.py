@@ -13,8 +13,16 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached, refuses connections, or gave up on the statement."""
 
 
+class TookTooLong(DatabaseUnavailable):
+    """PostgreSQL ended the statement at its time limit: it is busy, or the statement is too large for it."""
+
+
 class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
+
+
+class AgentGone(Unavailable):
+    """The agent was cancelled with a batch in hand. Faust starts it anew."""
 
 
 class ValueRefused(ProgressError):
@@ -39,6 +47,14 @@ class TokenRefused(SetupError, OSError):
 
 class TopicRecreated(SetupError):
     """The topic was deleted and created anew: the stored offsets count in a log that is gone."""
+
+
+class BreakerOpen(ProgressError):
+    """So many records are rejected that somebody has to look before they become dead letters."""
+
+
+class Bug(ProgressError):
+    """The worker is wrong. It stops before it does harm, and the same will happen again."""
 
 
 class InvalidUserId(ProgressError):

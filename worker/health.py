@@ -10,23 +10,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from worker.intake import Intake
+from worker.outbox import Relay
+from worker.settings import Settings
 
-STUCK_AFTER_S = 120
+DEAD_LETTERS_S = 120
 
 
-def create_health(intake: Intake, now: Callable[[], float] = time.monotonic) -> Starlette:
-    """Health means progress: a worker whose loop turns is live, also while it waits for a server known to be away."""
+def create_health(
+    intake: Intake, relay: Relay, settings: Settings, now: Callable[[], float] = time.monotonic
+) -> Starlette:
+    """Health means progress. A worker is live while its loop turns, also when all it does is wait: for a server known
+    to be away, for the group in a rebalance, or for somebody because the breaker is open."""
 
     async def live(_: Request) -> Response:
-        silent_s = now() - intake.last_turn
-        stuck = silent_s > STUCK_AFTER_S
+        silent_s = intake.silent_s(now())
+        dead = [name for name, service in (("intake", intake), ("relay", relay)) if service.dead]
+        fine = not dead and silent_s <= longest_turn_s(settings)
         return JSONResponse(
-            {"live": not stuck, "seconds_since_last_turn": round(silent_s, 3)},
-            status_code=503 if stuck else 200,
+            {"live": fine, "seconds_since_last_turn": round(silent_s, 3), "dead": dead},
+            status_code=200 if fine else 503,
         )
 
     async def ready(_: Request) -> Response:
-        waiting = intake.waiting_for or (None if intake.joined else "the consumer group has not settled")
+        waiting = intake.waiting_for
         partitions = sorted(tp.partition for tp in intake.owned)
         return JSONResponse(
             {"ready": not waiting, "waiting_for": waiting, "partitions": partitions},
@@ -37,3 +43,12 @@ def create_health(intake: Intake, now: Callable[[], float] = time.monotonic) -> 
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/live", live), Route("/ready", ready), Route("/metrics", metrics)])
+
+
+def longest_turn_s(settings: Settings) -> float:
+    """A loop that is silent for longer is stuck.
+
+    A batch that hangs in the database, which looks like a slow one, comes back as DatabaseUnavailable: after
+    the time limit of a statement, and a batch with resets has two; its dead letters may take two minutes before.
+    """
+    return DEAD_LETTERS_S + 2 * settings.database_timeout_s

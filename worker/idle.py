@@ -17,7 +17,8 @@ LOOK_EVERY_S = 0.1
 
 class UntilIdle(Service):
     """Ends the process, as SIGTERM would, once the stored offsets have reached the ends of the log as they were when
-    it started, by whichever worker, and nothing of these partitions is left in the outbox."""
+    it started, by whichever worker, and nothing of these partitions is left in the outbox. Crashes it when the breaker
+    opens: it would never be idle."""
 
     def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
         super().__init__(**service)
@@ -39,6 +40,8 @@ class UntilIdle(Service):
             if await self._done(ends):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+            if self._intake.breaker_open:
+                raise self._intake.breaker_open
             await self.sleep(LOOK_EVERY_S)
 
     async def _done(self, ends: dict[TopicPartition, int]) -> bool:

@@ -9,6 +9,9 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -20,6 +23,8 @@ from worker.tokens import tokens
 
 FORBIDDEN = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 UNKNOWN_TO_KAFKA = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
+# Of the record, not of the moment.
+REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
 HANGING_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -83,6 +88,9 @@ def failure(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
             return SetupError(f"{what}: {cause}")
         if isinstance(cause, FORBIDDEN):
             return SetupError(f"{what}: {forbidden(_resource(cause))}")
+        if isinstance(cause, REFUSED):
+            refused = f"Kafka refuses a record for good ({type(cause).__name__})"
+            return SetupError(f"{what}: {refused}: see max.message.bytes and message.timestamp.… of the topic")
         if isinstance(cause, UNKNOWN_TO_KAFKA):
             return SetupError(f"{what}: Kafka does not let us in ({_told(cause)}): see PROGRESS_KAFKA_SASL_…")
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, HANGING_UP):

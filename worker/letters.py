@@ -119,7 +119,11 @@ class Resolution:
 def read(record: Record) -> Letter | Resolution:
     """What a record of the dead letter topic is. Whatever is no resolution is a letter."""
     texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    return _resolution(texts) or _letter(record, texts)
+    resolution = _resolution(texts)
+    # One that was written after the topic was created anew may name a position that is still to come.
+    if resolution and resolution.of.partition == record.partition and resolution.of.offset < record.offset:
+        return resolution
+    return _letter(record, texts)
 
 
 def _resolution(texts: dict[str, str]) -> Resolution | None:

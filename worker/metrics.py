@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter as Counts
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
@@ -17,22 +18,42 @@ CLAMPED = Counter("progress_clamped_events", "Events more than five minutes ahea
 DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic, by kind of reason", ["kind"])
 for _kind in Kind:
     DEAD_LETTERS.labels(_kind)  # at 0 from the start, or an alert on the rate misses the first
+BREAKER_OPEN = Gauge("progress_breaker_open", "1 when too many records were rejected: nothing is taken until a restart")
 BATCH_SIZE = Histogram("progress_batch_records", "Records per batch", buckets=[1, 10, 50, 100, 500, 1000, 2000, 5000])
-STAGE_SECONDS = Histogram("progress_stage_seconds", "Seconds per batch, by stage", ["stage"])
+STAGE_SECONDS = Histogram("progress_stage_seconds", "Seconds per batch: decode, dead_letters, fold, store", ["stage"])
 VISIBLE_SECONDS = Histogram(
     "progress_event_visible_seconds",
     "From a record's timestamp to its commit in PostgreSQL, the slowest of each batch",
     buckets=[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600],
 )
 RETRIES = Counter("progress_retries", "Batches repeated, by what was unavailable", ["error"])
+MISSING = Counter("progress_events_missing", "Records that Kafka deleted before any worker had read them: lost")
 OFFSETS_LOST = Counter("progress_offsets_moved_elsewhere", "Partitions of a batch that another worker had moved on")
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
+PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
+LAG_EVENTS = Gauge(
+    "progress_lag_events",
+    "Offsets between what is applied and the end of the log, of each partition owned",
+    ["partition"],
+)
+LAG_SECONDS = Gauge(
+    "progress_lag_seconds",
+    "Age of the oldest record known not to be applied: by its timestamp once it is fetched, before that since the log "
+    "was first seen to reach beyond what is applied; 0 when nothing waits",
+    ["partition"],
+)
 TRANSITIONS = Counter("progress_transitions", "Completions and revocations put into the outbox")
 RELAYED = Counter("progress_outbox_published", "Outbox rows published to course-events and deleted")
 RELAY_FAILURES = Counter("progress_outbox_failures", "Rounds of the relay that failed and are repeated")
-PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
-LAG = Gauge("progress_lag_events", "Records behind the end of the log, over the partitions this worker owns")
+OUTBOX_ROWS = Gauge(
+    "progress_outbox_rows",
+    "Outbox rows that wait, counted up to 100000: of the partitions this worker relays (mine), and of all (all)",
+    ["whose"],
+)
+OUTBOX_SECONDS = Gauge(
+    "progress_outbox_oldest_seconds", "How long the oldest of these rows has waited; 0 without one", ["whose"]
+)
 
 
 def count_batch(entries: list[tuple[Record, Outcome]], transitions: int) -> None:
@@ -60,3 +81,19 @@ def stage(name: str) -> Iterator[None]:
         yield
     finally:
         STAGE_SECONDS.labels(name).observe(time.perf_counter() - started)
+
+
+def report_lag(lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
+    """Shows these partitions and no others: of one that went away, its new owner tells."""
+    LAG_EVENTS.clear()
+    LAG_SECONDS.clear()
+    for tp, (events, seconds) in lag.items():
+        LAG_EVENTS.labels(str(tp.partition)).set(events)
+        LAG_SECONDS.labels(str(tp.partition)).set(seconds)
+
+
+def report_outbox(whose: str, rows: int, oldest_s: float) -> None:
+    """Shows what a look has found; the age goes on growing until the next one, which may be long in coming."""
+    OUTBOX_ROWS.labels(whose).set(rows)
+    since = time.monotonic() - oldest_s
+    OUTBOX_SECONDS.labels(whose).set_function(lambda: time.monotonic() - since if rows else 0)

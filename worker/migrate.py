@@ -7,9 +7,9 @@ from pathlib import Path
 
 import asyncpg
 
-from worker.database import connect, translated
+from worker.database import connect, limits, translated
 from worker.errors import SetupError
-from worker.settings import Settings, migrations_dir
+from worker.settings import A_DAY_S, Settings, migrations_dir
 
 LOCK = 7_266_741_118_021  # any constant: two migrations at once take turns
 BOOKKEEPING = """
@@ -38,7 +38,7 @@ def _read(file: Path) -> Migration:
     up = re.search(r"^-- migrate:up[^\n]*\n(.*?)(?=^-- migrate:down|\Z)", text, re.MULTILINE | re.DOTALL)
     if not number or not up:
         raise SetupError(f"{file.name}: a migration needs a number in its name and a line `-- migrate:up`")
-    return Migration(number[0], file.name, up[1], hashlib.sha256(text.encode()).hexdigest())
+    return Migration(number[0], file.name, up[1], hashlib.sha256(text[: up.end()].encode()).hexdigest())
 
 
 async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
@@ -48,7 +48,9 @@ async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
     applied has been changed since or is gone.
     """
     wanted = migrations(folder)
-    connection = await connect(settings)
+    # An index on a large table takes long, and so does waiting for another migration.
+    patient = {"database_timeout_s": A_DAY_S, "database_lock_timeout_s": A_DAY_S}
+    connection = await connect(settings.model_copy(update=patient))
     try:
         with translated():
             await connection.execute("select pg_advisory_lock($1)", LOCK)
@@ -57,7 +59,7 @@ async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
             _refuse_changed(wanted, applied)
             missing = [m for m in wanted if m.version not in applied]
             for migration in missing:
-                await _apply(connection, migration)
+                await _apply(connection, migration, settings)
             return [m.name for m in missing]
     finally:
         await connection.close()
@@ -73,8 +75,10 @@ def _refuse_changed(wanted: list[Migration], applied: dict[str, str | None]) -> 
         raise SetupError(f"the database has migrations that this version does not know: {', '.join(sorted(unknown))}")
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply(connection: asyncpg.Connection, migration: Migration, settings: Settings) -> None:
     async with connection.transaction():
+        # Whoever comes after a change of a table that waits for its lock waits too: better give up, and be repeated.
+        await connection.execute("select set_config('lock_timeout', $1, true)", limits(settings)["lock_timeout"])
         await connection.execute(migration.statements)
         await connection.execute(
             "insert into schema_migrations (version, checksum) values ($1, $2)",

@@ -121,7 +121,8 @@ async def _planned(
 ) -> list[Move]:
     rows = await connection.fetch(query("next_offsets"), settings.consumer_group)
     stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    consumer = AIOKafkaConsumer(**client(settings))
+    # As the workers see it: an open transaction is the end.
+    consumer = AIOKafkaConsumer(**client(settings), isolation_level="read_committed")
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(partitions)

@@ -1,6 +1,7 @@
 """The relay: what the transaction put into the outbox goes to course-events, in order, and is deleted."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +9,14 @@ import asyncpg
 import structlog
 from aiokafka import TopicPartition
 from mode import Service
+from pydantic import ValidationError
 
 from events.envelope import binary
 from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker import metrics
 from worker.database import close, connect, query, translated
-from worker.errors import Unavailable
+from worker.errors import SetupError, Unavailable
 from worker.kafka import failure
 from worker.settings import Settings
 
@@ -23,6 +25,8 @@ log = structlog.get_logger("outbox")
 SOURCE = "course-progress"
 ROUND = 500  # rows of a partition
 LOOK_EVERY_S = 1.0
+MEASURE_EVERY_S = 5.0
+COUNT_UP_TO = 100_000
 SILENCE_S = 30
 
 
@@ -44,6 +48,12 @@ class Relay(Service):
         self._connection: asyncpg.Connection | None = None
         self._locked: set[TopicPartition] = set()
         self._running: asyncio.Future[None] | None = None
+        self._measured_at = 0.0
+
+    @property
+    def dead(self) -> bool:
+        """Whether the relaying has ended, and nothing else has."""
+        return self._running is not None and self._running.done()
 
     def nudge(self) -> None:
         """Something was put into the outbox."""
@@ -79,8 +89,9 @@ class Relay(Service):
         try:
             connection = await self._connected()
             await self._lock(connection)
+            await self._measure(connection)
             while await self._publish_some(connection):
-                pass
+                await self._measure(connection)
         except Unavailable as error:
             log.warning("the outbox waits", error=str(error))
             metrics.RELAY_FAILURES.inc()
@@ -104,6 +115,16 @@ class Relay(Service):
                 got = await connection.fetch(query("lock_partitions"), *self._keys(owned - self._locked))
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in got}
 
+    async def _measure(self, connection: asyncpg.Connection) -> None:
+        """Tells how much waits, every few seconds; of all partitions, so that what nobody relays is seen."""
+        if time.monotonic() - self._measured_at < MEASURE_EVERY_S:
+            return
+        self._measured_at = time.monotonic()
+        with translated(connection):
+            rows = await connection.fetch(query("outbox_depth"), *self._keys(self._locked), COUNT_UP_TO)
+        for row in rows:
+            metrics.report_outbox(row["whose"], row["rows"], row["oldest_s"])
+
     def _keys(self, partitions: set[TopicPartition]) -> tuple[list[str], list[int]]:
         return [tp.topic for tp in partitions], [tp.partition for tp in partitions]
 
@@ -123,6 +144,14 @@ class Relay(Service):
         return len(rows) >= ROUND
 
     def _record(self, row: asyncpg.Record) -> OutgoingRecord:
-        event = COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])
+        try:
+            event = COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])
+        except (KeyError, ValidationError) as error:
+            where = f"{row['source_topic']}[{row['source_partition']}]"
+            raise SetupError(
+                f"row seq {row['seq']} of the outbox, caused by {where}, is no course event that this version knows "
+                f"({type(error).__name__}, type {row['type']}): run the version that wrote it, or look at the row. "
+                "What follows it in the partition waits"
+            ) from error
         headers, value = binary(event, id=str(row["id"]), time=row["occurred_at"], source=SOURCE)
         return OutgoingRecord(self._settings.course_events_topic, row["aggregateid"].encode(), value, headers)

@@ -5,10 +5,10 @@ Folding is associative but for one case: an un-completion that arrives after two
 happened later than it. Then a lesson's `completed_at` is the latest of these.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
@@ -32,8 +32,10 @@ class Lesson:
     def complete(self, at: datetime) -> None:
         if self.uncompleted_at is not None and at < self.uncompleted_at:
             return
-        self.first_completed_at = min(self.first_completed_at or at, at)
-        self.last_completed_at = max(self.last_completed_at or at, at)
+        if self.first_completed_at is None or at < self.first_completed_at:
+            self.first_completed_at = at
+        if self.last_completed_at is None or at > self.last_completed_at:
+            self.last_completed_at = at
 
     def uncomplete(self, at: datetime) -> None:
         if self.uncompleted_at is not None and at <= self.uncompleted_at:
@@ -61,8 +63,10 @@ class Course:
 
     def add(self, occurrence: Occurrence) -> None:
         at = occurrence.occurred_at
-        self.started_at = min(self.started_at, at)
-        self.last_accessed_at = max(self.last_accessed_at, at)
+        if at < self.started_at:
+            self.started_at = at
+        if at > self.last_accessed_at:
+            self.last_accessed_at = at
         match occurrence.event:
             case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
                 self._lesson(at, lesson_id, total).complete(at)
@@ -72,12 +76,17 @@ class Course:
                 self._visit(at, lesson_id)
 
     def _lesson(self, at: datetime, lesson_id: str, total: int) -> Lesson:
-        self.total = max(self.total or (at, total), (at, total))
+        if self.total is None or (at, total) > self.total:
+            self.total = (at, total)
         self._visit(at, lesson_id)
-        return self.lessons.setdefault(lesson_id, Lesson())
+        lesson = self.lessons.get(lesson_id)
+        if lesson is None:
+            lesson = self.lessons[lesson_id] = Lesson()
+        return lesson
 
     def _visit(self, at: datetime, lesson_id: str) -> None:
-        self.last_lesson = max(self.last_lesson or (at, lesson_id), (at, lesson_id))
+        if self.last_lesson is None or (at, lesson_id) > self.last_lesson:
+            self.last_lesson = (at, lesson_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +110,11 @@ def fold(occurrences: Sequence[Occurrence]) -> Folded:
     """What a batch says, whatever the order and repetition of its events."""
     resets = _resets(occurrences)
     courses: dict[CourseKey, Course] = {}
-    for occurrence in occurrences:
-        event, at = occurrence.event, occurrence.occurred_at
-        key = (event.user_id, event.course_id)
-        if isinstance(event, ProgressReset) or (key in resets and at <= resets[key].reset_at):
-            continue
+    for occurrence in _not_forgotten(occurrences, resets) if resets else occurrences:
+        key = (occurrence.event.user_id, occurrence.event.course_id)
         course = courses.get(key)
         if course is None:
+            at = occurrence.occurred_at
             course = courses[key] = Course(occurrence.topic, occurrence.partition, at, at)
         course.add(occurrence)
     return Folded(_in_lock_order(courses), _in_lock_order(resets))
@@ -123,10 +130,19 @@ def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
     return latest
 
 
+def _not_forgotten(occurrences: Iterable[Occurrence], resets: dict[CourseKey, Reset]) -> Iterator[Occurrence]:
+    """Rule 6. A reset is not later than itself, so no reset is left either."""
+    for o in occurrences:
+        reset = resets.get((o.event.user_id, o.event.course_id))
+        if reset is None or o.occurred_at > reset.reset_at:
+            yield o
+
+
 def _in_lock_order(by_key: dict[CourseKey, T]) -> dict[CourseKey, T]:
     """Workers that meet on some rows lock them in the same order. By int: comparing UUIDs is Python code."""
-    return {key: by_key[key] for key in sorted(by_key, key=_as_ints)}
+    return dict(sorted(by_key.items(), key=_as_ints))
 
 
-def _as_ints(key: CourseKey) -> tuple[int, int]:
-    return key[0].int, key[1].int
+def _as_ints(item: tuple[CourseKey, Any]) -> tuple[int, int]:
+    user_id, course_id = item[0]
+    return user_id.int, course_id.int

@@ -18,12 +18,12 @@ from worker.kafka import client, failure
 from worker.letterbox import letterbox, note, resolved
 from worker.letters import Fate, Letter, Origin, Position, Resolution, Selection
 from worker.settings import Settings
-from worker.topics import LARGEST_DEAD_LETTER, require_topics
+from worker.topics import LARGEST_INFLATED, require_topics
 
 LARGEST_ROUND = 100
 ROUNDS_PER_S = 10
 # What a producer compressed may be larger than its topic allows; it has to be compressed again.
-LIMITS: dict[str, Any] = {"max_request_size": LARGEST_DEAD_LETTER, "compression_type": "gzip"}
+LIMITS: dict[str, Any] = {"max_request_size": LARGEST_INFLATED, "compression_type": "gzip"}
 
 
 @dataclass(frozen=True, slots=True)

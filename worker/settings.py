@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from events import topics
 from worker.errors import SetupError
 
+A_DAY_S = 24 * 60 * 60
+
 
 class Settings(BaseSettings):
     """What an operator can set, each as `PROGRESS_` and the name in capitals."""
@@ -40,11 +42,20 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("postgresql://localhost/course_progress"), description="PostgreSQL 18 or newer"
     )
-    database_timeout_s: PositiveFloat = Field(60, description="the longest a statement may take")
+    database_timeout_s: PositiveFloat = Field(60, le=A_DAY_S, description="the longest a statement may take")
+    database_lock_timeout_s: PositiveFloat = Field(
+        10,
+        le=A_DAY_S,
+        description="the longest a statement waits for a lock that somebody holds, before the batch is repeated",
+    )
+    database_idle_timeout_s: PositiveFloat = Field(
+        15, le=A_DAY_S, description="the server ends a transaction in which nothing happens for so long"
+    )
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`; for these see [security](docs/security.md)"
+        "PLAINTEXT",
+        description="or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`; for these see [security](docs/security-kafka.md)",
     )
     kafka_ssl_ca_file: FilePath | None = Field(
         None, description="PEM of the authorities that Kafka's certificate may come from, instead of the system's"
@@ -85,6 +96,13 @@ class Settings(BaseSettings):
     topic_replication_factor: PositiveInt = Field(1, description="replicas of a topic that is created")
 
     batch_size: PositiveInt = Field(2000, description="the most events in one transaction")
+    breaker_window: PositiveInt = Field(1000, description="how many of the last records the breaker looks at")
+    breaker_share: int = Field(
+        50, ge=0, le=100, description="percent of them rejected that open it: nothing is taken any more; 0 is never"
+    )
+    breaker_consecutive: int = Field(
+        200, ge=0, description="records rejected in a row that open it; 0 is never. A restart closes it"
+    )
 
     http_host: str = Field("127.0.0.1", description="where /live, /ready and /metrics listen")
     http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes any free one")
@@ -105,7 +123,7 @@ class Settings(BaseSettings):
     def _kafka_security_fits_together(self) -> Self:
         must, may = _security(self)
         given = {name for name in SECURITY if getattr(self, name)}
-        why = f"with these {variables(CHOICE)} (docs/security.md)"
+        why = f"with these {variables(CHOICE)} (docs/security-kafka.md)"
         if must - given:
             raise SetupError(f"{variables(must - given)} must be set {why}")
         if given - must - may:

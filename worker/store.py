@@ -108,7 +108,7 @@ class Store:
         return self._connection
 
     async def _apply(self, connection: asyncpg.Connection, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
-        sources = {tp: number for number, tp in enumerate(spans, start=1)}
+        sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
         row = await connection.fetchrow(
             query("apply"),
             self._settings.consumer_group,
@@ -131,11 +131,11 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _course_columns(folded: Folded, sources: Mapping[TopicPartition, int]) -> list[list[Any]]:
+def _course_columns(folded: Folded, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
     rows = [
         (
             *key,
-            sources[TopicPartition(course.topic, course.partition)],
+            sources[course.topic, course.partition],
             course.started_at,
             course.last_accessed_at,
             *_swapped(course.total),

@@ -92,7 +92,7 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]
         asked_at = time.monotonic()
         try:
             self._token, lifetime_s = self._fetch()
-        except TokenUnavailable:
+        except (TokenUnavailable, TokenRefused):  # perhaps by a gateway on the way; the last one still counts
             if asked_at >= self._expires_at:
                 raise
         else:

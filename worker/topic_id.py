@@ -7,7 +7,7 @@ from io import BytesIO
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -92,10 +92,12 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
 
 
 async def topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
-    """The id of a topic. None: it is not there, or the broker is older than ids. Raises KafkaError."""
+    """The id of a topic. None: the broker is older than ids. Raises KafkaError, also for a topic that is not there."""
     try:
         response = await client.send(client.get_random_node(), MetadataRequest(topic))
     except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka's words for a version that it does not find
         return None
-    [(_error, _name, found, *_)] = response.topics
+    [(error, _name, found, *_)] = response.topics
+    if error:
+        raise for_code(error)(topic)
     return None if found == NO_ID else found

@@ -13,8 +13,9 @@ from worker.kafka import client, failure, forbidden
 from worker.settings import Settings
 
 BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago
-# Kept until somebody has looked at them. A dead letter is its record, uncompressed, and some headers.
+# Kept until somebody has looked at them. A dead letter is its record, compressed anew, and some headers.
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
+LARGEST_INFLATED = 1024 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 
 

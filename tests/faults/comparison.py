@@ -14,7 +14,7 @@ from events.envelope import data_of, read
 from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, LessonCompleted, ProgressReset
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
-from worker.deadletters import OFFSET, PARTITION, TOPIC
+from worker.deadletters import OFFSET, PARTITION, TOPIC, own
 from worker.decode import Record
 from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
 from worker.progress import CourseKey
@@ -53,7 +53,7 @@ class Differences:
 
 
 async def compare(
-    connection: asyncpg.Connection, load: Load, course_events: Iterable[Record], dead_letters: Iterable[Record]
+    connection: asyncpg.Connection, load: Load, course_events: Iterable[Record], dead_letters: list[Record]
 ) -> Differences:
     """After everything has come to rest."""
     happened = [happened for _, happened in load.good]
@@ -69,6 +69,7 @@ async def compare(
         wrong_rows=[
             *wrong_rows(rows, await stored(connection)),
             *differing(expected_lessons(happened, resets), lessons),
+            *(needless_dead_letters(load.good, dead_letters) if not load.recreated else []),
             *(f"stored offset went back: {dict(row)}" for row in gone_back),
         ],
         dead_letters_missing=missing_dead_letters(load.bad, dead_letters),
@@ -132,13 +133,26 @@ def lost(
 
 def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: Iterable[Record]) -> list[str]:
     """Bad records that are no dead letter, or not as they were."""
-    letters = {(origin_of(letter), letter.key, letter.value): letter.timestamp for letter in found}
-    missing = []
-    for origin, sent in bad:
-        timestamp = letters.get((origin, sent.key, sent.value))
-        if timestamp is None or sent.timestamp_ms not in (None, timestamp):
-            missing.append(f"bad, and no dead letter as it was sent: {origin}")
-    return missing
+    letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
+    return [
+        f"bad, and no dead letter as it was sent: {origin}"
+        for origin, sent in bad
+        if not _kept(sent, letters.get((origin, sent.key, sent.value)))
+    ]
+
+
+def _kept(sent: OutgoingRecord, letter: Record | None) -> bool:
+    return (
+        letter is not None
+        and own(letter.headers) == list(sent.headers)
+        and sent.timestamp_ms in (None, letter.timestamp)
+    )
+
+
+def needless_dead_letters(good: Iterable[tuple[Origin, Happened]], found: Iterable[Record]) -> list[str]:
+    """Good events that are dead letters."""
+    letters = {origin_of(letter) for letter in found}
+    return [f"good, and a dead letter: {origin}" for origin, _ in good if origin in letters]
 
 
 def origin_of(letter: Record) -> Origin:

@@ -84,7 +84,7 @@ async def play(servers: Servers, fault: Fault, seed: int) -> Outcome:
 
 async def _played(stage: Scene, fault: Fault) -> Outcome:
     await fault.happens(stage)
-    over = time.monotonic()
+    over = stage.over_at or time.monotonic()
     await stage.recovered()
     recovery_s = time.monotonic() - over
     await stage.at_rest()
@@ -99,5 +99,5 @@ async def _played(stage: Scene, fault: Fault) -> Outcome:
         dead_letters_missing=len(found.dead_letters_missing),
         recovery_s=[recovery_s],
         notes=[stage.lost_with_reason] if stage.deleted else [],
-        broken=[*found.all[:20], *stage.unexpected, *([f"verify: {said}"] if status else [])],
+        broken=[*found.all[:20], *stage.unexpected, *stage.stopped(), *([f"verify: {said}"] if status else [])],
     )

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import chain, islice
 
 from events.models import CourseAccessed, LessonCompleted
-from events.producer import OutgoingRecord
+from events.producer import OutgoingRecord, Producer
 from tests.faults.fault import fault
 from tests.faults.garbage import garbage
 from tests.faults.load import STAMPED, START, Learners, Sent
@@ -88,6 +88,19 @@ def large(learners: Learners) -> Iterator[Sent]:
         value = json.dumps({**event.model_dump(mode="json"), "notes": "x" * 1_000_000}).encode()
         yield Sent(replace(sent.record, value=value), sent.happened)
         yield Sent(OutgoingRecord(topic, b"large", learners.rng.randbytes(1_000_000), [], STAMPED), None)
+
+
+@fault(rounds=2, **NO_BREAKER)
+async def inflating(scene: Scene) -> None:
+    """records of 20 kB that are 20 MB when they are unpacked"""
+    await scene.two_workers()
+    bombs = [
+        Sent(OutgoingRecord(scene.settings.lesson_events_topic, b"%d" % n, b"x" * 20_000_000, [], STAMPED), None)
+        for n in range(3)
+    ]
+    servers = scene.servers.broker.address
+    async with Producer(servers, compression_type="gzip", max_request_size=30_000_000) as producer:
+        await scene.load.send(producer, bombs)
 
 
 @fault(rounds=1, batch_size=2000, **NO_BREAKER)

@@ -56,8 +56,9 @@ async def delete(scene: Scene, topic: str) -> None:
 
 
 async def create(scene: Scene, topic: str) -> None:
+    configs = DEAD_LETTERS if topic == scene.settings.dead_letter_topic else {}
     async with admin(scene) as client:
-        await client.create_topics([NewTopic(topic, PARTITIONS, 1)])
+        await client.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
 
 
 async def missing_for_a_while(scene: Scene, topic: str) -> None:
@@ -69,6 +70,7 @@ async def missing_for_a_while(scene: Scene, topic: str) -> None:
     scene.publish()
     await scene.some(8, 12)
     await create(scene, topic)
+    scene.over()
 
 
 @fault(rounds=2)
@@ -93,6 +95,7 @@ async def not_writable_for_a_while(scene: Scene, topic: str) -> None:
             await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
             if replicas == "2":
                 await scene.some(8, 12)
+    scene.over()
 
 
 @fault(rounds=2)
@@ -125,9 +128,16 @@ async def log_truncated(scene: Scene) -> None:
         await client.delete_records({tp: RecordsToDelete(before_offset=gone.stop)})
     acknowledged = [origin for origin, _ in [*scene.load.good, *scene.load.bad]]
     scene.deleted = {origin for origin in acknowledged if origin[1] == partition and origin[2] in gone}
-    scene.lost_with_reason = "deleted by Kafka before any worker had read them; the worker logs how many"
-    scene.start()
-    await scene.working()
+    scene.lost_with_reason = (
+        "deleted by Kafka before a worker had read them: `progress_events_missing_total` counts them"
+    )
+    scene.over()
+    successor = scene.start()
+
+    async def counted() -> bool:
+        return await successor.metric("progress_events_missing_total") == len(gone)
+
+    await eventually(counted)
 
 
 @fault()
@@ -140,8 +150,10 @@ async def topic_recreated(scene: Scene) -> None:
     await worker.stop()
     await delete(scene, topic)
     await create(scene, topic)
+    scene.load.recreated = True
     await scene.publish(at_most=5000)
     worker = scene.start()
+    worker.expected.add(1)
     await worker.exited()
     if worker.exits[0] != 1:
         scene.unexpected.append("a worker did not notice that its topic was created anew")
@@ -152,3 +164,29 @@ async def topic_recreated(scene: Scene) -> None:
     await scene.execute("delete from offsets_gone_back")  # this once they had to
     scene.start()
     await scene.working()
+
+
+@fault(rounds=2)
+async def topic_recreated_under_workers(scene: Scene) -> None:
+    """the topic deleted and created anew under two workers; then `rewind --to earliest`"""
+    topic = scene.settings.lesson_events_topic
+    publishing = scene.publish(at_most=2000)
+    scene.start()
+    scene.start()
+    await publishing
+    await scene.recovered()  # what is deleted with the topic has been applied
+    await delete(scene, topic)
+    await create(scene, topic)
+    scene.load.recreated = True
+    scene.publish()
+    for worker in scene.workers:
+        worker.expected.add(1)
+    await asyncio.gather(*(worker.exited() for worker in scene.workers))
+    await asyncio.gather(*(worker.stop() for worker in scene.workers))
+    status, said = await scene.run("rewind", "--to", "earliest")
+    if status:
+        scene.unexpected.append(f"rewind: {said}")
+    await scene.execute("delete from offsets_gone_back")  # this once they had to
+    scene.over()
+    scene.start()
+    scene.start()

@@ -50,6 +50,11 @@ def kill_after_commit(at: int) -> None:
     after(Store, "apply", at, lambda outcome: isinstance(outcome, Applied))
 
 
+def kill_after_dead_letters(at: int) -> None:
+    """Behind the acknowledgement of dead letters, before their batch is applied."""
+    after(DeadLetters, "_send", at, lambda _: True)
+
+
 def kill_after_produce(at: int) -> None:
     """Behind the acknowledgement of course events, before their rows are deleted."""
     topic = settings().course_events_topic
@@ -170,6 +175,7 @@ def without_waiting_for_dead_letters(at: int) -> None:
 STEPS = [
     kill_after_fetch,
     kill_after_commit,
+    kill_after_dead_letters,
     kill_after_produce,
     kill_when_revoked,
     kill_when_assigned,

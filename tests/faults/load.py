@@ -136,6 +136,7 @@ class Load:
     good: list[tuple[Origin, Happened]] = field(default_factory=list)
     bad: list[tuple[Origin, OutgoingRecord]] = field(default_factory=list)
     skipped: int = 0
+    recreated: bool = False  # offsets of the topic that was are those of other records in the one that is
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

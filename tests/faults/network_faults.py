@@ -13,7 +13,14 @@ async def cut(scene: Scene, network: Proxy) -> None:
         network.cut()
         await scene.some(0.1, 4)
         network.heal()
+        scene.over()
         await scene.some()
+    require_harm(scene, network)
+
+
+def require_harm(scene: Scene, network: Proxy) -> None:
+    if not network.harmed:
+        scene.unexpected.append("the fault did not happen: no connection was harmed")
 
 
 async def delayed(scene: Scene, network: Proxy) -> None:
@@ -28,6 +35,7 @@ async def swallowing(scene: Scene, network: Proxy) -> None:
     network.swallow(after_bytes=scene.rng.randint(0, 50_000))
     await asyncio.sleep(15)
     network.heal()
+    require_harm(scene, network)
 
 
 @fault()

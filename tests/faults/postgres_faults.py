@@ -48,9 +48,11 @@ async def connections_terminated(scene: Scene) -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
+    scene.over()
+    await scene.require("progress_retries_total")
 
 
-@fault(rounds=2)
+@fault(rounds=2, database_lock_timeout_s=3)
 async def hot_rows_locked(scene: Scene) -> None:
     """PostgreSQL slow: hot rows locked for 20 s"""
     await scene.two_workers()
@@ -61,6 +63,8 @@ async def hot_rows_locked(scene: Scene) -> None:
             await asyncio.sleep(20)
     finally:
         await connection.close()
+    scene.over()
+    await scene.require("progress_retries_total")
 
 
 @fault()
@@ -71,11 +75,14 @@ async def disk_full(scene: Scene) -> None:
         """
         create function disk_is_full() returns trigger language plpgsql as $$
             begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
-        create trigger disk_is_full before insert or update on lesson_progress execute function disk_is_full();
+        create trigger disk_is_full before insert or update on consumed_offset execute function disk_is_full();
+        create trigger disk_is_full before insert or delete on outbox execute function disk_is_full();
         """
     )
     await asyncio.sleep(8)
-    await scene.execute("drop trigger disk_is_full on lesson_progress")
+    await scene.execute("drop trigger disk_is_full on consumed_offset; drop trigger disk_is_full on outbox")
+    scene.over()
+    await scene.require("progress_retries_total")
 
 
 @fault(rounds=2)

@@ -17,6 +17,7 @@ class Proxy:
         self.port = port
         self.upstream = upstream
         self.delay_s = 0.0  # each way
+        self.harmed = 0  # connections that were reset or went silent
         self._cut = False
         self._swallow_after: int | None = None  # bytes of response still to come through
         self._open: set[asyncio.StreamWriter] = set()
@@ -34,7 +35,9 @@ class Proxy:
     def cut(self) -> None:
         """Resets every connection, and each new one, until healed."""
         self._cut = True
-        self._reset_all()
+        self.harmed += len(self._open) // 2
+        for writer in self._open:
+            writer.transport.abort()
 
     def swallow(self, after_bytes: int) -> None:
         """Lets so many more bytes of responses through; then nothing comes or goes, and nobody is told."""
@@ -43,10 +46,6 @@ class Proxy:
     def heal(self) -> None:
         """New connections work again. Those that were swallowed stay silent, as behind a firewall that forgot them."""
         self._cut, self._swallow_after, self.delay_s = False, None, 0.0
-
-    def _reset_all(self) -> None:
-        for writer in self._open:
-            writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -96,6 +95,7 @@ class Link:
                 await asyncio.sleep(self._proxy.delay_s)
             if response and self._proxy.swallows(len(data)) and not self._silent:
                 self._silent = True
+                self._proxy.harmed += 1
                 writer.write(data[: len(data) // 2])  # half-way through a response
             if not self._silent:
                 writer.write(data)

@@ -6,21 +6,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
-import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.faults.comparison import AUDIT, Differences, compare, records_of
 from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
+from tests.faults.supervised import Supervised
 from tests.workers import environment, eventually
 from worker.migrate import migrate
 from worker.settings import Settings
@@ -28,70 +28,16 @@ from worker.stack.process import free_ports
 from worker.topics import create_missing
 
 PARTITIONS = 4
+# Workers have the rights that production gives them, also on a bad day.
+WORKER_LOGIN = """
+do $$ begin
+    create role faults_worker login in role course_progress_worker;
+exception when duplicate_object then null;
+end $$;
+"""
 RECOVERS_WITHIN_S = 180
-RESTART_AFTER_S = 0.3
 SESSION_TIMEOUT_S = 3
 Call: TypeAlias = Callable[[], Any]
-
-
-@dataclass
-class Supervised:
-    """A worker as a supervisor keeps it: started again whenever it ends by itself or is killed."""
-
-    settings: Settings
-    log: Path
-    process: subprocess.Popen[bytes] = field(init=False)
-    exits: list[int] = field(default_factory=list)
-    wanted: bool = True
-
-    def start(self, arguments: tuple[str, ...]) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], env=environment(self.settings), stderr=log, start_new_session=True
-            )
-
-    async def run(self) -> None:
-        while True:
-            status = self.process.poll()
-            if status is not None:
-                self.exits.append(status)
-                if not self.wanted:
-                    return
-                await asyncio.sleep(RESTART_AFTER_S)
-                if not self.wanted:
-                    return
-                self.start(("worker.cli", "worker"))
-            await asyncio.sleep(0.02)
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    async def stop(self) -> None:
-        """For good, as an operator does: SIGTERM, and it drains."""
-        self.wanted = False
-        self.signal(signal.SIGTERM)
-        await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
-
-    async def exited(self, times: int = 1) -> None:
-        async def ended() -> bool:
-            return len(self.exits) >= times
-
-        await eventually(ended)
-
-    async def metric(self, name: str) -> float:
-        """Summed over its labels; 0 while it does not answer."""
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient() as http:
-                text = (await http.get(f"http://127.0.0.1:{self.settings.http_port}/metrics")).text
-            return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-        return 0
-
-    async def ready(self) -> int:
-        """The status of /ready; 0 while it does not answer."""
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient() as http:
-                return (await http.get(f"http://127.0.0.1:{self.settings.http_port}/ready")).status_code
-        return 0
 
 
 class Scene:
@@ -106,7 +52,9 @@ class Scene:
         self.postgres = Proxy(servers.database_proxy_port, servers.database.port)
         self.workers: list[Supervised] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
         self.unexpected: list[str] = []  # broken promises that are no row
+        self.over_at: float | None = None
         self.lost_with_reason = ""  # why events may be lost, where the fault itself deletes them
         self.deleted: set[Origin] = set()
 
@@ -128,6 +76,7 @@ class Scene:
         settings = self.settings.model_copy(update={"http_port": port, **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
         worker = Supervised(settings, self.directory / f"worker-{len(self.workers)}.log")
+        worker.expected |= {-signal.SIGKILL} if patch else set()
         worker.start(first)
         self.workers.append(worker)
         self.tasks.append(asyncio.create_task(worker.run(), name=str(worker.log)))
@@ -153,6 +102,15 @@ class Scene:
         """A moment that the seed chooses."""
         await asyncio.sleep(self.rng.uniform(least_s, most_s))
 
+    def over(self) -> None:
+        """The trouble ends now: from here on recovery is measured. Otherwise when the fault returns."""
+        self.over_at = time.monotonic()
+
+    async def require(self, name: str) -> None:
+        """That some worker has noticed: this metric of its is above 0."""
+        if not sum([await worker.metric(name) for worker in self.workers]):
+            self.unexpected.append(f"the fault did not happen: {name} is 0")
+
     # Servers
 
     async def blocking(self, call: Call, *arguments: Any) -> Any:
@@ -162,6 +120,14 @@ class Scene:
         connection = await asyncpg.connect(self.servers.database.url(self.database))
         try:
             return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+    async def administer(self, statement: str) -> None:
+        """In another database than the scene's."""
+        connection = await asyncpg.connect(self.servers.database.url())
+        try:
+            await connection.execute(statement)
         finally:
             await connection.close()
 
@@ -240,6 +206,15 @@ class Scene:
         finally:
             await connection.close()
 
+    def stopped(self) -> list[str]:
+        """A line for each worker that ended by itself and should not have."""
+        return [
+            f"{worker.log.name} ended with {status}, which nobody asked for"
+            for worker in self.workers
+            for status in worker.exits
+            if status not in worker.expected
+        ]
+
     def last_words(self) -> list[str]:
         """What each worker logged last."""
         said = []
@@ -264,32 +239,35 @@ class Scene:
 async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator[Scene]:
     """A database, topics and a consumer group of its own, on servers that are up."""
     mark = uuid4().hex[:10]
-    database = f"faults_{mark}"
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-progress-faults-")))
-        connection = await asyncpg.connect(servers.database.url())
-        await connection.execute(f"create database {database}")
-        await connection.close()
-        settings = Settings(
-            database_url=servers.database.url(database, servers.database_proxy_port),
-            database_timeout_s=10,
-            kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
-            consumer_group=f"faults-{mark}",
-            lesson_events_topic=f"lesson-events-{mark}",
-            course_events_topic=f"course-events-{mark}",
-            dead_letter_topic=f"lesson-events-{mark}.dlq",
-            topic_partitions=PARTITIONS,
-            session_timeout_s=SESSION_TIMEOUT_S,
-            rebalance_timeout_s=10,
-            batch_size=100,
-            environment="production",  # the suite makes topics and tables, as their owners do
-            log_format="json",
-        ).model_copy(update=changed)
-        made = Scene(servers, settings, database, seed, directory)
+        settings = settings_for(servers, mark).model_copy(update=changed)
+        made = Scene(servers, settings, f"faults_{mark}", seed, directory)
+        await made.administer(f"create database {made.database}")
         await migrate(made.direct)
         await made.execute(AUDIT)
+        await made.execute(WORKER_LOGIN)
         await create_missing(made.direct)
         await stack.enter_async_context(made.kafka)
         await stack.enter_async_context(made.postgres)
         stack.push_async_callback(made.close)
         yield made
+
+
+def settings_for(servers: Servers, mark: str) -> Settings:
+    """What the workers are told: the proxies are their servers."""
+    return Settings(
+        database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port, user="faults_worker"),
+        database_timeout_s=10,
+        kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
+        consumer_group=f"faults-{mark}",
+        lesson_events_topic=f"lesson-events-{mark}",
+        course_events_topic=f"course-events-{mark}",
+        dead_letter_topic=f"lesson-events-{mark}.dlq",
+        topic_partitions=PARTITIONS,
+        session_timeout_s=SESSION_TIMEOUT_S,
+        rebalance_timeout_s=10,
+        batch_size=100,
+        environment="production",  # the suite makes topics and tables, as their owners do
+        log_format="json",
+    )

@@ -79,8 +79,8 @@ class Database(Server):
         again = run.partition(" && ")[2]
         super().__init__(home, f"{first} && {again}" if first else run, again, self._answers, user)
 
-    def url(self, database: str = "postgres", port: int | None = None) -> str:
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/{database}"
+    def url(self, database: str = "postgres", port: int | None = None, user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
     def standby(self) -> "Database":
         """A copy that follows this one; not started."""

@@ -4,7 +4,8 @@ import asyncio
 import signal
 
 from tests.faults.fault import fault
-from tests.faults.scene import SESSION_TIMEOUT_S, Scene, Supervised
+from tests.faults.scene import SESSION_TIMEOUT_S, Scene
+from tests.faults.supervised import Supervised
 from tests.workers import eventually
 
 
@@ -14,6 +15,7 @@ async def killed_at(scene: Scene, step: str, at: int) -> None:
     victim = scene.start(f"{step}:{at}")
     scene.start()
     await victim.exited()
+    scene.over()
     await scene.some()
 
 
@@ -27,6 +29,13 @@ async def killed_after_fetch(scene: Scene) -> None:
 async def killed_after_commit(scene: Scene) -> None:
     """worker SIGKILL after the transaction, before the offsets are committed"""
     await killed_at(scene, "kill-after-commit", scene.rng.randint(1, 20))
+
+
+@fault()
+async def killed_after_dead_letters(scene: Scene) -> None:
+    """worker SIGKILL after dead letters were written, before their batch is applied"""
+    scene.learners.odd_share = 0.1
+    await killed_at(scene, "kill-after-dead-letters", scene.rng.randint(1, 10))
 
 
 @fault()
@@ -44,6 +53,7 @@ async def killed_in_rebalance(scene: Scene) -> None:
     await scene.working()
     scene.start()  # whose coming is the rebalance
     await victim.exited()
+    scene.over()
     await scene.some()
 
 
@@ -97,6 +107,7 @@ async def thawed_after_its_partitions_moved(scene: Scene, step: str) -> None:
 
     await eventually(overtaken)
     victim.signal(signal.SIGCONT)
+    scene.over()
 
     async def refused() -> bool:
         return await victim.metric("progress_offsets_moved_elsewhere_total") > 0

@@ -2,7 +2,7 @@
 select o.*
 from unnest($1::text[], $2::integer[]) as p (topic, partition)
 cross join lateral (
-    select seq, id, aggregateid, type, payload, occurred_at
+    select seq, id, aggregateid, type, payload, occurred_at, source_topic, source_partition
     from outbox
     where source_topic = p.topic and source_partition = p.partition
     order by seq

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.settings import Settings
 from worker.stack.process import PortTaken, Say, StartFailed, Unavailable
@@ -24,7 +24,7 @@ class NoServer(Exception):
 class Servers:
     """Where the two are, and what they come from."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # it may have a password
     kafka_bootstrap_servers: str
     broker: str  # "env", "docker", "jars" or "mock"
     database: str  # "env", "docker" or "wheel"

@@ -70,6 +70,7 @@ def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, s
         "group.initial.rebalance.delay.ms": "0",
         "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
         "auto.create.topics.enable": "false",
+        "log.retention.ms": "-1",  # events of long ago are published, and looked for
     }
 
 

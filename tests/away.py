@@ -1,0 +1,63 @@
+"""A broker of one test's own, which can be made to go away without harm to the others'."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from worker.stack import kafka_jars
+from worker.stack.process import Unavailable
+
+
+class OwnBroker:
+    """Stopped (SIGSTOP) it accepts connections and answers nothing, as behind a black hole."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        port = address.rpartition(":")[2]
+        [self._pid] = (pid for pid, properties in _brokers().items() if f":{port}" in properties)
+
+    def stop(self) -> None:
+        """Returns when every thread of it stands still: one may still answer after the signal."""
+        os.kill(self._pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 10
+        while not all(state == "T" for state in _thread_states(self._pid)):
+            assert time.monotonic() < deadline
+
+    def go_on(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+
+def _thread_states(pid: int) -> list[str]:
+    return [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+
+
+def _brokers() -> dict[int, str]:
+    """The process of each broker on this machine, and its settings."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # gone meanwhile
+            *_, program, properties, _ = [b"", b"", *path.read_bytes().split(b"\0")]
+            if program == b"kafka.Kafka":
+                found[int(path.parent.name)] = Path(properties.decode()).read_text()
+    return found
+
+
+@contextmanager
+def own_broker() -> Iterator[OwnBroker]:
+    """Skips the test where only Docker gives a broker, unless servers are required."""
+    try:
+        with kafka_jars.broker(say=print) as address:
+            broker = OwnBroker(address)
+            try:
+                yield broker
+            finally:
+                broker.go_on()
+    except Unavailable as reason:
+        if os.environ.get("REQUIRE_SERVERS"):
+            raise
+        pytest.skip(str(reason))

@@ -1,0 +1,86 @@
+"""A worker as a supervisor keeps it: started again whenever it ends by itself or is killed."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.workers import environment, eventually
+from worker.settings import Settings
+
+RESTART_AFTER_S = 0.3
+# However the suite ends: the program of util-linux becomes the worker. Elsewhere a killed suite leaves it running.
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+
+
+@dataclass
+class Supervised:
+    """Whatever it was started as, it is started again as `course-progress worker`."""
+
+    settings: Settings
+    log: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+    exits: list[int] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)  # exit statuses that somebody asked for
+    wanted: bool = True
+
+    def start(self, arguments: tuple[str, ...]) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*DIES_WITH_US, sys.executable, "-m", *arguments],
+                env=environment(self.settings),
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def run(self) -> None:
+        while True:
+            status = self.process.poll()
+            if status is not None:
+                self.exits.append(status)
+                if not self.wanted:
+                    return
+                await asyncio.sleep(RESTART_AFTER_S)
+                if not self.wanted:
+                    return
+                self.start(("worker.cli", "worker"))
+            await asyncio.sleep(0.02)
+
+    def signal(self, number: int) -> None:
+        self.expected |= (
+            {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}
+        )  # 130: told to stop while it starts
+        self.process.send_signal(number)
+
+    async def stop(self) -> None:
+        """For good, as an operator does: SIGTERM, and it drains."""
+        self.wanted = False
+        self.signal(signal.SIGTERM)
+        await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
+
+    async def exited(self, times: int = 1) -> None:
+        async def ended() -> bool:
+            return len(self.exits) >= times
+
+        await eventually(ended)
+
+    async def metric(self, name: str) -> float:
+        """Summed over its labels; 0 while it does not answer."""
+        with suppress(httpx.HTTPError):
+            async with httpx.AsyncClient() as http:
+                text = (await http.get(f"http://127.0.0.1:{self.settings.http_port}/metrics")).text
+            return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+        return 0
+
+    async def ready(self) -> int:
+        """The status of /ready; 0 while it does not answer."""
+        with suppress(httpx.HTTPError):
+            async with httpx.AsyncClient() as http:
+                return (await http.get(f"http://127.0.0.1:{self.settings.http_port}/ready")).status_code
+        return 0

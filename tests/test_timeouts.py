@@ -1,0 +1,70 @@
+"""The server cuts short what takes too long, and what it cuts short is repeated."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+
+from events.models import CourseAccessed
+from worker.database import close, connect, connect_pool, translated
+from worker.decode import Occurrence
+from worker.errors import DatabaseUnavailable
+from worker.progress import fold
+from worker.settings import Settings
+from worker.store import Applied, Span, Store
+
+P0 = TopicPartition("lesson-events", 0)
+NOW = datetime.now(UTC)
+BATCH = fold([Occurrence(NOW, CourseAccessed(user_id=uuid4(), course_id=uuid4()), *P0)])
+
+
+@pytest.fixture
+def impatient(database_settings: Settings) -> Settings:
+    return database_settings.model_copy(update={"database_lock_timeout_s": 0.1, "database_idle_timeout_s": 0.1})
+
+
+async def test_a_row_that_somebody_holds_is_a_busy_database_and_the_batch_is_applied_when_it_is_free(
+    impatient: Settings, connection: asyncpg.Connection
+) -> None:
+    store = Store(impatient)
+    await store.apply(BATCH, {P0: Span(None, 1)})
+    async with connection.transaction():
+        await connection.execute("select from consumed_offset for update")
+
+        with pytest.raises(DatabaseUnavailable) as busy:
+            await store.apply(BATCH, {P0: Span(1, 2)})
+
+    assert isinstance(busy.value.__cause__, asyncpg.LockNotAvailableError)
+    assert await store.apply(BATCH, {P0: Span(1, 2)}) == Applied(transitions=0)
+    await store.close()
+
+
+@pytest.mark.parametrize("opened", [connect, connect_pool])
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(
+    database_settings: Settings, opened: Callable[[Settings], Awaitable[Any]]
+) -> None:
+    connection = await opened(database_settings.model_copy(update={"database_timeout_s": 3}))
+
+    with pytest.raises(DatabaseUnavailable) as slow, translated():
+        await connection.execute("select pg_sleep(60)")
+
+    assert isinstance(slow.value.__cause__, asyncpg.QueryCanceledError)
+    await connection.close()
+
+
+async def test_a_transaction_left_idle_is_ended_by_the_server_and_its_locks_with_it(
+    impatient: Settings, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("insert into consumed_offset values ('g', 't', 0, 1)")
+    idle = await connect(impatient)
+    await idle.execute("begin; select from consumed_offset for update")
+
+    await connection.execute("update consumed_offset set next_offset = 2")
+
+    with pytest.raises(DatabaseUnavailable), translated(idle):
+        await idle.execute("commit")
+    await close(idle)

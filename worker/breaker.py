@@ -1,0 +1,82 @@
+"""The breaker: when so many records are rejected that the fault lies with whoever sends them, or with us. Pure."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.decode import Outcome, Record, Rejected
+
+Entries = Sequence[tuple[Record, Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Why the breaker opens: how many of the last how many were rejected, and the first of them not yet settled."""
+
+    rejected: int
+    of: int
+    first: Rejected
+
+    def __str__(self) -> str:
+        record = self.first.record
+        return (
+            f"{self.rejected} of the last {self.of} records were rejected: nothing more is taken, nothing is skipped, "
+            f"the backlog waits. The first that is no dead letter yet is {record.topic}[{record.partition}] offset "
+            f"{record.offset} ({self.first.reason}). If the database refuses them, or a newer worker reads them, mend "
+            "that and restart. If what is in the log stays bad, make its sender stop, restart with "
+            "PROGRESS_BREAKER_SHARE=0 PROGRESS_BREAKER_CONSECUTIVE=0, and without these when the lag is gone"
+        )
+
+
+class Breaker:
+    """Remembers which of the last records were rejected.
+
+    `flood` asks about records that are not settled yet, and changes nothing; `count` remembers settled ones.
+    """
+
+    def __init__(self, *, window: int, share_percent: int, consecutive: int) -> None:
+        """Opens at `share_percent` of a full window, or at `consecutive` in a row; 0 switches either off."""
+        self._share_percent = share_percent
+        self._consecutive = consecutive
+        self._recent: deque[bool] = deque(maxlen=window)
+        self._rejected = 0  # of the recent ones
+        self._run = 0  # rejected in a row, up to now
+
+    def count(self, entries: Entries) -> None:
+        for _, outcome in entries:
+            self._slide(isinstance(outcome, Rejected))
+
+    def flood(self, entries: Entries) -> Flood | None:
+        """The flood that these records, in this order, would complete, if they do."""
+        if not any(isinstance(outcome, Rejected) for _, outcome in entries):
+            return None
+        trial = self._copy()
+        for number, (_, outcome) in enumerate(entries):
+            trial._slide(isinstance(outcome, Rejected))
+            if isinstance(outcome, Rejected) and (over := trial._over()):
+                rejected, of = over
+                evidence = entries[max(0, number + 1 - of) : number + 1]
+                return Flood(rejected, of, next(o for _, o in evidence if isinstance(o, Rejected)))
+        return None
+
+    def _over(self) -> tuple[int, int] | None:
+        if self._consecutive and self._run >= self._consecutive:
+            return self._run, self._run
+        window = self._recent.maxlen or 0
+        full = len(self._recent) == window
+        if self._share_percent and full and self._rejected * 100 >= self._share_percent * window:
+            return self._rejected, window
+        return None
+
+    def _slide(self, rejected: bool) -> None:
+        if len(self._recent) == self._recent.maxlen:
+            self._rejected -= self._recent[0]
+        self._recent.append(rejected)
+        self._rejected += rejected
+        self._run = self._run + 1 if rejected else 0
+
+    def _copy(self) -> "Breaker":
+        window = self._recent.maxlen or 0
+        same = Breaker(window=window, share_percent=self._share_percent, consecutive=self._consecutive)
+        same._recent, same._rejected, same._run = self._recent.copy(), self._rejected, self._run
+        return same

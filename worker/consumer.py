@@ -1,0 +1,39 @@
+"""The consumer of lesson events, as a member of the group that shares them."""
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
+
+from events.subscriber import stop
+from worker.kafka import client, failure
+from worker.settings import Settings
+
+
+def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
+    """Not started yet: while it starts it calls the listener, which needs it."""
+    consumer = AIOKafkaConsumer(
+        **client(settings),
+        group_id=settings.consumer_group,
+        group_instance_id=settings.group_instance_id,
+        enable_auto_commit=False,
+        # Positions come from the database. A log that lacks one must not silently be read from elsewhere.
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        # Its default is the session timeout, too short to drain a batch in flight.
+        rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
+    )
+    consumer.subscribe([settings.lesson_events_topic], listener=listener)
+    return consumer
+
+
+async def start(consumer: AIOKafkaConsumer, settings: Settings) -> None:
+    """Joins the group. Raises KafkaUnavailable or SetupError."""
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        await stop(consumer)
+        raise failure(f"Kafka at {settings.kafka_bootstrap_servers}", error) from error

@@ -1,0 +1,48 @@
+"""Where the log ends, asked every second: it tells the lag, also of paused partitions, and whether Kafka answers."""
+
+import asyncio
+import time
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker import metrics
+from worker.kafka_errors import meaning
+from worker.lag import Lag
+from worker.settings import Settings
+
+log = structlog.get_logger("kafka")
+
+LONGEST_ANSWER_S = 3.0
+
+
+class Ends:
+    """Keeps the lag of the partitions owned, and `away`: why Kafka is held to be away, or None."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.lag = Lag()
+        self.away: str | None = None
+
+    async def look(self, consumer: AIOKafkaConsumer) -> None:
+        """Returns within LONGEST_ANSWER_S, whatever Kafka does."""
+        # Without partitions of our own the first one's end says whether Kafka answers.
+        partitions = consumer.assignment() or {TopicPartition(self._settings.lesson_events_topic, 0)}
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                ends = await consumer.end_offsets(partitions)
+        except (KafkaError, TimeoutError) as error:
+            self.say(str(meaning(error, self._settings)))
+        else:
+            self.say(None)
+            self.lag.ends(ends, time.time())
+        metrics.report_lag(self.lag.of(time.time()))
+
+    def say(self, away: str | None) -> None:
+        """Notes why Kafka is away, or that it is not; logs that it went, and that it came back."""
+        if away and not self.away:
+            log.warning("waiting for Kafka", error=away)
+        if self.away and not away:
+            log.info("Kafka answers again")
+        self.away = away

@@ -1,0 +1,108 @@
+"""Records that aiokafka cannot hand out: a header's name is not UTF-8.
+
+Kafka's protocol forbids such a name, its brokers store it all the same, and aiokafka raises for the whole fetch.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.errors import CorruptRecordException, LeaderNotAvailableError, for_code
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+
+from worker.decode import Misnamed, Record
+
+PAGE_BYTES = 1024 * 1024  # what aiokafka fetches of a partition: so what it tripped over is in it
+
+
+class _Name(str):
+    """The name of a header that was not UTF-8, its other bytes written with backslashes."""
+
+    __slots__ = ()
+
+
+class _Buffer(bytearray):
+    """What aiokafka's own reader in Python decodes names from."""
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return _Buffer(found) if isinstance(index, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        try:
+            return super().decode(encoding, errors)
+        except UnicodeDecodeError:
+            return _Name(super().decode(encoding, "backslashreplace"))
+
+
+class _Batch(_DefaultRecordBatchPy):  # type: ignore[misc]
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        self._buffer: bytearray = _Buffer(self._buffer)
+
+
+class _Batches(_MemoryRecordsPy):  # type: ignore[misc]
+    def next_batch(self) -> Any:
+        stored = self._next_slice
+        batch = super().next_batch()
+        return _Batch(stored) if batch.magic >= 2 else batch  # older ones have no headers
+
+
+async def fetch_misnamed(
+    consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int | None], most: int
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, list[Record]]]:
+    """What aiokafka cannot hand out: of each partition that has such a record next to `start` (None: to its log's
+    beginning), at most `most` records, in which those it cannot read are `Misnamed`. Of others nothing.
+
+    Returns where each partition goes on, and the records. Does not move the consumer. Raises KafkaError.
+    """
+    positions = await consumer.beginning_offsets([tp for tp, offset in start.items() if offset is None])
+    positions |= {tp: offset for tp, offset in start.items() if offset is not None}
+    found: dict[TopicPartition, list[Record]] = {}
+    for tp, offset in positions.copy().items():
+        stored, aborted = await _fetch(consumer, tp, offset)
+        if _readable(_records(tp, MemoryRecords(stored), aborted, offset)):
+            continue
+        lenient = _records(tp, _Batches(stored), aborted, offset)
+        found[tp] = [_marked(record) for record in islice(lenient, most)]
+        positions[tp] = lenient.next_fetch_offset
+    return positions, found
+
+
+def _readable(records: Iterable[Record]) -> bool:
+    """Whether aiokafka can read them. It trips also over records before the offset, if they are in one batch."""
+    try:
+        deque(records, maxlen=0)
+    except (UnicodeDecodeError, CorruptRecordException):
+        return False
+    return True
+
+
+def _marked(record: Record) -> Record:
+    if not any(isinstance(name, _Name) for name, _ in record.headers):
+        return record
+    headers = tuple((str(name), value) for name, value in record.headers)
+    return Misnamed(**{name: getattr(record, name) for name in record.__dataclass_fields__} | {"headers": headers})
+
+
+def _records(tp: TopicPartition, batches: Any, aborted: Any, offset: int) -> PartitionRecords:
+    return PartitionRecords(tp, batches, aborted, offset, None, None, True, READ_COMMITTED)
+
+
+async def _fetch(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> tuple[bytes, Any]:
+    """The bytes that are stored from `offset` on, and the transactions in them that were aborted."""
+    client = consumer._client
+    node = client.cluster.leader_for_partition(tp)
+    if node is None or node == -1:
+        raise LeaderNotAvailableError(tp)
+    wanted = [(tp.topic, [(tp.partition, offset, PAGE_BYTES)])]
+    response = await client.send(node, FetchRequest(0, 1, PAGE_BYTES, READ_COMMITTED, wanted, rack_id=""))
+    [(_, [(_, error, _, *parts)])] = response.topics
+    if error:
+        raise for_code(error)(tp)
+    return parts[-1], parts[2] if response.API_VERSION >= 11 else parts[-2]
