@@ -6,33 +6,28 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count, islice
 from statistics import median
 from uuid import UUID
 
-import httpx
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
-from prometheus_client.parser import text_string_to_metric_families
 
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, connected, query, records
-from tests.bench.drain import STARTS_WITHIN_S, require_running, stop
+from tests.bench.drain import stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.result import Figure, Result
 from tests.workers import WorkerProcess, eventually
 from worker.kafka import client
 from worker.settings import Settings
-from worker.stack.process import free_ports
 
 RATES = (500, 2000)
 TURN_S = 0.005
 COMPLETIONS = 0.1  # of all events
-LAST_ONES_WITHIN_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Seen:
         async for received in subscriber:
             self.completed.setdefault(received.event.user_id, time.perf_counter())
 
-    async def all(self, sent: list[Sent]) -> bool:
+    def has(self, sent: list[Sent]) -> bool:
         return all(self._has(each) for each in sent)
 
     def _has(self, sent: Sent) -> bool:
@@ -130,15 +125,20 @@ def add(result: Result, rate: int, what: str, rounds: list[list[float]], stages:
 async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEvent], rate: int) -> Round:
     warm_up_s = bench.sizes.warm_up_s
     happened = list(islice(in_time(events), int(rate * (warm_up_s + bench.sizes.latency_s))))
-    [port] = free_ports(1)
-    settings = settings.model_copy(update={"http_port": port})
     seen = Seen()
     async with looking(settings, seen):
         with WorkerProcess(settings) as worker:
-            await ready(port, worker)
+
+            async def ready() -> bool:
+                return (await worker.get("/ready")).status_code == 200
+
+            async def all_seen() -> bool:
+                return seen.has(sent)
+
+            await eventually(ready)
             sent = await at_a_steady_rate(settings, happened, rate)
-            await eventually(partial(seen.all, sent), LAST_ONES_WITHIN_S)
-            spent = await stages(port)
+            await eventually(all_seen)
+            spent = await an_average_batch(worker)
             await stop(worker)
     counted = sent[int(rate * warm_up_s) :]
     visible = [1000 * (seen.visible_at(each.stored) - each.at) for each in counted]
@@ -165,16 +165,6 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
             await asyncio.wait({receiving})
 
 
-async def ready(port: int, worker: WorkerProcess) -> None:
-    async with asyncio.timeout(STARTS_WITHIN_S), httpx.AsyncClient() as http:
-        while True:
-            with suppress(httpx.HTTPError):
-                if (await http.get(f"http://127.0.0.1:{port}/ready")).status_code == 200:
-                    return
-            require_running([worker])
-            await asyncio.sleep(0.05)
-
-
 async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: int) -> list[Sent]:
     """Whatever becomes of those before: nothing waits for Kafka."""
     topic, sending = settings.lesson_events_topic, []
@@ -191,19 +181,13 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
         return [Sent(event.user_id, completes(event), at, await stored) for event, at, stored in sending]
 
 
-async def stages(port: int) -> str:
+async def an_average_batch(worker: WorkerProcess) -> str:
     """What the worker says that an average batch was, and took."""
-    async with httpx.AsyncClient() as http:
-        text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    size = {sample.name: sample.value for sample in samples if sample.name.startswith("progress_batch_records_")}
-    batches = size["progress_batch_records_count"]
-    took = [
-        f"{sample.labels['stage']} {1000 * sample.value / batches:.1f} ms"
-        for sample in samples
-        if sample.name == "progress_stage_seconds_sum"
-    ]
-    return f"{size['progress_batch_records_sum'] / batches:.0f} events: {', '.join(took)}"
+    size = await worker.metric("progress_batch_records_")
+    batches = size["count"]
+    stages = await worker.metric("progress_stage_seconds_sum")
+    took = [f"{label[8:-2]} {1000 * seconds / batches:.1f} ms" for label, seconds in stages.items()]  # {stage="…"}
+    return f"{size['sum'] / batches:.0f} events: {', '.join(took)}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
