@@ -24,6 +24,7 @@ from tests.bench.result import Figure, Result
 from tests.workers import WorkerProcess
 from worker.kafka import client
 from worker.settings import Settings
+from worker.stack.kafka_jars import find_jars
 from worker.topics import admin_client
 
 PEERS = Path(connect_jdbc.__file__).parent
@@ -37,6 +38,7 @@ async def against_peers(bench: Bench) -> Result:
     of it is started again; what is not there when nothing moves any more. Ours is killed with a batch in hand instead,
     and Kafka Connect finds a record that it cannot read.
     """
+    find_jars(bench.say, connect_jdbc.POM)
     for contender in CONTENDERS:
         if contender.lacks:
             raise RuntimeError(f"{contender.name}: {contender.lacks}")
