@@ -12,7 +12,7 @@ from tests.bench.peers.sample import Happened
 from tests.workers import WorkerProcess
 from worker.settings import Settings
 
-STILL_S = 20
+STILL_S, START_S = 20, 45
 
 
 async def gone(
@@ -39,8 +39,8 @@ async def all_committed(process: WorkerProcess, settings: Settings, topic: str) 
     records, seen, moved_at = await end(settings, topic), 0, time.monotonic()
     while process.process.poll() is None:
         before, seen = seen, await committed(settings, topic)
-        moved_at = time.monotonic() if seen > before or not seen else moved_at
-        if seen == records or time.monotonic() > moved_at + STILL_S:
+        moved_at = time.monotonic() if seen > before else moved_at
+        if seen == records or time.monotonic() > moved_at + (STILL_S if seen else START_S):
             return True
         await asyncio.sleep(0.2)
     return False
