@@ -25,6 +25,7 @@ $(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
 # variables tests the peers that are skipped otherwise.
 bench-setup:
 	@$(MAKE) --no-print-directory setup VENV=.venv-bench REQUIREMENTS=requirements-bench.txt
+	@.venv-bench/bin/python -m tests.bench.peers.connect_jdbc --download
 
 run: setup ## the main job: broker, database, worker, simulated learners, certificates; Ctrl-C stops it
 	@$(BIN)/course-progress demo

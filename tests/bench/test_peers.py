@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from aiokafka.admin import NewTopic
 
 from events.models import CourseAccessed, LessonCompleted
 from events.producer import OutgoingRecord, Producer
@@ -14,7 +13,6 @@ from tests.bench.peers.mishap import gone
 from tests.workers import eventually
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
-from worker.topics import admin_client
 
 EVENTS = 400
 PEERS = [contender for contender in CONTENDERS if contender.name != OURS]
@@ -34,8 +32,7 @@ async def publish(settings: Settings, records: list[OutgoingRecord]) -> None:
 
 
 async def publish_rows(settings: Settings, records: list[OutgoingRecord]) -> None:
-    async with admin_client(settings) as admin:
-        await admin.create_topics([NewTopic(connect_jdbc.topic(settings), settings.topic_partitions, 1)])
+    await connect_jdbc.create_topic(settings)
     await publish(settings, records)
 
 
@@ -86,7 +83,7 @@ async def test_connect_leaves_a_row_for_every_lesson(settings: Settings, tables:
     ("name", "at_least", "at_most"),
     [
         ("faust_events", 1, 1),
-        ("faust_take", 1, 1000),
+        ("faust_take", 1, 2999),  # the batch, and what the agent's queue held
         ("aiokafka_events", 1, 1),
         ("faststream_batch", 1, 2000),
         ("quix_sink", 0, 0),

@@ -8,7 +8,8 @@ too, and filtered out by a header, as Connect's own Filter does it. The schema i
 4.2), not in every record, where it would be larger than the data.
 
 For speed: batches as large as ours and duplicates of a batch removed (`use.reduction.buffer`), as Debezium's post on
-batch support (2023-12-20) advises, and `dialect.postgres.unnest.insert.enabled`, one statement a batch.
+batch support (2023-12-20) advises, and one statement a batch (`dialect.postgres.unnest.insert.enabled`). One task, as
+ours is one worker.
 
 A record that the converter refuses ends the task, as `errors.tolerance=none` is the default: nothing is lost, and
 nothing moves until somebody acts, also after a restart. `REFUSED` is such a record; there is no `--fail-once`.
@@ -17,14 +18,19 @@ It writes no offsets to the database: `done` asks Kafka. Connect commits every q
 minute.
 """
 
+import argparse
 import json
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from events.models import CourseAccessed, LessonCompleted
+from aiokafka.admin import NewTopic
+
+from events.models import CourseAccessed, LessonCompleted, LessonEvent
 from events.producer import OutgoingRecord
 from tests.bench.peers.kafka_offsets import committed, end
 from tests.bench.peers.sample import Happened
@@ -32,9 +38,11 @@ from worker.settings import Settings, settings
 from worker.stack import to_stderr
 from worker.stack.kafka_jars import find_jars, find_java, write_properties
 from worker.stack.process import free_ports, kept, scratch
+from worker.topics import admin_client
 
 POM = Path(__file__).with_name("connect-pom.xml")
 BATCH = 2000
+CHUNK = 5000
 REFUSED = b"not JSON"
 UUID_TYPE = {"type": "string", "name": "io.debezium.data.Uuid"}
 TIME_TYPE = {"type": "string", "name": "io.debezium.time.ZonedTimestamp"}
@@ -55,24 +63,35 @@ def topic(settings: Settings) -> str:
 
 
 def records(settings: Settings, happened: Iterable[Happened]) -> Iterator[OutgoingRecord]:
-    """What the benchmark writes to `topic`, one record per event; to be called with some thousands at a time.
+    """What the benchmark writes to `topic`: one record per event, in chunks that begin with their accesses.
 
-    Their accesses first: Debezium's sink commits up to the last record that it was given, so that with one filtered out
-    at a partition's end nobody could see that it is done.
+    For Debezium's sink commits up to the last record that it was given: with one filtered out at a partition's end
+    nobody could see that it is done.
     """
-    for event, at in sorted(happened, key=lambda each: not isinstance(each[0], CourseAccessed)):
-        completed = isinstance(event, LessonCompleted)
-        row = {
-            "user_id": str(event.user_id),
-            "course_id": str(event.course_id),
-            "lesson_id": event.lesson_id,
-            "completed": completed,
-            "changed_at": at.isoformat(),
-            "completed_at": at.isoformat() if completed else None,
-            "uncompleted_at": None if completed else at.isoformat(),
-        }
-        headers = [("accessed", b"")] if isinstance(event, CourseAccessed) else []
-        yield OutgoingRecord(topic(settings), row["user_id"].encode(), json.dumps(row).encode(), headers)
+    remaining = iter(happened)
+    while chunk := list(islice(remaining, CHUNK)):
+        for event, at in sorted(chunk, key=lambda each: not isinstance(each[0], CourseAccessed)):
+            yield record(settings, event, at)
+
+
+def record(settings: Settings, event: LessonEvent, at: datetime) -> OutgoingRecord:
+    completed = isinstance(event, LessonCompleted)
+    row = {
+        "user_id": str(event.user_id),
+        "course_id": str(event.course_id),
+        "lesson_id": event.lesson_id,
+        "completed": completed,
+        "changed_at": at.isoformat(),
+        "completed_at": at.isoformat() if completed else None,
+        "uncompleted_at": None if completed else at.isoformat(),
+    }
+    headers = [("accessed", b"")] if isinstance(event, CourseAccessed) else []
+    return OutgoingRecord(topic(settings), row["user_id"].encode(), json.dumps(row).encode(), headers)
+
+
+async def create_topic(settings: Settings) -> None:
+    async with admin_client(settings) as admin:
+        await admin.create_topics([NewTopic(topic(settings), settings.topic_partitions, 1)])
 
 
 async def applied(settings: Settings) -> int:
@@ -138,11 +157,11 @@ def main(settings: Settings) -> None:
         write_properties(files[0], worker_properties(settings, directory))
         write_properties(files[1], sink_properties(settings))
         # The collector that the JVM would choose on a machine for servers.
-        java_options = ["-Xmx1g", "-XX:+UseG1GC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
-        logged = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        command = [java, *java_options, logged, "-cp", f"{jars}/*", "org.apache.kafka.connect.cli.ConnectStandalone"]
+        options = ["-Xmx1g", "-XX:+UseG1GC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
+        options += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+        command = [java, *options, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-        with kept([*command, *map(str, files)], directory) as connect:
+        with kept(command, directory) as connect:
             try:
                 connect.keeper.wait()
             finally:
@@ -150,4 +169,9 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(settings())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--download", action="store_true", help="only fetch Kafka Connect, with Maven")
+    if parser.parse_args().download:
+        find_jars(to_stderr, POM)
+    else:
+        main(settings())

@@ -9,16 +9,15 @@ from pathlib import Path
 import asyncpg
 
 from tests.bench.peers import connect_jdbc
+from tests.bench.peers.read_modify_write import CREATE
 from tests.workers import WorkerProcess
 from worker.settings import Settings
 from worker.stack.kafka_jars import jars_directory
 
 OURS = "ours"
 BESIDE = Path(__file__).parents[3] / ".venv-bench/bin/python"
-EMPTY = """
-create table if not exists bench_progress (
-    peer text, partition integer, next_offset bigint, moved_at timestamptz default clock_timestamp(),
-    primary key (peer, partition));
+EMPTY = f"""
+{CREATE};
 truncate course_progress_all, lesson_progress, consumed_offset, known_topic, outbox, bench_progress
 """
 
@@ -37,7 +36,7 @@ class Contender:
         if self.package and not find_spec(self.package) and not BESIDE.exists():
             return f"{self.package} is not installed: make bench-setup"
         if not self.whole_job and not jars_directory(connect_jdbc.POM).is_dir():
-            return "Kafka Connect is not downloaded: python -m tests.bench.peers --only connect_jdbc"
+            return "Kafka Connect is not downloaded: python -m tests.bench.peers.connect_jdbc --download"
         return None
 
     def start(self, settings: Settings, *arguments: str) -> WorkerProcess:

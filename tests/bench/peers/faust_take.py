@@ -3,7 +3,8 @@
 A thousand events or a tenth of a second, so that a quiet stream is not held up.
 
 The events of a batch are acknowledged in a `finally`, also when the agent raised on them
-(`faust.Stream.take_events`; faust-streaming issues 315 and 527).
+(`faust.Stream.take_events`; faust-streaming issues 315 and 527). Some that were behind them in the agent's queue are
+gone as well: up to 44 more than the batch were seen.
 """
 
 import faust

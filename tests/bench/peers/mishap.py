@@ -12,8 +12,7 @@ from tests.bench.peers.sample import Happened
 from tests.workers import WorkerProcess
 from worker.settings import Settings
 
-STILL_S = 20
-STARTS_WITHIN_S = 60
+STILL_S, START_S = 20, 45
 
 
 async def gone(
@@ -41,7 +40,7 @@ async def all_committed(process: WorkerProcess, settings: Settings, topic: str) 
     while process.process.poll() is None:
         before, seen = seen, await committed(settings, topic)
         moved_at = time.monotonic() if seen > before else moved_at
-        if seen == records or time.monotonic() > moved_at + (STILL_S if seen else STARTS_WITHIN_S):
+        if seen == records or time.monotonic() > moved_at + (STILL_S if seen else START_S):
             return True
         await asyncio.sleep(0.2)
     return False
