@@ -60,6 +60,7 @@ audit: $(AUDIT)/.ready ## known vulnerabilities of all that is pinned; needs the
 	@status=0; for file in requirements*.txt; do \
 		$(AUDIT)/bin/pip-audit -r $$file $(STRICT) $(EXCEPTIONS) $(ARGS) 2> $(AUDIT)/errors || status=1; \
 		echo "$$file: $$(tail -n 1 $(AUDIT)/errors)" >&2; \
+		grep -q "could not be audited" $(AUDIT)/errors && echo "the vulnerability service tells nothing: is it reachable from here?" >&2; \
 	done; exit $$status
 
 $(AUDIT)/.ready: requirements-audit.txt | setup

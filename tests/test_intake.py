@@ -66,10 +66,11 @@ async def test_connections_lost_amid_batches_cost_nothing(
 
     async def all_applied() -> bool:
         nonlocal lost
-        lost += await connection.fetchval(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
-        )
+        if lost < 20:  # or a slow machine never gets done
+            lost += await connection.fetchval(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
+            )
         return await applied(connection) == len(happened)
 
     await eventually(all_applied)

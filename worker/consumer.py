@@ -5,7 +5,8 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from events.subscriber import stop
-from worker.kafka import client, failure
+from worker.kafka import client
+from worker.kafka_errors import meaning
 from worker.settings import Settings
 
 
@@ -36,4 +37,4 @@ async def start(consumer: AIOKafkaConsumer, settings: Settings) -> None:
         await consumer.start()
     except KafkaError as error:
         await stop(consumer)
-        raise failure(f"Kafka at {settings.kafka_bootstrap_servers}", error) from error
+        raise meaning(error, settings) from error

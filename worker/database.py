@@ -143,7 +143,12 @@ def _meaning(error: asyncpg.PostgresError) -> Exception:
         return ValueRefused(_line(error))
     if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
         return SetupError(f"{_line(error)}: run `course-progress migrate`")
-    if state[:2] in ("28", "3D") or state == "42501":  # credentials, no such database, no privilege
+    if state == "42501":
+        return SetupError(
+            f"PostgreSQL: {_line(error)}: see docs/security-postgresql.md, and PROGRESS_ENVIRONMENT=production for a "
+            "worker that may not migrate"
+        )
+    if state[:2] in ("28", "3D"):  # credentials, no such database
         return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")
     return error
 

@@ -258,6 +258,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             await self._settle(part)
 
     def _applied(self, batch: Batch, outcome: Applied) -> None:
+        if self._waiting:
+            log.info("the batch that waited is applied")
         self._waiting = None
         self._breaker.count(batch.entries)
         self._ends.lag.applied(batch.spans)

@@ -16,23 +16,16 @@ from tests.workers import eventually
 from worker.topics import DEAD_LETTERS
 
 
-async def restart(scene: Scene, how: signal.Signals, away_s: float = 0) -> None:
-    await scene.two_workers()
-    await scene.blocking(scene.servers.broker.stop, how)
-    await asyncio.sleep(away_s)
-    await scene.blocking(scene.servers.broker.start)
-
-
 @fault()
 async def broker_killed(scene: Scene) -> None:
     """Kafka SIGKILLed and started again"""
-    await restart(scene, signal.SIGKILL)
+    await scene.restart(scene.servers.broker, signal.SIGKILL)
 
 
 @fault(rounds=2)
 async def broker_away(scene: Scene) -> None:
     """Kafka 30 s away"""
-    await restart(scene, signal.SIGTERM, AWAY_S)
+    await scene.restart(scene.servers.broker, signal.SIGTERM, AWAY_S)
 
 
 @asynccontextmanager

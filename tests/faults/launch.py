@@ -142,7 +142,7 @@ def without_the_outboxs_transaction(at: int) -> None:
         nonlocal left
         connection = await self._connected()
         await connection.execute(
-            "create temp table if not exists announcements (like public.outbox including identity)"
+            "create temp table if not exists announcements (like public.outbox including identity including defaults)"
         )
         outcome = await apply(self, *arguments)
         left -= isinstance(outcome, Applied) and outcome.transitions > 0

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.faults.comparison import AUDIT, Differences, compare, records_of
 from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
-from tests.faults.servers import Servers
+from tests.faults.servers import Server, Servers
 from tests.faults.supervised import Supervised
 from tests.workers import environment, eventually
 from worker.migrate import migrate
@@ -112,6 +112,13 @@ class Scene:
             self.unexpected.append(f"the fault did not happen: {name} is 0")
 
     # Servers
+
+    async def restart(self, server: Server, how: signal.Signals, away_s: float = 0) -> None:
+        """Ends a server under two workers with this signal, and starts it again."""
+        await self.two_workers()
+        await self.blocking(server.stop, how)
+        await asyncio.sleep(away_s)
+        await self.blocking(server.start)
 
     async def blocking(self, call: Call, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)

@@ -18,8 +18,9 @@ GRACE_S = 10
 
 def main(stop_signal: str, user: str, directory: str, *command: str) -> int:
     # A service manager ends all processes at once; this one has to tidy up. Not SIG_IGN, which is inherited.
+    told: list[int] = []
     for ending in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: None)
+        signal.signal(ending, lambda number, _: told.append(number))
     as_user: dict[str, Any] = {}
     if user:
         as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
@@ -29,7 +30,8 @@ def main(stop_signal: str, user: str, directory: str, *command: str) -> int:
         pass
     if server.poll() is None:
         stop(server, signal.Signals[stop_signal])
-    if starter_is_gone(within_s=0):
+    # The starter, told to end as well, may take a moment longer.
+    if starter_is_gone(within_s=GRACE_S if told else 0):
         shutil.rmtree(directory, ignore_errors=True)
     return server.wait()
 
