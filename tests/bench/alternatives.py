@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 
 import asyncpg
-from aiokafka.admin import NewTopic
 
 from events.producer import OutgoingRecord, Producer
 from tests.bench.bench import Bench, connected, publish, query, records
@@ -71,7 +70,7 @@ def title(name: str) -> str:
     if name == OURS:
         return name
     told = ast.get_docstring(ast.parse((PEERS / f"{name}.py").read_text())) or name
-    return told.splitlines()[0].rstrip(".")
+    return told.splitlines()[0].partition(": ")[0].rstrip(".")
 
 
 async def drain(bench: Bench, contender: Contender, fresh: Settings) -> Drained:
@@ -84,7 +83,9 @@ async def drain(bench: Bench, contender: Contender, fresh: Settings) -> Drained:
             return replace(await applied(connection), events=await contender.applied(fresh, connection))
 
         with contender.start(fresh) as process:
-            drained = await followed(fresh, connection, [process], sizes.events, sizes.longest_drain_s, look)
+            drained = await followed(
+                fresh, connection, [process], sizes.events, sizes.longest_drain_s, look, contender.look_every_s
+            )
             await stop(process)
     return drained
 
@@ -94,8 +95,7 @@ async def lesson_rows(settings: Settings, to_send: Iterable[OutgoingRecord]) -> 
     """The topic that Kafka Connect reads, with these records."""
     topic = connect_jdbc.topic(settings)
     to_send = iter(to_send)
-    async with admin_client(settings) as admin:
-        await admin.create_topics([NewTopic(topic, settings.topic_partitions, 1)])
+    await connect_jdbc.create_topic(settings)
     async with Producer(**client(settings), linger_ms=20) as producer:
         while chunk := list(islice(to_send, 5000)):
             await producer.send_all(chunk)

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -39,6 +39,7 @@ class Drained:
     seconds: float
     cpu: Cpu
     wal: float
+    stages: str = ""  # what the worker says that it spent an event's time on
 
     @property
     def rate(self) -> float:
@@ -82,6 +83,7 @@ async def drain(settings: Settings, events: int, *, workers: int = 1) -> Drained
                 if together:
                     await all_held_back(connection, processes)
             drained = await followed(settings, connection, processes, events)
+            drained = replace(drained, stages=await stages(processes[0], events / workers))
             await asyncio.gather(*(stop(process) for process in processes))
     return drained
 
@@ -109,26 +111,33 @@ async def followed(
     events: int,
     longest_s: float = math.inf,
     look: Look | None = None,
+    every_s: float = LOOK_EVERY_S,
 ) -> Drained:
     """Until `events` are applied, or `longest_s` is over.
 
-    Begun: when the first transaction did, by the database's clock. Ended: when a look, every 20 ms, found all applied.
+    Begun: when the first transaction did, by the database's clock. Ended: when a look found all applied.
     """
     look = look or partial(applied, connection)
     meter = Meter(settings.kafka_bootstrap_servers, connection, [p.process.pid for p in processes])
     async with asyncio.timeout(STARTS_WITHIN_S):
-        first = await look_until(look, processes, lambda seen: seen.events > 0)
+        first = await look_until(look, processes, lambda seen: seen.events > 0, every_s)
     cpu = meter.read()
-    last = await look_until(look, processes, lambda seen: seen.events >= events or seen.seconds >= longest_s)
+
+    def enough(seen: Seen) -> bool:
+        return seen.events >= events or seen.seconds >= longest_s
+
+    last = await look_until(look, processes, enough, every_s)
     measured = last.events - first.events
     wal = (last.wal_kb - first.wal_kb) / measured if measured else math.nan
     return Drained(last.events, last.seconds, meter.read().per_event(cpu, measured), wal)
 
 
-async def look_until(look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool]) -> Seen:
+async def look_until(
+    look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool], every_s: float = LOOK_EVERY_S
+) -> Seen:
     while not enough(seen := await look()):
         require_running(processes)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(every_s)
     return seen
 
 
@@ -143,6 +152,12 @@ def require_running(processes: list[WorkerProcess]) -> None:
 async def stop(process: WorkerProcess) -> None:
     """SIGTERM, and waits for its end."""
     await asyncio.to_thread(process.stop)
+
+
+async def stages(worker: WorkerProcess, times: float) -> str:
+    """What the worker says that it spent on each stage, waiting included, divided by a number of events or batches."""
+    spent = await worker.metric("progress_stage_seconds_sum")
+    return ", ".join(f"{label[8:-2]} {1e6 * each / times:,.1f} µs" for label, each in spent.items())  # {stage="…"}
 
 
 async def applied(connection: asyncpg.Connection) -> Seen:

@@ -50,7 +50,7 @@ async def _against_the_floor(bench: Bench, order: Order, name: str) -> Result:
     told = f"{ours.rate:,.0f}/s against {floor.rate:,.0f}/s; ideal {ideal(ours, floor):.2f}"
     result.figures = {
         f"ours/floor {name}": Figure(ours.rate / floor.rate, told, bound(ours)),
-        f"worker CPU {name}": Figure(ours.cpu.contender),
+        f"worker CPU {name}": Figure(ours.cpu.contender, bound=f"its stages, waiting included: {ours.stages}"),
     }
     return result
 

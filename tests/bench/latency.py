@@ -18,7 +18,7 @@ from aiokafka.structs import RecordMetadata
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, connected, query, records
-from tests.bench.drain import stop
+from tests.bench.drain import stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.result import Figure, Result
 from tests.workers import WorkerProcess, eventually
@@ -109,7 +109,7 @@ async def latency(bench: Bench) -> Result:
                 async with bench.copy(database) as fresh, bench.topics(fresh) as settings:
                     found[rate].append(await measured(bench, settings, traffic(rows, random.Random(number)), rate))
                 bench.say(f"  {number + 1}: {rate}/s, p99 visible {percentile(found[rate][-1].visible, 99):.0f} ms")
-    result = Result("Latency", ("events/s", "until", "p50 ms", "p99 ms", "max ms", "a batch"))
+    result = Result("Latency", ("events/s", "until", "p50 ms", "p99 ms", "max ms", "on average"))
     for rate, rounds in found.items():
         add(result, rate, "visible", [each.visible for each in rounds], rounds[-1].stages)
         add(result, rate, "CourseCompleted received", [each.received for each in rounds], rounds[-1].stages)
@@ -182,12 +182,9 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
 
 
 async def an_average_batch(worker: WorkerProcess) -> str:
-    """What the worker says that an average batch was, and took."""
+    """What the worker says that it was, and took."""
     size = await worker.metric("progress_batch_records_")
-    batches = size["count"]
-    stages = await worker.metric("progress_stage_seconds_sum")
-    took = [f"{label[8:-2]} {1000 * seconds / batches:.1f} ms" for label, seconds in stages.items()]  # {stage="…"}
-    return f"{size['sum'] / batches:.0f} events: {', '.join(took)}"
+    return f"a batch of {size['sum'] / size['count']:.0f} events: {await stages(worker, size['count'])}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

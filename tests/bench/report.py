@@ -36,8 +36,9 @@ same tables. Of several rounds the median counts. Absolute figures are this mach
   user, in 12 partitions. Progress rows have 20 of 40 lessons completed beforehand, filled in by SQL, one lesson of all
   rows after the other; lesson ids have 36 characters.
 - **Drain**: all events are in Kafka before. It begins when the first transaction begins (`now()` in a trigger on the
-  first stored offset of each partition) and ends when all offsets are stored (looked at every 20 ms), both by the
-  database's clock. A contender that is not done after {longest_drain_s:.0f} s is measured by what it has done.
+  first stored offset of each partition) and ends when all offsets are stored (looked at every 20 ms; every 250 ms for
+  Kafka Connect), both by the database's clock. A contender that is not done after {longest_drain_s:.0f} s is measured
+  by what it has done.
 - **Floor**: the statements that one worker would execute for the same log, decoded and folded beforehand, executed one
   after the other over one connection like the worker's: the driver's encoding, and PostgreSQL.
 - **Ideal**: no faster than the floor, and no faster than all cores busy with the processor time that broker, database
