@@ -1,10 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+REQUIREMENTS := requirements-dev.txt
 # Two test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup run test faults lint contract lock audit
+.PHONY: help setup bench-setup run test faults bench lint contract lock audit
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,13 +13,19 @@ help: ## what can be done here
 setup: $(VENV)/.ready ## virtual environment with pinned, hashed dependencies
 	@:
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml
+$(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Beside the other one, for Quix Streams takes no newer pydantic and confluent-kafka. `make test` with the same two
+# variables tests the peers that are skipped otherwise.
+bench-setup:
+	@$(MAKE) --no-print-directory setup VENV=.venv-bench REQUIREMENTS=requirements-bench.txt
+	@.venv-bench/bin/python -m tests.bench.peers.connect_jdbc --download
 
 run: setup ## the main job: broker, database, worker, simulated learners, certificates; Ctrl-C stops it
 	@$(BIN)/course-progress demo
@@ -29,6 +36,9 @@ test: setup lint ## all tests on real Kafka and real PostgreSQL
 faults: setup ## every bad day on real servers, about an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
+bench: setup bench-setup ## against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
 lint: setup ## style, types, the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
 
@@ -38,6 +48,8 @@ contract: setup ## writes events/schemas and the AsyncAPI document anew
 lock: setup ## pins the dependencies anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra worker $(LOCK) -o requirements.txt
+	@cp requirements-dev.txt requirements-bench.txt # the same versions wherever the peers allow
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group bench $(LOCK) -o requirements-bench.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) -o requirements-audit.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet

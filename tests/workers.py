@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import IO, Any, Self
 
 import httpx
@@ -31,12 +31,20 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """`course-progress worker`, its log kept for when something goes wrong."""
+    """`course-progress worker`, or another module, its log kept for when something goes wrong."""
 
-    def __init__(self, settings: Settings, *arguments: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *arguments: str,
+        module: Sequence[str] = ("worker.cli", "worker"),
+        python: str = sys.executable,
+    ) -> None:
         self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the process
-        command = [sys.executable, "-m", "worker.cli", "worker", *arguments]
-        self.process = subprocess.Popen(command, env=environment(settings), stderr=self._log, start_new_session=True)
+        command = [python, "-m", *module, *arguments]
+        self.process = subprocess.Popen(
+            command, env=environment(settings), stdout=self._log, stderr=self._log, start_new_session=True
+        )
 
     def wait(self) -> int:
         """The exit status, when it ended by itself."""
@@ -52,6 +60,13 @@ class WorkerProcess:
 
     def close(self) -> None:
         self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.close()
 
     @property
     def log(self) -> str:

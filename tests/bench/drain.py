@@ -1,75 +1,166 @@
-"""How fast one worker drains a backlog: from its first fetch to its last commit.
-
-course-progress stack -- python -m tests.bench.drain
-"""
+"""How fast a backlog is drained: from the start of the first transaction to the last commit."""
 
 import asyncio
-import os
-import platform
-import random
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 import asyncpg
 
-from events.envelope import binary
-from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted
-from events.producer import OutgoingRecord, Producer
+from tests.bench.bench import connected, query
+from tests.bench.machine import CORES, Cpu, Meter
 from tests.workers import WorkerProcess
 from worker.settings import Settings
 
-EVENTS, ROWS, LESSONS, RUNS = 200_000, 50_000, 40, 3
-START = datetime(2026, 1, 1, tzinfo=UTC)
+LOOK_EVERY_S = 0.02
+STARTS_WITHIN_S = 90
 
 
-def an_event(rng: random.Random, user: UUID, course: UUID) -> LessonEvent:
-    """70 % completed, 25 % accessed, 5 % un-completed, spread evenly."""
-    lesson = f"lesson-{rng.randrange(LESSONS):029}"
-    kind = rng.choices([LessonCompleted, CourseAccessed, LessonUncompleted], [70, 25, 5])[0]
-    if kind is CourseAccessed:
-        return CourseAccessed(user_id=user, course_id=course, lesson_id=lesson)
-    return kind(user_id=user, course_id=course, lesson_id=lesson, total_lessons=LESSONS)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is applied, and how long ago the first transaction began, by the database's clock."""
+
+    events: int
+    seconds: float
+    wal_kb: float  # that the server has written
 
 
-async def publish(settings: Settings) -> None:
-    rng = random.Random(1)
-    rows = [(uuid4(), uuid4()) for _ in range(ROWS)]
-    async with Producer(settings.kafka_bootstrap_servers, linger_ms=5, max_batch_size=262_144) as producer:
-        for _ in range(EVENTS // 5000):
-            records = []
-            for _ in range(5000):
-                event = an_event(rng, *rng.choice(rows))
-                at = START + timedelta(seconds=rng.randrange(10**7))
-                headers, value = binary(event, id=str(uuid4()), time=at, source="bench")
-                key = str(event.user_id).encode()
-                records.append(OutgoingRecord(settings.lesson_events_topic, key, value, headers))
-            await producer.send_all(records)
+Look: TypeAlias = Callable[[], Awaitable[Seen]]
 
 
-async def drain(settings: Settings) -> float:
-    """Events per second of one worker, from empty tables."""
-    connection = await asyncpg.connect(settings.database_url.get_secret_value())
-    await connection.execute("truncate course_progress_all, lesson_progress, consumed_offset, outbox")
-    started = await connection.fetchval("select clock_timestamp()")
-    worker = WorkerProcess(settings, "--until-idle")
-    assert worker.wait() == 0, worker.log
-    # Assigned to its partitions, the worker says so; before that it only starts.
-    [line] = [line for line in worker.log.splitlines() if "partitions assigned" in line]
-    assigned = datetime.fromisoformat(line.split('"timestamp": "')[1].split('"')[0])
-    last_commit = await connection.fetchval("select max(moved_at) from consumed_offset")
-    worker.close()
-    await connection.close()
-    assert started < assigned < last_commit
-    return float(EVENTS / (last_commit - assigned).total_seconds())
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """One drain: microseconds of CPU per event, and kB of WAL."""
+
+    events: int
+    seconds: float
+    cpu: Cpu
+    wal: float
+    stages: str = ""  # what the worker says that it spent an event's time on
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+    @property
+    def us(self) -> float:
+        return 1e6 / self.rate
 
 
-async def main() -> None:
-    settings = Settings(consumer_group=f"bench-{uuid4()}", http_port=0, log_format="json")
-    await publish(settings)
-    print(f"{EVENTS:,} events over {ROWS:,} progress rows; {os.cpu_count()} cores, {platform.machine()}")
-    for _ in range(RUNS):
-        print(f"{await drain(settings):,.0f} events/s", flush=True)
+def median(runs: Sequence[Drained]) -> Drained:
+    """The run with the median rate; of two, the slower."""
+    return sorted(runs, key=lambda run: run.rate)[(len(runs) - 1) // 2]
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def spread(runs: Sequence[Drained]) -> str:
+    return f"{min(run.rate for run in runs):,.0f} to {max(run.rate for run in runs):,.0f}"
+
+
+def busy(run: Drained) -> float:
+    """How much of all cores broker, database and contender had, from 0 to 1."""
+    return run.cpu.all * run.rate / 1e6 / CORES
+
+
+def bound(run: Drained) -> str:
+    """What a drain is bound by, as far as processor time tells."""
+    cpu = run.cpu
+    return (
+        f"per event {cpu.database:.0f} µs of CPU in the database, {cpu.contender:.0f} in the worker and "
+        f"{cpu.broker:.0f} in the broker: {busy(run):.0%} of {CORES} cores"
+    )
+
+
+async def drain(settings: Settings, events: int, *, workers: int = 1) -> Drained:
+    """Has our workers drain `events` events. Several are held back until all of them have their partitions."""
+    together = workers > 1
+    async with connected(settings) as connection:
+        with ExitStack() as started:
+            async with held_back(settings) if together else nullcontext():
+                processes = [started.enter_context(WorkerProcess(settings)) for _ in range(workers)]
+                if together:
+                    await all_held_back(connection, processes)
+            drained = await followed(settings, connection, processes, events)
+            drained = replace(drained, stages=await stages(processes[0], events / workers))
+            await asyncio.gather(*(stop(process) for process in processes))
+    return drained
+
+
+@asynccontextmanager
+async def held_back(settings: Settings) -> AsyncIterator[None]:
+    """No worker gets to know its stored offsets before the block ends."""
+    async with connected(settings) as holder, holder.transaction():
+        await holder.execute("lock table consumed_offset in access exclusive mode")
+        yield
+
+
+async def all_held_back(connection: asyncpg.Connection, processes: list[WorkerProcess]) -> None:
+    """Until each worker has partitions, and asks where to go on in them."""
+    async with asyncio.timeout(STARTS_WITHIN_S):
+        while await connection.fetchval(query("held_back")) < len(processes):
+            require_running(processes)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def followed(
+    settings: Settings,
+    connection: asyncpg.Connection,
+    processes: list[WorkerProcess],
+    events: int,
+    longest_s: float = math.inf,
+    look: Look | None = None,
+    every_s: float = LOOK_EVERY_S,
+) -> Drained:
+    """Until `events` are applied, or `longest_s` is over.
+
+    Begun: when the first transaction did, by the database's clock. Ended: when a look found all applied.
+    """
+    look = look or partial(applied, connection)
+    meter = Meter(settings.kafka_bootstrap_servers, connection, [p.process.pid for p in processes])
+    async with asyncio.timeout(STARTS_WITHIN_S):
+        first = await look_until(look, processes, lambda seen: seen.events > 0, every_s)
+    cpu = meter.read()
+
+    def enough(seen: Seen) -> bool:
+        return seen.events >= events or seen.seconds >= longest_s
+
+    last = await look_until(look, processes, enough, every_s)
+    measured = last.events - first.events
+    wal = (last.wal_kb - first.wal_kb) / measured if measured else math.nan
+    return Drained(last.events, last.seconds, meter.read().per_event(cpu, measured), wal)
+
+
+async def look_until(
+    look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool], every_s: float = LOOK_EVERY_S
+) -> Seen:
+    while not enough(seen := await look()):
+        require_running(processes)
+        await asyncio.sleep(every_s)
+    return seen
+
+
+def require_running(processes: list[WorkerProcess]) -> None:
+    """Raises RuntimeError, with the end of its log, when one has ended."""
+    for process in processes:
+        if process.process.poll() is not None:
+            last_words = "\n".join(process.log.splitlines()[-12:])
+            raise RuntimeError(f"{process.process.args} ended with {process.process.returncode}:\n{last_words}")
+
+
+async def stop(process: WorkerProcess) -> None:
+    """SIGTERM, and waits for its end."""
+    await asyncio.to_thread(process.stop)
+
+
+async def stages(worker: WorkerProcess, times: float) -> str:
+    """What the worker says that it spent on each stage, waiting included, divided by a number of events or batches."""
+    spent = await worker.metric("progress_stage_seconds_sum")
+    return ", ".join(f"{label[8:-2]} {1e6 * each / times:,.1f} µs" for label, each in spent.items())  # {stage="…"}
+
+
+async def applied(connection: asyncpg.Connection) -> Seen:
+    """By the offsets in the database."""
+    row = await connection.fetchrow(query("applied"))
+    return Seen(row["events"], row["seconds"] or 0, row["wal_kb"])

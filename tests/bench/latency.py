@@ -1,0 +1,192 @@
+"""Section: from the moment an event is handed to Kafka until others see its effect."""
+
+import asyncio
+import random
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count, islice
+from statistics import median
+from uuid import UUID
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+
+from events.models import LessonCompleted, LessonEvent
+from events.subscriber import CourseEventSubscriber
+from tests.bench.bench import Bench, connected, query, records
+from tests.bench.drain import stages, stop
+from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
+from tests.bench.result import Figure, Result
+from tests.workers import WorkerProcess, eventually
+from worker.kafka import client
+from worker.settings import Settings
+
+RATES = (500, 2000)
+TURN_S = 0.005
+COMPLETIONS = 0.1  # of all events
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event: when it was handed to the producer, and where Kafka has it."""
+
+    user: UUID
+    completes: bool
+    at: float
+    stored: RecordMetadata
+
+
+@dataclass
+class Seen:
+    """What became visible when, by the clock that `Sent` has."""
+
+    moved: dict[int, tuple[list[int], list[float]]] = field(default_factory=lambda: defaultdict(lambda: ([], [])))
+    completed: dict[UUID, float] = field(default_factory=dict)
+
+    def on_moved(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        partition, next_offset = map(int, str(payload).split())
+        offsets, times = self.moved[partition]
+        offsets.append(next_offset)
+        times.append(time.perf_counter())
+
+    async def receive(self, subscriber: CourseEventSubscriber) -> None:
+        async for received in subscriber:
+            self.completed.setdefault(received.event.user_id, time.perf_counter())
+
+    def has(self, sent: list[Sent]) -> bool:
+        return all(self._has(each) for each in sent)
+
+    def _has(self, sent: Sent) -> bool:
+        offsets, _ = self.moved[sent.stored.partition]
+        visible = bool(offsets) and offsets[-1] > sent.stored.offset
+        return visible and (not sent.completes or sent.user in self.completed)
+
+    def visible_at(self, stored: RecordMetadata) -> float:
+        offsets, times = self.moved[stored.partition]
+        return times[bisect_right(offsets, stored.offset)]
+
+
+def traffic(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
+    """As in a drain, but that every tenth event completes a course of one lesson."""
+    usual, newcomers = even(rows, rng), Rows(0, users="newcomer")
+    for number in count():
+        if rng.random() < COMPLETIONS:
+            user, course = newcomers.key(number)
+            yield LessonCompleted(user_id=user, course_id=course, lesson_id=lesson_id(0), total_lessons=1)
+        else:
+            yield next(usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Milliseconds of each event, and what a batch spent them on."""
+
+    visible: list[float]
+    received: list[float]
+    stages: str
+
+
+def completes(event: LessonEvent) -> bool:
+    return isinstance(event, LessonCompleted) and event.total_lessons == 1
+
+
+async def latency(bench: Bench) -> Result:
+    """A steady rate into twelve partitions, one worker. Time starts when an event is handed to the producer.
+
+    Visible: when a session that listens hears of the commit, which a trigger on the stored offsets tells it. Received:
+    when CourseEventSubscriber hands the CourseCompleted out; every tenth event completes a course. The harness, which
+    does all this, has its share of the same cores. Rounds in turn; the median of their p50 and p99, the greatest max.
+    """
+    rows = Rows(bench.sizes.rows)
+    found: dict[int, list[Round]] = defaultdict(list)
+    async with bench.filled(rows) as database:
+        for number in range(bench.sizes.rounds):
+            for rate in RATES:
+                async with bench.copy(database) as fresh, bench.topics(fresh) as settings:
+                    found[rate].append(await measured(bench, settings, traffic(rows, random.Random(number)), rate))
+                bench.say(f"  {number + 1}: {rate}/s, p99 visible {percentile(found[rate][-1].visible, 99):.0f} ms")
+    result = Result("Latency", ("events/s", "until", "p50 ms", "p99 ms", "max ms", "on average"))
+    for rate, rounds in found.items():
+        add(result, rate, "visible", [each.visible for each in rounds], rounds[-1].stages)
+        add(result, rate, "CourseCompleted received", [each.received for each in rounds], rounds[-1].stages)
+    return result
+
+
+def add(result: Result, rate: int, what: str, rounds: list[list[float]], stages: str) -> None:
+    p50, p99 = (median(percentile(times, p) for times in rounds) for p in (50, 99))
+    result.rows.append((f"{rate:,}", what, f"{p50:.1f}", f"{p99:.1f}", f"{max(map(max, rounds)):.0f}", stages))
+    result.figures[f"p99 {what} {rate}"] = Figure(p99, f"p50 {p50:.1f} ms", stages)
+
+
+async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEvent], rate: int) -> Round:
+    warm_up_s = bench.sizes.warm_up_s
+    happened = list(islice(in_time(events), int(rate * (warm_up_s + bench.sizes.latency_s))))
+    seen = Seen()
+    async with looking(settings, seen):
+        with WorkerProcess(settings) as worker:
+
+            async def ready() -> bool:
+                return (await worker.get("/ready")).status_code == 200
+
+            async def all_seen() -> bool:
+                return seen.has(sent)
+
+            await eventually(ready)
+            sent = await at_a_steady_rate(settings, happened, rate)
+            await eventually(all_seen)
+            spent = await an_average_batch(worker)
+            await stop(worker)
+    counted = sent[int(rate * warm_up_s) :]
+    visible = [1000 * (seen.visible_at(each.stored) - each.at) for each in counted]
+    received = [1000 * (seen.completed[each.user] - each.at) for each in counted if each.completes]
+    return Round(visible, received, spent)
+
+
+@asynccontextmanager
+async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
+    topic = settings.course_events_topic
+    async with (
+        connected(settings) as connection,
+        CourseEventSubscriber(
+            **client(settings), group_id=settings.consumer_group + "-certificates", topic=topic
+        ) as course_events,
+    ):
+        await connection.execute(query("notify"))
+        await connection.add_listener("bench_moved", seen.on_moved)
+        receiving = asyncio.create_task(seen.receive(course_events), name="course events")
+        try:
+            yield
+        finally:
+            receiving.cancel()
+            await asyncio.wait({receiving})
+
+
+async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: int) -> list[Sent]:
+    """Whatever becomes of those before: nothing waits for Kafka."""
+    topic, sending = settings.lesson_events_topic, []
+    ready_made = list(zip(happened, records(happened), strict=True))
+    async with AIOKafkaProducer(**client(settings), acks="all", enable_idempotence=True) as producer:
+        began = time.perf_counter()
+        while len(sending) < len(ready_made):
+            due = int((time.perf_counter() - began) * rate)
+            for (event, _), record in ready_made[len(sending) : due]:
+                at = time.perf_counter()
+                stored = await producer.send(topic, record.value, record.key, headers=record.headers)
+                sending.append((event, at, stored))
+            await asyncio.sleep(TURN_S)
+        return [Sent(event.user_id, completes(event), at, await stored) for event, at, stored in sending]
+
+
+async def an_average_batch(worker: WorkerProcess) -> str:
+    """What the worker says that it was, and took."""
+    size = await worker.metric("progress_batch_records_")
+    return f"a batch of {size['sum'] / size['count']:.0f} events: {await stages(worker, size['count'])}"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

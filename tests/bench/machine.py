@@ -1,0 +1,90 @@
+"""What broker, database and contenders take of the processors, as the kernel counts it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+CPUS = Path("/proc/cpuinfo")
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Processor time of each, in seconds so far, or in microseconds per event; nan: cannot be seen from here."""
+
+    broker: float
+    database: float
+    contender: float
+
+    @property
+    def all(self) -> float:
+        return self.broker + self.database + self.contender
+
+    def per_event(self, since: Cpu, events: int) -> Cpu:
+        """In microseconds."""
+        us = 1e6 / events if events else float("nan")
+        return Cpu(
+            (self.broker - since.broker) * us,
+            (self.database - since.database) * us,
+            (self.contender - since.contender) * us,
+        )
+
+
+class Meter:
+    """Reads the processor time of the servers and of some processes, each with all its children."""
+
+    def __init__(self, kafka: str, connection: asyncpg.Connection, contenders: list[int]) -> None:
+        self._broker = listening(int(kafka.rsplit(":", 1)[1]))
+        self._database = postmaster(connection.get_server_pid())
+        self._contenders = [psutil.Process(pid) for pid in contenders]
+
+    def read(self) -> Cpu:
+        contenders = sum(seconds(process) for process in self._contenders)
+        return Cpu(seconds(self._broker), seconds(self._database), contenders)
+
+
+def seconds(process: psutil.Process | None) -> float:
+    if process is None:
+        return float("nan")
+    used = process.cpu_times()
+    total = used.user + used.system + used.children_user + used.children_system  # the latter: of those that ended
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(child.cpu_times()[:2])
+    return total
+
+
+def listening(port: int) -> psutil.Process | None:
+    """The Java process that listens there; none where the broker is in a container, or elsewhere."""
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error):
+            if process.info["name"] == "java" and any(c.laddr.port == port for c in _listened(process)):
+                return process
+    return None
+
+
+def _listened(process: psutil.Process) -> list[psutil._common.pconn]:
+    return [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+
+
+def postmaster(backend: int) -> psutil.Process | None:
+    """The server of that session; none where it is in a container, or elsewhere."""
+    with suppress(psutil.Error):
+        process = psutil.Process(backend)
+        if process.name() == "postgres":
+            return process.parent()
+    return None
+
+
+def description() -> str:
+    cpus = CPUS.read_text().splitlines() if CPUS.exists() else []
+    model = next((line.split(": ")[1] for line in cpus if line.startswith("model name")), platform.machine())
+    memory_gb = psutil.virtual_memory().total / 2**30
+    return f"{CORES} cores of {model} and {memory_gb:.0f} GB for broker, database, contender and harness together"

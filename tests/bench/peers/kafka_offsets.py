@@ -1,0 +1,21 @@
+"""How much is in a topic, and how much of it a consumer group has committed."""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from worker.kafka import client
+from worker.settings import Settings
+from worker.topics import admin_client
+
+
+async def end(settings: Settings, topic: str) -> int:
+    """Records of the topic."""
+    async with AIOKafkaConsumer(topic, **client(settings)) as consumer:
+        partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
+        return sum((await consumer.end_offsets(partitions)).values())
+
+
+async def committed(settings: Settings, topic: str) -> int:
+    """Records of the topic that the consumer group is past."""
+    async with admin_client(settings) as admin:
+        offsets = await admin.list_consumer_group_offsets(settings.consumer_group)
+    return sum(max(0, offset.offset) for tp, offset in offsets.items() if tp.topic == topic)

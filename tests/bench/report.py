@@ -1,0 +1,79 @@
+"""What a run found, in a terminal and in docs/benchmarks.md."""
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.bench import targets
+from tests.bench.machine import description
+from tests.bench.result import Figure, Result, table
+from tests.bench.sections import Section
+from tests.bench.targets import TARGETS, judged
+from worker.stack.kafka_jars import POM
+
+PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
+TEXT = """\
+# Benchmarks
+
+Written by `make bench` in one run, and by nothing else. `ONLY=latency make bench` prints one section; `make bench
+ARGS=--help` lists them.
+
+{run}
+
+What is compared was measured in turn (A B A B) in this run: the same servers, the same events and, byte for byte, the
+same tables. Of several rounds the median counts. Absolute figures are this machine's.
+
+## Targets
+
+{targets}
+
+{sections}
+## Definitions
+
+- **Events**: 70 % LessonCompleted, 25 % CourseAccessed, 5 % LessonUncompleted, in the order of their time, keyed by
+  user, in 12 partitions. Progress rows have 20 of 40 lessons completed beforehand, filled in by SQL, one lesson of all
+  rows after the other; lesson ids have 36 characters.
+- **Drain**: all events are in Kafka before. It begins when the first transaction begins (`now()` in a trigger on the
+  first stored offset of each partition) and ends when all offsets are stored (looked at every 20 ms; every 250 ms for
+  Kafka Connect), both by the database's clock. A contender that is not done after {longest_drain_s:.0f} s is measured
+  by what it has done.
+- **Floor**: the statements that one worker would execute for the same log, decoded and folded beforehand, executed one
+  after the other over one connection like the worker's: the driver's encoding, and PostgreSQL.
+- **Ideal**: no faster than the floor, and no faster than all cores busy with the processor time that broker, database
+  and worker took per event in this drain.
+- **CPU µs/event**: user and system time by /proc, between the first look that saw a commit and the end.
+- **WAL kB/event**: all that the server wrote. A drain starts right behind a checkpoint if nothing else is said.
+"""
+
+
+def page(results: Mapping[Section, Result], machine: str, longest_drain_s: float) -> str:
+    return TEXT.format(
+        run=machine,
+        targets=table(targets.COLUMNS, [judged(target, figures_of(results)) for target in TARGETS]),
+        sections="\n".join(part(section, result) for section, result in results.items()),
+        longest_drain_s=longest_drain_s,
+    )
+
+
+def part(section: Section, result: Result) -> str:
+    return f"## {result.title}\n\n{section.text}\n\n{table(result.columns, result.rows)}\n"
+
+
+def told(section: Section, result: Result) -> str:
+    """A section and its targets, for a terminal."""
+    rows = [judged(target, result.figures) for target in TARGETS if target.figure in result.figures]
+    return "\n".join([part(section, result), *([table(targets.COLUMNS, rows), ""] if rows else [])])
+
+
+def figures_of(results: Mapping[Section, Result]) -> dict[str, Figure]:
+    return {name: figure for result in results.values() for name, figure in result.figures.items()}
+
+
+def machine(started: datetime, shared_buffers: str) -> str:
+    kafka = ElementTree.parse(POM).findtext("version")
+    servers = (
+        f"Kafka {kafka}, PostgreSQL 18 (fsync on, shared_buffers {shared_buffers}), Python {platform.python_version()}"
+    )
+    return f"{started:%Y-%m-%d}; {servers}; {description()}."

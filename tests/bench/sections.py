@@ -1,0 +1,38 @@
+"""The sections of the benchmark, in the order of the page."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import cleandoc
+
+from tests.bench import alternatives, drains, footprint, growth, latency, reads
+from tests.bench.bench import Bench
+from tests.bench.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """`minutes` is what it takes on two cores."""
+
+    name: str
+    minutes: float
+    run: Callable[[Bench], Awaitable[Result]]
+
+    @property
+    def text(self) -> str:
+        """How it is measured."""
+        return cleandoc(self.run.__doc__ or "")
+
+
+SECTIONS = [
+    Section("even", 4, drains.against_the_floor),
+    Section("bursty", 4, drains.against_the_floor_in_bursts),
+    Section("peers", 15, alternatives.against_peers),
+    Section("latency", 6, latency.latency),
+    Section("tables", 12, growth.growing_tables),
+    Section("courses", 4, growth.longer_courses),
+    Section("workers", 4, growth.more_workers),
+    Section("batches", 4, growth.larger_batches),
+    Section("partitions", 3, growth.more_partitions),
+    Section("reads", 6, reads.reads),
+    Section("footprint", 12, footprint.footprint),
+]

@@ -1,0 +1,29 @@
+"""A broker and a database for the benchmark: PostgreSQL with its memory sized to the machine, fsync on as always."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from worker.stack import Servers, brokers, databases, first_that_starts
+from worker.stack.process import Say
+
+MEMORY_MB = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+SIZED = {
+    "shared_buffers": f"{MEMORY_MB // 4}MB",
+    "effective_cache_size": f"{MEMORY_MB // 2}MB",
+    "maintenance_work_mem": f"{MEMORY_MB // 16}MB",
+    # Checkpoints come when the harness wants one, not in the middle of somebody's turn.
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "32GB",
+}
+
+
+@contextmanager
+def servers(say: Say) -> Iterator[Servers]:
+    """As `worker.stack.servers`: those of the environment as they are, or new ones."""
+    sized = {name: start if name == "env" else partial(start, more=SIZED) for name, start in databases().items()}
+    with ExitStack() as running:
+        database_url, database = first_that_starts("PostgreSQL", sized, running, say)
+        kafka, broker = first_that_starts("Kafka", brokers(allow_mock=False), running, say)
+        yield Servers(database_url, kafka, broker, database)

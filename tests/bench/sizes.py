@@ -1,0 +1,58 @@
+"""How much is measured: all of it, or as little as shows that the harness works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    rounds: int = 3  # in turn, of which the median counts
+    events: int = 400_000  # of a drain
+    batch_size: int = 2000  # where it is not what is varied
+    rows: int = 50_000  # progress rows, 20 of 40 lessons each
+    longest_drain_s: float = 60  # of a contender so slow that a part must do
+
+    events_of_an_error: int = 10_000
+
+    latency_s: float = 40
+    warm_up_s: float = 8
+
+    fewer_events: int = 200_000  # of each drain in a series
+    series_rounds: int = 2
+    lesson_rows: tuple[int, ...] = (1_000_000, 10_000_000, 30_000_000)
+    course_lessons: tuple[int, ...] = (10, 100, 1000)
+    lesson_rows_of_courses: int = 1_000_000
+    workers: tuple[int, ...] = (1, 2, 4)
+    batch_sizes: tuple[int, ...] = (500, 1000, 2000, 5000)
+    partitions: tuple[int, ...] = (1, 8, 64)
+
+    progress_rows_read: int = 1_000_000
+    reads: int = 2000  # of each operation
+    writes: int = 400
+
+    starts: int = 3
+    soak_s: float = 600
+
+
+QUICK = Sizes(
+    rounds=1,
+    events=4000,
+    batch_size=200,
+    rows=500,
+    longest_drain_s=20,
+    events_of_an_error=1000,
+    latency_s=0.6,
+    warm_up_s=0.4,
+    fewer_events=2000,
+    series_rounds=1,
+    lesson_rows=(10_000,),
+    course_lessons=(10,),
+    lesson_rows_of_courses=20_000,
+    workers=(1, 2),
+    batch_sizes=(200,),
+    partitions=(4,),
+    progress_rows_read=2000,
+    reads=20,
+    writes=5,
+    starts=1,
+    soak_s=2,
+)

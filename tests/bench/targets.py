@@ -1,0 +1,58 @@
+"""What the benchmark is to show, and what of it a run has shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.bench.result import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Of one figure: at least, or at most."""
+
+    what: str
+    figure: str
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+
+    def met_by(self, value: float) -> bool:
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    @property
+    def wanted(self) -> str:
+        return f"≥ {self.at_least:g}{self.unit}" if self.at_least is not None else f"≤ {self.at_most:g}{self.unit}"
+
+
+TARGETS = [
+    Target("ours / floor, spread evenly", "ours/floor even", at_least=0.8),
+    Target("ours / floor, bursty", "ours/floor bursty", at_least=0.8),
+    Target("ours / Quix batching sink with our statement", "ours/quix_sink", at_least=2),
+    Target("ours / FastStream batches with our statement", "ours/faststream_batch", at_least=2),
+    Target("ours / Debezium's JDBC sink, which writes the lesson row only", "ours/connect_jdbc", at_least=1.2),
+    Target("ours / Faust event by event", "ours/faust_events", at_least=40),
+    Target("ours / Faust `take` with our statement", "ours/faust_take", at_least=4.5),
+    Target("worker CPU per event", "worker CPU even", at_most=15, unit=" µs"),
+    Target("p99 produced → visible at 500/s", "p99 visible 500", at_most=20, unit=" ms"),
+    Target("p99 produced → visible at 2,000/s", "p99 visible 2000", at_most=40, unit=" ms"),
+    Target("cost per event at 30 million lesson rows / at 1 million", "Lesson rows", at_most=1.3),
+    Target("sizes at which a batch's plan scans a table", "Lesson rows, scans", at_most=0),
+    Target("cost per event with 1,000-lesson courses / 10-lesson courses", "Lessons of a course", at_most=1.1),
+    Target("two workers / one", "two workers/one", at_least=1.7),
+    Target("get_course_progress, p99", "get_course_progress", at_most=2, unit=" ms"),
+    Target("list of 10, p99", "get_user_progress", at_most=3, unit=" ms"),
+    Target("bulk of 50, p99", "get_bulk_course_progress", at_most=5, unit=" ms"),
+    Target("stats, p99", "get_progress_stats", at_most=5, unit=" ms"),
+    Target("memory over the soak, last minute / third minute", "memory", at_most=1.05),
+]
+COLUMNS = ("what", "target", "measured", "met, or what bounds it")
+
+
+def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
+    """A row of the table of targets."""
+    figure = figures.get(target.figure)
+    if figure is None:
+        return target.what, target.wanted, "not in this run", ""
+    measured = f"{figure.value:.3g}{target.unit}" + (f" ({figure.told})" if figure.told else "")
+    verdict = "met" if target.met_by(figure.value) else f"**missed**: {figure.bound}" if figure.bound else "**missed**"
+    return target.what, target.wanted, measured, verdict

@@ -1,0 +1,131 @@
+"""The benchmark measures what it says. How fast anything is, no test asks."""
+
+import math
+import random
+from collections.abc import AsyncIterator
+from itertools import islice
+from statistics import mean
+
+import asyncpg
+import pytest
+
+from tests.bench.bench import Bench, connected
+from tests.bench.drain import drain
+from tests.bench.floor import apply, recorded, scans
+from tests.bench.learners import Rows, bursty, even
+from tests.bench.report import page
+from tests.bench.result import Figure, Result
+from tests.bench.sections import SECTIONS, Section
+from tests.bench.sizes import QUICK, Sizes
+from tests.bench.targets import TARGETS, Target, judged
+from worker.database import query
+from worker.settings import Settings
+from worker.stack import Servers
+
+FASTER = Target("speed", "ours/theirs", at_least=2)
+# Peers have a test of their own, and need what not every machine has.
+OURS_ALONE = [section for section in SECTIONS if section.name != "peers"]
+
+
+@pytest.fixture
+def bench(running: Servers) -> Bench:
+    return Bench(running, QUICK, print)
+
+
+@pytest.fixture
+async def filled(bench: Bench) -> AsyncIterator[Settings]:
+    async with bench.filled(Rows(40, per_user=5)) as database:
+        yield database
+
+
+async def rows_of(settings: Settings) -> list[asyncpg.Record]:
+    async with connected(settings) as connection:
+        return await connection.fetch(
+            "select user_id, course_id, lessons_completed, last_lesson_id, last_accessed_at from course_progress_all"
+            " order by 1, 2"
+        )
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("section", OURS_ALONE, ids=lambda section: section.name)
+async def test_every_section_yields_its_figures(bench: Bench, section: Section) -> None:
+    result = await section.run(bench)
+
+    assert section.text
+    assert {len(row) for row in result.rows} == {len(result.columns)}
+    assert all(math.isfinite(figure.value) and figure.value >= 0 for figure in result.figures.values())
+
+
+async def test_sql_and_python_name_rows_alike(filled: Settings) -> None:
+    there = {(row["user_id"], row["course_id"]) for row in await rows_of(filled)}
+
+    assert there == {Rows(40, per_user=5).key(number) for number in range(40)}
+
+
+async def test_rows_that_are_there_beforehand_are_what_their_lessons_say(filled: Settings) -> None:
+    async with connected(filled) as connection:
+        assert await connection.fetch(query("recount"), 0, 10**6, None, None) == []
+        assert await connection.fetchval("select count(*) from lesson_progress") == 40 * 20
+
+
+async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, filled: Settings) -> None:
+    rows, events = Rows(40, per_user=5), 600
+    async with (
+        bench.backlog(filled, rows, events) as backlog,
+        bench.copy(backlog) as of_floor,
+        bench.copy(backlog) as of_worker,
+    ):
+        before = await rows_of(of_floor)
+        await apply(of_floor, await recorded(backlog, events), events)
+        await drain(of_worker, events)
+
+        assert await rows_of(of_floor) == await rows_of(of_worker) != before
+
+
+async def test_a_plan_that_scans_a_table_is_told(bench: Bench, filled: Settings) -> None:
+    async with bench.backlog(filled, Rows(40, per_user=5), 200) as backlog:
+        [call, *_] = await recorded(backlog, 200)
+        async with connected(filled) as connection:
+            await connection.execute("alter table lesson_progress drop constraint lesson_progress_pkey")
+
+        assert "Seq Scan on lesson_progress" in await scans(backlog, call)
+
+
+def test_evenly_spread_events_are_of_all_rows_before_they_are_of_one_again() -> None:
+    events = list(islice(even(Rows(500), random.Random(1)), 1000))
+
+    for round in (events[:500], events[500:]):
+        assert len({(event.user_id, event.course_id) for event in round}) == 500
+
+
+def test_bursts_are_of_as_many_rows_as_real_learners_have() -> None:
+    events = list(islice(bursty(Rows(50_000), random.Random(1)), 20_000))
+
+    touched = [len({event.user_id for event in events[start : start + 2000]}) for start in range(0, 20_000, 2000)]
+
+    assert 706 <= mean(touched) <= 802
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict"),
+    [
+        (Figure(2.0), "met"),
+        (Figure(1.9, bound="the disk"), "**missed**: the disk"),
+        (Figure(1.9), "**missed**"),
+        (Figure(math.nan), "**missed**"),
+        (None, ""),
+    ],
+)
+def test_a_target_is_met_or_missed_with_what_bounds_it(figure: Figure | None, verdict: str) -> None:
+    figures = {FASTER.figure: figure} if figure else {}
+
+    assert judged(FASTER, figures)[-1] == verdict
+
+
+def test_the_page_has_every_target_and_every_section() -> None:
+    results = {section: Result(section.name, ("a", "b")) for section in SECTIONS}
+
+    written = page(results, "a machine", Sizes().longest_drain_s)
+
+    assert [target.what for target in TARGETS if f"| {target.what} |" not in written] == []
+    assert [section.name for section in SECTIONS if f"## {section.name}\n\n{section.text}" not in written] == []
