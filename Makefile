@@ -33,7 +33,7 @@ run: setup ## the main job: broker, database, worker, simulated learners, certif
 test: setup lint ## all tests on real Kafka and real PostgreSQL
 	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
-faults: setup ## every bad day on real servers, about an hour; ONLY=name SEED=n for one; writes docs/faults.md
+faults: setup ## every bad day on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
 bench: setup bench-setup ## against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
