@@ -123,7 +123,7 @@ def test_another_record_at_the_same_origin_is_no_copy() -> None:
         (Selection(), True),
         (Selection(positions={Position(0, 7)}), True),
         (Selection(positions={Position(7, 0)}), False),
-        (Selection(kinds={Kind.SCHEMA, Kind.TIME}), True),
+        (Selection(kinds=(Kind.SCHEMA, Kind.TIME)), True),
         (Selection(kinds={Kind.TIME}), False),
         (Selection(types={"CourseAccessed"}), True),
         (Selection(types={"LessonCompleted"}), False),
