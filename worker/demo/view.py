@@ -150,12 +150,13 @@ class View:
 
     def _completions(self) -> Panel:
         certificates = self._parts.certificates
+        now = datetime.now()
         table = Table.grid(expand=True, padding=(0, 1))
         for justify in ("left", "left", "right"):
             table.add_column(justify=justify, no_wrap=True)
         for completed in certificates.latest:
             title = TITLES.get(completed.course_id, str(completed.course_id))
-            table.add_row(name_of(completed.user_id), title, Text(short(completed.completed_at), "dim"))
+            table.add_row(name_of(completed.user_id), title, Text(short(completed.completed_at, now), "dim"))
         return panel(f"completions {certificates.issued:,}, {certificates.revoked:,} taken back", table)
 
     def _dead_letters(self) -> Panel:
@@ -187,7 +188,7 @@ class View:
         return self._parts.supervisor.trouble or self._parts.observer.trouble or self._parts.traffic.trouble
 
 
-def short(time: datetime) -> str:
-    """Today's as hours and minutes, an older one as a date; local time."""
+def short(time: datetime, now: datetime) -> str:
+    """The time as hours and minutes if it is of today, else as a date; local time."""
     local = time.astimezone()
-    return f"{local:%H:%M}" if local.date() == datetime.now().astimezone().date() else f"{local:%d %b}"
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b}"
