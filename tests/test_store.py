@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from events.models import LessonCompleted, ProgressReset
+from tests.bench.floor import BIG, Recorder, nodes, planned, writing
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.progress import Folded, fold
@@ -146,3 +148,47 @@ async def test_a_duplicate_that_no_other_worker_inserted_is_a_mistake(
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await store.apply(one_lesson(user=uuid4()), {P0: Span(1, 2)})
+
+
+@pytest.mark.parametrize("analysed", ["select", "analyze", "vacuum analyze"])
+@pytest.mark.parametrize("rows", [0, 1, 3, 30, 3000])
+async def test_the_plan_that_stays_looks_rows_up_by_their_whole_key_however_small_the_tables_were(
+    database_settings: Settings, connection: asyncpg.Connection, rows: int, analysed: str
+) -> None:
+    await connection.execute(
+        "insert into course_progress_all (user_id, course_id, lessons_completed)"
+        f" select gen_random_uuid(), '{COURSE}', 1 from generate_series(1, {rows})"
+    )
+    await connection.execute(
+        "insert into lesson_progress (user_id, course_id, lesson_id, completed, changed_at, completed_at)"
+        " select user_id, course_id, 'a', true, now(), now() from course_progress_all"
+    )
+    await connection.execute(analysed)
+    recorder, store = Recorder(), Store(database_settings)
+    store._connection = recorder
+    await store.apply(one_lesson(), {P0: Span(None, 1)})
+    [(statement, arguments)] = recorder.calls
+
+    async with writing(database_settings) as writer:
+        plan = list(nodes(await planned(writer, statement, len(arguments))))
+
+    looked_up = [
+        (node["Relation Name"], *sorted(re.findall(r"(\w+) =", node.get("Index Cond") or node.get("TID Cond", ""))))
+        for node in plan
+        if node.get("Relation Name", "").startswith(BIG) and node["Node Type"] != "ModifyTable"
+    ]
+    assert sorted(looked_up) == [
+        ("course_progress_all", "course_id", "user_id"),
+        ("course_progress_all", "ctid"),
+        ("lesson_progress", "course_id", "lesson_id", "user_id"),
+        ("lesson_progress", "course_id", "user_id"),  # of a course that this batch completes
+        ("lesson_progress", "ctid"),
+    ]
+    repeated = [
+        child["CTE Name"]
+        for node in plan
+        if node["Node Type"] == "Nested Loop"
+        for child in node["Plans"]
+        if child["Parent Relationship"] == "Inner" and "CTE Name" in child
+    ]
+    assert repeated == []

@@ -64,6 +64,8 @@ class Store:
                 return await self._apply(connection, folded, spans)
             try:
                 async with connection.transaction(isolation="repeatable_read"):
+                    # Unlike apply.sql, reset.sql needs a plan for its very arrays.
+                    await connection.execute("set local plan_cache_mode = force_custom_plan")
                     revoked = await connection.fetchval(query("reset"), *_reset_columns(folded))
                     outcome = await self._apply(connection, folded, spans)
                     if isinstance(outcome, OffsetsMoved):
@@ -99,8 +101,8 @@ class Store:
                 self._settings,
                 # What apply.sql needs. As a default it costs no round trip.
                 default_transaction_isolation="repeatable read",
-                # Only a plan for these very arrays knows how long they are: docs/decisions/0003.
-                plan_cache_mode="force_custom_plan",
+                # Planned once: apply.sql does not depend on what the planner guesses (docs/decisions/0017).
+                plan_cache_mode="force_generic_plan",
                 jit="off",
                 enable_seqscan="off",
                 random_page_cost="1.1",

@@ -75,12 +75,21 @@ async def apply(settings: Settings, calls: list[Call], events: int) -> Drained:
 
 
 async def scans(settings: Settings, call: Call) -> list[str]:
-    """Which nodes of the statement's plan go through a big table other than by looking rows up in an index."""
+    """Which nodes of the statement's plan go through a big table other than by looking rows up."""
     statement, arguments = call
     async with writing(settings) as connection:
-        [described] = json.loads(await connection.fetchval(f"explain (format json) {statement}", *arguments))
-    big = [node for node in nodes(described["Plan"]) if node.get("Relation Name", "").startswith(BIG)]
+        plan = await planned(connection, statement, len(arguments))
+    big = [node for node in nodes(plan) if node.get("Relation Name", "").startswith(BIG)]
     return [f"{node['Node Type']} on {node['Relation Name']}" for node in big if not looks_up(node)]
+
+
+async def planned(connection: asyncpg.Connection, statement: str, parameters: int) -> dict[str, Any]:
+    """The plan that this session makes of a prepared statement, made anew."""
+    await connection.execute(f"prepare planned as {statement}")
+    values = ", ".join(["null"] * parameters)
+    [described] = json.loads(await connection.fetchval(f"explain (format json) execute planned ({values})"))
+    await connection.execute("deallocate planned")
+    return described["Plan"]
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -91,7 +100,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def looks_up(node: dict[str, Any]) -> bool:
     # A bitmap heap scan's condition stands at its child, the scan of the index.
-    return node["Node Type"] in ("ModifyTable", "Bitmap Heap Scan") or "Index Cond" in node
+    return node["Node Type"] in ("ModifyTable", "Bitmap Heap Scan") or "Index Cond" in node or "TID Cond" in node
 
 
 @asynccontextmanager
