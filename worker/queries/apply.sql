@@ -7,6 +7,7 @@
 -- the batch is repeated; so what is read here is what is updated here.
 --
 -- $1 consumer group; $2-$5 a row per partition; $6-$14 a row per progress row; $15-$19 a row per lesson row.
+-- A time left out ($9, $12, $14) is the row's last_accessed_at; of a lesson ($17), its last_completed_at.
 -- Returns one row: won, the offsets found where they differ, and how many transitions went to the outbox.
 with
 stored as materialized (
@@ -34,9 +35,9 @@ course as materialized (
            coalesce(p.completion_number, 0) as completion_number,
            coalesce(p.lessons_completed, 0) as lessons_completed,
            case when newer_total then g.total_lessons else p.total_lessons end as total_lessons,
-           case when newer_total then g.total_at else p.total_at end as total_at,
+           case when newer_total then new_total_at else p.total_at end as total_at,
            case when newer_lesson then g.last_lesson_id else p.last_lesson_id end as last_lesson_id,
-           case when newer_lesson then g.last_lesson_at else p.last_lesson_at end as last_lesson_at,
+           case when newer_lesson then new_lesson_at else p.last_lesson_at end as last_lesson_at,
            greatest(p.last_accessed_at, g.last_accessed_at) as last_accessed_at,
            -- Of events on both sides of a reset in one batch only the latest time is certain to count.
            least(p.started_at, case when g.started_at > counts_after
@@ -51,12 +52,15 @@ course as materialized (
         where a.user_id = g.user_id and a.course_id = g.course_id
         offset 0 -- a fence: looked up by index, whatever the planner takes the table for
     ) p on true
-    cross join lateral (select coalesce(p.reset_at, '-infinity') as counts_after)
     cross join lateral (select
-        g.total_at > counts_after
-            and coalesce((g.total_at, g.total_lessons) > (p.total_at, p.total_lessons), true) as newer_total,
-        g.last_lesson_at > counts_after
-            and coalesce((g.last_lesson_at, g.last_lesson_id) > (p.last_lesson_at, p.last_lesson_id), true)
+        coalesce(p.reset_at, '-infinity') as counts_after,
+        case when g.total_lessons is not null then coalesce(g.total_at, g.last_accessed_at) end as new_total_at,
+        case when g.last_lesson_id is not null then coalesce(g.last_lesson_at, g.last_accessed_at) end as new_lesson_at)
+    cross join lateral (select
+        new_total_at > counts_after
+            and coalesce((new_total_at, g.total_lessons) > (p.total_at, p.total_lessons), true) as newer_total,
+        new_lesson_at > counts_after
+            and coalesce((new_lesson_at, g.last_lesson_id) > (p.last_lesson_at, p.last_lesson_id), true)
             as newer_lesson)
     where won and g.last_accessed_at > counts_after
 ),
