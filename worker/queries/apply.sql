@@ -3,6 +3,8 @@
 -- Promises: rows change only if every partition's stored offset is the one this worker last saw, and the offsets
 -- move with them. Applying an event again, late or in another order ends in the same lessons and counts (rules 1-6).
 --
+-- One plan serves every batch, so no step may depend on an estimate: docs/decisions/0017.
+--
 -- Needs REPEATABLE READ: a row that another worker changed meanwhile raises 40001, a row that it inserted 23505, and
 -- the batch is repeated; so what is read here is what is updated here.
 --
@@ -28,8 +30,8 @@ moved as (
     when not matched then insert (consumer_group, topic, partition, next_offset)
         values ($1, s.topic, s.partition, s.next)
 ),
--- The batch beside the rows as they are. Events up to a reset do not count (rule 6). Rules 2 and 5 for the total and
--- the last lesson.
+-- The batch beside the rows as they are. Events up to a reset do not count (rule 6). The latest total (rule 2), the last
+-- lesson and the last access (rule 5).
 course as materialized (
     select g.course, g.user_id, g.course_id, g.source, p.at, p.completed_at, counts_after,
            coalesce(p.completion_number, 0) as completion_number,
@@ -50,7 +52,7 @@ course as materialized (
     left join lateral (
         select a.ctid as at, a.* from course_progress_all a
         where a.user_id = g.user_id and a.course_id = g.course_id
-        offset 0 -- a fence: looked up by index, whatever the planner takes the table for
+        offset 0 -- a fence: looked up by the whole key, whatever the planner takes the table for (0017)
     ) p on true
     cross join lateral (select
         coalesce(p.reset_at, '-infinity') as counts_after,
@@ -74,7 +76,7 @@ said as materialized (
     left join lateral (
         select ctid as at from lesson_progress b
         where b.user_id = c.user_id and b.course_id = c.course_id and b.lesson_id = g.lesson_id
-        offset 0 -- the fence; without it the whole course is read, for the planner takes it for one row
+        offset 0 -- a fence, as above
     ) l on true
     where greatest(g.last_completed_at, g.uncompleted_at) > c.counts_after
 ),
@@ -150,9 +152,8 @@ written as (
     using (
         select n.*, n.completion_number + n.completes::integer as number,
                case when n.completes then f.completed_at when not n.reopens then n.completed_at end as completed_since
-        -- A left join, for `finished` has nothing else; but a full one is never a nested loop.
         from next n
-        full join finished f on f.course = n.course
+        full join finished f on f.course = n.course -- finds what a left one does, and is never a nested loop
     ) n
         on p.ctid = n.at -- where `course` found it; if somebody changed it since, 40001
     when matched and (p.lessons_completed, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
