@@ -42,8 +42,9 @@ bench: setup bench-setup ## against PostgreSQL's own limit and the alternatives,
 lint: setup ## style, types, the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
 
-contract: setup ## writes events/schemas and the AsyncAPI document anew
+contract: setup ## writes events/schemas, the AsyncAPI document and the API's OpenAPI document anew
 	@$(BIN)/python -m events.contract
+	@$(BIN)/python -m worker.api.openapi
 
 lock: setup ## pins the dependencies anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt

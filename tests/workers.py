@@ -23,7 +23,7 @@ DEADLINE_S = 60
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment in which a process has these settings."""
-    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
     texts = {
         n: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for n, v in values.items() if v is not None
     }

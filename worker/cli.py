@@ -30,6 +30,7 @@ from events import (
     PublishFailed,
     Receipt,
 )
+from worker.cli_api import api
 from worker.cli_deadletters import deadletters
 from worker.errors import ProgressError, SetupError
 from worker.options import Group, Moment
@@ -47,6 +48,7 @@ def cli() -> None:
     """How far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
+cli.add_command(api)
 cli.add_command(deadletters)
 cli.add_command(verify)
 cli.add_command(rewind)

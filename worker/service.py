@@ -5,19 +5,18 @@ applied it, so that a read afterwards sees it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
-import asyncpg
 from pydantic import ValidationError
 
 from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import PublishFailed
-from events.publisher import LessonEventPublisher, Receipt
-from worker.database import connect_pool, query, translated
+from events.publisher import LessonEventPublisher, Occurrence, Receipt
+from worker.database import connect_pool
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,
@@ -28,39 +27,14 @@ from worker.errors import (
     ValueRefused,
 )
 from worker.kafka import client, failure
+from worker.reads import CourseProgress as CourseProgress
+from worker.reads import ProgressStats as ProgressStats
+from worker.reads import Reads
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.005
 SLOWEST_LOOK_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
-
-
-@dataclass(frozen=True, slots=True)
-class CourseProgress:
-    """One user in one course: a row of course_progress."""
-
-    user_id: UUID
-    course_id: UUID
-    lessons_completed: int
-    total_lessons: int | None  # None: not known yet
-    progress_percentage: int  # 0-100; 100 exactly when complete
-    completed_lessons: tuple[str, ...]  # in the order they were completed
-    last_lesson_id: str | None
-    last_accessed_at: datetime
-    started_at: datetime
-    completed_at: datetime | None
-    completion_number: int  # how often the course has become complete
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressStats:
-    """Over all courses of one user."""
-
-    total_courses: int
-    completed_courses: int
-    in_progress_courses: int
-    lessons_completed: int
-    average_percentage: int  # to the nearest whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +50,20 @@ class ProgressService:
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
     PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, KafkaUnavailable when the event was
     not acknowledged, and SetupError when Kafka refuses these credentials; they answer Accepted when it was not applied
-    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
+    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says besides how fresh an answer is.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    reads: Reads
+
+    def __init__(self, settings: Settings, *, publish_timeout_s: float = 30) -> None:
         self._settings = settings
+        self._publish_timeout_s = publish_timeout_s
         self._publisher: LessonEventPublisher | None = None
         self._entering = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
+        self.reads = Reads(self._pool)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -101,26 +79,22 @@ class ProgressService:
 
     async def get_user_progress(self, user_id: UUID | str, *, include_completed: bool = True) -> list[CourseProgress]:
         """All courses of a user, the latest accessed first."""
-        rows = await self._fetch("progress_of_user", _user(user_id), include_completed)
-        return [_progress(row) for row in rows]
+        return (await self.reads.listed(_user(user_id), include_completed=include_completed)).value
 
     async def get_bulk_course_progress(
         self, user_id: UUID | str, course_ids: Iterable[UUID | str]
     ) -> dict[UUID, CourseProgress]:
         """Some courses of a user by course id, in one query; without those that have no progress."""
-        wanted = [_course(course_id) for course_id in course_ids]
-        rows = await self._fetch("progress_of_courses", _user(user_id), wanted) if wanted else []
-        return {row["course_id"]: _progress(row) for row in rows}
+        return (await self.reads.some(_user(user_id), map(_course, course_ids))).value
 
     async def get_progress_stats(self, user_id: UUID | str) -> ProgressStats:
         """Zeros for a user without progress."""
-        [row] = await self._fetch("progress_stats", _user(user_id))
-        return ProgressStats(**row)
+        return (await self.reads.stats(_user(user_id))).value
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Whether the lesson is completed now; False for a lesson nobody knows."""
         try:
-            [row] = await self._fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
+            [row] = await self.reads.fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
         except ValueRefused:  # text that no lesson id can be
             return False
         return bool(row["completed"])
@@ -182,22 +156,26 @@ class ProgressService:
         existed = await self._row(event.user_id, event.course_id) is not None
         # Also where nothing is known yet: a first event may be on its way, and this one must end it.
         receipt = await self._publish(event, occurred_at)
-        return existed if await self._wait_until_applied(receipt) else Accepted(receipt.event_id)
+        return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
+
+    async def apply(self, occurrences: Sequence[Occurrence]) -> tuple[list[str], bool]:
+        """Publishes events, then waits once for all: their ids, and whether all are applied within the deadline.
+
+        An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when any was
+        not acknowledged, others may be; and ValueError for a time that no event can carry, before any is sent.
+        """
+        receipts = await self._publish_many(occurrences)
+        return [receipt.event_id for receipt in receipts], await self._wait_until_applied(receipts)
 
     # How
 
-    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        with translated():
-            return await self._pool.fetch(query(name), *arguments)
-
     async def _row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
-        rows = await self._fetch("progress_of_courses", user_id, [course_id])
-        return _progress(rows[0]) if rows else None
+        return (await self.reads.some(user_id, [course_id])).value.get(course_id)
 
     async def _applied(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
         row = None
-        if await self._wait_until_applied(receipt):
+        if await self._wait_until_applied([receipt]):
             row = await self._row(event.user_id, event.course_id)
         # Without a row although applied: a reset, later than this event, has it forgotten.
         return row or Accepted(receipt.event_id)
@@ -206,9 +184,13 @@ class ProgressService:
         occurred_at = occurred_at or datetime.now(UTC)
         if occurred_at.utcoffset() is None or occurred_at < EARLIEST:
             raise InvalidTime(f"occurred_at: {occurred_at.isoformat()} has no offset from UTC or is before 2000")
+        [receipt] = await self._publish_many([(event, occurred_at, str(uuid4()))])
+        return receipt
+
+    async def _publish_many(self, occurrences: Sequence[Occurrence]) -> list[Receipt]:
         try:
             publisher = await self._connected()
-            return await publisher.publish(event, occurred_at=occurred_at, event_id=str(uuid4()))
+            return await publisher.publish_many(occurrences)
         except PublishFailed as error:
             raise failure("the event is not published", error) from error
 
@@ -220,29 +202,35 @@ class ProgressService:
                     **client(self._settings),
                     topic=self._settings.lesson_events_topic,
                     source="progress-service",
+                    timeout_s=self._publish_timeout_s,
                 )
                 self._publisher = await publisher.__aenter__()
             return self._publisher
 
-    async def _wait_until_applied(self, receipt: Receipt) -> bool:
-        """Whether the stored offset passed the event within the deadline; not when the database goes away meanwhile.
+    async def _wait_until_applied(self, receipts: Sequence[Receipt]) -> bool:
+        """Whether the stored offsets passed the events within the deadline; not when the database goes away meanwhile.
 
-        The event counts all the same: Kafka has it.
+        The events count all the same: Kafka has them.
         """
+        last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset)}
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
                 look_s = LOOK_EVERY_S
-                while not await self._passed(receipt):
-                    await asyncio.sleep(look_s)
-                    look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
+                for (topic, partition), offset in last.items():
+                    while not await self._passed(topic, partition, offset):
+                        await asyncio.sleep(look_s)
+                        look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True
 
-    async def _passed(self, receipt: Receipt) -> bool:
-        group = self._settings.consumer_group
-        [row] = await self._fetch("offset_passed", group, receipt.topic, receipt.partition, receipt.offset)
+    async def _passed(self, topic: str, partition: int, offset: int) -> bool:
+        [row] = await self.reads.fetch("offset_passed", self._settings.consumer_group, topic, partition, offset)
         return bool(row["passed"])
+
+
+def _offset(receipt: Receipt) -> int:
+    return receipt.offset
 
 
 def _user(user_id: UUID | str) -> UUID:
@@ -267,7 +255,3 @@ def _event(model: type[E], user_id: UUID | str, course_id: UUID | str, **data: A
     except ValidationError as error:
         problem = error.errors()[0]
         raise InvalidLesson(f"{problem['loc'][0]}: {problem['msg']}") from None
-
-
-def _progress(row: asyncpg.Record) -> CourseProgress:
-    return CourseProgress(**{**dict(row), "completed_lessons": tuple(row["completed_lessons"])})

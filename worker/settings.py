@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import (
     Field,
@@ -131,6 +131,36 @@ class Settings(BaseSettings):
         return self
 
 
+class ApiSettings(Settings):
+    """What an operator of the HTTP API can set besides."""
+
+    api_host: str = Field("127.0.0.1", description="where the API listens")
+    api_port: int = Field(8000, ge=0, le=65535, description="its port; 0 takes any free one")
+    jwt_issuer: str | None = Field(None, description="who must have issued a token (`iss`); the API needs it")
+    jwt_audience: str | None = Field(None, description="for whom a token must be (`aud`); the API needs it")
+    jwt_jwks_url: HttpUrl | None = Field(
+        None, description="where the issuer publishes its keys; https, but on loopback"
+    )
+    jwt_key_file: FilePath | None = Field(
+        None, description="PEM of the issuer's one public key (RSA, P-256 or Ed25519), instead of the URL"
+    )
+    cors_origins: str = Field(
+        "", description="origins whose pages may call the API, comma-separated; its own pages need none"
+    )
+    rate_limit_reads: str = Field("600/minute", description="calls that read, per learner and API process")
+    rate_limit_writes: str = Field("120/minute", description="calls that write, likewise")
+    rate_limit_batches: str = Field("12/minute", description="batches, likewise, of up to 500 events each")
+    api_streams_per_learner: PositiveInt = Field(5, description="streams that a learner may have open at once")
+    api_body_limit: PositiveInt = Field(1_048_576, description="bytes that a request's body may have")
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _nobody_puts_keys_of_their_own_in_between(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url is not None and url.scheme != "https" and url.host not in LOOPBACK:
+            raise ValueError("must begin with https")
+        return url
+
+
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 CHOICE = ("kafka_security_protocol", "kafka_sasl_mechanism")
 SECURITY = [name for name in Settings.model_fields if name.startswith(("kafka_ssl_", "kafka_sasl_", "kafka_oauth_"))]
@@ -165,11 +195,19 @@ def variables(names: Iterable[str]) -> str:
     return ", ".join(f"PROGRESS_{name.upper()}" for name in sorted(names))
 
 
+S = TypeVar("S", bound=Settings)
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Raises SetupError, which names the variable but not its value."""
+    return read(Settings)
+
+
+def read(model: type[S]) -> S:
+    """Settings from the environment. Raises SetupError, which names the variable but not its value."""
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
         problems = (f"PROGRESS_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
         raise SetupError("; ".join(problems)) from None

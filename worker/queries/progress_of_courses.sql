@@ -1,8 +1,10 @@
--- Courses $2 of user $1, those that have progress.
-select user_id, course_id, lessons_completed, total_lessons, progress_percentage,
+-- progress_of_courses
+-- Courses $2 of user $1, those that have progress, and the database's clock: what was committed before it is here.
+-- Always at least one row; where there is no progress, its ids are null.
+select now() as as_of, user_id, course_id, lessons_completed, total_lessons, progress_percentage,
        array(select l.lesson_id from lesson_progress l
              where l.user_id = cp.user_id and l.course_id = cp.course_id and l.completed
              order by l.completed_at, l.lesson_id) as completed_lessons,
        last_lesson_id, last_accessed_at, started_at, completed_at, completion_number
-from course_progress cp
-where user_id = $1 and course_id = any($2)
+from (select) always
+left join course_progress cp on cp.user_id = $1 and cp.course_id = any($2)

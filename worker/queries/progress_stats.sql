@@ -1,5 +1,8 @@
--- Statistics over all courses of user $1: one row, zeros where there are none.
-select count(*) as total_courses,
+-- progress_stats
+-- Statistics over all courses of user $1: one row, zeros where there are none. And the database's clock: what was
+-- committed before it is counted.
+select now() as as_of,
+       count(*) as total_courses,
        count(completed_at) as completed_courses,
        count(*) - count(completed_at) as in_progress_courses,
        coalesce(sum(lessons_completed), 0) as lessons_completed,

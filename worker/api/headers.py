@@ -1,0 +1,86 @@
+"""What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
+
+import time
+
+import structlog
+from prometheus_client import Gauge, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worker.api.problems import Problem, response
+
+log = structlog.get_logger("api")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+REQUEST_SECONDS = Histogram(
+    "progress_api_request_seconds",
+    "Seconds until a response begins, by route, method and status",
+    ["route", "method", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+STREAMS = Gauge("progress_api_streams", "Streams of server-sent events that are open")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Surrounded:
+    """The outermost middleware. Pure ASGI: streams pass through it as they come."""
+
+    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+        self._app = app
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                _count(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        try:
+            await self._app(scope, bounded(scope, receive, self._body_limit), sent)
+        except Exception:
+            log.exception("a request failed")
+            if started:
+                raise
+            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, sent)
+
+
+def bounded(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """The body, or a problem, 413, as soon as it is known to have more bytes than the limit."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    size = int(declared) if declared.isdigit() else 0
+    taken = 0
+
+    async def received() -> Message:
+        nonlocal taken
+        if size > limit:
+            raise Problem(413, f"more than {limit} bytes")
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise Problem(413, f"more than {limit} bytes")
+        return message
+
+    return received
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUEST_SECONDS.labels(route, method, str(status)).observe(seconds)

@@ -1,0 +1,55 @@
+"""How often a learner may call. Counted in each process by itself."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+from uuid import UUID
+
+import limits
+from fastapi import Request
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from worker.api.auth import Calling
+from worker.api.problems import retry
+from worker.errors import SetupError
+from worker.settings import ApiSettings
+
+Kind = Literal["reads", "writes", "batches"]
+
+
+class RateLimits:
+    """Constant memory per learner; approximate where two windows meet."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        # The asynchronous storage walks through all keys at every hit: docs/decisions/0018.
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limits: dict[Kind, limits.RateLimitItem] = {
+            "reads": _parsed("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
+            "writes": _parsed("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
+            "batches": _parsed("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
+        }
+
+    def hit(self, kind: Kind, user_id: UUID) -> None:
+        """Counts a call. Raises a problem, 429, for one too many."""
+        limit = self._limits[kind]
+        if not self._limiter.hit(limit, kind, str(user_id)):
+            free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
+            raise retry(429, f"more than {limit} of {kind}", free_at - time.time())
+
+
+def _parsed(variable: str, text: str) -> limits.RateLimitItem:
+    try:
+        return limits.parse(text)
+    except ValueError:
+        raise SetupError(f"{variable} is no rate such as 120/minute") from None
+
+
+def limited(kind: Kind) -> Callable[..., Awaitable[None]]:
+    """A dependency that counts the call."""
+
+    async def count(request: Request, caller: Calling) -> None:
+        counted: RateLimits = request.app.state.limits
+        counted.hit(kind, caller.user_id)
+
+    return count

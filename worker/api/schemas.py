@@ -1,0 +1,265 @@
+"""What goes over HTTP, in camelCase. Bodies refuse what they do not know."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from events.models import (
+    EARLIEST,
+    LESSON_EVENTS,
+    NAMESPACE,
+    LessonEvent,
+    LessonId,
+    TotalLessons,
+)
+
+BATCH = 500
+# Later times cannot be told in every time zone.
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
+USER = "6f1c1c9e-52a5-4a3c-9b64-0f3f0a5f7b11"
+PROGRESS = {
+    "userId": USER,
+    "courseId": COURSE,
+    "lessonsCompleted": 3,
+    "totalLessons": 12,
+    "progressPercentage": 25,
+    "completedLessons": ["intro", "setup", "first-steps"],
+    "lastLessonId": "first-steps",
+    "lastAccessedAt": "2026-11-22T23:10:00Z",
+    "startedAt": "2026-11-20T08:00:00Z",
+    "completedAt": None,
+    "completionNumber": 0,
+}
+AS_OF = "2026-11-22T23:10:00.042Z"
+
+
+def examples(*values: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": list(values)})
+
+
+class Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True)
+
+
+# Answers
+
+
+class Progress(Camel):
+    """One learner in one course."""
+
+    model_config = examples(PROGRESS)
+
+    user_id: UUID
+    course_id: UUID
+    lessons_completed: int
+    total_lessons: int | None = Field(description="Null: not known yet")
+    progress_percentage: int = Field(ge=0, le=100, description="100 exactly when the course is complete")
+    completed_lessons: list[str] = Field(description="In the order they were completed")
+    last_lesson_id: str | None
+    last_accessed_at: datetime
+    started_at: datetime
+    completed_at: datetime | None
+    completion_number: int = Field(description="How often the course has become complete")
+
+
+class Answer(Camel):
+    """What every answer has."""
+
+    as_of: datetime = Field(description="By the database's clock: what was committed before is in this answer")
+
+    def etag(self) -> str:
+        """Of the content, however fresh: weak, for `asOf` differs."""
+        content = self.model_dump_json(exclude={"as_of"})
+        return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+
+
+class CourseAnswer(Answer):
+    """The learner's progress in one course."""
+
+    model_config = examples({"asOf": AS_OF, "progress": PROGRESS})
+
+    progress: Progress
+
+
+class ListAnswer(Answer):
+    """Courses of the learner, the latest accessed first."""
+
+    model_config = examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
+
+    items: list[Progress]
+    next_cursor: str | None = Field(description="For the next page; null: this was the last")
+
+
+class RemovedAnswer(Answer):
+    """The course was reset: there is no progress in it any more."""
+
+    course_id: UUID
+
+
+class Stats(Camel):
+    """Over all courses of the learner."""
+
+    total_courses: int
+    completed_courses: int
+    in_progress_courses: int
+    lessons_completed: int
+    average_percentage: int
+
+
+class StatsAnswer(Answer):
+    """Statistics over all courses; zeros without any."""
+
+    stats: Stats
+
+
+class WriteAnswer(Answer):
+    """The event is applied, and this is the progress after it."""
+
+    model_config = examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
+
+    success: bool = Field(description="False: there was no progress, and nothing has changed")
+    progress: Progress | None
+
+
+class AcceptedAnswer(Camel):
+    """The event is stored durably, and will be applied; it was not within the deadline."""
+
+    model_config = examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
+
+    accepted: Literal[True] = True
+    event_id: str
+
+
+class BatchResult(Camel):
+    """What became of one event of a batch."""
+
+    status: Literal["applied", "accepted", "rejected"] = Field(
+        description="Accepted: stored durably, not yet applied. Rejected: it never will be, `errors` says why"
+    )
+    event_id: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class BatchAnswer(Answer):
+    """What became of the events, in their order, and the courses they are about."""
+
+    results: list[BatchResult]
+    progress: list[Progress]
+
+
+# Bodies
+
+
+class Body(Camel):
+    model_config = ConfigDict(extra="forbid")
+
+    course_id: UUID
+
+
+class LessonBody(Body):
+    """A lesson of a course that has so many lessons."""
+
+    model_config = examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
+
+    lesson_id: LessonId
+    total_lessons: TotalLessons
+
+
+class AccessBody(Body):
+    """The course that was opened, and the lesson if there is one."""
+
+    model_config = examples({"courseId": COURSE, "lessonId": "intro"})
+
+    lesson_id: LessonId | None = None
+
+
+class ResetBody(Body):
+    """The course to start over."""
+
+    model_config = examples({"courseId": COURSE})
+
+
+class Occurred(Camel):
+    """What happened, and when it happened to the learner, by a clock that knows its offset from UTC."""
+
+    type: str
+    occurred_at: AwareDatetime = Field(ge=EARLIEST, lt=LATEST)
+
+    def event(self, user_id: UUID) -> LessonEvent:
+        return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))
+
+    def event_id(self, user_id: UUID) -> str:
+        """The same whenever the device sends it again."""
+        return str(uuid5(NAMESPACE, f"{user_id}/{self.model_dump_json()}"))
+
+
+def item(type: str, **data: Any) -> ConfigDict:
+    return examples({"type": type, "courseId": COURSE, **data, "occurredAt": "2026-11-22T21:04:00+01:00"})
+
+
+class CompletedItem(Occurred, LessonBody):
+    """A lesson was completed."""
+
+    model_config = item("LessonCompleted", lessonId="intro", totalLessons=12)
+    type: Literal["LessonCompleted"]
+
+
+class UncompletedItem(Occurred, LessonBody):
+    """A lesson's completion was taken back."""
+
+    model_config = item("LessonUncompleted", lessonId="intro", totalLessons=12)
+    type: Literal["LessonUncompleted"]
+
+
+class AccessedItem(Occurred, AccessBody):
+    """A course was opened."""
+
+    model_config = item("CourseAccessed", lessonId="intro")
+    type: Literal["CourseAccessed"]
+
+
+class ResetItem(Occurred, ResetBody):
+    """A course was started over."""
+
+    model_config = item("ProgressReset")
+    type: Literal["ProgressReset"]
+
+
+Item: TypeAlias = Annotated[CompletedItem | UncompletedItem | AccessedItem | ResetItem, Field(discriminator="type")]
+ITEM: TypeAdapter[Item] = TypeAdapter(Item)
+
+
+class BatchBody(Camel):
+    """What happened while a device was offline. An event that is not valid is answered in its place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: list[Annotated[Item | dict[str, Any], Field(union_mode="left_to_right")]] = Field(
+        min_length=1, max_length=BATCH
+    )
+
+
+def errors_of(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Why this is no Item, as pydantic says it."""
+    try:
+        ITEM.validate_python(item)
+    except ValidationError as error:
+        return [{**e, "loc": ("body", *e["loc"][1:])} for e in error.errors(include_url=False, include_input=False)]
+    return []
+
+
+class ProblemAnswer(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str

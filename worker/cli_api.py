@@ -1,0 +1,18 @@
+"""The command `course-progress api`. It imports what it needs when it runs."""
+
+import click
+
+from worker.options import WithExamples
+from worker.settings import ApiSettings, read
+
+
+@click.command(
+    cls=WithExamples,
+    epilog="PROGRESS_JWT_JWKS_URL=https://login.example/jwks.json PROGRESS_JWT_ISSUER=https://login.example \\\n"
+    "    PROGRESS_JWT_AUDIENCE=progress course-progress api",
+)
+def api() -> None:
+    """Serves progress over HTTP (docs/api.md). Start more to scale; put TLS in front."""
+    from worker.api.run import run
+
+    run(read(ApiSettings))
