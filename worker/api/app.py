@@ -45,7 +45,7 @@ def create_api(settings: ApiSettings, keys: Keys, service: ProgressService, *, c
 
 def api_router() -> APIRouter:
     """Everything under /api: nothing in it is reached without a token."""
-    router = APIRouter(prefix="/api", dependencies=[Depends(caller)])
+    router = APIRouter(dependencies=[Depends(caller)])
     for part in (progress.batches, progress.writes, progress.reads, stream.router, progress.one):
         router.include_router(part)
     return router

@@ -39,9 +39,9 @@ from worker.service import Accepted, ProgressService
 BULK = 100
 LIMIT = 200
 
-reads = APIRouter(prefix="/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
-writes = APIRouter(prefix="/progress", tags=["progress"], dependencies=[Depends(limited("writes"))])
-batches = APIRouter(prefix="/progress", tags=["progress"], dependencies=[Depends(limited("batches"))])
+reads = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+writes = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("writes"))])
+batches = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("batches"))])
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
@@ -132,7 +132,7 @@ async def get_stats(request: Request, user: Whose, service: Serving) -> Response
 
 
 # After the fixed paths, which would be taken for a course's.
-one = APIRouter(prefix="/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
 
 
 @one.get("/{courseId}", response_model=CourseAnswer)
@@ -247,7 +247,7 @@ async def reset(body: ResetBody, write: Write) -> Response:
     )
 
 
-@batches.post("/complete/batch", response_model=BatchAnswer)
+@batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
 async def batch(body: BatchBody, write: Write) -> Response:
     """What happened while a device was offline. Sending it again changes nothing."""
     items = [item for item in body.events if isinstance(item, Occurred)]

@@ -20,7 +20,7 @@ from worker.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, Remov
 HEARTBEAT_S = 15
 RECONNECT_MS = 2000
 
-router = APIRouter(prefix="/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
 
 
 class Stream(StreamingResponse):

@@ -1,0 +1,369 @@
+"""Nobody gets in without a valid token, and nobody sees what is not theirs."""
+
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from tests.api.conftest import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
+from worker.api import auth
+from worker.api.app import create_api
+from worker.api.auth import Caller, JwksKeys, KeysUnavailable, PemKeys, Scope, UnknownKey, keys_of, scopes
+from worker.demo.keys import DemoKeys
+from worker.errors import SetupError
+from worker.service import ProgressService
+from worker.settings import ApiSettings, Settings
+
+PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
+HEADER = {"alg": "none", "typ": "JWT"}
+
+
+def routes(app: FastAPI) -> list[tuple[str, str]]:
+    """Method and path of every route, its parameters filled in."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        path = context.path.replace("{courseId}", str(uuid4()))
+        assert "{" not in path, "say what this test should put into the path"
+        found += [(method, path) for method in sorted(context.methods - {"HEAD"})]
+    return found
+
+
+async def statuses(app: FastAPI, token: str | None, **query: str) -> dict[tuple[str, str], int]:
+    """What each route that is not public answers."""
+    async with client_of(app, token) as client:
+        return {
+            (method, path): (await client.request(method, path, params=query, json={})).status_code
+            for method, path in routes(app)
+            if path not in PUBLIC
+        }
+
+
+def unsigned(user: UUID) -> str:
+    claims = {"sub": str(user), "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (HEADER, claims)]
+    return b".".join([*parts, b""]).decode()
+
+
+def signed_with_the_public_key(issuer: Issuer, user: UUID) -> str:
+    """As text PyJWT would not sign it: the attack on verifiers that take a key for any algorithm."""
+    claims = {"sub": str(user), "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
+    header = {"alg": "HS256", "typ": "JWT"}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    signature = hmac.new(issuer.public, b".".join(parts), hashlib.sha256).digest()
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
+def bad_tokens(issuer: Issuer, user: UUID) -> dict[str, str | None]:
+    stranger = rsa.generate_private_key(65537, 2048)
+    return {
+        "none": None,
+        "no token at all": "abc",
+        "expired": issuer.token(user, exp=int(time.time()) - 60),
+        "without an end": issuer.token(user, exp=None),
+        "for another audience": issuer.token(user, aud="somebody-else"),
+        "for no audience": issuer.token(user, aud=None),
+        "by another issuer": issuer.token(user, iss="https://evil.example"),
+        "by no issuer": issuer.token(user, iss=None),
+        "not valid yet": issuer.token(user, nbf=int(time.time()) + 600),
+        "about nobody": issuer.token(user, sub=None),
+        "about no UUID": issuer.token("admin"),
+        "signed by a stranger": issuer.token(user, key=stranger),
+        "with another algorithm": issuer.token(user, alg="RS512"),
+        "unsigned": unsigned(user),
+        "signed with the public key as a secret": signed_with_the_public_key(issuer, user),
+        "of the demo": DemoKeys().token(user, *Scope),
+    }
+
+
+async def test_no_route_is_reached_with_a_bad_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
+    assert len(routes(nowhere)) > 10
+    for token in bad_tokens(issuer, user).values():
+        found = await statuses(nowhere, token)
+
+        assert set(found.values()) == {401}, found
+
+
+async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
+    found = await statuses(nowhere, issuer.token(user, exp=int(time.time()) + 1))  # which ends the stream
+
+    assert set(found.values()) == {200, 400, 503}  # the stream, no body, no database
+
+
+@pytest.mark.parametrize("scope", ["", "ops course:analytics", "progress:read:anything"])
+async def test_nobody_reads_somebody_else_without_the_scope(
+    nowhere: FastAPI, issuer: Issuer, user: UUID, scope: str
+) -> None:
+    found = await statuses(nowhere, issuer.token(user, scope), userId=str(uuid4()))
+
+    assert {path: status for (method, path), status in found.items() if method == "GET" and status != 403} == {}
+    assert 400 in found.values()  # a write has no userId
+
+
+async def test_whoever_has_the_scope_reads_somebody_else(
+    app: FastAPI, client: httpx.AsyncClient, issuer: Issuer, user: UUID, lesson: Any, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson())
+    async with client_of(app, issuer.token(uuid4(), "openid progress:read:any")) as tutor:
+        answer = await tutor.get(f"/api/progress/{course}", params={"userId": str(user)})
+
+    assert answer.json()["progress"]["userId"] == str(user)
+
+
+async def test_a_refusal_says_how_to_authenticate_and_nothing_of_the_keys(nowhere: FastAPI, issuer: Issuer) -> None:
+    async with client_of(nowhere, issuer.token("admin")) as client:
+        refused = await client.get("/api/progress")
+
+    assert refused.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json() == {
+        "type": "urn:course-progress:problem:unauthenticated",
+        "title": "A valid token is needed",
+        "status": 401,
+        "detail": "the token is not valid",
+        "instance": "/api/progress",
+    }
+
+
+@pytest.mark.parametrize(
+    ("claims", "found"),
+    [
+        ({}, set()),
+        ({"scope": "ops openid"}, {"ops", "openid"}),
+        ({"scp": ["ops"]}, {"ops"}),
+        ({"scp": "ops x"}, {"ops", "x"}),
+        ({"scope": "", "scp": ["ops"]}, set()),
+        ({"scope": {"ops": True}}, set()),
+        ({"scope": [1, "ops"]}, {"ops"}),
+    ],
+)
+def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> None:
+    assert scopes(claims) == found
+
+
+def test_a_missing_scope_is_named() -> None:
+    with pytest.raises(Exception, match="ops") as refused:
+        Caller(uuid4(), frozenset({"course:analytics"}), 0).require(Scope.OPS)
+
+    assert refused.value.status_code == 403  # type: ignore[attr-defined]
+
+
+# The cookie of the API's own pages
+
+SAME, CROSS = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", SAME, 503),
+        ("GET", {}, 503),
+        ("GET", {"Sec-Fetch-Site": "none"}, 503),
+        ("GET", CROSS, 401),
+        ("GET", {"Sec-Fetch-Site": "same-site"}, 401),
+        ("GET", {"Origin": "http://evil.example"}, 401),
+        ("POST", SAME, 400),
+        ("POST", {"Origin": "http://api"}, 400),
+        ("POST", {}, 401),
+        ("POST", CROSS, 401),
+        ("POST", {"Sec-Fetch-Site": "none"}, 401),
+        ("POST", {"Origin": "http://evil.example"}, 401),
+        ("POST", {"Origin": "null"}, 401),
+    ],
+)
+async def test_a_cookie_counts_only_from_the_apis_own_pages(
+    nowhere: FastAPI, issuer: Issuer, user: UUID, method: str, headers: dict[str, str], status: int
+) -> None:
+    path = "/api/progress/stats" if method == "GET" else "/api/progress/access"
+    cookie = {"Cookie": f"session={issuer.token(user)}"}
+    async with client_of(nowhere) as client:
+        answer = await client.request(method, path, json={}, headers=headers | cookie)
+
+    assert answer.status_code == status
+
+
+async def test_a_cookie_that_the_app_was_not_told_of_is_no_token(issuer: Issuer, user: UUID) -> None:
+    settings = api_settings(Settings(), issuer)
+    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+    async with client_of(app) as client:
+        answer = await client.get("/api/progress", headers=SAME | {"Cookie": f"session={issuer.token(user)}"})
+
+    assert answer.status_code == 401
+
+
+# Where keys come from
+
+
+def pem(key: Any, path: Path) -> Path:
+    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+        (ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
+        (rsa.generate_private_key(65537, 2048), "RS256"),
+    ],
+    ids=["ES256", "EdDSA", "RS256"],
+)
+async def test_each_kind_of_key_file_is_for_its_own_algorithm(
+    issuer: Issuer, user: UUID, tmp_path: Path, key: Any, alg: str
+) -> None:
+    settings = api_settings(Settings(database_url="postgresql://postgres@127.0.0.1:1/none"), issuer)
+    keys = PemKeys(pem(key, tmp_path / "key.pem"))
+    assert keys.algorithms == (alg,)
+    async with ProgressService(settings) as service:
+        app = create_api(settings, keys, service)
+        async with client_of(app, issuer.token(user, alg=alg, key=key)) as client:
+            answer = await client.get("/api/progress")
+
+    assert answer.status_code == 503  # behind the door
+
+
+@pytest.mark.parametrize(
+    "key", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP384R1())], ids=["1024", "P-384"]
+)
+def test_a_weak_or_other_key_file_is_refused(tmp_path: Path, key: Any) -> None:
+    with pytest.raises(SetupError, match="PROGRESS_JWT_KEY_FILE"):
+        PemKeys(pem(key, tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
+def test_a_file_that_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key.pem").write_bytes(content)
+
+    with pytest.raises(SetupError, match="no PEM of a public key"):
+        PemKeys(tmp_path / "key.pem")
+
+
+def test_no_setting_leads_to_a_symmetric_key(issuer: Issuer) -> None:
+    names = [name for name in ApiSettings.model_fields if name.startswith("jwt_")]
+
+    assert names == ["jwt_issuer", "jwt_audience", "jwt_jwks_url", "jwt_key_file"]
+    assert not any(name.startswith("HS") for name in auth.ALGORITHMS)
+    assert isinstance(keys_of(api_settings(Settings(), issuer)), PemKeys)
+    url = {"jwt_key_file": None, "jwt_jwks_url": "https://login.example/jwks.json"}
+    assert isinstance(keys_of(api_settings(Settings(), issuer, **url)), JwksKeys)
+
+
+class Published:
+    """What an issuer publishes under its URL."""
+
+    def __init__(self) -> None:
+        self.jwks: list[dict[str, Any]] | None = []
+        self.asked = 0
+
+    def publish(self, *keys: tuple[str, Any]) -> None:
+        algorithm = jwt.algorithms.RSAAlgorithm
+        self.jwks = [algorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "use": "sig"} for kid, key in keys]
+
+
+@contextmanager
+def published() -> Iterator[tuple[Published, str]]:
+    site = Published()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked += 1
+            body = json.dumps({"keys": site.jwks}).encode()
+            self.send_response(200 if site.jwks is not None else 500)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield site, f"http://127.0.0.1:{server.server_port}/jwks.json"
+        finally:
+            server.shutdown()
+
+
+OLD, NEW = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+
+
+async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        for _ in range(3):
+            assert (await keys.find("old")).key_id == "old"
+        assert site.asked == 1
+
+        site.publish(("new", NEW))
+        with pytest.raises(UnknownKey):  # asked a moment ago
+            await keys.find("new")
+        monkeypatch.setattr(auth, "ASK_AGAIN_AFTER_S", 0)
+
+        assert (await keys.find("new")).key_id == "new"
+        with pytest.raises(UnknownKey):
+            await keys.find("old")
+
+
+async def test_made_up_key_ids_do_not_have_us_ask_the_issuer_each_time() -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        for kid in ("a", "b", None, "c"):
+            with pytest.raises(UnknownKey):
+                await keys.find(kid)
+
+    assert site.asked == 1
+
+
+async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        await keys.find("old")
+        monkeypatch.setattr(auth, "KEYS_KEEP_S", 0)
+        site.jwks = None
+        for _ in range(2):
+            assert (await keys.find("old")).key_id == "old"
+            if keys._asking:
+                await keys._asking
+
+    assert site.asked > 1
+
+
+async def test_without_any_key_the_api_is_unavailable(issuer: Issuer, user: UUID) -> None:
+    settings = api_settings(Settings(), issuer)
+    app = create_api(settings, JwksKeys("http://127.0.0.1:1/jwks.json"), ProgressService(settings))
+    async with client_of(app, issuer.token(user)) as client:
+        answer = await client.get("/api/progress")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    with pytest.raises(KeysUnavailable):
+        await JwksKeys("http://127.0.0.1:1/jwks.json").find("old")
+
+
+async def test_the_demo_is_anybody_by_a_key_that_only_code_has(user: UUID, issuer: Issuer) -> None:
+    keys = DemoKeys()
+    settings = api_settings(Settings(), issuer, jwt_issuer="course-progress demo", jwt_audience="course-progress demo")
+    async with client_of(create_api(settings, keys, ProgressService(settings))) as client:
+        found = [
+            (await client.post("/api/progress/access", json={}, headers=authorized(token))).status_code
+            for token in (keys.token(user), DemoKeys().token(user))
+        ]
+
+    assert found == [400, 401]
