@@ -64,6 +64,7 @@ async def events(changes: Changes, watched: Watched, last_id: str | None, until:
         changed = watched.changed
         if watched.away and not said_away:
             yield event("unavailable", None)
+            sent, last_id = None, None  # that it is back is told by a snapshot
         said_away = watched.away
         if watched.state is not None and watched.state is not sent:
             for text in since(sent, watched.state, last_id):

@@ -1,0 +1,111 @@
+"""What goes on, and what is said, while a server is away."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from tests.api.conftest import Issuer, client_of
+from tests.conftest import execute, new_database
+from tests.workers import eventually
+from worker.api import kafka_watch
+from worker.api.app import create_api
+from worker.api.auth import PemKeys
+from worker.api.kafka_watch import KafkaWatch
+from worker.errors import KafkaUnavailable
+from worker.service import ProgressService
+from worker.settings import ApiSettings
+
+READS = ("/api/progress", "/api/progress/stats", "/ready")
+
+
+async def test_reads_go_on_while_kafka_is_away_and_so_does_a_batch_that_has_no_valid_event(
+    shared: ApiSettings, issuer: Issuer, user: UUID, course: UUID
+) -> None:
+    settings = shared.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    async with ProgressService(settings, publish_timeout_s=1) as service:
+        app = create_api(settings, PemKeys(issuer.key_file), service)
+        async with client_of(app, issuer.token(user)) as client:
+            write = await client.post("/api/progress/reset", json={"courseId": str(course)})
+            reads = [(await client.get(path)).status_code for path in READS]
+            batch = await client.post("/api/progress/complete/batch", json={"events": [{}]})
+
+    assert (write.status_code, write.headers["Retry-After"]) == (503, "2")
+    assert reads == [200, 200, 200]
+    assert (batch.status_code, batch.json()["results"][0]["status"]) == (200, "rejected")
+
+
+async def test_an_absent_database_is_unavailable_until_it_is_back(
+    admin_url: str, template: str, shared: ApiSettings, issuer: Issuer, user: UUID
+) -> None:
+    async with new_database(admin_url, template) as url:
+        database = url.rpartition("/")[2]
+        settings = shared.model_copy(update={"database_url": SecretStr(url)})
+        async with ProgressService(settings) as service:
+            app = create_api(settings, PemKeys(issuer.key_file), service)
+            async with client_of(app, issuer.token(user)) as client:
+                before = await statuses(client)
+                await execute(admin_url, f"alter database {database} allow_connections false")
+                await execute(
+                    admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"
+                )
+                away = await statuses(client)
+                await execute(admin_url, f"alter database {database} allow_connections true")
+
+                async def recovers() -> bool:
+                    return await statuses(client) == [200, 200, 200]
+
+                await eventually(recovers)
+
+    assert before == [200, 200, 200]
+    assert away == [503, 503, 503]
+
+
+async def statuses(client: httpx.AsyncClient) -> list[int]:
+    return [(await client.get(path)).status_code for path in READS]
+
+
+async def test_a_process_is_live_and_not_ready_without_its_database(nowhere: FastAPI) -> None:
+    async with client_of(nowhere) as client:
+        live, ready = await client.get("/live"), await client.get("/ready")
+
+    assert (live.status_code, ready.status_code) == (200, 503)
+    assert ready.json() == {"ready": False, "waiting_for": "PostgreSQL"}
+
+
+def attempted(watch: KafkaWatch, error: Exception | None = None) -> bool:
+    """Whether it was tried."""
+    tried = False
+    try:
+        with watch.attempt():
+            tried = True
+            if error:
+                raise error
+    except KafkaUnavailable:
+        pass
+    return tried
+
+
+def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = KafkaWatch()
+    assert attempted(watch, KafkaUnavailable("away"))
+    assert not attempted(watch)  # a moment ago
+
+    monkeypatch.setattr(watch, "_again_at", 0)
+    with watch.attempt():
+        assert not attempted(watch)  # somebody tries
+
+    assert attempted(watch)
+    with watch.attempt():
+        assert attempted(watch)
+    assert kafka_watch.RETRY_AFTER_S > 0
+
+
+def test_a_write_that_fails_for_another_reason_says_nothing_of_kafka() -> None:
+    watch = KafkaWatch()
+    with pytest.raises(ValueError, match="other"), watch.attempt():
+        raise ValueError("other")
+
+    assert attempted(watch)

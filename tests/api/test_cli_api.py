@@ -1,0 +1,87 @@
+"""`course-progress api`, as an operator meets it."""
+
+import re
+import socket
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from tests.api.conftest import ApiProcess, Issuer, running
+from tests.test_cli import run
+from tests.workers import environment
+from worker.api.headers import REQUEST_SECONDS
+from worker.settings import ApiSettings
+
+URL = {"PROGRESS_JWT_JWKS_URL": "https://login.example/jwks.json"}
+WHO = {"PROGRESS_JWT_ISSUER": "https://login.example", "PROGRESS_JWT_AUDIENCE": "progress"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (WHO, "set PROGRESS_JWT_JWKS_URL or PROGRESS_JWT_KEY_FILE"),
+        (WHO | URL | {"PROGRESS_JWT_KEY_FILE": __file__}, "one of the two"),
+        (URL, "PROGRESS_JWT_ISSUER and PROGRESS_JWT_AUDIENCE must be set"),
+        (WHO | {"PROGRESS_JWT_JWKS_URL": "http://login.example/jwks.json"}, "PROGRESS_JWT_JWKS_URL: "),
+        (WHO | {"PROGRESS_JWT_KEY_FILE": "/no/such/file"}, "PROGRESS_JWT_KEY_FILE: "),
+        (WHO | {"PROGRESS_JWT_KEY_FILE": __file__}, "PROGRESS_JWT_KEY_FILE is no PEM"),
+        (WHO | URL | {"PROGRESS_RATE_LIMIT_WRITES": "few"}, "PROGRESS_RATE_LIMIT_WRITES is no rate"),
+        (WHO | URL | {"PROGRESS_API_PORT": "70000"}, "PROGRESS_API_PORT: "),
+    ],
+)
+def test_a_setting_that_is_missing_or_wrong_is_one_line(given: dict[str, str], said: str) -> None:
+    status, output, errors = run("api", **{"PROGRESS_API_PORT": "0"} | given)
+
+    assert (status, output, errors.count("\n")) == (1, "", 1)
+    assert said in errors
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, _, errors = run("api", **WHO, **URL, PROGRESS_API_PORT=str(taken.getsockname()[1]))
+
+    assert (status, errors.count("\n")) == (1, 1)
+    assert "set PROGRESS_API_PORT" in errors
+
+
+async def test_requests_are_counted_by_route_and_never_by_user(two: list[ApiProcess], issuer: Issuer) -> None:
+    user, course = uuid4(), uuid4()
+    async with two[0].client(issuer.token(user)) as client:
+        await client.get(f"/api/progress/{course}")
+        await client.get(f"/{user}")
+        page = (await client.get("/metrics")).text
+
+    counted = set(re.findall(r"^progress_api_request_seconds_count\{(.*)\}", page, re.MULTILINE))
+    assert {
+        'method="GET",route="/api/progress/{courseId}",status="404"',
+        'method="GET",route="none",status="404"',
+    } <= counted
+    assert str(user) not in page
+    assert str(course) not in page
+    assert set(REQUEST_SECONDS._labelnames) == {"route", "method", "status"}
+    assert "progress_api_streams 0.0" in page
+
+
+async def test_it_logs_no_token_and_no_secret(shared: ApiSettings, issuer: Issuer, user: UUID) -> None:
+    settings = shared.model_copy(
+        update={"log_level": "DEBUG", "database_url": SecretStr("postgresql://u:leaked@127.0.0.1:1/n")}
+    )
+    async with running(settings) as api:
+        for token in (issuer.token(user), issuer.token("admin"), "leaked"):
+            async with api.client(token) as client:
+                await client.get("/api/progress", params={"cursor": "leaked"})
+                await client.get("/api/progress")
+        async with httpx.AsyncClient() as client:
+            shown = [(await client.get(f"{api.address}{path}")).text for path in ("/ready", "/metrics")]
+        assert api.process.stop() == 0
+        log = api.process.log
+
+    assert "a server is away" in log
+    assert "leaked" not in "".join([log, *shown])
+    assert issuer.token(user).split(".")[0] not in log
+
+
+def test_the_environment_of_a_test_is_that_of_an_operator(shared: ApiSettings) -> None:
+    assert environment(shared)["PROGRESS_JWT_ISSUER"] == shared.jwt_issuer

@@ -1,0 +1,217 @@
+"""Every error has one shape, says what to do, and shows nothing of the inside."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.api.conftest import Issuer, api_settings, client_of
+from worker.api.app import create_api
+from worker.api.auth import PemKeys
+from worker.errors import SetupError
+from worker.service import ProgressService
+from worker.settings import Settings
+
+COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
+LESSON = {"courseId": COURSE, "lessonId": "a", "totalLessons": 4}
+
+
+@pytest.fixture
+async def calling(nowhere: FastAPI, issuer: Issuer, user: UUID) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(nowhere, issuer.token(user)) as client:
+        yield client
+
+
+def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
+    """The problem, which has the shape that all have."""
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    body: dict[str, Any] = answer.json()
+    assert body["type"] == f"urn:course-progress:problem:{name}"
+    assert (body["status"], body["instance"]) == (status, answer.request.url.raw_path.decode().partition("?")[0])
+    assert {"title", "detail"} <= body.keys()
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/courseId"),
+        (LESSON | {"courseId": "nothing"}, "/courseId"),
+        (LESSON | {"lessonId": ""}, "/lessonId"),
+        (LESSON | {"lessonId": "x" * 256}, "/lessonId"),
+        (LESSON | {"lessonId": "a\0"}, "/lessonId"),
+        (LESSON | {"lessonId": "\ud800"}, "/lessonId"),
+        (LESSON | {"totalLessons": 0}, "/totalLessons"),
+        (LESSON | {"totalLessons": "4"}, "/totalLessons"),
+        (LESSON | {"userId": COURSE}, "/userId"),
+        (LESSON | {"a/~b": 1}, "/a~1~0b"),
+        (LESSON | {"\ud800": 1}, ""),
+        ([LESSON], ""),
+        (None, ""),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_an_invalid_body_is_pointed_at(calling: httpx.AsyncClient, method: str, body: Any, pointer: str) -> None:
+    content = json.dumps(body).encode()
+    answer = await calling.request(
+        method, "/api/progress/complete", content=content, headers={"Content-Type": "application/json"}
+    )
+
+    errors = problem(answer, 400, "invalid-request")["errors"]
+    assert pointer in [error["pointer"] for error in errors]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"1e999999"])
+async def test_what_is_no_json_is_an_invalid_request(calling: httpx.AsyncClient, content: bytes) -> None:
+    answer = await calling.post("/api/progress/complete", content=content, headers={"Content-Type": "application/json"})
+
+    problem(answer, 400, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/api/progress/nothing", "courseId"),
+        ("/api/progress?limit=0", "limit"),
+        ("/api/progress?limit=201", "limit"),
+        ("/api/progress?includeCompleted=perhaps", "includeCompleted"),
+        ("/api/progress?courseIds=nothing", "courseIds"),
+        ("/api/progress?courseIds=" + ",".join([COURSE] * 101), "courseIds"),
+        ("/api/progress/stats?userId=me", "userId"),
+    ],
+)
+async def test_an_invalid_parameter_is_named(calling: httpx.AsyncClient, path: str, parameter: str) -> None:
+    errors = problem(await calling.get(path), 400, "invalid-request")["errors"]
+
+    assert [error["parameter"] for error in errors] == [parameter]
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "%00", "MjAyNg==", "8J+YgA==", "é"])
+async def test_a_cursor_of_somebody_elses_making_is_invalid(calling: httpx.AsyncClient, cursor: str) -> None:
+    problem(await calling.get("/api/progress", params={"cursor": cursor}), 400, "invalid-request")
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/docs", "/api/nothing", "/api/progress/a/b", "/%F0%9F%98%80"])
+async def test_what_is_not_there_is_not_found(calling: httpx.AsyncClient, path: str) -> None:
+    problem(await calling.get(path), 404, "not-found")
+
+
+async def test_another_method_is_refused_with_those_that_are_allowed(calling: httpx.AsyncClient) -> None:
+    answer = await calling.put("/api/progress/access", json={})
+
+    problem(answer, 405, "method-not-allowed")
+    assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_beyond_the_limit_is_too_large_with_and_without_its_length(
+    calling: httpx.AsyncClient, declared: bool
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(1025):
+            yield b" " * 1024
+
+    answer = await calling.post("/api/progress/complete", content=b" " * (1025 * 1024) if declared else pieces())
+
+    problem(answer, 413, "too-large")
+
+
+async def test_an_absent_database_is_unavailable_and_its_address_is_not_told(calling: httpx.AsyncClient) -> None:
+    answer = await calling.get("/api/progress")
+
+    problem(answer, 503, "unavailable")
+    assert answer.headers["Retry-After"] == "2"
+    assert "127.0.0.1" not in answer.text
+
+
+async def test_an_absent_kafka_is_unavailable(calling: httpx.AsyncClient) -> None:
+    answer = await calling.post("/api/progress/access", json={"courseId": COURSE})
+
+    problem(answer, 503, "unavailable")
+    assert answer.headers["Retry-After"] == "2"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), SetupError("secret")])
+async def test_what_nobody_foresaw_shows_nothing(
+    nowhere: FastAPI, calling: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(nowhere.state.service.reads, "stats", broken)
+
+    answer = await calling.get("/api/progress/stats")
+
+    problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("limit", "method", "path"),
+    [
+        ("rate_limit_reads", "GET", "/api/progress/nothing"),
+        ("rate_limit_writes", "POST", "/api/progress/reset"),
+        ("rate_limit_batches", "POST", "/api/progress/complete/batch"),
+    ],
+)
+async def test_one_call_too_many_is_told_when_to_come_again_and_nobody_else_is(
+    issuer: Issuer, user: UUID, limit: str, method: str, path: str
+) -> None:
+    settings = api_settings(Settings(), issuer, **{limit: "3/hour"})
+    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+    async with client_of(app, issuer.token(user)) as mine, client_of(app, issuer.token(COURSE)) as other:
+        answers = [await mine.request(method, path, json={}) for _ in range(4)]
+        others = await other.request(method, path, json={})
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
+    problem(answers[3], 429, "too-many-requests")
+    assert 1 <= int(answers[3].headers["Retry-After"]) <= 3600
+    assert others.status_code == 400
+
+
+async def test_a_rate_that_is_none_is_refused_by_its_variable(issuer: Issuer) -> None:
+    settings = api_settings(Settings(), issuer, rate_limit_reads="often")
+
+    with pytest.raises(SetupError, match="PROGRESS_RATE_LIMIT_READS"):
+        create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+
+
+@pytest.mark.parametrize("missing", ["jwt_issuer", "jwt_audience"])
+async def test_without_issuer_or_audience_there_is_no_api(issuer: Issuer, missing: str) -> None:
+    settings = api_settings(Settings(), issuer, **{missing: None})
+
+    with pytest.raises(SetupError, match="PROGRESS_JWT_ISSUER and PROGRESS_JWT_AUDIENCE"):
+        create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+
+
+# Headers
+
+
+async def test_every_answer_tells_browsers_to_be_careful(calling: httpx.AsyncClient) -> None:
+    for path in ("/live", "/api/openapi.json", "/api/progress", "/nothing"):
+        headers = (await calling.get(path)).headers
+
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert headers["Cache-Control"] == "no-store"
+
+
+async def test_other_origins_are_allowed_only_by_the_setting(calling: httpx.AsyncClient, issuer: Issuer) -> None:
+    settings = api_settings(Settings(), issuer, cors_origins="https://learn.example, https://other.example")
+    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+    asked = {"Origin": "https://learn.example", "Access-Control-Request-Method": "DELETE"}
+    async with client_of(app) as client:
+        allowed = await client.options("/api/progress/complete", headers=asked)
+        refused = await client.options("/api/progress/complete", headers=asked | {"Origin": "https://evil.example"})
+    by_default = await calling.options("/api/progress/complete", headers=asked)
+
+    assert allowed.headers["Access-Control-Allow-Origin"] == "https://learn.example"
+    assert "Access-Control-Allow-Credentials" not in allowed.headers
+    for answer in (refused, by_default):
+        assert "Access-Control-Allow-Origin" not in answer.headers
