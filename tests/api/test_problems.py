@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from tests.api.conftest import Issuer, api_settings, client_of
 from worker.api.app import create_api
@@ -101,10 +102,10 @@ async def test_what_is_not_there_is_not_found(calling: httpx.AsyncClient, path: 
 
 
 async def test_another_method_is_refused_with_those_that_are_allowed(calling: httpx.AsyncClient) -> None:
-    answer = await calling.put("/api/progress/access", json={})
+    answer = await calling.put("/api/progress/complete", json={})
 
     problem(answer, 405, "method-not-allowed")
-    assert "POST" in answer.headers["Allow"]
+    assert answer.headers["Allow"] == "DELETE, POST"
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -144,8 +145,10 @@ async def test_what_nobody_foresaw_shows_nothing(
 
     monkeypatch.setattr(nowhere.state.service.reads, "stats", broken)
 
-    answer = await calling.get("/api/progress/stats")
+    with capture_logs() as logged:
+        answer = await calling.get("/api/progress/stats")
 
+    assert [entry["event"] for entry in logged] == ["a request failed"]
     problem(answer, 500, "internal")
     assert "secret" not in answer.text
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

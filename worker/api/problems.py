@@ -10,6 +10,7 @@ from urllib.parse import quote
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from worker.errors import (
@@ -79,7 +80,16 @@ def add_problems(app: FastAPI) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(allowed(request))})
     return response(request, error)
+
+
+def allowed(request: Request) -> list[str]:
+    """The methods of this path, each of which is a route of its own."""
+    path = request.scope["route"].path
+    same = (route for route in iter_route_contexts(request.app.routes) if route.path == path)
+    return sorted({method for route in same for method in route.methods or ()})
 
 
 async def _validation(request: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from events.models import (
@@ -161,13 +161,18 @@ class Body(Camel):
     course_id: UUID
 
 
+def _whole(number: Any) -> Any:
+    """4.0 is an integer in JSON; "4" and true are not."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 class LessonBody(Body):
     """A lesson of a course that has so many lessons."""
 
     model_config = examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
 
     lesson_id: LessonId
-    total_lessons: TotalLessons
+    total_lessons: Annotated[TotalLessons, BeforeValidator(_whole)]
 
 
 class AccessBody(Body):
