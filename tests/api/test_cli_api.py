@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from tests.api.conftest import ApiProcess, Issuer, running
 from tests.test_cli import run
-from tests.workers import environment
 from worker.api.headers import REQUEST_SECONDS
+from worker.api.run import listen
 from worker.settings import ApiSettings
 
 URL = {"PROGRESS_JWT_JWKS_URL": "https://login.example/jwks.json"}
@@ -44,6 +44,11 @@ def test_a_port_that_is_taken_is_one_line() -> None:
 
     assert (status, errors.count("\n")) == (1, 1)
     assert "set PROGRESS_API_PORT" in errors
+
+
+def test_no_answer_waits_for_an_acknowledgement_of_the_one_before(shared: ApiSettings) -> None:
+    with listen(shared) as listening:
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_requests_are_counted_by_route_and_never_by_user(two: list[ApiProcess], issuer: Issuer) -> None:
@@ -81,7 +86,3 @@ async def test_it_logs_no_token_and_no_secret(shared: ApiSettings, issuer: Issue
     assert "a server is away" in log
     assert "leaked" not in "".join([log, *shown])
     assert issuer.token(user).split(".")[0] not in log
-
-
-def test_the_environment_of_a_test_is_that_of_an_operator(shared: ApiSettings) -> None:
-    assert environment(shared)["PROGRESS_JWT_ISSUER"] == shared.jwt_issuer

@@ -80,14 +80,14 @@ def add_problems(app: FastAPI) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(allowed(request))})
+    if error.status_code == 405 and (methods := allowed(request)):
+        error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(methods)})
     return response(request, error)
 
 
 def allowed(request: Request) -> list[str]:
     """The methods of this path, each of which is a route of its own."""
-    path = request.scope["route"].path
+    path = getattr(request.scope.get("route"), "path", None)
     same = (route for route in iter_route_contexts(request.app.routes) if route.path == path)
     return sorted({method for route in same for method in route.methods or ()})
 

@@ -46,12 +46,15 @@ batches = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Dep
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
-def service(request: Request) -> ProgressService:
+# Dependencies are coroutines: FastAPI would run a plain function in a thread, at half a millisecond each.
+
+
+async def service(request: Request) -> ProgressService:
     found: ProgressService = request.app.state.service
     return found
 
 
-def whose(
+async def whose(
     caller: Calling,
     user_id: Annotated[
         UUID | None, Query(alias="userId", description="Somebody else: needs the scope progress:read:any")
@@ -70,7 +73,7 @@ Whose = Annotated[UUID, Depends(whose)]
 # Reads
 
 
-def course_ids(
+async def course_ids(
     text: Annotated[
         str | None,
         Query(
@@ -84,7 +87,7 @@ def course_ids(
     return [UUID(part) for part in text.split(",")] if text else []
 
 
-def place(
+async def place(
     cursor: Annotated[str | None, Query(description="The `nextCursor` of the page before")] = None,
 ) -> Place | None:
     if cursor is None:
@@ -141,7 +144,7 @@ async def get_progress(
     read = await service.reads.some(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:
-        raise Problem(404, "no progress in this course", asOf=read.as_of.isoformat())
+        raise Problem(404, "no progress in this course", asOf=f"{read.as_of:%Y-%m-%dT%H:%M:%S.%fZ}")
     return fresh(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))
 
 
@@ -168,11 +171,11 @@ def told(answer: Answer | AcceptedAnswer, status: int = 200, headers: dict[str, 
 class Writing:
     """One write: publishes, waits, and reads what is there afterwards."""
 
-    def __init__(self, request: Request, caller: Calling, service: Serving) -> None:
-        self.user_id = caller.user_id
+    def __init__(self, user_id: UUID, service: ProgressService, kafka: KafkaWatch, changes: Changes) -> None:
+        self.user_id = user_id
         self.service = service
-        self._kafka: KafkaWatch = request.app.state.kafka
-        self._changes: Changes = request.app.state.changes
+        self._kafka = kafka
+        self._changes = changes
 
     async def answered(
         self, course_id: UUID, write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]]
@@ -207,7 +210,11 @@ class Writing:
         return ids, applied, await self.service.reads.some(self.user_id, courses)
 
 
-Write = Annotated[Writing, Depends()]
+async def writing(request: Request, caller: Calling, service: Serving) -> Writing:
+    return Writing(caller.user_id, service, request.app.state.kafka, request.app.state.changes)
+
+
+Write = Annotated[Writing, Depends(writing)]
 
 
 @writes.post("/complete", response_model=WriteAnswer, responses=ACCEPTED)

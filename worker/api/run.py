@@ -51,7 +51,7 @@ def run(settings: ApiSettings) -> None:
 
 async def _serve(settings: ApiSettings) -> None:
     keys = keys_of(settings)
-    listening = _listen(settings)
+    listening = listen(settings)
     async with ProgressService(settings, publish_timeout_s=PUBLISH_WITHIN_S) as service:
         app = create_api(settings, keys, service)
         config = uvicorn.Config(
@@ -67,11 +67,15 @@ async def _serve(settings: ApiSettings) -> None:
         await Server(config, app.state.changes).serve([listening])
 
 
-def _listen(settings: ApiSettings) -> socket.socket:
+def listen(settings: ApiSettings) -> socket.socket:
+    """Raises SetupError."""
     where = (settings.api_host, settings.api_port)
     try:
-        return socket.create_server(where)
+        listening = socket.create_server(where)
     except OSError as error:
         raise SetupError(
             f"{where[0]}:{where[1]} cannot be listened on ({error.strerror}): set PROGRESS_API_PORT, 0 is any"
         ) from error
+    # asyncio sets it only on sockets that name their protocol; without it an answer may wait 40 ms for an ACK.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
