@@ -18,6 +18,7 @@ from tests.test_worker import NOW, publish
 from tests.workers import WorkerProcess, Workers, eventually
 from worker.health import create_health
 from worker.intake import Intake
+from worker.lane import Lane, Shared
 from worker.outbox import Relay
 from worker.settings import Settings
 
@@ -38,9 +39,20 @@ async def live(intake: Any, relay: Any, *, later_s: float = 0) -> int:
 
 
 async def in_group() -> Intake:
-    intake = Intake(Settings(), None, None)  # type: ignore[arg-type]
+    settings: Any = Settings()
+    nothing: Any = None
+    intake = Intake(settings, nothing, [])
+    shared = Shared(settings, *(nothing,) * 8)
+    intake._lanes = [Lane(0, shared, nothing), Lane(1, shared, nothing)]
     intake._joined = True
     return intake
+
+
+async def test_one_lane_that_does_not_turn_is_enough_not_to_be_live() -> None:
+    intake, relay = await in_group(), SimpleNamespace(dead=False)
+    intake._lanes[1].last_turn += 1000
+
+    assert await live(intake, relay, later_s=1000) == 503
 
 
 async def test_a_loop_that_does_not_turn_is_not_live() -> None:
@@ -69,7 +81,7 @@ async def test_a_worker_without_its_relay_or_its_intake_is_not_live() -> None:
     ended.cancel()
     relay._running = ended
     assert await live(intake, relay) == 503
-    relay._running, intake._running = None, ended
+    relay._running, intake._running = None, {ended}
     assert await live(intake, relay) == 503
 
 

@@ -73,17 +73,21 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
     settings: Settings, admin: AIOKafkaAdminClient, connection: asyncpg.Connection
 ) -> None:
     store = Store(settings)
-    identity = TopicIdentity(settings, store)
-    await identity.check(admin._client)
+    identity = TopicIdentity(settings)
+    await identity.check(admin._client, store)
     await recreate(settings)
 
-    await identity.check(admin._client)
+    await identity.check(admin._client, store)
 
     await connection.execute("insert into consumed_offset values ($1, $2, 0, 5)", *names(settings))
     await recreate(settings)
-    for asking in (identity.check, identity.check_again, TopicIdentity(settings, store).check):
+    for asking in (
+        identity.check(admin._client, store),
+        identity.check_again(admin._client),
+        TopicIdentity(settings).check(admin._client, store),
+    ):
         with pytest.raises(TopicRecreated, match="rewind --to earliest"):
-            await asking(admin._client)
+            await asking
     await store.close()
 
 

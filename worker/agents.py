@@ -1,7 +1,7 @@
 """The agent that consumes the batches. Faust supervises it; it settles each batch and lets no exception out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import faust
 from faust.types import AgentT, ChannelT, StreamT
@@ -24,20 +24,21 @@ class Batches(faust.Channel[Batch]):
 def add_agents(
     app: faust.App,
     batches: ChannelT[Batch],
-    store: Store,
+    stores: Sequence[Store],
     dead_letters: DeadLetters,
     on_transitions: Callable[[], None],
 ) -> AgentT[Batch]:
-    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first.
+    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first; as many at once as
+    there are stores.
 
     `on_transitions` is called when a batch has put something into the outbox.
     """
 
-    @app.agent(batches, name="progress", concurrency=1)
+    @app.agent(batches, name="progress", concurrency=len(stores))
     async def progress(stream: StreamT[Batch]) -> None:
         """Folds batches of lesson events into course_progress."""
         async for batch in stream:
-            if await settle(batch, store, dead_letters):
+            if await settle(batch, stores[batch.lane], dead_letters):
                 on_transitions()
 
     return progress

@@ -1,6 +1,6 @@
 """The composition root: the whole data path, one direction, on one screen.
 
-intake (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold -> one statement) -> settled
+intake's lanes (getmany -> decode -> batch) -> channel -> agent (dead letters -> fold -> one statement) -> settled
 outbox -> relay -> course-events
 """
 
@@ -20,6 +20,7 @@ from worker.health import create_health
 from worker.idle import UntilIdle
 from worker.intake import Intake
 from worker.kafka import client
+from worker.lane import LANES
 from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
@@ -53,12 +54,12 @@ class Worker(faust.App):
         self.to_course_events = Producer(**client(settings))
         # aiokafka measures a record before it is compressed, as it was rejected; the broker measures it as it comes.
         self.to_dead_letters = Producer(**client(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED)
-        self.store = Store(settings)
+        self.stores = [Store(settings) for _ in range(LANES)]
         self.batches = Batches(self)
-        self.intake = Intake(settings, self.batches, self.store)
+        self.intake = Intake(settings, self.batches, self.stores)
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
         dead_letters = DeadLetters(settings, self.to_dead_letters)
-        add_agents(self, self.batches, self.store, dead_letters, on_transitions=self.relay.nudge)
+        add_agents(self, self.batches, self.stores, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
         health = create_health(self.intake, self.relay, settings)
         serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
@@ -90,7 +91,8 @@ class Worker(faust.App):
 
     async def on_shutdown(self) -> None:
         # Not in on_stop, which runs before the intake has drained.
-        await self.store.close()
+        for store in self.stores:
+            await store.close()
         await super().on_shutdown()
 
 

@@ -24,7 +24,9 @@ class Batch:
     entries: list[tuple[Record, Outcome]]
     spans: dict[TopicPartition, Span]
     dead_letters_written: bool = False
-    settled: asyncio.Future[Applied | OffsetsMoved] = field(init=False, compare=False)  # made when handed over
+    # Both set when it is handed over:
+    lane: int = field(init=False, compare=False)  # whose connection writes it
+    settled: asyncio.Future[Applied | OffsetsMoved] = field(init=False, compare=False)
 
     @classmethod
     def of(cls, entries: list[tuple[Record, Outcome]], expected: Offsets) -> Self:

@@ -21,17 +21,16 @@ log = structlog.get_logger("identity")
 class TopicIdentity:
     """What one worker knows of the id of its topic."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._topic = settings.lesson_events_topic
-        self._store = store
         self._known: UUID | None = None
         self._told = False
 
-    async def check(self, client: AIOKafkaClient) -> None:
+    async def check(self, client: AIOKafkaClient, store: Store) -> None:
         """Before stored offsets are used. Raises TopicRecreated; Unavailable or KafkaError: ask again."""
         found = await topic_id(client, self._topic)
         if found is not None:
-            self._known = await self._store.known_topic(self._topic, found)
+            self._known = await store.known_topic(self._topic, found)
             self._compare(found)
         elif not self._told:
             self._told = True

@@ -16,6 +16,7 @@ from worker import cli, database, store
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
 from worker.intake import Intake
+from worker.lane import Lane
 from worker.settings import settings
 from worker.store import Applied, Store
 
@@ -43,7 +44,7 @@ def after(owner: type, name: str, at: int, does: Callable[[Any], bool]) -> None:
 
 
 def kill_after_fetch(at: int) -> None:
-    after(Intake, "_fetch", at, lambda batch: bool(batch.spans))
+    after(Lane, "_fetch", at, lambda batch: bool(batch.spans))
 
 
 def kill_after_commit(at: int) -> None:
