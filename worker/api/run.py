@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 import uvicorn
+import uvloop
 
 from worker.api.app import create_api
 from worker.api.auth import keys_of
@@ -46,7 +47,7 @@ class Server(uvicorn.Server):
 def run(settings: ApiSettings) -> None:
     """Returns after SIGTERM or SIGINT. Raises SetupError."""
     configure(settings)
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 async def _serve(settings: ApiSettings) -> None:
