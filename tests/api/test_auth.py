@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from tests.api.conftest import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
+from tests.api.processes import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
 from worker.api import auth
 from worker.api.app import create_api
 from worker.api.auth import Caller, JwksKeys, KeysUnavailable, PemKeys, Scope, UnknownKey, keys_of, scopes

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from tests.api.conftest import Issuer, client_of
+from tests.api.processes import Issuer, client_of
 from tests.conftest import execute, new_database
 from tests.workers import eventually
 from worker.api.app import create_api

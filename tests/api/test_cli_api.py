@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.api.conftest import ApiProcess, Issuer, running
+from tests.api.processes import ApiProcess, Issuer, running
 from tests.test_cli import run
 from worker.api.headers import REQUEST_SECONDS
 from worker.api.run import listen

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance, unsupported_method
 
-from tests.api.conftest import ApiProcess, Issuer, authorized, client_of
+from tests.api.processes import ApiProcess, Issuer, authorized, client_of
 from worker.api import openapi
 
 USER = "6f1c1c9e-52a5-4a3c-9b64-0f3f0a5f7b11"

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from tests.api.conftest import Issuer, api_settings, client_of
+from tests.api.processes import Issuer, api_settings, client_of
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.errors import SetupError

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.conftest import ApiProcess, Issuer, client_of
+from tests.api.processes import ApiProcess, Issuer, client_of
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.service import ProgressService

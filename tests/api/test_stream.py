@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.api.conftest import ApiProcess, Issuer, running
+from tests.api.processes import ApiProcess, Issuer, running
 from tests.conftest import execute, new_database
 from tests.workers import eventually
 from worker.api.changes import State, Watched

@@ -11,6 +11,7 @@ from tests.bench.floor import apply, recorded
 from tests.bench.learners import Order, Rows, bursty, even
 from tests.bench.machine import CORES
 from tests.bench.result import Figure, Result
+from worker.lane import LANES
 from worker.settings import Settings
 
 Contender: TypeAlias = Callable[[Settings], Awaitable[Drained]]
@@ -39,25 +40,27 @@ async def against_the_floor_in_bursts(bench: Bench) -> Result:
 async def _against_the_floor(bench: Bench, order: Order, name: str) -> Result:
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     async with bench.filled(rows) as database, bench.backlog(database, rows, sizes.events, order=order) as backlog:
-        calls = await recorded(backlog, sizes.events)
+        one, several = await recorded(backlog), await recorded(backlog, LANES)
         contenders = {
-            "floor": lambda fresh: apply(fresh, calls, sizes.events),
+            "floor": lambda fresh: apply(fresh, one, sizes.events),
+            f"floor, {LANES} connections": lambda fresh: apply(fresh, several, sizes.events),
             "ours": lambda fresh: drain(fresh, sizes.events),
         }
         runs = await in_turn(bench, backlog, contenders)
-    floor, ours = median(runs["floor"]), median(runs["ours"])
+    floor, wide, ours = (median(run) for run in runs.values())
     result = Result(f"Drain, {name}", COLUMNS, [row(name, run) for name, run in runs.items()])
-    told = f"{ours.rate:,.0f}/s against {floor.rate:,.0f}/s; ideal {ideal(ours, floor):.2f}"
     result.figures = {
-        f"ours/floor {name}": Figure(ours.rate / floor.rate, told, bound(ours)),
+        f"ours/floor {name}": Figure(ours.rate / floor.rate, compared(ours, floor), bound(ours)),
+        f"ours/wide floor {name}": Figure(ours.rate / wide.rate, compared(ours, wide), bound(ours)),
         f"worker CPU {name}": Figure(ours.cpu.contender, bound=f"its stages, waiting included: {ours.stages}"),
     }
     return result
 
 
-def ideal(ours: Drained, floor: Drained) -> float:
-    """What ours / floor could be: no more than 1, nor than all cores give at the CPU time that an event took."""
-    return min(1, CORES * 1e6 / ours.cpu.all / floor.rate) if ours.cpu.all else math.nan
+def compared(ours: Drained, floor: Drained) -> str:
+    """Ideal: what all cores give at the processor time that an event took of broker, database and worker."""
+    ideal = CORES * 1e6 / ours.cpu.all / floor.rate if ours.cpu.all else math.nan
+    return f"{ours.rate:,.0f}/s against {floor.rate:,.0f}/s; ideal {ideal:.2f}"
 
 
 async def in_turn(bench: Bench, backlog: Settings, contenders: Mapping[str, Contender]) -> dict[str, list[Drained]]:

@@ -1,9 +1,11 @@
 """What PostgreSQL can do: the batches that a worker would make, made beforehand, and their statements one by one."""
 
+import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -38,18 +40,28 @@ class Recorder:
         return {"won": True, "transitions": 0}
 
 
-async def recorded(settings: Settings, events: int) -> list[Call]:
-    """The statements that a worker would execute for a topic, each with its arguments."""
+async def recorded(settings: Settings, lanes: int = 1, enough: float = math.inf) -> list[list[Call]]:
+    """The statements that a worker would execute for what is in a topic, of each lane; each with its arguments.
+
+    For so many events of each lane, or a little more.
+    """
+    topic = settings.lesson_events_topic
+    partitions = [TopicPartition(topic, p) for p in range(settings.topic_partitions)]
+    return [await _recorded(settings, partitions[lane::lanes], enough) for lane in range(lanes)]
+
+
+async def _recorded(settings: Settings, partitions: list[TopicPartition], enough: float) -> list[Call]:
     recorder = Recorder()
     store = Store(settings)
     store._connection = recorder
-    partitions = [TopicPartition(settings.lesson_events_topic, p) for p in range(settings.topic_partitions)]
     expected: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
     consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)
-        while sum(offset or 0 for offset in expected.values()) < events:
+        ends = await consumer.end_offsets(partitions)
+        enough = min(enough, sum(ends.values()))
+        while sum(offset or 0 for offset in expected.values()) < enough:
             batch = gather(await consumer.getmany(timeout_ms=200, max_records=settings.batch_size), expected)
             if batch.spans:
                 await store.apply(fold(batch.occurrences), batch.spans)
@@ -59,19 +71,24 @@ async def recorded(settings: Settings, events: int) -> list[Call]:
     return recorder.calls
 
 
-async def apply(settings: Settings, calls: list[Call], events: int) -> Drained:
-    """Executes them over a connection as the worker's, with nothing else running."""
-    async with connected(settings) as watch, writing(settings) as connection:
+async def apply(settings: Settings, lanes: list[list[Call]], events: int) -> Drained:
+    """Executes them, each lane's over a connection as the worker's, with nothing else running."""
+    async with connected(settings) as watch, AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(writing(settings)) for _ in lanes]
         meter = Meter(settings.kafka_bootstrap_servers, watch, [])
         first, cpu = await applied(watch), meter.read()
         own, started = time.process_time(), time.perf_counter()
-        for statement, arguments in calls:
-            row = await connection.fetchrow(statement, *arguments)
-            assert row["won"], "the tables are not fresh"
+        await asyncio.gather(*map(_execute, connections, lanes))
         took, own = time.perf_counter() - started, time.process_time() - own
         used = replace(meter.read().per_event(cpu, events), contender=own / events * 1e6)
         last = await applied(watch)
         return Drained(events, took, used, (last.wal_kb - first.wal_kb) / events)
+
+
+async def _execute(connection: asyncpg.Connection, calls: list[Call]) -> None:
+    for statement, arguments in calls:
+        row = await connection.fetchrow(statement, *arguments)
+        assert row["won"], "the tables are not fresh"
 
 
 async def scans(settings: Settings, call: Call) -> list[str]:

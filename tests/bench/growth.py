@@ -70,7 +70,7 @@ async def in_tables(bench: Bench, title: str, tables: Mapping[int, Rows]) -> Res
 
 
 async def plan(backlog: Settings) -> str:
-    calls = await recorded(backlog, backlog.batch_size)
+    [calls] = await recorded(backlog, enough=backlog.batch_size)
     return ", ".join(sorted(set(await scans(backlog, calls[0])))) or LOOKUPS
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
 
-from tests.bench import alternatives, drains, footprint, growth, latency, reads
+from tests.bench import alternatives, api, drains, footprint, growth, latency, reads
 from tests.bench.bench import Bench
 from tests.bench.result import Result
 
@@ -34,5 +34,6 @@ SECTIONS = [
     Section("batches", 4, growth.larger_batches),
     Section("partitions", 3, growth.more_partitions),
     Section("reads", 6, reads.reads),
+    Section("api", 3, api.api),
     Section("footprint", 12, footprint.footprint),
 ]

@@ -8,7 +8,7 @@ from tests.bench.result import Figure
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Of one figure: at least, or at most."""
+    """Of one figure: at least, or at most; neither: it is only shown."""
 
     what: str
     figure: str
@@ -21,12 +21,15 @@ class Target:
 
     @property
     def wanted(self) -> str:
-        return f"≥ {self.at_least:g}{self.unit}" if self.at_least is not None else f"≤ {self.at_most:g}{self.unit}"
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}{self.unit}"
+        return f"≤ {self.at_most:g}{self.unit}" if self.at_most is not None else ""
 
 
 TARGETS = [
     Target("ours / floor, spread evenly", "ours/floor even", at_least=0.8),
     Target("ours / floor, bursty", "ours/floor bursty", at_least=0.8),
+    Target("ours / floor over as many connections as ours has, spread evenly", "ours/wide floor even"),
     Target("ours / Quix batching sink with our statement", "ours/quix_sink", at_least=2),
     Target("ours / FastStream batches with our statement", "ours/faststream_batch", at_least=2),
     Target("ours / Debezium's JDBC sink, which writes the lesson row only", "ours/connect_jdbc", at_least=1.2),
@@ -43,6 +46,8 @@ TARGETS = [
     Target("list of 10, p99", "get_user_progress", at_most=3, unit=" ms"),
     Target("bulk of 50, p99", "get_bulk_course_progress", at_most=5, unit=" ms"),
     Target("stats, p99", "get_progress_stats", at_most=5, unit=" ms"),
+    Target("GET /api/progress/{courseId} at 200/s beside a worker with work, p99", "GET", at_most=10, unit=" ms"),
+    Target("POST /api/progress/complete, through Kafka and back, p99", "POST", at_most=60, unit=" ms"),
     Target("memory over the soak, last minute / third minute", "memory", at_most=1.05),
 ]
 COLUMNS = ("what", "target", "measured", "met, or what bounds it")
@@ -54,5 +59,7 @@ def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
     if figure is None:
         return target.what, target.wanted, "not in this run", ""
     measured = f"{figure.value:.3g}{target.unit}" + (f" ({figure.told})" if figure.told else "")
+    if not target.wanted:
+        return target.what, "", measured, figure.bound
     verdict = "met" if target.met_by(figure.value) else f"**missed**: {figure.bound}" if figure.bound else "**missed**"
     return target.what, target.wanted, measured, verdict

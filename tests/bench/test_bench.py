@@ -19,6 +19,7 @@ from tests.bench.sections import SECTIONS, Section
 from tests.bench.sizes import QUICK, Sizes
 from tests.bench.targets import TARGETS, Target, judged
 from worker.database import query
+from worker.lane import LANES
 from worker.settings import Settings
 from worker.stack import Servers
 
@@ -76,7 +77,7 @@ async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, fill
         bench.copy(backlog) as of_worker,
     ):
         before = await rows_of(of_floor)
-        await apply(of_floor, await recorded(backlog, events), events)
+        await apply(of_floor, await recorded(backlog, LANES), events)
         await drain(of_worker, events)
 
         assert await rows_of(of_floor) == await rows_of(of_worker) != before
@@ -84,7 +85,7 @@ async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, fill
 
 async def test_a_plan_that_scans_a_table_is_told(bench: Bench, filled: Settings) -> None:
     async with bench.backlog(filled, Rows(40, per_user=5), 200) as backlog:
-        [call, *_] = await recorded(backlog, 200)
+        [[call, *_]] = await recorded(backlog)
         async with connected(filled) as connection:
             await connection.execute("alter table lesson_progress drop constraint lesson_progress_pkey")
 
