@@ -172,10 +172,9 @@ async def test_a_constraint_that_refuses_everything_opens_it(
     worker = workers.start("--until-idle", breaker_consecutive=20)
 
     assert worker.wait() == 1
-    assert re.search(r"2[01] of the last 2[01] ", worker.last_line["reason"])  # the other lane may have one in hand
-    written = await records_in(settings, settings.dead_letter_topic)
-    assert written in (19, 20)
-    assert await applied(connection) == written
+    assert "20 of the last 20" in worker.last_line["reason"]
+    assert await records_in(settings, settings.dead_letter_topic) == 19
+    assert await applied(connection) == 19
 
 
 async def test_while_it_is_open_partitions_come_and_go_and_stay_unread(

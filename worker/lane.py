@@ -7,8 +7,8 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -56,6 +56,7 @@ class Shared:
     membership: Membership
     committable: dict[TopicPartition, int]  # what Kafka may be told
     give_back: Callable[[Iterable[TopicPartition]], None]  # of partitions of which a lane took another's records
+    rejecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Lane:
@@ -188,7 +189,7 @@ class Lane:
         attempt = 0
         while batch.spans:
             try:
-                outcome = await self._handed_over(batch)
+                outcome = await self._attempt(batch)
             except Unavailable as error:
                 if self._stopping.is_set():
                     return  # not applied, so not committed: the next worker has it
@@ -209,13 +210,20 @@ class Lane:
                 raise stopping(error, batch) from error
             else:
                 if isinstance(outcome, Applied):
-                    self._applied(batch, outcome)
                     return
                 batch = self._give_up(batch, outcome)
 
     async def _settle_parts(self, parts: list[Batch]) -> None:
         for part in parts:
             await self._settle(part)
+
+    async def _attempt(self, batch: Batch) -> Applied | OffsetsMoved:
+        """One at a time of those with rejected records: the breaker has counted one before it judges the next."""
+        async with self._shared.rejecting if batch.rejected else nullcontext():
+            outcome = await self._handed_over(batch)
+            if isinstance(outcome, Applied):
+                self._applied(batch, outcome)
+            return outcome
 
     async def _handed_over(self, batch: Batch) -> Applied | OffsetsMoved:
         """What became of the batch with the agent. Raises BreakerOpen before its dead letters would be written."""
