@@ -370,9 +370,13 @@ async def recreate(settings: Settings) -> None:
     async def gone() -> bool:
         return settings.lesson_events_topic not in await admin.list_topics()
 
+    async def there() -> bool:
+        return not await gone()
+
     await eventually(gone)
-    await admin.close()
     await create_missing(settings)
+    await eventually(there)
+    await admin.close()
 
 
 @pytest.mark.parametrize("env", ["development", "production"])

@@ -1,6 +1,7 @@
 """An issuer of tokens; the API in this process, and as processes of its own, over one worker."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,13 +17,23 @@ from worker.api.auth import PemKeys
 from worker.service import ProgressService
 from worker.settings import ApiSettings, Settings
 
+HERE = Path(__file__).parent
 
-@pytest.fixture(scope="session")
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs these, one after the other, and then ends what they share: other tests count processes and
+    tasks."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("api"))
+
+
+@pytest.fixture(scope="package")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
     return Issuer(tmp_path_factory.mktemp("issuer"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def shared(
     admin_url: str, template: str, kafka_bootstrap_servers: str, issuer: Issuer
 ) -> AsyncIterator[ApiSettings]:
@@ -34,7 +45,7 @@ async def shared(
             yield api_settings(settings, issuer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def service(shared: ApiSettings) -> AsyncIterator[ProgressService]:
     async with ProgressService(shared) as service:
         yield service
@@ -62,7 +73,7 @@ async def client(app: FastAPI, issuer: Issuer, user: UUID) -> AsyncIterator[http
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def two(shared: ApiSettings) -> AsyncIterator[list[ApiProcess]]:
     """Two API processes."""
     async with running(shared) as one, running(shared) as other:
