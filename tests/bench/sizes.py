@@ -9,7 +9,7 @@ class Sizes:
     events: int = 400_000  # of a drain
     batch_size: int = 2000  # where it is not what is varied
     rows: int = 50_000  # progress rows, 20 of 40 lessons each
-    longest_drain_s: float = 60  # of a contender so slow that a part must do
+    longest_drain_s: float = 30  # of a contender so slow that a part must do
 
     events_of_an_error: int = 10_000
 
