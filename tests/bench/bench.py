@@ -1,6 +1,7 @@
 """What a measurement is given: databases with rows in them, and topics with events in them."""
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -55,8 +56,12 @@ class Bench:
 
     @asynccontextmanager
     async def copy(self, of: Settings) -> AsyncIterator[Settings]:
-        """The same database, byte for byte, right behind a checkpoint, and a consumer group of its own."""
+        """The same database, byte for byte, right behind a checkpoint, and a consumer group of its own.
+
+        What others have written is on the disk by then: nobody's flushes wait for it.
+        """
         async with self._database(f"template {database_of(of)} strategy file_copy") as made:
+            await asyncio.to_thread(os.sync)
             yield of.model_copy(update={"database_url": made.database_url, "consumer_group": made.consumer_group})
 
     @asynccontextmanager

@@ -67,9 +67,10 @@ def busy(run: Drained) -> float:
 def bound(run: Drained) -> str:
     """What a drain is bound by, as far as processor time tells."""
     cpu = run.cpu
+    worker = f"{cpu.contender:.0f} in the worker ({cpu.contender * run.rate / 1e6:.0%} of a core)"
     return (
-        f"per event {cpu.database:.0f} µs of CPU in the database, {cpu.contender:.0f} in the worker and "
-        f"{cpu.broker:.0f} in the broker: {busy(run):.0%} of {CORES} cores"
+        f"per event {cpu.database:.0f} µs of CPU in the database, {worker} and {cpu.broker:.0f} in the broker: "
+        f"{busy(run):.0%} of {CORES} cores"
     )
 
 
