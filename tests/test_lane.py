@@ -28,8 +28,9 @@ class Consumer:
         pass
 
 
-async def test_what_a_lane_took_of_another_ones_partition_is_read_again_by_that_one() -> None:
-    settings, nothing, consumer = Settings(), SimpleNamespace(), Consumer({MINE: ["mine"], THEIRS: ["theirs"]})
+def adopted_lanes(consumer: Any) -> list[Lane]:
+    """Two, each of which reads its partition."""
+    settings, nothing = Settings(), SimpleNamespace()
     lanes: list[Lane] = []
 
     def give_back(partitions: Any) -> None:
@@ -49,12 +50,39 @@ async def test_what_a_lane_took_of_another_ones_partition_is_read_again_by_that_
     )
     lanes += [Lane(number, shared, nothing) for number in range(2)]  # type: ignore[arg-type]
     for lane, tp in zip(lanes, (MINE, THEIRS), strict=True):
-        lane.assign({tp})
-        lane._unadopted.clear()
-        lane._next[tp] = 7  # adopted
+        adopt(lane, {tp})
+    return lanes
+
+
+def adopt(lane: Lane, partitions: set[TopicPartition]) -> None:
+    lane.assign(partitions)
+    lane._unadopted.clear()
+    lane._next.update(dict.fromkeys(partitions, 7))
+
+
+async def test_what_a_lane_took_of_another_ones_partition_is_read_again_by_that_one() -> None:
+    lanes = adopted_lanes(Consumer({MINE: ["mine"], THEIRS: ["theirs"]}))
 
     fetched = await lanes[0]._getmany(0)
 
     assert fetched == {MINE: ["mine"]}
     assert [lane.owned for lane in lanes] == [{MINE}, set()]
     assert lanes[1]._unadopted == {THEIRS}
+
+
+async def test_what_was_lost_with_an_unreadable_record_that_is_another_lanes_by_now_is_read_again() -> None:
+    class Overtaken(Consumer):
+        """A rebalance shares the partitions anew; then one turns out to have a record that cannot be read."""
+
+        async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[str]]:
+            adopt(lanes[0], {THEIRS})
+            adopt(lanes[1], {MINE})
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, "")
+
+    lanes = adopted_lanes(Overtaken({}))
+
+    fetched = await lanes[0]._getmany(0)
+
+    assert fetched == {}
+    assert lanes[1]._unadopted == {MINE}
+    assert lanes[1].owned == set()

@@ -130,9 +130,10 @@ class Lane:
         if not self._mine:  # asked for none, aiokafka hands out those of all
             await self._sleep(timeout_s)
             return {}
+        asked = self._mine.copy()
         try:
             fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
-                *self._mine, timeout_ms=int(timeout_s * 1000), max_records=self._settings.batch_size
+                *asked, timeout_ms=int(timeout_s * 1000), max_records=self._settings.batch_size
             )
         except NoOffsetForPartitionError:  # of a partition that is not adopted yet: its position is about to be set
             return {}
@@ -140,7 +141,11 @@ class Lane:
             self.readopt(error.args[0])
             return {}
         except (UnicodeDecodeError, CorruptRecordException):
-            return await self._read_misnamed()
+            if asked <= self._mine:
+                return await self._read_misnamed()
+            # A rebalance overtook this, and aiokafka dropped what it had taken: each owner reads its own again.
+            self._shared.give_back(asked)
+            return {}
         except KafkaError as error:
             await self._kafka_fails(error)
             return {}
@@ -220,6 +225,7 @@ class Lane:
     async def _attempt(self, batch: Batch) -> Applied | OffsetsMoved:
         """One at a time of those with rejected records: the breaker has counted one before it judges the next."""
         async with self._shared.rejecting if batch.rejected else nullcontext():
+            self.last_turn = time.monotonic()  # to wait for the other lane is not to be stuck
             outcome = await self._handed_over(batch)
             if isinstance(outcome, Applied):
                 self._applied(batch, outcome)
