@@ -41,6 +41,7 @@ class Breaker:
         self._recent: deque[bool] = deque(maxlen=window)
         self._rejected = 0  # of the recent ones
         self._run = 0  # rejected in a row, up to now
+        self.opened: Flood | None = None  # kept by whoever asks: why nothing is taken any more
 
     def count(self, entries: Entries) -> None:
         for _, outcome in entries:

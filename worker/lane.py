@@ -233,8 +233,11 @@ class Lane:
 
     async def _handed_over(self, batch: Batch) -> Applied | OffsetsMoved:
         """What became of the batch with the agent. Raises BreakerOpen before its dead letters would be written."""
-        if not batch.dead_letters_written and (flood := self._shared.breaker.flood(batch.entries)):
-            raise BreakerOpen(str(flood))
+        breaker = self._shared.breaker
+        if breaker.opened is None and not batch.dead_letters_written:
+            breaker.opened = breaker.flood(batch.entries)
+        if breaker.opened:  # also when the other lane found it so while this one fetched
+            raise BreakerOpen(str(breaker.opened))
         batch.lane = self._number
         batch.settled = self.in_flight = asyncio.get_running_loop().create_future()
         try:
