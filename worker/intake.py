@@ -8,6 +8,7 @@ that was fetched is handed over, or its partition is read again from the stored 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -49,12 +50,21 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._membership = Membership(settings)
         self._committable: dict[TopicPartition, int] = {}
         self._joined = False  # the group has told which partitions are ours, perhaps none; not so in a rebalance
-        self.breaker_open: BreakerOpen | None = None
+        self._breaker = Breaker(
+            window=settings.breaker_window,
+            share_percent=settings.breaker_share,
+            consecutive=settings.breaker_consecutive,
+        )
 
     @property
     def owned(self) -> set[TopicPartition]:
         """The partitions this worker reads now."""
         return set().union(*(lane.owned for lane in self._lanes))
+
+    @property
+    def breaker_open(self) -> BreakerOpen | None:
+        """Why nothing is taken any more; None while the breaker is closed."""
+        return BreakerOpen(str(self._breaker.opened)) if self._breaker.opened else None
 
     @property
     def waiting_for(self) -> str | None:
@@ -89,11 +99,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             batches=self._batches,
             identity=self._identity,
             ends=self._ends,
-            breaker=Breaker(
-                window=self._settings.breaker_window,
-                share_percent=self._settings.breaker_share,
-                consecutive=self._settings.breaker_consecutive,
-            ),
+            breaker=self._breaker,
             membership=self._membership,
             committable=self._committable,
             give_back=self._give_back,
@@ -115,16 +121,8 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:
-            try:
-                await (lane.idle_turn() if self.breaker_open else lane.turn())
-            except BreakerOpen as opened:
-                self._open(opened)
-
-    def _open(self, opened: BreakerOpen) -> None:
-        if self.breaker_open is None:
-            log.error("the breaker is open", reason=str(opened))
-            metrics.BREAKER_OPEN.set(1)
-            self.breaker_open = opened
+            with suppress(BreakerOpen):  # which was logged where it was found, and is seen in the next turn
+                await (lane.idle_turn() if self._breaker.opened else lane.turn())
 
     # Partitions come and go
 

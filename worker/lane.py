@@ -234,8 +234,10 @@ class Lane:
     async def _handed_over(self, batch: Batch) -> Applied | OffsetsMoved:
         """What became of the batch with the agent. Raises BreakerOpen before its dead letters would be written."""
         breaker = self._shared.breaker
-        if breaker.opened is None and not batch.dead_letters_written:
-            breaker.opened = breaker.flood(batch.entries)
+        if breaker.opened is None and not batch.dead_letters_written and (flood := breaker.flood(batch.entries)):
+            log.error("the breaker is open", reason=str(flood))
+            metrics.BREAKER_OPEN.set(1)
+            breaker.opened = flood
         if breaker.opened:  # also when the other lane found it so while this one fetched
             raise BreakerOpen(str(breaker.opened))
         batch.lane = self._number
