@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from tests.conftest import execute, new_settings
 from tests.workers import eventually
 from worker.migrate import migrate
 from worker.settings import Settings
-from worker.stack import postgres_wheel
+from worker.stack import enter, postgres_wheel
 
 PAGE = Path(__file__).parents[2] / "docs" / "security-postgresql.md"
 # Escaped it stands in a URL.
@@ -45,7 +46,8 @@ class Secured:
 @pytest.fixture(scope="package")
 async def secured() -> AsyncIterator[Secured]:
     """Its database `course_progress` is migrated by a role that may not create roles."""
-    with postgres_wheel.database(say=print) as url:
+    with ExitStack() as running:
+        url = enter(postgres_wheel.database, running, print)
         await ask_for_passwords(url)
         server = Secured(urlsplit(url).port or 0)
         await create_roles(server)

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -26,7 +26,7 @@ from worker.progress import fold
 from worker.reference import expected, stored, wrong_rows
 from worker.service import CourseProgress, ProgressService, ProgressStats
 from worker.settings import Settings
-from worker.stack import postgres_wheel
+from worker.stack import enter, postgres_wheel
 from worker.store import Applied, Span, Store
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
@@ -257,7 +257,8 @@ async def test_a_reset_row_is_no_readers_to_see(
 @pytest.mark.parametrize("login", ["postgres", "maker"])
 async def test_migrations_of_many_databases_at_once_create_the_roles_together(login: str) -> None:
     """`maker` is what a managed service gives: it may create roles and databases, and is no superuser."""
-    with postgres_wheel.database(say=print) as admin_url:
+    with ExitStack() as running:
+        admin_url = enter(postgres_wheel.database, running, print)
         await execute(admin_url, "create role maker login createrole")
         urls = [url_of(admin_url, f"d{n}").replace("postgres@", f"{login}@") for n in range(6)]
         for n in range(6):

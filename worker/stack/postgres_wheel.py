@@ -74,6 +74,11 @@ def as_options(settings: dict[str, str]) -> list[str]:
 
 
 def accepts_connections(data: Path) -> bool:
-    """Whether our server says so itself: a connection might reach whoever took its port."""
-    state = data / "postmaster.pid"
-    return state.exists() and state.read_text().rstrip().endswith("ready")
+    """Whether our server says so itself: a connection might reach whoever took its port.
+
+    initdb's own two servers write the same file, and delete it.
+    """
+    try:
+        return (data / "postmaster.pid").read_text().rstrip().endswith("ready")
+    except FileNotFoundError:
+        return False
