@@ -311,8 +311,10 @@ async def test_rows_repaired_beside_a_busy_worker_end_as_the_model_says(
     async def damaged_and_repaired() -> None:
         for _ in range(10):  # one row each, or it would deadlock with the worker
             await connection.execute(
-                # Not so few that the worker could come below zero, which its event would have to answer for.
-                ROW + "lessons_completed = lessons_completed - 1, started_at = last_accessed_at where id = ("
+                # Not so few that the worker could come below zero, which its event would have to answer for. Asked
+                # twice: while this waits for the row, the worker may complete it.
+                ROW + "lessons_completed = lessons_completed - 1, started_at = last_accessed_at where"
+                " lessons_completed > 2 and completed_at is null and id = ("
                 " select id from course_progress_all where lessons_completed > 2 and completed_at is null"
                 " order by random() limit 1)"
             )
