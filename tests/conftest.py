@@ -17,6 +17,10 @@ from worker.topics import create_missing
 PARTITIONS = 4
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="DIRECTORY", help="where tests/pages leaves pictures of the pages")
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Servers]:
     """The servers of the environment (`make test` starts them once for all processes), or new ones."""

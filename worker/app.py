@@ -24,6 +24,7 @@ from worker.lane import LANES
 from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
+from worker.status import Status
 from worker.store import Store
 from worker.topics import LARGEST_INFLATED, require_topics
 
@@ -58,6 +59,7 @@ class Worker(faust.App):
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.stores)
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
+        self.status = Status(settings, self.intake)
         dead_letters = DeadLetters(settings, self.to_dead_letters)
         add_agents(self, self.batches, self.stores, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
@@ -86,6 +88,7 @@ class Worker(faust.App):
         await self.add_runtime_dependency(self.relay)
         await self.add_runtime_dependency(self.intake)
         await self.add_runtime_dependency(self.access)
+        await self.add_runtime_dependency(self.status)
         if self.until_idle:
             await self.add_runtime_dependency(self.until_idle)
 

@@ -1,5 +1,8 @@
 """The consumer of lesson events, as a member of the group that shares them."""
 
+import os
+import socket
+
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
@@ -10,10 +13,16 @@ from worker.kafka_errors import meaning
 from worker.settings import Settings
 
 
+def name(settings: Settings) -> str:
+    """What this worker is called, in `worker_status` and as Kafka's client id: a member of the group is known by it."""
+    return settings.group_instance_id or f"{socket.gethostname()}-{os.getpid()}"
+
+
 def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
     """Not started yet: while it starts it calls the listener, which needs it."""
     consumer = AIOKafkaConsumer(
         **client(settings),
+        client_id=name(settings),
         group_id=settings.consumer_group,
         group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,

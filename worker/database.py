@@ -85,15 +85,21 @@ async def close(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-async def connect_pool(settings: Settings) -> asyncpg.Pool:
+async def connect_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Pool:
     """A pool of connections for readers; the first is opened at the first query, and errors come then."""
     return await asyncpg.create_pool(
-        **_arguments(settings, {"jit": "off"}), connect=_open, reset=_nothing_to_reset, min_size=0, max_size=10
+        **_arguments(settings, {"jit": "off"}), connect=_open, reset=_nothing_to_reset, min_size=0, max_size=max_size
     )
 
 
 async def _nothing_to_reset(connection: asyncpg.Connection) -> None:
     """Readers leave nothing behind in a session; asyncpg's own reset is a round trip after every query."""
+
+
+def bounded(settings: Settings, longest_s: float) -> Settings:
+    """The same settings, but that no statement, and no wait for a lock, takes longer."""
+    names = ("database_timeout_s", "database_lock_timeout_s")
+    return settings.model_copy(update={name: min(getattr(settings, name), longest_s) for name in names})
 
 
 def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:

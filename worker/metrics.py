@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
 from worker.decode import Occurrence, Outcome, Record, Rejected
+from worker.recent import Recent
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]
@@ -55,9 +56,12 @@ OUTBOX_SECONDS = Gauge(
     "progress_outbox_oldest_seconds", "How long the oldest of these rows has waited; 0 without one", ["whose"]
 )
 
+RECENT = Recent()  # beside Prometheus's: what the worker tells in worker_status
+
 
 def count_batch(entries: list[tuple[Record, Outcome]], transitions: int) -> None:
     """Counts a settled batch: each record once, and how long its oldest one was on the way."""
+    RECENT.settled(entries, time.monotonic(), time.time())
     TRANSITIONS.inc(transitions)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)
@@ -76,11 +80,14 @@ def _labels(outcome: Outcome) -> tuple[str, str]:
 @contextmanager
 def stage(name: str) -> Iterator[None]:
     """Measures one stage of one batch."""
-    started = time.perf_counter()
+    started = time.monotonic()
+    RECENT.begins(started)
     try:
         yield
     finally:
-        STAGE_SECONDS.labels(name).observe(time.perf_counter() - started)
+        ended = time.monotonic()
+        RECENT.ends(ended)
+        STAGE_SECONDS.labels(name).observe(ended - started)
 
 
 def report_lag(lag: Mapping[TopicPartition, tuple[int, float]]) -> None:

@@ -136,6 +136,9 @@ class ApiSettings(Settings):
 
     api_host: str = Field("127.0.0.1", description="where the API listens")
     api_port: int = Field(8000, ge=0, le=65535, description="its port; 0 takes any free one")
+    api_cookie: str | None = Field(
+        None, description="the cookie in which the website's login puts the token: with it the pages are served too"
+    )
     jwt_issuer: str | None = Field(None, description="who must have issued a token (`iss`); the API needs it")
     jwt_audience: str | None = Field(None, description="for whom a token must be (`aud`); the API needs it")
     jwt_jwks_url: HttpUrl | None = Field(

@@ -14,6 +14,7 @@ from tests.conftest import new_database, new_settings
 from tests.workers import Workers
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
+from worker.api.insights import Insights
 from worker.service import ProgressService
 from worker.settings import ApiSettings, Settings
 
@@ -51,9 +52,15 @@ async def service(shared: ApiSettings) -> AsyncIterator[ProgressService]:
         yield service
 
 
+@pytest.fixture(scope="package")
+async def insights(shared: ApiSettings) -> AsyncIterator[Insights]:
+    async with Insights(shared) as insights:
+        yield insights
+
+
 @pytest.fixture
-def app(shared: ApiSettings, issuer: Issuer, service: ProgressService) -> FastAPI:
-    return create_api(shared, PemKeys(issuer.key_file), service, cookie="session")
+def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights) -> FastAPI:
+    return create_api(shared, PemKeys(issuer.key_file), service, insights=insights, cookie="session")
 
 
 @pytest.fixture
@@ -96,5 +103,5 @@ async def nowhere(issuer: Issuer) -> AsyncIterator[FastAPI]:
     settings = api_settings(
         Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1"), issuer
     )
-    async with ProgressService(settings, publish_timeout_s=1) as service:
-        yield create_api(settings, PemKeys(issuer.key_file), service, cookie="session")
+    async with ProgressService(settings, publish_timeout_s=1) as service, Insights(settings) as insights:
+        yield create_api(settings, PemKeys(issuer.key_file), service, insights=insights, cookie="session")

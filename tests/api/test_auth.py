@@ -24,7 +24,7 @@ from fastapi.routing import iter_route_contexts
 from tests.api.processes import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
 from worker.api import auth
 from worker.api.app import create_api
-from worker.api.auth import Caller, JwksKeys, KeysUnavailable, PemKeys, Scope, UnknownKey, keys_of, scopes
+from worker.api.auth import Caller, JwksKeys, KeysUnavailable, PemKeys, Scope, UnknownKey, courses, keys_of, scopes
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
 from worker.service import ProgressService
@@ -100,7 +100,8 @@ async def test_no_route_is_reached_with_a_bad_token(nowhere: FastAPI, issuer: Is
 
 
 async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
-    found = await statuses(nowhere, issuer.token(user, exp=int(time.time()) + 1))  # which ends the stream
+    token = issuer.token(user, " ".join(Scope), courses="*", exp=int(time.time()) + 1)  # which ends the stream
+    found = await statuses(nowhere, token)
 
     assert set(found.values()) == {200, 400, 503}  # the stream, no body, no database
 
@@ -111,7 +112,10 @@ async def test_nobody_reads_somebody_else_without_the_scope(
 ) -> None:
     found = await statuses(nowhere, issuer.token(user, scope), userId=str(uuid4()))
 
-    assert {path: status for (method, path), status in found.items() if method == "GET" and status != 403} == {}
+    reads = {
+        path: status for (method, path), status in found.items() if (method, path[:13]) == ("GET", "/api/progress")
+    }
+    assert set(reads.values()) == {403}
     assert 400 in found.values()  # a write has no userId
 
 
@@ -156,6 +160,20 @@ def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> N
     assert scopes(claims) == found
 
 
+@pytest.mark.parametrize(
+    ("claim", "found"),
+    [
+        (None, set()),
+        ("*", {"*"}),
+        (["*"], {"*"}),
+        (["0B9F7F0E-9B1A-4A51-8F0E-3A8D5F0C2D22", 7], {"0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"}),
+        ({"*": True}, set()),
+    ],
+)
+def test_courses_are_a_list_or_all(claim: object, found: set[str]) -> None:
+    assert courses({"courses": claim}) == found
+
+
 def test_a_missing_scope_is_named() -> None:
     with pytest.raises(Exception, match="ops") as refused:
         Caller(uuid4(), frozenset({"course:analytics"}), 0).require(Scope.OPS)
@@ -166,6 +184,7 @@ def test_a_missing_scope_is_named() -> None:
 # The cookie of the API's own pages
 
 SAME, CROSS = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}  # as a link is
 
 
 @pytest.mark.parametrize(
@@ -176,11 +195,14 @@ SAME, CROSS = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"
         ("GET", {"Sec-Fetch-Site": "none"}, 503),
         ("GET", CROSS, 401),
         ("GET", {"Sec-Fetch-Site": "same-site"}, 401),
+        ("GET", CROSS | FOLLOWED, 503),
+        ("GET", CROSS | FOLLOWED | {"Sec-Fetch-Dest": "iframe"}, 401),
         ("GET", {"Origin": "http://evil.example"}, 401),
         ("POST", SAME, 400),
         ("POST", {"Origin": "http://api"}, 400),
         ("POST", {}, 401),
         ("POST", CROSS, 401),
+        ("POST", CROSS | FOLLOWED, 401),
         ("POST", {"Sec-Fetch-Site": "none"}, 401),
         ("POST", {"Origin": "http://evil.example"}, 401),
         ("POST", {"Origin": "null"}, 401),

@@ -3,10 +3,11 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from worker.api import health, openapi, progress, stream
+from worker.api import analytics, health, openapi, ops, progress, stream
 from worker.api.auth import Keys, Tokens, caller
 from worker.api.changes import Changes
 from worker.api.headers import STREAMS, Surrounded
+from worker.api.insights import Insights
 from worker.api.kafka_watch import KafkaWatch
 from worker.api.limits import RateLimits
 from worker.api.problems import add_problems
@@ -14,11 +15,19 @@ from worker.service import ProgressService
 from worker.settings import ApiSettings
 
 
-def create_api(settings: ApiSettings, keys: Keys, service: ProgressService, *, cookie: str | None = None) -> FastAPI:
-    """The API over a service that the caller has entered, and leaves after the server has stopped.
+def create_api(
+    settings: ApiSettings,
+    keys: Keys,
+    service: ProgressService,
+    *,
+    insights: Insights | None = None,
+    cookie: str | None = None,
+    pages: APIRouter | None = None,
+) -> FastAPI:
+    """The API over services that the caller has entered, and leaves after the server has stopped.
 
-    Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token. Raises
-    SetupError. Streams end with `app.state.changes.close()`.
+    Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
+    these (worker/pages), and need `insights`. Raises SetupError. Streams end with `app.state.changes.close()`.
     """
     app = FastAPI(**openapi.ABOUT)
     app.state.tokens = Tokens(settings, keys, cookie)
@@ -26,9 +35,13 @@ def create_api(settings: ApiSettings, keys: Keys, service: ProgressService, *, c
     app.state.service = service
     app.state.kafka = KafkaWatch()
     app.state.changes = changes = Changes(service, settings.api_streams_per_learner)
+    app.state.insights = insights
+    app.state.replays = ops.Replays(settings)
     STREAMS.set_function(lambda: changes.streams)
-    app.include_router(api_router())
+    app.include_router(api_router(insights=insights is not None))
     app.include_router(health.router)
+    if pages is not None and cookie is not None and insights is not None:
+        app.include_router(pages)
     add_problems(app)
     if settings.cors_origins:
         app.add_middleware(
@@ -43,9 +56,11 @@ def create_api(settings: ApiSettings, keys: Keys, service: ProgressService, *, c
     return app
 
 
-def api_router() -> APIRouter:
+def api_router(*, insights: bool = True) -> APIRouter:
     """Everything under /api: nothing in it is reached without a token."""
     router = APIRouter(dependencies=[Depends(caller)])
-    for part in (progress.batches, progress.writes, progress.reads, stream.router, progress.one):
+    learners = (progress.batches, progress.writes, progress.reads, stream.router, progress.one)
+    others = (analytics.router, ops.reads, ops.writes) if insights else ()
+    for part in (*learners, *others):
         router.include_router(part)
     return router

@@ -143,11 +143,17 @@ class Caller:
     user_id: UUID
     scopes: frozenset[str]
     expires_at: float
+    courses: frozenset[str] = frozenset()  # whose figures it may see, with the scope; "*" is all
 
     def require(self, scope: Scope) -> None:
         """Raises a problem, 403."""
         if scope not in self.scopes:
             raise Problem(403, f"the token lacks the scope {scope}")
+
+    def require_course(self, course_id: UUID) -> None:
+        """Raises a problem, 403."""
+        if self.courses.isdisjoint({str(course_id), "*"}):
+            raise Problem(403, "the token's claim `courses` does not name this course")
 
 
 class Tokens:
@@ -205,14 +211,19 @@ def _from_own_page(request: Request) -> bool:
     safe = request.method in SAFE_METHODS
     site = request.headers.get("sec-fetch-site")
     if site is not None:
-        return site == "same-origin" or (safe and site == "none")
+        return site == "same-origin" or (safe and (site == "none" or _navigates(request)))
     # Without TLS browsers send no Sec-Fetch-Site, and with every method but GET and HEAD an Origin.
     origin = request.headers.get("origin")
     return safe if origin is None else urlsplit(origin).netloc == request.headers.get("host")
 
 
+def _navigates(request: Request) -> bool:
+    """Whether somebody follows a link in a window of its own: the other site's page cannot see what it shows."""
+    return (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")) == ("navigate", "document")
+
+
 def _caller(claims: Mapping[str, Any]) -> Caller:
-    return Caller(UUID(claims["sub"]), scopes(claims), float(claims["exp"]))
+    return Caller(UUID(claims["sub"]), scopes(claims), float(claims["exp"]), courses(claims))
 
 
 def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
@@ -221,6 +232,15 @@ def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     items = value.split() if isinstance(value, str) else value
     return (
         frozenset(item for item in items if isinstance(item, str)) if isinstance(items, list | tuple) else frozenset()
+    )
+
+
+def courses(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Of `courses`: a list of ids, or "*"."""
+    value = claims.get("courses", ())
+    items = [value] if isinstance(value, str) else value
+    return (
+        frozenset(item.lower() for item in items if isinstance(item, str)) if isinstance(items, list) else frozenset()
     )
 
 

@@ -48,7 +48,13 @@ def described(app: FastAPI) -> dict[str, Any]:
 def complete(operation: dict[str, Any], path: str, method: str) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
-    statuses = [*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ())]
+    # Of a course that nobody knows there are no figures, which is no 404.
+    elsewhere = [(404, "{" in path and "analytics" not in path), (409, "replay" in path)]
+    statuses = [
+        *ANYWHERE,
+        *(WITH_BODY if "requestBody" in operation else ()),
+        *(status for status, possible in elsewhere if possible),
+    ]
     responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
     if method == "get" and not path.endswith("/stream"):
         responses["304"] = {"$ref": "#/components/responses/Unchanged"}

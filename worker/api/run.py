@@ -9,10 +9,12 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 import uvloop
+from fastapi import APIRouter, FastAPI
 
 from worker.api.app import create_api
 from worker.api.auth import keys_of
 from worker.api.changes import Changes
+from worker.api.insights import Insights
 from worker.errors import SetupError
 from worker.logs import configure
 from worker.service import ProgressService
@@ -44,28 +46,38 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(settings: ApiSettings) -> None:
-    """Returns after SIGTERM or SIGINT. Raises SetupError."""
+def run(settings: ApiSettings, pages: APIRouter | None = None) -> None:
+    """Returns after SIGTERM or SIGINT. Pages find the token in the cookie of the settings. Raises SetupError."""
     configure(settings)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, pages))
 
 
-async def _serve(settings: ApiSettings) -> None:
+async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
     keys = keys_of(settings)
     listening = listen(settings)
-    async with ProgressService(settings, publish_timeout_s=PUBLISH_WITHIN_S) as service:
-        app = create_api(settings, keys, service)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            timeout_graceful_shutdown=STOP_WITHIN_S,
-        )
-        host, port = listening.getsockname()[:2]
-        log.info("listening", address=f"http://{host}:{port}")
-        await Server(config, app.state.changes).serve([listening])
+    async with (
+        ProgressService(settings, publish_timeout_s=PUBLISH_WITHIN_S) as service,
+        Insights(settings) as insights,
+    ):
+        app = create_api(settings, keys, service, insights=insights, cookie=settings.api_cookie, pages=pages)
+        log.info("listening", address=address(listening))
+        await Server(config(app), app.state.changes).serve([listening])
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+    )
+
+
+def address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"
 
 
 def listen(settings: ApiSettings) -> socket.socket:

@@ -26,6 +26,7 @@ from worker.demo.parts import Parts
 from worker.demo.player import Player
 from worker.demo.traffic import Traffic
 from worker.demo.view import View
+from worker.demo.website import website
 from worker.demo.workers import Supervisor
 from worker.errors import ProgressError, SetupError
 from worker.logs import logging_config
@@ -116,6 +117,8 @@ class Demo:
                 await started.enter_async_context(running_task(part.run()))
                 for part in (self._parts.certificates, self._parts.supervisor, self._parts.traffic)
             ]
+            learners = self._parts.traffic.player.learners
+            self._view.address = await started.enter_async_context(website(self._settings, learners))
             started.enter_context(self._view)
             course = await started.enter_async_context(running_task(self._course(parts[-1], signalled)))
             interruption = await started.enter_async_context(running_task(signalled.wait()))

@@ -59,6 +59,7 @@ class View:
 
     def __init__(self, parts: Parts, servers: str, console: Console, *, live: bool) -> None:
         self.phase = "publishing"
+        self.address = ""  # of the pages
         self._parts = parts
         self._servers = servers
         self._console = console
@@ -69,6 +70,8 @@ class View:
     def __enter__(self) -> Self:
         if self._live:
             self._live.start()
+        elif self.address:
+            self._console.print(f"open {self.address}", soft_wrap=True, highlight=False)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -112,9 +115,16 @@ class View:
             Layout(self._events(), size=4),
             Layout(self._learners(), ratio=6),
             below,
-            Layout(Text(f" Ctrl-C stops it all. Try `kill -9 {self._worker}`: nothing is lost.", "dim"), size=1),
+            Layout(self._invitation(), size=2),
         )
         return picture
+
+    def _invitation(self) -> Text:
+        return Text.assemble(
+            (f" Open {self.address}", "bold"),
+            " to click a lesson and see its bar move.\n",
+            (f" Ctrl-C stops it all. Try `kill -9 {self._worker}`: nothing is lost.", "dim"),
+        )
 
     def _header(self) -> Table:
         title = Table.grid(expand=True)

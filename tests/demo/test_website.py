@@ -1,0 +1,111 @@
+"""In the demo anybody may be anybody, and nowhere else."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from tests.api.conftest import Issuer, api_settings, client_of, issuer
+from worker.api.app import create_api
+from worker.api.auth import PemKeys
+from worker.api.insights import Insights
+from worker.demo.catalogue import NAMES, DemoCatalogue
+from worker.demo.keys import DemoKeys
+from worker.demo.player import COURSES
+from worker.demo.website import COOKIE, PAGE, begun, demo_settings, masquerade
+from worker.pages.routes import pages
+from worker.service import ProgressService
+from worker.settings import Settings
+
+__all__ = ["issuer"]  # a fixture
+
+AWAY = Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """The demo's website over servers that are away."""
+    settings, keys = demo_settings(AWAY), DemoKeys()
+    async with ProgressService(settings) as service, Insights(settings) as insights:
+        app = create_api(
+            settings, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE)
+        )
+        app.include_router(masquerade(keys, service, []))
+        async with client_of(app) as client:
+            yield client
+
+
+async def test_one_click_makes_somebody_of_you(client: httpx.AsyncClient) -> None:
+    course = str(COURSES[3].id)
+    chosen = {
+        "operator": ("", "/ops"),
+        "instructor": (course, f"/courses/{course}"),
+        "learner": (str(uuid4()), "/"),
+    }
+    for role, (id, page) in chosen.items():
+        answer = await client.post(PAGE, data={"as": role, "id": id})
+
+        assert (answer.status_code, answer.headers["Location"]) == (303, page)
+        assert "HttpOnly" in answer.headers["Set-Cookie"]
+        assert (await client.get(page)).status_code in (200, 503)  # let in
+
+
+@pytest.mark.parametrize("data", [{}, {"as": "admin"}, {"as": "learner", "id": "me"}, {"as": "instructor"}], ids=str)
+async def test_nobody_else_can_be_chosen(client: httpx.AsyncClient, data: dict[str, str]) -> None:
+    assert (await client.post(PAGE, data=data)).status_code == 400
+
+
+async def test_the_page_offers_every_course_and_role(client: httpx.AsyncClient) -> None:
+    page = (await client.get(PAGE)).text
+
+    for text in ("A newcomer", "The operator", *(course.title for course in COURSES)):
+        assert text in page
+
+
+async def test_no_setting_of_the_production_command_leads_here(issuer: Issuer) -> None:
+    settings = api_settings(AWAY, issuer, api_cookie=COOKIE)
+    async with ProgressService(settings) as service, Insights(settings) as insights:
+        app = create_api(
+            settings, PemKeys(issuer.key_file), service, insights=insights, cookie=settings.api_cookie, pages=pages()
+        )
+        async with client_of(app) as client:
+            answers = [await client.get(PAGE), await client.post(PAGE, data={"as": "operator"})]
+            client.cookies.set(COOKIE, DemoKeys().token(uuid4(), "ops"))
+            answers.append(await client.get("/ops"))
+
+    assert [answer.status_code for answer in answers] == [404, 404, 401]
+    assert not any(route.startswith(PAGE) for route in paths(app))
+
+
+def paths(app: FastAPI) -> list[str]:
+    return [context.path for context in iter_route_contexts(app.routes)]
+
+
+def test_what_the_production_command_runs_does_not_even_import_the_demo() -> None:
+    program = (
+        "import sys, worker.cli_api, worker.api.run, worker.pages.routes; "
+        "sys.exit(any(name.startswith('worker.demo') for name in sys.modules))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_every_lesson_of_the_demo_has_a_name() -> None:
+    catalogue = DemoCatalogue()
+
+    assert NAMES.keys() <= {course.title for course in COURSES}
+    for course in COURSES:
+        lessons = catalogue.lessons(course.id) or ()
+        assert [lesson.id for lesson in lessons] == [course.lesson(n) for n in range(1, course.lessons + 1)]
+
+
+def test_what_a_newcomer_has_begun_lies_in_the_past() -> None:
+    now = datetime.now(UTC)
+
+    assert all(at < now for _, at, _ in begun(uuid4(), now))

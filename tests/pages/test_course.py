@@ -1,0 +1,68 @@
+"""What a course's page shows of its figures."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from worker.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
+from worker.pages.catalogue import Lesson, NoCatalogue
+from worker.pages.course import course, within
+
+ID = uuid4()
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+class Ordered:
+    """A catalogue, in another order than learners have."""
+
+    def title(self, course_id: UUID) -> str:
+        return "First aid"
+
+    def lessons(self, course_id: UUID) -> Sequence[Lesson]:
+        return [Lesson("one", "Stay safe"), Lesson("two", "Burns")]
+
+
+def figures(*lessons: tuple[str, int], durations: tuple[Duration, ...] = ()) -> Analytics:
+    reached = tuple(LessonReach(id, learners) for id, learners in lessons)
+    return Analytics(ID, NOW, 100, 40, 40, reached, durations, (ActiveDay(date(2026, 11, 25), 15),))
+
+
+def test_few_learners_have_no_figures_and_the_page_knows_from_how_many_on() -> None:
+    page = course(ID, None, NoCatalogue())
+
+    assert (page.as_of, page.at_least, page.lessons) == (None, 5, None)
+
+
+def test_lessons_stand_in_the_catalogues_order_and_unknown_ones_last() -> None:
+    page = course(ID, figures(("new", 30), ("two", 60), ("one", 90)), Ordered())
+
+    assert [(step.title, step.learners, step.lost) for step in page.steps] == [
+        ("Stay safe", 90, 10),
+        ("Burns", 60, 30),
+        ("new", 30, 30),
+    ]
+    assert page.lessons is not None
+    assert page.lessons.rows == [("Stay safe", "90"), ("Burns", "60"), ("new", "30")]
+
+
+def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
+    lossy, level = (course(ID, figures(*lessons), NoCatalogue()) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
+
+    assert lossy.steepest is not None
+    assert (lossy.steepest.title, lossy.steepest.lost) == ("b", 70)
+    assert level.steepest is None
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [
+        (Duration(0, HOUR, 5), "under 1 hour"),
+        (Duration(DAY, 3 * DAY, 5), "1 day to 3 days"),
+        (Duration(90 * DAY, None, 5), "over 90 days"),
+        (Duration(0, None, 5), "any time"),
+    ],
+)
+def test_a_span_of_time_is_said_in_words(duration: Duration, said: str) -> None:
+    assert within(duration) == said

@@ -1,0 +1,117 @@
+"""What "My learning" shows of rows, catalogue and events."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from worker.history import CourseLessons, LessonState, Period
+from worker.pages.catalogue import Lesson, NoCatalogue
+from worker.pages.learning import CourseCard, cards, learning, lessons_of, resume
+from worker.reads import CourseProgress, ProgressStats
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+STATS = ProgressStats(
+    total_courses=2, completed_courses=1, in_progress_courses=1, lessons_completed=7, average_percentage=60
+)
+
+
+class Known:
+    """A catalogue of one course."""
+
+    def title(self, course_id: UUID) -> str:
+        return "Known"
+
+    def lessons(self, course_id: UUID) -> Sequence[Lesson]:
+        return [Lesson("a", "First"), Lesson("b", "Second", "/b"), Lesson("c", "Third")]
+
+
+def row(*completed: str, total: int | None = 3, last: str | None = None, finished: bool = False) -> CourseProgress:
+    before = NOW - timedelta(days=2)
+    percent = 100 * len(completed) // total if total else 0
+    ended = before if finished else None
+    return CourseProgress(uuid4(), uuid4(), len(completed), total, percent, completed, last, before, before, ended, 0)
+
+
+def one(row: CourseProgress) -> CourseCard:
+    [card] = cards([row], Known(), {}, NOW)
+    return card
+
+
+def test_a_course_has_the_catalogues_lessons_with_checkmarks() -> None:
+    card = one(row("b", last="b"))
+
+    assert (card.title, card.percent, card.done, card.activity) == (
+        "Known",
+        33,
+        "1 of 3 lessons",
+        "Last open 2 days ago",
+    )
+    assert [(tile.title, tile.completed) for tile in card.lessons] == [
+        ("First", False),
+        ("Second", True),
+        ("Third", False),
+    ]
+
+
+def test_a_lesson_that_the_catalogue_does_not_know_is_there_too() -> None:
+    card = one(row("b", "old", total=4))
+
+    assert [tile.id for tile in card.lessons] == ["a", "b", "c", "old"]
+    assert card.unknown == 0
+
+
+def test_without_a_catalogue_there_are_the_lessons_that_events_tell_of_and_how_many_are_missing() -> None:
+    found = row("x", total=5, last="y")
+    known = {found.course_id: CourseLessons(5, (LessonState("x", NOW), LessonState("z", None)))}
+
+    [card] = cards([found], NoCatalogue(), known, NOW)
+
+    assert card.title == f"Course {str(found.course_id)[:8]}"
+    assert [tile.id for tile in card.lessons] == ["x", "z", "y"]
+    assert card.unknown == 2
+
+
+def test_a_course_that_was_merely_opened_has_no_lesson_to_complete() -> None:
+    card = one(row(total=None))
+
+    assert (card.total, card.done, card.unknown) == (None, "Not begun", 0)
+
+
+def test_a_completed_course_says_when() -> None:
+    assert one(row("a", "b", "c", finished=True)).activity == "Completed 2 days ago"
+
+
+@pytest.mark.parametrize(
+    ("completed", "last", "goes_on"),
+    [((), None, "a"), (("a",), "a", "b"), (("a",), "c", "c"), (("c",), "c", "a"), (("a", "b", "c"), "c", None)],
+    ids=["not begun", "the next", "the open one", "what was skipped", "all done"],
+)
+def test_resume_goes_on_where_the_learner_was(
+    completed: tuple[str, ...], last: str | None, goes_on: str | None
+) -> None:
+    tile = one(row(*completed, last=last)).resume
+
+    assert (tile.id if tile else None) == goes_on
+
+
+def test_a_course_without_lessons_has_nothing_to_resume() -> None:
+    assert resume((), "a") is None
+
+
+def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() -> None:
+    rows = [row("a", "b", "c", finished=True), row("a", last="a"), row()]
+
+    page = learning(STATS, cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)], "all", None)
+
+    assert page.resume is not None
+    assert page.resume.id == rows[1].course_id
+    assert (page.in_progress, page.completed, page.lessons, page.average) == (1, 1, 7, 60)
+    assert page.weeks.rows == [("23 Nov", "4")]
+
+
+def test_lessons_are_named_once() -> None:
+    lessons = lessons_of(row("a", "a2", last="a2"), Known(), None)
+
+    assert [lesson.id for lesson in lessons] == ["a", "b", "c", "a2"]

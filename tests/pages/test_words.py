@@ -1,0 +1,41 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.pages.words import UNKNOWN, ago, counted, number, rate, span
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 seconds"),
+        (0.0004, "1 ms"),
+        (0.25, "250 ms"),
+        (1, "1 second"),
+        (59.9, "59 seconds"),
+        (3600, "1 hour"),
+        (86_399, "23 hours"),
+        (90 * 86_400, "90 days"),
+    ],
+)
+def test_a_span_is_said_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [(timedelta(days=3), "3 days ago"), (timedelta(seconds=59), "just now"), (timedelta(seconds=-5), "just now")],
+)
+def test_a_moment_is_said_as_how_long_ago_it_was(before: timedelta, said: str) -> None:
+    assert ago(NOW - before, NOW) == said
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(n, "lesson") for n in (0, 1, 2000)] == ["0 lessons", "1 lesson", "2,000 lessons"]
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert [rate(None), rate(0), rate(3.14), rate(1234.5)] == [UNKNOWN, "0", "3.1", "1,234"]
+    assert [number(None), number(1234)] == [UNKNOWN, "1,234"]

@@ -1,0 +1,211 @@
+"""A course's figures, from real rows; and nothing of fewer than five learners."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from worker.analytics import BUCKETS_S, DAY, DAYS, FRESH_S, HOUR, CourseAnalytics, Duration, LessonReach, durations
+from worker.anonymity import K
+from worker.database import query
+from worker.settings import Settings
+
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)
+
+
+@pytest.fixture
+def course() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+async def analytics(database_settings: Settings) -> AsyncIterator[CourseAnalytics]:
+    async with CourseAnalytics(database_settings) as analytics:
+        yield analytics
+
+
+async def learners(
+    connection: asyncpg.Connection,
+    course: UUID,
+    number: int,
+    lessons: Sequence[str] = (),
+    *,
+    at: datetime = NOON,
+    pause: timedelta = timedelta(minutes=10),
+    total: int = 3,
+) -> None:
+    """Some who did these lessons, one after the other."""
+    times = [at + pause * n for n in range(len(lessons))]
+    for _ in range(number):
+        user = uuid4()
+        await connection.execute(
+            """
+            insert into course_progress_all (user_id, course_id, last_accessed_at, started_at, completed_at,
+                                             lessons_completed, total_lessons, total_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $4)
+            """,
+            user,
+            course,
+            max([at, *times]),
+            at,
+            times[-1] if len(times) >= total else None,
+            len(lessons),
+            total,
+        )
+        await connection.executemany(
+            """
+            insert into lesson_progress (user_id, course_id, lesson_id, changed_at, completed_at, completed)
+            values ($1, $2, $3, $4, $4, true)
+            """,
+            [(user, course, lesson, time) for lesson, time in zip(lessons, times, strict=True)],
+        )
+
+
+@pytest.mark.parametrize("number", [0, 4])
+async def test_a_course_of_fewer_than_five_learners_has_no_figures(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID, number: int
+) -> None:
+    await learners(connection, course, number, "abc")
+
+    assert await analytics.of(course) is None
+
+
+async def test_figures_are_those_of_the_course_in_fives(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 31, "abc")
+    await learners(connection, course, 12, "ab")
+    await learners(connection, course, 24)
+    await learners(connection, uuid4(), 9, "abc")
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    assert (figures.learners, figures.completed, figures.completion_rate) == (65, 30, 46)
+    assert figures.lessons == (LessonReach("a", 40), LessonReach("b", 40), LessonReach("c", 30))
+    assert figures.time_to_complete == (Duration(0, HOUR, 30),)
+
+
+async def test_a_learner_who_started_over_and_did_nothing_since_is_none(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 4, "abc")
+    await connection.execute(
+        "insert into course_progress_all (user_id, course_id, reset_at) values (gen_random_uuid(), $1, now())", course
+    )
+
+    assert await analytics.of(course) is None
+
+
+async def test_lessons_stand_in_the_order_in_which_most_did_them(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 20, ["welcome", "basics", "advanced", "exam"])
+    await learners(connection, course, 9, ["advanced", "exam", "basics", "welcome"])
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    assert [lesson.lesson_id for lesson in figures.lessons] == ["welcome", "basics", "advanced", "exam"]
+
+
+async def test_a_lesson_that_fewer_than_five_did_is_not_named(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 20, "a")
+    await learners(connection, course, 4, ["a", "anna's own"])
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    assert figures.lessons == (LessonReach("a", 20),)
+
+
+async def test_a_lesson_that_was_uncompleted_does_not_count(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 10, "ab")
+    await connection.execute("update lesson_progress set completed = false, completed_at = null where lesson_id = 'b'")
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    assert figures.lessons == (LessonReach("a", 10),)
+
+
+async def test_a_learner_is_active_once_on_each_day_of_a_completion_and_of_the_last_access(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 7, "abc", pause=timedelta(hours=9))  # the third lesson on the next day
+    await learners(connection, course, 6)
+    await learners(connection, course, 4, at=NOON + timedelta(days=2))
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    shown = {day.day: day.learners for day in figures.active}
+    first = NOON.date()
+    assert len(figures.active) == DAYS
+    assert [shown[first + timedelta(days=n)] for n in range(-1, 4)] == [0, 10, 5, 0, 0]
+    assert sum(shown.values()) == 15
+
+
+async def test_times_to_complete_are_merged_until_each_stands_for_five(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 12, "abc", pause=timedelta(minutes=1))
+    await learners(connection, course, 3, "abc", pause=timedelta(hours=3))
+    await learners(connection, course, 4, "abc", pause=timedelta(days=1))
+
+    figures = await analytics.of(course)
+
+    assert figures is not None
+    assert figures.time_to_complete == (Duration(0, HOUR, 10), Duration(HOUR, 3 * DAY, 5))
+
+
+def test_the_last_bucket_has_no_end_when_somebody_took_that_long() -> None:
+    counts = [0] * len(BUCKETS_S) + [9]
+
+    assert durations(counts) == (Duration(0, None, 5),)
+
+
+async def test_an_answer_is_kept_for_a_moment(
+    database_settings: Settings, connection: asyncpg.Connection, course: UUID
+) -> None:
+    now = 1000.0
+    async with CourseAnalytics(database_settings, clock=lambda: now) as analytics:
+        assert await analytics.of(course) is None
+        await learners(connection, course, 5)
+        assert await analytics.of(course) is None
+
+        now += FRESH_S
+        figures = await analytics.of(course)
+
+    assert figures is not None
+    assert figures.learners == 5
+
+
+async def test_what_it_reads_does_not_grow_with_other_courses(
+    database_settings: Settings, connection: asyncpg.Connection, course: UUID
+) -> None:
+    """Index lookups into the big tables, whatever the planner thinks of them."""
+    await learners(connection, course, 6, "abc")
+    await connection.execute(
+        """
+        insert into lesson_progress (user_id, course_id, lesson_id, changed_at, completed_at, completed)
+        select gen_random_uuid(), gen_random_uuid(), 'a', now(), now(), true from generate_series(1, 20000);
+        insert into course_progress_all (user_id, course_id, last_accessed_at, started_at)
+        select gen_random_uuid(), gen_random_uuid(), now(), now() from generate_series(1, 20000);
+        analyze
+        """
+    )
+    days = [NOON.date(), NOON.date()]
+
+    rows = await connection.fetch(f"explain {query('course_analytics')}", course, *days, BUCKETS_S, K)
+    text = "\n".join(row[0] for row in rows)
+
+    assert "Seq Scan" not in text
+    assert "lesson_progress_pkey" in text
+    assert "course_progress_all_course_id" in text

@@ -1,0 +1,209 @@
+"""The snapshot of all that runs: right when all is there, and partly there when a server is not."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+
+from events.kinds import Kind
+from events.producer import OutgoingRecord, Producer
+from tests.away import own_broker
+from tests.conftest import execute, new_settings
+from tests.test_outbox import put
+from tests.test_worker import histories, publish
+from tests.workers import Workers, eventually
+from worker.cluster import Group, Member
+from worker.kafka import client
+from worker.letterbox import note, resolved
+from worker.letters import Fate, Position
+from worker.ops import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
+from worker.settings import Settings
+from worker.trail import Rates
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def status(worker: str = "a", **changed: object) -> Status:
+    usual = {
+        "host": "h", "version": "1", "started_at": NOW, "partitions": [0], "events_per_s": 10.0, "busy": 0.5,
+        "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
+        "waiting_for": None, "silent_s": 1.0,
+    }  # fmt: skip
+    return Status(worker, **usual | changed)  # type: ignore[arg-type]
+
+
+def until(operations: Operations, holds: Callable[[Snapshot], bool]) -> Callable[[], Awaitable[bool]]:
+    async def it_holds() -> bool:
+        return holds(await operations.snapshot())
+
+    return it_holds
+
+
+async def write_letters(settings: Settings, number: int, kind: Kind = Kind.SCHEMA) -> None:
+    """To partition 0."""
+    at = (NOW + timedelta(seconds=number)).isoformat().encode()
+    headers = [("dlq_kind", kind.encode()), ("dlq_reason", b"why"), ("dlq_rejected_at", at)]
+    async with Producer(**client(settings)) as producer:
+        for _ in range(number):
+            await producer.send_all([OutgoingRecord(settings.dead_letter_topic, None, b"x", headers, partition=0)])
+
+
+def open_letters(taken: Snapshot) -> Mapping[Kind, int] | None:
+    return taken.dead_letters and taken.dead_letters.kinds
+
+
+# Pure
+
+
+def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
+    group = Group("Stable", (Member("a-1", "a", "h", (0, 1)), Member("c-1", "c", "h", (2,))))
+
+    a, b, c, d = together([status("a"), status("b", silent_s=61), status("d")], group)
+
+    assert [w.name for w in (a, b, c, d)] == ["a", "b", "c", "d"]
+    assert [w.running for w in (a, b, c, d)] == [True, False, True, True]
+    assert [list(w.partitions) for w in (a, b, c, d)] == [[0, 1], [], [2], [0]]
+
+
+def test_lag_counts_from_the_first_event_that_is_there() -> None:
+    found = Found(NOW, lesson_events={0: (0, 9), 1: (50, 60), 2: (50, 60)}, stored={1: 55, 2: 10})
+
+    taken = snapshot(found, None)
+
+    assert [p.lag for p in taken.partitions] == [9, 5, 10]
+    assert taken.lag == 24
+
+
+def test_without_offsets_there_is_no_lag_and_no_advice() -> None:
+    taken = snapshot(Found(NOW, {"stored": "away"}, lesson_events={0: (0, 9)}), None)
+
+    assert (taken.partitions[0].end, taken.partitions[0].lag, taken.lag) == (9, None, None)
+    assert taken.advice.workers is None
+
+
+def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_others() -> None:
+    found = Found(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
+
+    assert snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
+    assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
+    assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
+    assert held_up([]) is None
+
+
+# On real servers
+
+
+async def test_a_snapshot_tells_lag_owners_and_rates(settings: Settings, workers: Workers) -> None:
+    everything = histories(learners=60, seed=3)
+    async with Operations(settings) as operations:
+        await eventually(until(operations, lambda s: (s.missing, s.lag) == ({}, 0)))
+        await publish(settings, everything)
+        await eventually(until(operations, lambda s: s.lag == len(everything) and bool(s.incoming_per_s)))
+
+        workers.start(group_instance_id="one")
+
+        await eventually(until(operations, lambda s: s.lag == 0 and bool(s.applied_per_s)))
+        await eventually(until(operations, lambda s: bool(s.visible_p99_s)))
+        taken = await operations.snapshot()
+        assert taken.group_state == "Stable"
+        assert {p.owner for p in taken.partitions} == {"one"}
+        [worker] = taken.workers
+        assert worker.status is not None
+        assert worker.member is not None
+        assert (taken.advice.workers, taken.breaker) == (1, None)
+        assert max(sum(point.lag.values()) for point in operations.history(every=1)) == len(everything)
+
+
+async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(settings: Settings) -> None:
+    await write_letters(settings, 230)
+    async with Operations(settings) as operations:
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.SCHEMA: 200}))
+
+        await write_letters(settings, 300, Kind.TIME)
+        async with Producer(**client(settings)) as producer:
+            await note(settings, producer, [resolved(Position(0, 529), Fate.DISCARDED)])
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 199}))
+
+        taken = await operations.snapshot()
+        assert taken.dead_letters is not None
+        assert taken.dead_letters.records == 531
+        assert [row.position for row in taken.dead_letters.latest if row.state == "discarded"] == ["0:529"]
+        assert {row.reason for row in taken.dead_letters.latest} == {"why"}
+
+
+async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, connection: asyncpg.Connection) -> None:
+    await put(connection, TopicPartition(settings.lesson_events_topic, 0), range(1, 4))
+
+    async with Operations(settings) as operations:
+        taken = await operations.snapshot()
+
+    assert isinstance(taken.outbox, Outbox)
+    assert taken.outbox.rows == 6
+
+
+async def test_without_kafka_the_databases_part_is_there(settings: Settings) -> None:
+    away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+
+    async with Operations(away) as operations:
+        taken = await operations.snapshot()
+
+    assert taken.missing.keys() == {"lesson_events", "group", "dead_letters"}
+    assert taken.outbox == Outbox(0, 0.0)
+
+
+async def test_without_the_database_kafkas_part_is_there(settings: Settings) -> None:
+    away = settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/nowhere"})
+
+    async with Operations(Settings(**away.model_dump())) as operations:
+        taken = await operations.snapshot()
+
+    assert taken.missing.keys() == {"stored", "statuses", "outbox"}
+    assert [p.end for p in taken.partitions] == [0] * settings.topic_partitions
+
+
+async def test_kafka_that_does_not_answer_is_missed_in_time_and_seen_again(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    with own_broker() as broker:
+        settings = await new_settings(database_url, broker.address)
+        async with Operations(settings) as operations:
+            await eventually(until(operations, lambda s: s.missing == {}))
+
+            broker.stop()
+            await eventually(until(operations, lambda s: "lesson_events" in s.missing and s.outbox is not None))
+            broker.go_on()
+
+            await eventually(until(operations, lambda s: s.missing == {}))
+
+
+async def test_a_database_that_refuses_is_missed_and_seen_again(settings: Settings, admin_url: str) -> None:
+    name = settings.database_url.get_secret_value().rpartition("/")[2]
+    async with Operations(settings) as operations:
+        await eventually(until(operations, lambda s: s.missing == {}))
+
+        await execute(admin_url, f"alter database {name} with allow_connections false")
+        await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        await eventually(until(operations, lambda s: s.missing.keys() == {"stored", "statuses", "outbox"}))
+        await execute(admin_url, f"alter database {name} with allow_connections true")
+
+        await eventually(until(operations, lambda s: s.missing == {}))
+
+
+async def test_a_bug_is_not_hidden(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    async with Operations(settings) as operations:
+        await operations.snapshot()
+        monkeypatch.setattr(operations, "_outbox", bug)
+
+        async def raises() -> bool:
+            try:
+                await operations.snapshot()
+            except ExceptionGroup as group:
+                return group.subgroup(ZeroDivisionError) is not None
+            return False
+
+        await eventually(raises)

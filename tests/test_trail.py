@@ -1,0 +1,61 @@
+"""Lag and rates over the last minutes."""
+
+from datetime import UTC, datetime, timedelta
+
+from worker.trail import Point, Sample, Trail
+
+START = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def sample(second: float, end: int, applied: int) -> Sample:
+    return Sample(START + timedelta(seconds=second), {0: end, 1: 7}, {0: applied, 1: 7})
+
+
+def trail(*samples: Sample, kept: int = 100) -> Trail:
+    made = Trail(kept)
+    for one in samples:
+        made.add(one)
+    return made
+
+
+def test_rates_need_two_looks() -> None:
+    assert trail().rates() is None
+    assert trail(sample(0, 5, 5)).rates() is None
+
+
+def test_rates_are_those_of_the_last_seconds_only() -> None:
+    rates = trail(sample(0, 0, 0), sample(100, 9000, 10), sample(104, 9400, 410)).rates()
+
+    assert rates is not None
+    assert (rates.incoming, rates.applied) == ({0: 100, 1: 0}, {0: 100, 1: 0})
+
+
+def test_a_rewind_is_no_negative_rate() -> None:
+    rates = trail(sample(0, 100, 100), sample(2, 100, 0)).rates()
+
+    assert rates is not None
+    assert rates.applied[0] == 0
+
+
+def test_a_partition_that_was_added_has_no_rate_yet() -> None:
+    before = Sample(START, {0: 4}, {0: 4})
+
+    rates = trail(before, sample(2, 4, 4)).rates()
+
+    assert rates is not None
+    assert rates.incoming[1] == 0
+
+
+def test_points_tell_lag_and_rates_since_the_point_before_and_end_with_the_newest() -> None:
+    made = trail(*(sample(second, 100 * second, 50 * second) for second in range(6)))
+
+    assert made.points(every=2) == (
+        Point(START + timedelta(seconds=3), {0: 150, 1: 0}, 100, 50),
+        Point(START + timedelta(seconds=5), {0: 250, 1: 0}, 100, 50),
+    )
+
+
+def test_it_stays_small() -> None:
+    made = trail(*(sample(second, 0, 0) for second in range(50)), kept=10)
+
+    assert len(made.points()) == 9

@@ -1,0 +1,130 @@
+"""The API and its pages in the demo, where anybody may be anybody. Only the demo mounts this."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+
+from events import LessonCompleted
+from events.publisher import Occurrence
+from worker.api.app import create_api
+from worker.api.auth import Scope
+from worker.api.insights import Insights
+from worker.api.problems import Problem
+from worker.api.run import PUBLISH_WITHIN_S, Server, address, config, listen
+from worker.demo.catalogue import DemoCatalogue
+from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
+from worker.demo.player import COURSES, Learner, name_of
+from worker.pages.render import Templates
+from worker.pages.routes import pages
+from worker.service import ProgressService
+from worker.settings import ApiSettings, Settings
+
+COOKIE = "course-progress-demo"
+PAGE = "/demo"
+SHOWN = 24
+# A newcomer's courses, how many of their lessons are done, and how many weeks ago it began.
+BEGUN = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
+
+
+class Embedded(Server):
+    """Leaves signals to the demo."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[str]:
+    """Serves until the block is left; yields the address of the page to begin with."""
+    own = demo_settings(settings)
+    keys = DemoKeys()
+    async with ProgressService(own, publish_timeout_s=PUBLISH_WITHIN_S) as service, Insights(own) as insights:
+        app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE))
+        app.include_router(masquerade(keys, service, learners))
+        async with served(app, own) as where:
+            yield where + PAGE
+
+
+@asynccontextmanager
+async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[str]:
+    """The app over HTTP, in this process; yields its address."""
+    listening = listen(settings)
+    server = Embedded(config(app), app.state.changes)
+    serving = asyncio.create_task(server.serve([listening]), name="website")
+    try:
+        yield address(listening)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def demo_settings(settings: Settings) -> ApiSettings:
+    """Those of an API beside this demo's worker, on any free port unless one is set."""
+    chosen = ApiSettings(jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+    port = chosen.api_port if "api_port" in chosen.model_fields_set else 0
+    return chosen.model_copy(update=settings.model_dump() | {"api_port": port})
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A simulated learner, as the page shows them."""
+
+    id: UUID
+    name: str
+    course: str
+
+
+def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
+    """The page on which one chooses who to be, and what gives the choice its token."""
+    templates = Templates("worker.demo", "worker.pages", login=PAGE)
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(PAGE)
+    async def choose() -> Response:
+        people = [Person(who.user_id, name_of(who.user_id), who.course.title) for who in learners[:SHOWN]]
+        return templates.page("demo", caller=None, courses=COURSES, learners=people)
+
+    @router.post(PAGE)
+    async def become(request: Request) -> Response:
+        form = parse_qs((await request.body()).decode())
+        role, id = (form.get(name, [""])[0] for name in ("as", "id"))
+        try:
+            user_id = UUID(id) if role == "learner" else uuid4()
+            token, page = become_one(keys, role, user_id, id)
+        except (ValueError, KeyError):
+            raise Problem(400, "nobody of the demo") from None
+        if role == "newcomer":
+            await service.apply(list(begun(user_id, datetime.now(UTC))))
+        answer = RedirectResponse(page, 303)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")
+        return answer
+
+    return router
+
+
+def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
+    """The token, and the page to go to. Raises KeyError for no such role, ValueError for no such course."""
+    if role == "instructor":
+        return keys.token(user_id, Scope.ANALYTICS, courses="*"), f"/courses/{UUID(course_id)}"
+    scopes, page = {"newcomer": ((), "/"), "learner": ((), "/"), "operator": ((Scope.OPS,), "/ops")}[role]
+    return keys.token(user_id, *scopes), page
+
+
+def begun(user_id: UUID, now: datetime) -> Iterator[Occurrence]:
+    """What a newcomer has done in the last weeks: some of each course's lessons, evenly."""
+    courses = {course.title: course for course in COURSES}
+    for title, done, weeks in BEGUN:
+        course, start = courses[title], now - timedelta(weeks=weeks)
+        for number in range(1, done + 1):
+            event = LessonCompleted(
+                user_id=user_id, course_id=course.id, lesson_id=course.lesson(number), total_lessons=course.lessons
+            )
+            yield event, start + (number - 0.5) * timedelta(weeks=weeks) / done, str(uuid4())

@@ -1,0 +1,82 @@
+"""The newest dead letters, followed: for a page that asks again and again. The whole topic is `letterbox`'s to read."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from events.kinds import Kind
+from worker.decode import Record
+from worker.letter_view import Newest, Row
+from worker.letters import Letter, read
+
+KEPT = 200  # records of each partition
+LOOK_S = 1.0
+FETCH_WAIT_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """What the dead letter topic says. A letter that was replayed or discarded says so in its row's `state`."""
+
+    records: int  # in the topic: letters, their copies, and records of what became of them
+    kinds: Mapping[Kind, int]  # of the open letters among the newest KEPT records of each partition
+    latest: tuple[Row, ...]  # the latest rejected first
+
+
+class LetterTail:
+    """Keeps a row, never a value, for the newest KEPT records of each partition.
+
+    What became of a letter stands behind it in its partition, so of these it is known.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        """The consumer is assigned the topic's partitions by whoever calls, and reads nothing else."""
+        self._consumer = consumer
+        self._rows: dict[int, deque[Row]] = {}
+        self._fates: dict[str, str] = {}
+        self._begun: set[TopicPartition] = set()
+
+    async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> DeadLetters:
+        """Reads on towards the ends of these spans, for about LOOK_S; what is left is the next look's.
+
+        Raises KafkaError.
+        """
+        until = time.monotonic() + LOOK_S
+        for tp in spans.keys() - self._begun:
+            first, end = spans[tp]
+            self._consumer.seek(tp, max(first, end - KEPT))
+            self._begun.add(tp)
+        while time.monotonic() < until and (unread := await self._unread(spans)):
+            for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
+                self._note(tp, records)
+        return self._told(spans, newest)
+
+    async def _unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
+        return [tp for tp, (_, end) in spans.items() if await self._consumer.position(tp) < end]
+
+    def _note(self, tp: TopicPartition, records: list[Record]) -> None:
+        rows = self._rows.setdefault(tp.partition, deque(maxlen=KEPT))
+        for record in records:
+            entry = read(record)
+            if isinstance(entry, Letter):
+                rows.append(Row.of(entry, (), None))
+            else:
+                self._fates[str(entry.of)] = entry.fate
+
+    def _told(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> DeadLetters:
+        held = {row.position for rows in self._rows.values() for row in rows}
+        self._fates = {position: fate for position, fate in self._fates.items() if position in held}
+        letters = [
+            replace(row, state=self._fates.get(row.position, row.state)) for rows in self._rows.values() for row in rows
+        ]
+        latest = Newest(newest)
+        for row in letters:
+            latest.add(row)
+        return DeadLetters(
+            sum(end - first for first, end in spans.values()),
+            Counter(row.kind for row in letters if row.state == "open"),
+            tuple(reversed(list(latest))),
+        )

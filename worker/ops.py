@@ -1,0 +1,328 @@
+"""What whoever runs the workers needs to see: a snapshot of Kafka, PostgreSQL and the workers, every two seconds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from statistics import median
+from typing import Any, Self
+
+import asyncpg
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+
+from worker.advice import Advice, advise
+from worker.cluster import Cluster, Group, Member
+from worker.database import bounded, connect_pool, query, translated
+from worker.errors import ProgressError
+from worker.kafka_errors import meaning
+from worker.letter_tail import DeadLetters
+from worker.settings import Settings
+from worker.trail import Point, Rates, Sample, Trail
+
+LOOK_EVERY_S = 2.0
+LONGEST_ANSWER_S = 3.0
+KEPT = 450  # looks: a quarter of an hour
+NEWEST_LETTERS = 20
+GONE_AFTER_S = 60
+COUNT_UP_TO = 100_000
+
+# Other errors are answers: a new cluster has no coordinator of groups for a moment, and all else is there.
+UNANSWERED = (TimeoutError, KafkaConnectionError, NodeNotReadyError, RequestTimedOutError)
+Question = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a worker said of itself (sql/0006_worker_status.sql), and how long ago."""
+
+    worker: str
+    host: str
+    version: str
+    started_at: datetime
+    partitions: list[int]
+    events_per_s: float
+    busy: float
+    capacity_per_s: float | None
+    visible_p50_s: float | None
+    visible_p99_s: float | None
+    dead_letters: int
+    breaker: str | None
+    waiting_for: str | None
+    silent_s: float
+
+    @property
+    def gone(self) -> bool:
+        """Nobody has heard of it for a minute. Its row stays for a day."""
+        return self.silent_s > GONE_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker: as it describes itself, as Kafka's group has it, or both."""
+
+    name: str
+    status: Status | None  # None: it says nothing of itself, as one without PostgreSQL cannot
+    member: Member | None  # None: it is not in the group, or the group is missing
+
+    @property
+    def running(self) -> bool:
+        return self.member is not None or (self.status is not None and not self.status.gone)
+
+    @property
+    def partitions(self) -> Collection[int]:
+        """Those it reads; Kafka's word where there is one."""
+        if self.member is not None:
+            return self.member.partitions
+        return self.status.partitions if self.status is not None and self.running else ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionView:
+    """A partition of lesson-events. None is what was not to be had."""
+
+    partition: int
+    end: int | None
+    stored: int | None  # every event before it is in the rows; None also where nothing is stored yet
+    lag: int | None
+    incoming_per_s: float | None
+    applied_per_s: float | None
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Course events that wait to be published, counted up to COUNT_UP_TO."""
+
+    rows: int
+    oldest_s: float  # 0 without one
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How it all was at `at`. `missing` says which parts could not be had, and why; they are None or empty here:
+
+    `lesson_events` (ends of the log, so lag and rates), `group`, `dead_letters`: Kafka's;
+    `stored` (offsets, so lag and rates), `statuses` (of workers), `outbox`: PostgreSQL's.
+    """
+
+    at: datetime
+    missing: Mapping[str, str]
+    partitions: tuple[PartitionView, ...]
+    lag: int | None
+    incoming_per_s: float | None
+    applied_per_s: float | None
+    group_state: str | None  # Kafka's word: Stable, Empty, …
+    workers: tuple[WorkerView, ...]  # also those that are gone
+    breaker: str | None  # why a worker's breaker is open
+    visible_p50_s: float | None  # of the slowest worker: from a record's timestamp to its commit, in the last minute
+    visible_p99_s: float | None
+    dead_letters: DeadLetters | None
+    outbox: Outbox | None
+    advice: Advice
+
+
+@dataclass(slots=True)
+class Found:
+    """The answers of one look; None where `missing` says why."""
+
+    at: datetime
+    missing: dict[str, str] = field(default_factory=dict)
+    lesson_events: dict[int, tuple[int, int]] | None = None
+    group: Group | None = None
+    dead_letters: DeadLetters | None = None
+    stored: dict[int, int] | None = None
+    statuses: list[Status] | None = None
+    outbox: Outbox | None = None
+
+    async def ask(self, name: str, question: Question) -> Exception | None:
+        """Notes the answer, or why there is none, which it returns."""
+        try:
+            setattr(self, name, await question())
+        except (ProgressError, asyncpg.PostgresError) as error:  # the latter: the server's own trouble
+            self.missing[name] = str(error)
+            return error
+        return None
+
+    @property
+    def sample(self) -> Sample | None:
+        """Where each partition ends and goes on, when both servers told."""
+        if self.lesson_events is None or self.stored is None:
+            return None
+        ends = {partition: end for partition, (_, end) in self.lesson_events.items()}
+        on = {p: max(first, self.stored.get(p, first)) for p, (first, _) in self.lesson_events.items()}
+        return Sample(self.at, ends, on)
+
+
+class Operations:
+    """An async context manager: while it is open it looks every LOOK_EVERY_S, so any number of viewers cost the same.
+
+    Neither server need be there, not even at the start. Reading costs nothing and raises only for a bug.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = bounded(settings, LONGEST_ANSWER_S)
+        self._cluster = Cluster(settings)
+        self._trail = Trail(KEPT)
+        self._snapshot: Snapshot | None = None
+        self._looked = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._pool = await connect_pool(self._settings, max_size=3)
+        self._looking = asyncio.create_task(self._look_again_and_again(), name="operations")
+        self._looking.add_done_callback(lambda _: self._looked.set())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._looking.cancel()
+        await asyncio.wait({self._looking})
+        await self._cluster.close()
+        self._pool.terminate()  # nothing was begun that has to end
+
+    async def snapshot(self) -> Snapshot:
+        """The latest look; waits for the first one, for some seconds."""
+        await self._looked.wait()
+        if self._looking.done():
+            self._looking.result()
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def history(self, every: int = 5) -> tuple[Point, ...]:
+        """Lag and rates of the last quarter of an hour, of each `every`th look, oldest first."""
+        return self._trail.points(every)
+
+    async def _look_again_and_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            found = await self._look()
+            if (sample := found.sample) is not None:
+                self._trail.add(sample)
+            self._snapshot = snapshot(found, self._trail.rates() if sample else None)
+            self._looked.set()
+            await asyncio.sleep(max(0, LOOK_EVERY_S - (loop.time() - began)))
+
+    async def _look(self) -> Found:
+        found = Found(datetime.now(UTC))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._look_at_kafka(found))
+            both.create_task(self._look_at_postgresql(found))
+        return found
+
+    async def _look_at_kafka(self, found: Found) -> None:
+        """One question after the other, on one connection; where Kafka is away, only the first has to wait for it."""
+        cluster = self._cluster
+        questions: dict[str, Question] = {
+            "lesson_events": cluster.lesson_events,
+            "group": cluster.group,
+            "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS),
+        }
+        for name, question in questions.items():
+            problem = await found.ask(name, partial(self._of_kafka, question))
+            if problem is not None and (isinstance(problem.__cause__, UNANSWERED) or not cluster.connected):
+                found.missing |= {other: str(problem) for other in questions if getattr(found, other) is None}
+                await cluster.close()
+                return
+
+    async def _of_kafka(self, question: Question) -> Any:
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                await self._cluster.connect()
+                return await question()
+        except (KafkaError, TimeoutError) as error:
+            raise meaning(error, self._settings) from error
+
+    async def _look_at_postgresql(self, found: Found) -> None:
+        async with asyncio.TaskGroup() as all_three:
+            all_three.create_task(found.ask("stored", self._stored))
+            all_three.create_task(found.ask("statuses", self._statuses))
+            all_three.create_task(found.ask("outbox", self._outbox))
+
+    async def _stored(self) -> dict[int, int]:
+        rows = await self._fetch("next_offsets", self._settings.consumer_group)
+        return {
+            row["partition"]: row["next_offset"] for row in rows if row["topic"] == self._settings.lesson_events_topic
+        }
+
+    async def _statuses(self) -> list[Status]:
+        return [Status(**row) for row in await self._fetch("worker_statuses", self._settings.consumer_group)]
+
+    async def _outbox(self) -> Outbox:
+        depths = await self._fetch("outbox_depth", [], [], COUNT_UP_TO)
+        [outbox] = (Outbox(row["rows"], row["oldest_s"]) for row in depths if row["whose"] == "all")
+        return outbox
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        with translated():
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                return await self._pool.fetch(query(name), *arguments)
+
+
+# From what was found to what is shown. Pure
+
+
+def snapshot(found: Found, rates: Rates | None) -> Snapshot:
+    """What one look found, put together; `rates` None: not known at present."""
+    workers = together(found.statuses or [], found.group)
+    running = [worker for worker in workers if worker.running]
+    statuses = [worker.status for worker in running if worker.status is not None and not worker.status.gone]
+    partitions = _partitions(found, rates, running)
+    lag = sum(found.sample.lag.values()) if found.sample else None
+    incoming = sum(rates.incoming.values()) if rates else None
+    capacities = [status.capacity_per_s for status in statuses if status.capacity_per_s]
+    breaker = next((status.breaker for status in statuses if status.breaker), None)
+    return Snapshot(
+        found.at,
+        found.missing,
+        partitions,
+        lag,
+        incoming,
+        sum(rates.applied.values()) if rates else None,
+        found.group.state if found.group else None,
+        workers,
+        breaker,
+        max((s.visible_p50_s for s in statuses if s.visible_p50_s is not None), default=None),
+        max((s.visible_p99_s for s in statuses if s.visible_p99_s is not None), default=None),
+        found.dead_letters,
+        found.outbox,
+        advise(
+            partitions=len(partitions),
+            running=len(running),
+            incoming_per_s=incoming,
+            capacity_per_s=median(capacities) if capacities else None,
+            lag=lag,
+            held_up=breaker or held_up(statuses),
+        ),
+    )
+
+
+def held_up(statuses: Collection[Status]) -> str | None:
+    """Why all workers stand still, if they do."""
+    reasons = [status.waiting_for for status in statuses]
+    return reasons[0] if reasons and all(reasons) else None
+
+
+def together(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
+    """Each worker once, by name: a member's client id is its worker's name (consumer.name)."""
+    said = {status.worker: status for status in statuses}
+    members = {member.client_id: member for member in (group.members if group else ())}
+    return tuple(WorkerView(name, said.get(name), members.get(name)) for name in sorted(said.keys() | members.keys()))
+
+
+def _partitions(found: Found, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
+    ends = {partition: end for partition, (_, end) in (found.lesson_events or {}).items()}
+    stored = found.stored or {}
+    lag = found.sample.lag if found.sample else {}
+    owners = {partition: worker.name for worker in running for partition in worker.partitions}
+    return tuple(
+        PartitionView(
+            partition,
+            ends.get(partition),
+            stored.get(partition),
+            lag.get(partition),
+            rates.incoming.get(partition) if rates else None,
+            rates.applied.get(partition) if rates else None,
+            owners.get(partition),
+        )
+        for partition in sorted(ends.keys() | stored.keys())
+    )

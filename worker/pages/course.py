@@ -1,0 +1,89 @@
+"""What the page of a course shows. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
+
+from worker.analytics import Analytics, Duration
+from worker.anonymity import SHARE_OF, K
+from worker.pages.catalogue import Catalogue
+from worker.pages.charts import BarChart, bar_chart
+from worker.pages.words import span
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A lesson in the course's order, and how many fewer than before have completed it."""
+
+    title: str
+    learners: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The page. Without `as_of` there are too few learners for any figure."""
+
+    id: UUID
+    title: str
+    at_least: int
+    share_of: int
+    as_of: datetime | None = None
+    learners: int = 0
+    completed: int = 0
+    rate: int | None = None
+    steps: tuple[Step, ...] = ()
+    steepest: Step | None = None
+    lessons: BarChart | None = None
+    durations: BarChart | None = None
+    active: BarChart | None = None
+
+
+def course(course_id: UUID, found: Analytics | None, catalogue: Catalogue) -> Course:
+    title = catalogue.title(course_id)
+    if found is None:
+        return Course(course_id, title, K, SHARE_OF)
+    listed = steps(found, catalogue)
+    return Course(
+        course_id,
+        title,
+        K,
+        SHARE_OF,
+        found.as_of,
+        found.learners,
+        found.completed,
+        found.completion_rate,
+        listed,
+        max((step for step in listed if step.lost > 0), key=lambda step: step.lost, default=None),
+        bar_chart(
+            "Learners who completed each lesson",
+            ("Lesson", "Learners"),
+            [(str(number), step.learners) for number, step in enumerate(listed, start=1)],
+            [step.title for step in listed],
+        ),
+        bar_chart(
+            "Time to complete", ("Within", "Learners"), [(within(d), d.learners) for d in found.time_to_complete]
+        ),
+        bar_chart("Active learners", ("Day", "Learners"), [(f"{a.day:%-d %b}", a.learners) for a in found.active]),
+    )
+
+
+def steps(found: Analytics, catalogue: Catalogue) -> tuple[Step, ...]:
+    """In the catalogue's order where it has one, else as learners complete them."""
+    known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalogue.lessons(found.course_id) or ())}
+    lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
+    counts = [found.learners, *(lesson.learners for lesson in lessons)]
+    return tuple(
+        Step(known.get(lesson.lesson_id, (0, lesson.lesson_id))[1], after, before - after)
+        for lesson, (before, after) in zip(lessons, pairwise(counts), strict=True)
+    )
+
+
+def within(duration: Duration) -> str:
+    """`under 1 hour`, `1 day to 3 days`, `over 90 days`."""
+    if duration.below_s is None:
+        return f"over {span(duration.from_s)}" if duration.from_s else "any time"
+    if not duration.from_s:
+        return f"under {span(duration.below_s)}"
+    return f"{span(duration.from_s)} to {span(duration.below_s)}"

@@ -1,0 +1,137 @@
+"""The pages' routes. Who sees what is decided as in the API: by the token, here the cookie's."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from worker.api.analytics import Course
+from worker.api.auth import Calling, caller
+from worker.api.insights import Insights, insights
+from worker.api.limits import limited
+from worker.api.ops import operator
+from worker.api.problems import KINDS, Problem, meaning
+from worker.api.progress import Serving, cursor_after, place
+from worker.errors import ProgressError
+from worker.history import CourseLessons, History
+from worker.pages.catalogue import Catalogue, NoCatalogue
+from worker.pages.course import course
+from worker.pages.learning import cards, learning
+from worker.pages.operations import operations
+from worker.pages.render import Templates, assets
+from worker.reads import CourseProgress, Place
+
+COURSES = 24  # on one page
+WEEKS = 12
+FOREVER = "public, max-age=31536000, immutable"
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Seeing = Annotated[Insights, Depends(insights)]
+
+
+def pages(catalogue: Catalogue | None = None, login: str | None = None) -> APIRouter:
+    """For `create_api`. `login` is where somebody without a token is sent to get one."""
+    templates = Templates("worker.pages", login=login)
+    router = APIRouter(include_in_schema=False)
+    router.include_router(static_files())
+    router.include_router(_pages(catalogue or NoCatalogue(), templates))
+    return router
+
+
+def static_files() -> APIRouter:
+    """Needs no token."""
+    router = APIRouter()
+
+    @router.get("/static/{name}")
+    async def static_file(request: Request, name: str, v: str = "") -> Response:
+        asset = assets().get(name)
+        if asset is None:
+            raise Problem(404, "no such file")
+        headers = {"ETag": f'"{asset.digest}"', "Cache-Control": FOREVER if v == asset.digest else "no-cache"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+    return router
+
+
+def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
+    router = APIRouter(
+        dependencies=[Depends(caller), Depends(limited("reads"))], route_class=readable_problems(templates)
+    )
+
+    @router.get("/")
+    async def my_learning(
+        caller: Calling,
+        service: Serving,
+        insights: Seeing,
+        after: Annotated[Place | None, Depends(place)],
+        show: Literal["all", "current", "completed"] = "all",
+    ) -> Response:
+        reads, user = service.reads, caller.user_id
+        page, stats, weeks = await asyncio.gather(
+            reads.listed(user, include_completed=show != "current", after=after, limit=COURSES + 1),
+            reads.stats(user),
+            insights.history.per_week(user, WEEKS),
+        )
+        rows = page.value[:COURSES]
+        older = cursor_after(rows[-1]) if len(page.value) > COURSES else None
+        shown = [row for row in rows if row.completed_at is not None] if show == "completed" else rows
+        known = await lessons(insights.history, user, shown, catalogue)
+        view = learning(stats.value, cards(shown, catalogue, known, page.as_of), weeks, show, older)
+        return templates.page("learning", caller=caller, page=view)
+
+    @router.get("/courses/{courseId}")
+    async def course_page(caller: Calling, course_id: Course, insights: Seeing) -> Response:
+        found = await insights.analytics.of(course_id)
+        return templates.page("course", caller=caller, page=course(course_id, found, catalogue))
+
+    @router.get("/ops", dependencies=[Depends(operator)])
+    async def operations_page(caller: Calling, insights: Seeing) -> Response:
+        snapshot = await insights.operations.snapshot()
+        view = operations(snapshot, insights.operations.history(), datetime.now(UTC))
+        return templates.page("ops", caller=caller, page=view)
+
+    return router
+
+
+async def lessons(
+    history: History, user_id: UUID, rows: list[CourseProgress], catalogue: Catalogue
+) -> Mapping[UUID, CourseLessons]:
+    """What the events tell of the courses that the catalogue does not know."""
+    unknown = [row.course_id for row in rows if catalogue.lessons(row.course_id) is None]
+    found = await asyncio.gather(*(history.lessons(user_id, course_id) for course_id in unknown))
+    return {course_id: known for course_id, known in zip(unknown, found, strict=True) if known is not None}
+
+
+def readable_problems(templates: Templates) -> type[APIRoute]:
+    """Routes whose problems are pages."""
+
+    class Page(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handler = super().get_route_handler()
+
+            async def answered(request: Request) -> Response:
+                try:
+                    return await handler(request)
+                except RequestValidationError:
+                    return problem(templates, Problem(404, "no such page"))
+                except HTTPException as error:
+                    return problem(templates, error)
+                except ProgressError as error:
+                    return problem(templates, meaning(error))
+
+            return answered
+
+    return Page
+
+
+def problem(templates: Templates, error: HTTPException) -> Response:
+    title = KINDS[error.status_code][1]
+    headers = dict(error.headers or {})
+    return templates.page("problem", error.status_code, headers, caller=None, error=error, title=title)

@@ -1,0 +1,145 @@
+// "My learning", live: lessons that are clicked, and whatever changes anywhere else.
+
+import { reason, refresh, say, warn } from "./page.js";
+
+const AGAIN_MS = 3000;
+const SETTLE_MS = 400;
+const pending = new Set(); // the buttons whose lessons are on their way
+let clicks = 0;
+let asked = 0;
+let settling = false;
+
+// Clicks
+
+document.addEventListener("click", (event) => {
+  const resume = event.target.closest("[data-resume]");
+  if (resume) open(resume.hash);
+  const button = event.target.closest("button[data-lesson]");
+  if (button && !pending.has(button)) toggle(button);
+});
+
+function open(hash) {
+  const target = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
+  if (!target) return;
+  target.closest("details").open = true;
+  target.focus({ preventScroll: true });
+}
+
+async function toggle(button) {
+  const card = button.closest("[data-course]");
+  const wished = button.getAttribute("aria-pressed") !== "true";
+  const title = button.querySelector("span").textContent;
+  clicks += 1;
+  pending.add(button);
+  expect(card, button, wished);
+  try {
+    const response = await write(card, button, wished);
+    pending.delete(button);
+    if (response.status === 200) {
+      const answer = await response.json();
+      if (answer.progress) show(answer.progress);
+    } else {
+      expect(card, button, !wished);
+      say(`“${title}” ${outcome(response)}`);
+    }
+  } catch {
+    pending.delete(button);
+    expect(card, button, !wished);
+    say(`“${title}” may not be saved: there is no connection. Try again.`);
+  }
+  settle();
+}
+
+function outcome(response) {
+  if (response.status === 202) return "is saved, but takes longer than usual: it will appear here by itself.";
+  // After a 5xx Kafka may have it all the same; to repeat it changes nothing.
+  return `${response.status < 500 ? "is not saved" : "may not be saved"}. ${reason(response)}`;
+}
+
+function write(card, button, wished) {
+  return fetch("/api/progress/complete", {
+    method: wished ? "POST" : "DELETE",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({
+      courseId: card.dataset.course,
+      lessonId: button.dataset.lesson,
+      totalLessons: Number(card.dataset.total),
+    }),
+  });
+}
+
+// What is shown
+
+/** As it will be, before the server has said so. */
+function expect(card, button, pressed) {
+  button.setAttribute("aria-pressed", pressed);
+  const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
+  card.dataset.completed = completed;
+  bar(card, Math.max(0, Math.min(100, Math.floor((100 * completed) / Number(card.dataset.total)))));
+}
+
+/** As the server says. */
+function show(progress) {
+  const card = document.getElementById(`course-${progress.courseId}`);
+  if (!card) return;
+  const buttons = [...card.querySelectorAll("button[data-lesson]")];
+  if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
+  card.dataset.completed = progress.lessonsCompleted;
+  if (progress.totalLessons) card.dataset.total = progress.totalLessons;
+  bar(card, progress.progressPercentage);
+  const completed = new Set(progress.completedLessons);
+  for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
+}
+
+function bar(card, percent) {
+  card.querySelector("progress").value = percent;
+  card.querySelector("[data-percent]").textContent = `${percent}%`;
+}
+
+/** Soon, once for many changes: cards, charts and texts are the server's. */
+async function settle() {
+  asked += 1;
+  if (settling) return;
+  settling = true;
+  let seen;
+  do {
+    await new Promise((done) => setTimeout(done, SETTLE_MS));
+    seen = asked;
+    if (!pending.size) await bring();
+  } while (seen !== asked || pending.size);
+  settling = false;
+}
+
+async function bring() {
+  const before = clicks;
+  try {
+    await refresh(() => clicks === before); // or the page would show what was before the click
+  } catch (error) {
+    if (!(error instanceof TypeError)) say(error.message); // without a connection the banner says so
+  }
+}
+
+// The stream
+
+function listen() {
+  const stream = new EventSource("/api/progress/stream");
+  stream.addEventListener("open", () => warn());
+  stream.addEventListener("snapshot", (event) => {
+    warn();
+    JSON.parse(event.data).items.forEach(show);
+    settle();
+  });
+  stream.addEventListener("progress", (event) => {
+    show(JSON.parse(event.data).progress);
+    settle();
+  });
+  stream.addEventListener("removed", settle);
+  stream.addEventListener("unavailable", () =>
+    warn("The database is away. What you see may be old; it comes back by itself."));
+  stream.addEventListener("error", () => {
+    warn("The connection is away. What you see may be old; trying again.");
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
+  });
+}
+
+listen();

@@ -1,0 +1,54 @@
+// Operations: up to date every two seconds, and dead letters replayed.
+
+import { reason, refresh, say, warn } from "./page.js";
+
+const EVERY_MS = 2000;
+
+async function follow() {
+  if (!document.hidden) {
+    try {
+      await refresh();
+      warn();
+    } catch (error) {
+      warn(error instanceof TypeError ? "The API does not answer. These figures are old; trying again." : error.message);
+    }
+    offer();
+  }
+  setTimeout(follow, EVERY_MS);
+}
+
+const chosen = () => [...document.querySelectorAll(".pick input:checked")].map((box) => box.value);
+const buttons = [...document.querySelectorAll("[data-replay]")];
+let busy = false;
+
+function offer() {
+  const none = busy || chosen().length === 0;
+  for (const button of buttons) button.disabled = none;
+}
+
+async function replay(dryRun) {
+  busy = true;
+  offer();
+  try {
+    const response = await fetch("/api/ops/deadletters/replay", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ positions: chosen(), dryRun }),
+    });
+    say(response.ok ? told(await response.json()) : `Nothing is certain. ${reason(response)}`);
+  } catch {
+    say("There is no connection. Replaying again changes nothing that was replayed.");
+  }
+  busy = false;
+  offer();
+}
+
+function told({ dryRun, replayed, left }) {
+  const stays = Object.entries(left).map(([why, count]) => `${count} would stay: ${why}`);
+  return [`${replayed} ${dryRun ? "would be replayed" : "replayed"}`, ...stays].join("; ");
+}
+
+document.addEventListener("change", offer);
+for (const button of buttons) button.addEventListener("click", () => replay(button.dataset.replay === "dry"));
+offer();
+setTimeout(follow, EVERY_MS);

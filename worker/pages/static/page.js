@@ -1,0 +1,90 @@
+// What all pages share: fetching the page anew, and saying things.
+
+const banner = document.getElementById("banner");
+const toast = document.getElementById("toast");
+let toastEnds = 0;
+
+/** Shows the text above the page until it is called without one. */
+export function warn(text = "") {
+  if (banner.textContent !== text) banner.textContent = text;
+}
+
+/** Says something once; screen readers read it politely. */
+export function say(text) {
+  toast.textContent = text;
+  clearTimeout(toastEnds);
+  toastEnds = setTimeout(() => { toast.textContent = ""; }, 8000);
+}
+
+/** What went wrong, for a person. */
+export function reason(response) {
+  const wait = response.headers.get("Retry-After");
+  switch (response.status) {
+    case 401: return "You are no longer logged in: load the page again.";
+    case 403: return "You may not do this.";
+    case 409: return "Somebody else is doing this right now.";
+    case 429: return `That was too much at once: try again in ${wait ?? "some"} s.`;
+    case 503: return "A server is away: try again in a moment.";
+    default: return `The server answered ${response.status}.`;
+  }
+}
+
+/**
+ * Brings every [data-live] part up to date, as the server renders it now, if that is still wanted when it is there.
+ * Throws when it cannot be had.
+ */
+export async function refresh(wanted = () => true) {
+  const response = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(reason(response));
+  const next = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!wanted()) return;
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const fresh = next.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (fresh) morph(part, fresh);
+  }
+  if (document.title !== next.title) document.title = next.title;
+}
+
+// Elements stay themselves where they can: focus, what is open or checked, and movements go on.
+function morph(now, next) {
+  if (now.nodeName !== next.nodeName || (now.id ?? "") !== (next.id ?? "")) {
+    now.replaceWith(document.importNode(next, true));
+  } else if (now.nodeType !== Node.ELEMENT_NODE) {
+    if (now.data !== next.data) now.data = next.data;
+  } else {
+    morphAttributes(now, next);
+    if (now.hasAttribute("data-keyed")) morphKeyed(now, next);
+    else morphChildren(now, next);
+  }
+}
+
+function morphAttributes(now, next) {
+  const kept = now.nodeName === "DETAILS" ? ["open"] : []; // the reader's
+  for (const { name } of [...now.attributes]) {
+    if (!next.hasAttribute(name) && !kept.includes(name)) now.removeAttribute(name);
+  }
+  for (const { name, value } of next.attributes) {
+    if (now.getAttribute(name) !== value && !kept.includes(name)) now.setAttribute(name, value);
+  }
+}
+
+function morphChildren(now, next) {
+  const before = [...now.childNodes];
+  const after = [...next.childNodes];
+  after.forEach((child, place) => {
+    if (before[place]) morph(before[place], child);
+    else now.append(document.importNode(child, true));
+  });
+  before.slice(after.length).forEach((child) => child.remove());
+}
+
+// Those that are there keep their places: nothing jumps away under a finger.
+function morphKeyed(now, next) {
+  const ids = new Set([...next.children].map((child) => child.id));
+  [...now.children].filter((child) => !ids.has(child.id)).forEach((child) => child.remove());
+  [...next.children].forEach((child, place) => {
+    const own = [...now.children].find((candidate) => candidate.id === child.id);
+    if (own) morph(own, child);
+    else now.insertBefore(document.importNode(child, true), now.children[place] ?? null);
+  });
+}

@@ -1,0 +1,37 @@
+"""Numbers and times as people say them. Pure."""
+
+from datetime import datetime
+
+UNKNOWN = "—"
+MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
+UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
+
+
+def span(seconds: float) -> str:
+    """`3 days`, `1 hour`, `12 seconds`, `34 ms`; the largest unit alone."""
+    if 0 < seconds < 1:
+        return f"{max(1, round(seconds * 1000))} ms"
+    for size, name in UNITS:
+        if seconds >= size:
+            return counted(int(seconds // size), name)
+    return "0 seconds"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """`3 days ago`; a clock may be ahead of ours."""
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < MINUTE else f"{span(seconds)} ago"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 lesson`, `2 lessons`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def rate(per_s: float | None) -> str:
+    """Events per second; a dash for what is not known."""
+    return UNKNOWN if per_s is None else f"{per_s:,.1f}" if 0 < per_s < 10 else f"{per_s:,.0f}"
+
+
+def number(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"

@@ -1,0 +1,64 @@
+-- What the learners of course $1 have done, as exact counts: worker/anonymity.py says what of it may be shown. One row.
+--
+-- Promises: reads the course's progress rows by its index and each learner's lesson rows by the primary key, however
+-- large the tables are: `offset 0` keeps the planner from joining them in another way.
+-- $2 the first day told of and $3 the last (UTC); $4 the ends of the buckets of time to complete, in seconds; $5 the
+-- fewest learners that a lesson must have been completed by to be told of, and that a day is counted for.
+-- Returns learners; completed; seconds, a count per bucket and one for what took longer; lessons and lesson_learners,
+-- in the order of the median position at which learners completed them; days and day_learners, without idle days.
+with
+learner as materialized (
+    select row_number() over () as learner, user_id, started_at, completed_at,
+           (last_accessed_at at time zone 'UTC')::date as last_day
+    from course_progress
+    where course_id = $1
+),
+done as materialized (
+    select p.learner, l.lesson_id, l.position, l.day
+    from learner p
+    cross join lateral (
+        select lesson_id, row_number() over (order by completed_at, lesson_id) as position,
+               (completed_at at time zone 'UTC')::date as day
+        from lesson_progress
+        where user_id = p.user_id and course_id = $1 and completed
+        offset 0
+    ) l
+),
+-- Positions are few: counting them first spares sorting every lesson row for the median.
+at_position as (
+    select lesson_id, position, count(*) as learners from done group by lesson_id, position
+),
+up_to_position as (
+    select lesson_id, position, sum(learners) over upwards as so_far, sum(learners) over (partition by lesson_id) as learners
+    from at_position
+    window upwards as (partition by lesson_id order by position)
+),
+lesson as (
+    select lesson_id, max(learners) as learners, min(position) filter (where 2 * so_far >= learners) as median
+    from up_to_position
+    group by lesson_id
+    having max(learners) >= $5
+),
+day as (
+    select day, count(*) as learners
+    from (select learner, day from done where day between $2 and $3
+          union
+          select learner, last_day from learner where last_day between $2 and $3) active
+    group by day
+    having count(*) >= $5
+),
+bucket as (
+    select width_bucket(extract(epoch from completed_at - started_at)::float8, $4::float8[]) as bucket,
+           count(*) as learners
+    from learner
+    where completed_at is not null
+    group by bucket
+)
+select (select count(*) from learner) as learners,
+       (select count(*) from learner where completed_at is not null) as completed,
+       array(select coalesce(b.learners, 0)
+             from generate_series(0, cardinality($4)) n left join bucket b on b.bucket = n order by n) as seconds,
+       array(select lesson_id from lesson order by median, learners desc, lesson_id) as lessons,
+       array(select learners::bigint from lesson order by median, learners desc, lesson_id) as lesson_learners,
+       array(select day from day order by day) as days,
+       array(select learners from day order by day) as day_learners

@@ -1,0 +1,6 @@
+-- What the workers of consumer group $1 said of themselves last, and how many seconds ago.
+select worker, host, version, started_at, partitions, events_per_s, busy, capacity_per_s, visible_p50_s, visible_p99_s,
+       dead_letters, breaker, waiting_for, greatest(0, extract(epoch from now() - seen_at))::float8 as silent_s
+from worker_status
+where consumer_group = $1
+order by worker
