@@ -22,15 +22,28 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from tests.api.processes import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
+from tests.workers import eventually
 from worker.api import auth
 from worker.api.app import create_api
-from worker.api.auth import Caller, JwksKeys, KeysUnavailable, PemKeys, Scope, UnknownKey, courses, keys_of, scopes
+from worker.api.auth import (
+    LEEWAY_S,
+    Caller,
+    JwksKeys,
+    KeysUnavailable,
+    PemKeys,
+    Scope,
+    UnknownKey,
+    courses,
+    keys_of,
+    scopes,
+)
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
 from worker.service import ProgressService
 from worker.settings import ApiSettings, Settings
 
 PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
+decode = jwt.decode
 HEADER = {"alg": "none", "typ": "JWT"}
 
 
@@ -104,6 +117,36 @@ async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer
     found = await statuses(nowhere, token)
 
     assert set(found.values()) == {200, 400, 503}  # the stream, no body, no database
+
+
+async def test_a_token_that_was_verified_is_refused_all_the_same_from_its_end_on(
+    nowhere: FastAPI, issuer: Issuer, user: UUID
+) -> None:
+    token = issuer.token(user, exp=int(time.time()) - LEEWAY_S + 2)
+    async with client_of(nowhere, token) as client:
+        answers = [await client.get("/api/progress")]
+
+        async def refused() -> bool:
+            answers.append(await client.get("/api/progress"))
+            return answers[-1].status_code == 401
+
+        await eventually(refused)
+
+    assert answers[0].status_code == 503
+    assert answers[-1].json()["detail"] == "the token has expired"
+
+
+async def test_a_valid_token_is_verified_once_a_minute_and_an_invalid_one_every_time(
+    nowhere: FastAPI, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = []
+    monkeypatch.setattr(jwt, "decode", lambda token, *a, **k: verified.append(token) or decode(token, *a, **k))
+    valid, invalid = issuer.token(user), issuer.token(user, aud="somebody-else")
+    for token in (valid, invalid) * 3:
+        async with client_of(nowhere, token) as client:
+            await client.get("/api/progress")
+
+    assert verified == [valid, invalid, invalid, invalid]
 
 
 @pytest.mark.parametrize("scope", ["", "ops course:analytics", "progress:read:anything"])

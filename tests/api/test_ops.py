@@ -94,7 +94,14 @@ async def test_one_that_they_do_not_allow_stays_and_says_why(operator: httpx.Asy
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"positions": []}, {"positions": ["all"]}, {"positions": ["0:0"] * 101}, {"positions": ["0:0"], "to": "x"}],
+    [
+        {},
+        {"positions": []},
+        {"positions": ["all"]},
+        {"positions": ["0:0"] * 101},
+        {"positions": ["0:0"], "to": "x"},
+        {"positions": ["0:0"], "dryRun": 0},
+    ],
     ids=["nothing", "none", "no position", "too many", "an unknown member"],
 )
 async def test_nothing_is_replayed_that_nobody_named(operator: httpx.AsyncClient, body: dict[str, Any]) -> None:

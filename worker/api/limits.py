@@ -1,5 +1,6 @@
 """How often a learner may call. Counted in each process by itself."""
 
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -15,7 +16,16 @@ from worker.api.problems import retry
 from worker.errors import SetupError
 from worker.settings import ApiSettings
 
+SWEEP_EVERY_S = 10
 Kind = Literal["reads", "writes", "batches"]
+
+
+class Sweeps(threading.Timer):
+    """A timer that begins again when it is over, until the process ends."""
+
+    def run(self) -> None:
+        while not self.finished.wait(self.interval):
+            self.function()
 
 
 class RateLimits:
@@ -23,7 +33,13 @@ class RateLimits:
 
     def __init__(self, settings: ApiSettings) -> None:
         # The asynchronous storage walks through all keys at every hit: docs/decisions/0018.
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.storage = MemoryStorage()
+        # This one does so in a thread of its own, a new one every 10 ms while there are calls.
+        self.storage.timer.cancel()
+        self.storage.timer = Sweeps(SWEEP_EVERY_S, self.storage.timer.function)
+        self.storage.timer.daemon = True
+        self.storage.timer.start()
+        self._limiter = SlidingWindowCounterRateLimiter(self.storage)
         self._limits: dict[Kind, limits.RateLimitItem] = {
             "reads": _parsed("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
             "writes": _parsed("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),

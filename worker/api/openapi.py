@@ -25,6 +25,7 @@ ABOUT: dict[str, Any] = {
     "redoc_url": None,
 }
 ANYWHERE = (400, 401, 403, 429, 500, 503)
+TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 READS, WITH_BODY = (304,), (413,)
 
 
@@ -35,6 +36,10 @@ def described(app: FastAPI) -> dict[str, Any]:
         schemas = schema["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        schema["security"] = [{"bearer": []}]
+        schema["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        }
         schemas["Problem"] = ProblemAnswer.model_json_schema()
         schema["components"]["responses"] = {f"Problem{status}": problem(status) for status in KINDS}
         schema["components"]["responses"]["Unchanged"] = {"description": "The client has this content already"}
@@ -46,6 +51,7 @@ def described(app: FastAPI) -> dict[str, Any]:
 
 
 def complete(operation: dict[str, Any], path: str, method: str) -> None:
+    operation["security"] = [{"HTTPBearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
     # Of a course that nobody knows there are no figures, which is no 404.

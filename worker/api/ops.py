@@ -6,7 +6,7 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 from rich.progress import Progress as Shown
 
 from worker.api.analytics import Seeing
@@ -176,7 +176,7 @@ class ReplayBody(Camel):
     model_config = ConfigDict(extra="forbid") | examples({"positions": ["3:17"], "dryRun": True})
 
     positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(min_length=1, max_length=MOST)
-    dry_run: bool = False
+    dry_run: StrictBool = False
 
 
 class ReplayAnswer(Answer):
