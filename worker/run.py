@@ -1,21 +1,18 @@
 """Runs one worker in this process until it is told to stop, or cannot go on."""
 
 import asyncio
-import gc
 
 import faust
 import structlog
 
 from worker.errors import ProgressError
+from worker.garbage import collect_rarely
 from worker.idle import UntilIdle
 from worker.logs import configure
 from worker.prepare import prepare
 from worker.settings import Settings
 
 log = structlog.get_logger("run")
-
-# A batch of 2,000 events is some 50,000 objects, hardly any in a cycle: docs/decisions/0016.
-COLLECT_AFTER_OBJECTS = 100_000
 
 
 def run(settings: Settings, *, until_idle: bool = False) -> int:
@@ -29,7 +26,7 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
 
     if until_idle:
         app.until_idle = UntilIdle(settings, app.intake)
-    _collect_garbage_rarely()
+    collect_rarely()
     process = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True)
     try:
         process.execute_from_commandline()
@@ -39,13 +36,6 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
     reason = process.crash_reason or app.crash_reason
     log.critical("the worker stopped", reason=line(reason), error=type(reason).__name__)
     return 1
-
-
-def _collect_garbage_rarely() -> None:
-    """Keeps the collector of cycles from walking through each batch several times, and through all modules ever."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS)
 
 
 def line(reason: BaseException | None) -> str:

@@ -16,6 +16,7 @@ from worker.api.auth import keys_of
 from worker.api.changes import Changes
 from worker.api.insights import Insights
 from worker.errors import SetupError
+from worker.garbage import collect_rarely
 from worker.logs import configure
 from worker.service import ProgressService
 from worker.settings import ApiSettings
@@ -60,6 +61,7 @@ async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
         Insights(settings) as insights,
     ):
         app = create_api(settings, keys, service, insights=insights, cookie=settings.api_cookie, pages=pages)
+        collect_rarely()
         log.info("listening", address=address(listening))
         await Server(config(app), app.state.changes).serve([listening])
 
