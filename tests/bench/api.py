@@ -62,7 +62,7 @@ async def api(bench: Bench) -> Result:
     """
     rows = Rows(bench.sizes.rows)
     result = Result("HTTP API", ("call", "per second", "p50 ms", "p99 ms", "CPU of the API, ms"))
-    async with bench.filled(rows) as database, bench.topics(database) as settings:
+    async with bench.filled(rows) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
         with WorkerProcess(settings) as worker:
             async with website(settings, rows) as site, others(settings, rows, 4 * bench.sizes.latency_s):
                 await warmed_up(site)
