@@ -192,3 +192,14 @@ async def test_the_plan_that_stays_looks_rows_up_by_their_whole_key_however_smal
         if child["Parent Relationship"] == "Inner" and "CTE Name" in child
     ]
     assert repeated == []
+
+
+async def test_the_tables_have_no_partitions_in_which_a_ctid_would_name_several_rows(
+    connection: asyncpg.Connection,
+) -> None:
+    kinds = await connection.fetch(
+        "select relkind::text from pg_class where oid = any ($1::text[]::regclass[])",
+        ["course_progress_all", "lesson_progress"],
+    )
+
+    assert [kind for (kind,) in kinds] == ["r", "r"]
