@@ -150,9 +150,9 @@ async def note(settings: Settings, producer: Producer, resolutions: Sequence[Res
     await producer.send_all([resolution.record(settings.dead_letter_topic) for resolution in resolutions])
 
 
-def resolved(position: Position, fate: Fate, to: str = "") -> Resolution:
-    """A resolution of now, by whoever runs this process."""
-    return Resolution(position, fate, datetime.now(UTC).isoformat(), _whoever(), to)
+def resolved(position: Position, fate: Fate, to: str = "", *, by: str | None = None) -> Resolution:
+    """A resolution of now, by whoever runs this process if nobody else is named."""
+    return Resolution(position, fate, datetime.now(UTC).isoformat(), by or _whoever(), to)
 
 
 def _whoever() -> str:

@@ -84,8 +84,11 @@ async def replay(
     limit: int | None = None,
     dry_run: bool = False,
     progress: Progress,
+    by: str | None = None,
 ) -> Tally:
     """Replays the selected open letters, at most `limit`; a dry run only counts. Safe to repeat and to kill.
+
+    It is noted that `by` did it; without, that whoever runs this process did.
 
     Raises KafkaUnavailable, with how many were replayed, and SetupError for a missing topic or right.
     """
@@ -93,7 +96,7 @@ async def replay(
     tally = Tally()
     await require_topics(settings, topic)
     async with letterbox(settings, progress) as box, Producer(**client(settings), **LIMITS) as producer:
-        rounds = Rounds(settings, producer, rate)
+        rounds = Rounds(settings, producer, rate, by)
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             record = replayable(letter, selection, topic, from_anywhere=to is not None)
             if isinstance(record, Left):
@@ -115,9 +118,10 @@ class Rounds:
     again changes nothing, as with any event that comes twice.
     """
 
-    def __init__(self, settings: Settings, producer: Producer, rate: float) -> None:
+    def __init__(self, settings: Settings, producer: Producer, rate: float, by: str | None = None) -> None:
         self._settings = settings
         self._producer = producer
+        self._by = by
         self._pacer = Pacer(rate)
         self._size = max(1, min(LARGEST_ROUND, int(rate / ROUNDS_PER_S)))
         self._taken: list[tuple[OutgoingRecord, list[Position]]] = []
@@ -143,4 +147,4 @@ class Rounds:
     def _resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
         for (_, copies), where in zip(self._taken, stored, strict=True):
             to = str(Origin(where.topic, where.partition, where.offset))
-            yield from (resolved(position, Fate.REPLAYED, to) for position in copies)
+            yield from (resolved(position, Fate.REPLAYED, to, by=self._by) for position in copies)

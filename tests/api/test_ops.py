@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from rich.progress import Progress as Shown
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
@@ -14,6 +15,8 @@ from tests.api.conftest import Issuer, client_of
 from tests.workers import eventually
 from worker.api.ops import Replays
 from worker.kafka import client as kafka
+from worker.letterbox import letterbox
+from worker.letters import Position
 from worker.settings import ApiSettings
 
 REPLAY = "/api/ops/deadletters/replay"
@@ -84,6 +87,17 @@ async def test_a_dead_letter_that_todays_rules_allow_is_applied(
     ]
 
 
+async def test_a_replay_is_noted_as_the_callers(operator: httpx.AsyncClient, shared: ApiSettings, user: UUID) -> None:
+    position = await dead_letter(shared, an_event(user, uuid4()))
+    await operator.post(REPLAY, json={"positions": [position]})
+
+    with Shown(disable=True) as nowhere:
+        async with letterbox(shared, nowhere) as box:
+            ledger = await box.ledger()
+
+    assert ledger.resolutions[Position.parse(position)].by == str(user)
+
+
 async def test_one_that_they_do_not_allow_stays_and_says_why(operator: httpx.AsyncClient, shared: ApiSettings) -> None:
     position = await dead_letter(shared, b"{")
 
@@ -100,9 +114,9 @@ async def test_one_that_they_do_not_allow_stays_and_says_why(operator: httpx.Asy
         {"positions": ["all"]},
         {"positions": ["0:0"] * 101},
         {"positions": ["0:0"], "to": "x"},
-        {"positions": ["0:0"], "dryRun": 0},
+        {"positions": ["0:0"], "dryRun": "n"},
     ],
-    ids=["nothing", "none", "no position", "too many", "an unknown member"],
+    ids=["nothing", "none", "no position", "too many", "an unknown member", "neither dry nor real"],
 )
 async def test_nothing_is_replayed_that_nobody_named(operator: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await operator.post(REPLAY, json=body)).status_code == 400

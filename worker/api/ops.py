@@ -6,7 +6,7 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import Field, StrictBool
 from rich.progress import Progress as Shown
 
 from worker.api.analytics import Seeing
@@ -14,7 +14,7 @@ from worker.api.auth import Calling, Scope
 from worker.api.limits import limited
 from worker.api.problems import Problem
 from worker.api.progress import fresh, told
-from worker.api.schemas import AS_OF, Answer, Camel, examples
+from worker.api.schemas import AS_OF, Answer, Camel, Closed, examples
 from worker.letters import Position, Selection
 from worker.replay import replay
 from worker.settings import Settings
@@ -170,13 +170,13 @@ async def get_ops(request: Request, insights: Seeing) -> Response:
 # What is done
 
 
-class ReplayBody(Camel):
+class ReplayBody(Closed):
     """Dead letters by their positions. A dry run only says what would become of them."""
 
-    model_config = ConfigDict(extra="forbid") | examples({"positions": ["3:17"], "dryRun": True})
+    model_config = examples({"positions": ["3:17"], "dryRun": True})
 
     positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(min_length=1, max_length=MOST)
-    dry_run: StrictBool = False
+    dry_run: StrictBool = False  # lax, "n" and 0 would be a replay
 
 
 class ReplayAnswer(Answer):
@@ -197,12 +197,13 @@ class Replays:
         self._busy = asyncio.Lock()
 
     async def run(self, body: ReplayBody, by: str) -> ReplayAnswer:
+        """`by` is noted in the topic of dead letters as who did it. Raises a problem, 409, while another runs."""
         if self._busy.locked():
             raise Problem(409, "a replay is running")
         chosen = Selection(positions=frozenset(map(Position.parse, body.positions)))
         async with self._busy:
             with Shown(disable=True) as nowhere:
-                tally = await replay(self._settings, chosen, rate=RATE, dry_run=body.dry_run, progress=nowhere)
+                tally = await replay(self._settings, chosen, rate=RATE, dry_run=body.dry_run, progress=nowhere, by=by)
         log.info("dead letters replayed", by=by, replayed=tally.replayed, dry_run=body.dry_run, asked=body.positions)
         return ReplayAnswer(
             as_of=datetime.now(UTC), dry_run=body.dry_run, replayed=tally.replayed, left=dict(tally.left)
