@@ -18,13 +18,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.routing import iter_route_contexts
 
 from tests.api.processes import AUDIENCE, ISSUER, Issuer, api_settings, authorized, client_of
 from tests.workers import eventually
 from worker.api import auth
-from worker.api.app import create_api
+from worker.api.app import api_router, create_api
 from worker.api.auth import (
     LEEWAY_S,
     Caller,
@@ -39,6 +39,9 @@ from worker.api.auth import (
 )
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
+from worker.pages.catalogue import NoCatalogue
+from worker.pages.render import Templates
+from worker.pages.routes import _pages as routes_of_pages
 from worker.service import ProgressService
 from worker.settings import ApiSettings, Settings
 
@@ -96,6 +99,7 @@ def bad_tokens(issuer: Issuer, user: UUID) -> dict[str, str | None]:
         "not valid yet": issuer.token(user, nbf=int(time.time()) + 600),
         "about nobody": issuer.token(user, sub=None),
         "about no UUID": issuer.token("admin"),
+        "until no time that there is": issuer.token(user, exp=10**400),
         "signed by a stranger": issuer.token(user, key=stranger),
         "with another algorithm": issuer.token(user, alg="RS512"),
         "unsigned": unsigned(user),
@@ -110,6 +114,28 @@ async def test_no_route_is_reached_with_a_bad_token(nowhere: FastAPI, issuer: Is
         found = await statuses(nowhere, token)
 
         assert set(found.values()) == {401}, found
+
+
+async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
+    nowhere: FastAPI, issuer: Issuer, user: UUID
+) -> None:
+    """The routers of the API and of the pages ask for all of theirs: those above would ask once more for themselves."""
+    of_pages = routes_of_pages(NoCatalogue(), Templates("worker.pages", login=None))
+    for number, router in enumerate([api_router(), of_pages]):
+        router.add_api_route(f"/api/forgotten/{number}", forgotten)
+        nowhere.include_router(router)
+    paths = ["/api/forgotten/0", "/api/forgotten/1"]
+
+    async with client_of(nowhere) as client:
+        refused = [(await client.get(path)).status_code for path in paths]
+    async with client_of(nowhere, issuer.token(user)) as client:
+        reached = [(await client.get(path)).status_code for path in paths]
+
+    assert (refused, reached) == ([401, 401], [200, 200])
+
+
+async def forgotten() -> Response:
+    return Response()
 
 
 async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
@@ -238,9 +264,10 @@ FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}  # as a 
         ("GET", {"Sec-Fetch-Site": "none"}, 503),
         ("GET", CROSS, 401),
         ("GET", {"Sec-Fetch-Site": "same-site"}, 401),
-        ("GET", CROSS | FOLLOWED, 503),
+        ("GET", CROSS | FOLLOWED, 401),  # that is for pages (tests/pages/test_routes.py)
         ("GET", CROSS | FOLLOWED | {"Sec-Fetch-Dest": "iframe"}, 401),
         ("GET", {"Origin": "http://evil.example"}, 401),
+        ("GET", {"Origin": "http://["}, 401),
         ("POST", SAME, 400),
         ("POST", {"Origin": "http://api"}, 400),
         ("POST", {}, 401),

@@ -1,5 +1,6 @@
 """Every error has one shape, says what to do, and shows nothing of the inside."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -66,6 +67,15 @@ async def test_an_invalid_body_is_pointed_at(calling: httpx.AsyncClient, method:
     assert pointer in [error["pointer"] for error in errors]
 
 
+@pytest.mark.parametrize("path", ["/api/progress/access", "/api/progress/complete/batch"])
+async def test_of_very_many_members_that_are_unknown_not_each_is_named(calling: httpx.AsyncClient, path: str) -> None:
+    answer = await calling.post(path, json={f"k{number}": 1 for number in range(50_000)})
+
+    assert problem(answer, 400, "invalid-request")["errors"] == [
+        {"pointer": "", "detail": "There are more than 16 members"}
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b"1e999999"])
 async def test_what_is_no_json_is_an_invalid_request(calling: httpx.AsyncClient, content: bytes) -> None:
     answer = await calling.post("/api/progress/complete", content=content, headers={"Content-Type": "application/json"})
@@ -91,12 +101,21 @@ async def test_an_invalid_parameter_is_named(calling: httpx.AsyncClient, path: s
     assert [error["parameter"] for error in errors] == [parameter]
 
 
-@pytest.mark.parametrize("cursor", ["x", "", "%00", "MjAyNg==", "8J+YgA==", "é"])
+def forged(time: str) -> str:
+    return base64.urlsafe_b64encode(f"{time} {COURSE}".encode()).decode()
+
+
+BEFORE_ALL, AFTER_ALL = forged("0001-01-01T00:00:00+23:59"), forged("9999-12-31T23:59:59-23:59")
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "%00", "MjAyNg==", "8J+YgA==", "é", BEFORE_ALL, AFTER_ALL])
 async def test_a_cursor_of_somebody_elses_making_is_invalid(calling: httpx.AsyncClient, cursor: str) -> None:
     problem(await calling.get("/api/progress", params={"cursor": cursor}), 400, "invalid-request")
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/docs", "/api/nothing", "/api/progress/a/b", "/%F0%9F%98%80"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/", "/docs", "/api/nothing", "/api/progress/", "/api/progress/a/b", "/%F0%9F%98%80"]
+)
 async def test_what_is_not_there_is_not_found(calling: httpx.AsyncClient, path: str) -> None:
     problem(await calling.get(path), 404, "not-found")
 

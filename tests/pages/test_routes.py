@@ -123,6 +123,22 @@ async def test_without_a_token_the_page_says_so_and_leads_to_the_login(app: Fast
     assert FORBIDDEN.findall(answer.text) == []
 
 
+@pytest.mark.parametrize("dest", ["document", "iframe"])
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_link_from_another_site_leads_to_a_page_and_no_frame_does(
+    visitor: httpx.AsyncClient, path: str, dest: str
+) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest}
+
+    assert (await visitor.get(path, headers=headers)).status_code == (200 if dest == "document" else 401)
+
+
+async def test_no_other_sites_page_learns_anything_by_opening_one(visitor: httpx.AsyncClient) -> None:
+    headers = (await visitor.get("/")).headers
+
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
 @pytest.mark.parametrize("path", PAGES[1:])
 async def test_without_the_scope_the_page_says_which_is_missing(app: FastAPI, issuer: Issuer, path: str) -> None:
     async with client_of(app) as client:

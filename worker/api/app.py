@@ -29,7 +29,8 @@ def create_api(
     Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
     these (worker/pages), and need `insights`. Raises SetupError. Streams end with `app.state.changes.close()`.
     """
-    app = FastAPI(**openapi.ABOUT)
+    # A redirect to the path without its slash names a host and scheme that are the request's, and the token follows it.
+    app = FastAPI(**openapi.ABOUT, redirect_slashes=False)
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Protocol
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import jwt
@@ -189,7 +188,7 @@ class Tokens:
             return _caller(await self._claims(token))
         except jwt.ExpiredSignatureError:
             raise unauthenticated("the token has expired", error="invalid_token") from None
-        except (jwt.PyJWTError, UnknownKey, ValueError) as error:
+        except (jwt.PyJWTError, UnknownKey, ValueError, OverflowError) as error:
             log.debug("a token is not valid", reason=str(error))
             raise unauthenticated("the token is not valid", error="invalid_token") from None
 
@@ -198,7 +197,7 @@ class Tokens:
         return token.strip() if scheme.lower() == "bearer" else None
 
     def _from_cookie(self, request: Request) -> str | None:
-        if self._cookie is None or "authorization" in request.headers or not _from_own_page(request):
+        if self._cookie is None or "authorization" in request.headers or not from_own_page(request):
             return None
         return request.cookies.get(self._cookie)
 
@@ -224,7 +223,7 @@ def unauthenticated(detail: str, error: str | None = None) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer error="{error}"' if error else "Bearer"})
 
 
-def _from_own_page(request: Request) -> bool:
+def from_own_page(request: Request) -> bool:
     """Whether no other site's page made the browser send this: a cookie alone proves nothing."""
     safe = request.method in SAFE_METHODS
     site = request.headers.get("sec-fetch-site")
@@ -232,12 +231,16 @@ def _from_own_page(request: Request) -> bool:
         return site == "same-origin" or (safe and (site == "none" or _navigates(request)))
     # Without TLS browsers send no Sec-Fetch-Site, and with every method but GET and HEAD an Origin.
     origin = request.headers.get("origin")
-    return safe if origin is None else urlsplit(origin).netloc == request.headers.get("host")
+    return safe if origin is None else origin.partition("://")[2] == request.headers.get("host")
 
 
 def _navigates(request: Request) -> bool:
-    """Whether somebody follows a link in a window of its own: the other site's page cannot see what it shows."""
-    return (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")) == ("navigate", "document")
+    """Whether somebody follows a link to a page: the other site's cannot see what it shows.
+
+    Nobody follows a link to the API. Another site could open the learner's streams with it until there is none left.
+    """
+    asked = (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest"))
+    return asked == ("navigate", "document") and not request.scope["path"].startswith("/api/")
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -94,8 +94,8 @@ async def place(
         return None
     try:
         time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
-        return Place(datetime.fromisoformat(time), UUID(course_id))
-    except (ValueError, binascii.Error):
+        return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
+    except (ValueError, OverflowError, binascii.Error):
         raise Problem(400, "cursor: not one of ours") from None
 
 
