@@ -14,6 +14,8 @@ Roles:
   certificates   reads course events, in groups whose names begin with GROUP
   operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events,
                  sees whether the workers' group is alive
+  api            course-progress api: an operator's, for /api/ops and the page Operations; one that lacks these needs
+                 no more than a player's
 
 Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
   --group GROUP            course-progress; for certificates, which is the beginning of names: certificates
@@ -94,11 +96,11 @@ case $role in
         allow "$@" --add --allow-principal "$principal" --operation Read \
             --resource-pattern-type prefixed --group "${group:-certificates}"
         ;;
-    operator)
+    operator | api)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$dead_letters"
         allow "$@" --add --allow-principal "$principal" --operation Write \
             --topic "$dead_letters" --topic "$lesson_events"
         allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
         ;;
-    *) wrong "ROLE is player, worker, certificates or operator" ;;
+    *) wrong "ROLE is player, worker, certificates, operator or api" ;;
 esac

@@ -28,6 +28,7 @@ from confluent_kafka.admin import (
     ScramMechanism,
     UserScramCredentialDeletion,
 )
+from rich.progress import Progress as Shown
 
 from events import CourseCompleted, CourseEventSubscriber, LessonCompleted, LessonEventPublisher
 from events.producer import OutgoingRecord, Producer, PublishFailed
@@ -38,6 +39,10 @@ from worker import access
 from worker.access import AccessWatch, of_worker, require_access
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka import client, failure
+from worker.letters import Position, Selection
+from worker.ops import Operations
+from worker.replay import replay
+from worker.service import Accepted, ProgressService
 from worker.settings import Settings
 from worker.stack.kafka_jars import find_jars, find_java
 from worker.stack.process import Unavailable
@@ -52,6 +57,7 @@ ROLES = {
     "worker": OF_WORKER,
     "certificates": (*NAMES, "--group", "certificates-"),
     "operator": OF_WORKER,
+    "api": OF_WORKER,
 }
 USERS = dict.fromkeys([*ROLES, "leaver", "goer", "nobody"], PASSWORD)
 SCRAM = "SCRAM-SHA-256"
@@ -321,6 +327,7 @@ MAY: dict[str, dict[str, set[str]]] = {
     "worker": {LESSONS: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
     "certificates": {COURSES: READ, "certificates-1": READ},
     "operator": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "api": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
 GROUPS = (GROUP, "certificates-1", "payments")
@@ -401,6 +408,36 @@ async def reads(reach: dict[str, Any], topic: str) -> bool:
     finally:
         await consumer.stop()
     return True
+
+
+@pytest.mark.parametrize(("role", "missing"), [("api", set()), ("player", {"group", "dead_letters"})])
+async def test_an_api_writes_and_sees_what_its_role_allows_and_says_what_is_missing(
+    broker: Secured, database_url: str, role: str, missing: set[str]
+) -> None:
+    settings = user(broker, role, database_url=database_url, apply_deadline_s=0.1)
+    async with ProgressService(settings) as service, Operations(settings) as operations:
+
+        async def seen() -> bool:
+            return (await operations.snapshot()).missing.keys() == missing
+
+        await eventually(seen)
+        written = await service.update_last_accessed(uuid4(), uuid4())
+
+    assert isinstance(written, Accepted)  # Kafka has it, and no worker runs
+
+
+async def test_an_api_replays_dead_letters(broker: Secured) -> None:
+    value = f'{{"id": "1", "type": "CourseAccessed", "time": "2026-11-22T23:10:00Z", "user_id": "{uuid4()}"'
+    value += f', "course_id": "{uuid4()}"}}'
+    headers = [("dlq_topic", LESSONS.encode()), ("dlq_partition", b"0"), ("dlq_offset", b"0")]
+    async with Producer(broker.admin) as producer:
+        [stored] = await producer.send_all([OutgoingRecord(DEAD, None, value.encode(), headers)])
+    named = Selection(positions={Position(stored.partition, stored.offset)})
+
+    with Shown(disable=True) as nowhere:
+        tally = await replay(user(broker, "api"), named, rate=100, progress=nowhere)
+
+    assert tally.replayed == 1
 
 
 async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker: Secured) -> None:
