@@ -1,9 +1,12 @@
 """In the demo anybody may be anybody, and nowhere else."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from unittest.mock import AsyncMock, MagicMock
 from uuid import uuid4
 
 import httpx
@@ -15,16 +18,18 @@ from tests.api.conftest import Issuer, api_settings, client_of, issuer
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.api.insights import Insights
+from worker.demo import run
 from worker.demo.catalogue import NAMES, DemoCatalogue
 from worker.demo.keys import DemoKeys
 from worker.demo.player import COURSES
-from worker.demo.website import COOKIE, PAGE, begun, demo_settings, masquerade
+from worker.demo.website import COOKIE, PAGE, Embedded, begun, demo_settings, masquerade
 from worker.pages.routes import pages
 from worker.service import ProgressService
 from worker.settings import Settings
 
 __all__ = ["issuer"]  # a fixture
 
+FROM_ITS_PAGE = {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}
 AWAY = Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1")
 
 
@@ -38,6 +43,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         )
         app.include_router(masquerade(keys, service, []))
         async with client_of(app) as client:
+            client.headers.update(FROM_ITS_PAGE)
             yield client
 
 
@@ -59,6 +65,38 @@ async def test_one_click_makes_somebody_of_you(client: httpx.AsyncClient) -> Non
 @pytest.mark.parametrize("data", [{}, {"as": "admin"}, {"as": "learner", "id": "me"}, {"as": "instructor"}], ids=str)
 async def test_nobody_else_can_be_chosen(client: httpx.AsyncClient, data: dict[str, str]) -> None:
     assert (await client.post(PAGE, data=data)).status_code == 400
+
+
+async def test_what_is_no_form_is_nobody(client: httpx.AsyncClient) -> None:
+    assert (await client.post(PAGE, content=b"as=\xff")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+        {"Host": "evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "[", "Origin": "http://["},
+    ],
+    ids=str,
+)
+async def test_no_other_page_chooses_who_you_are_whatever_its_name_leads_to(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await client.post(PAGE, data={"as": "operator"}, headers=headers)
+
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.1.5:80"])
+async def test_any_address_of_the_demo_will_do(client: httpx.AsyncClient, host: str) -> None:
+    answer = await client.post(PAGE, data={"as": "operator"}, headers={"Host": host, "Origin": f"http://{host}"})
+
+    assert answer.status_code == 303
 
 
 async def test_the_page_offers_every_course_and_role(client: httpx.AsyncClient) -> None:
@@ -109,3 +147,36 @@ def test_what_a_newcomer_has_begun_lies_in_the_past() -> None:
     now = datetime.now(UTC)
 
     assert all(at < now for _, at, _ in begun(uuid4(), now))
+
+
+async def test_a_website_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(_: Embedded) -> None:
+        raise OSError("the server failed")
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(Embedded, "main_loop", fails)
+    monkeypatch.setattr(run, "prepare", nothing)
+    part = SimpleNamespace(run=for_ever)
+    traffic = SimpleNamespace(run=for_ever, player=SimpleNamespace(learners=[]))
+    parts = SimpleNamespace(certificates=part, supervisor=part, traffic=traffic, observer=Observing())
+    demo = run.Demo(AWAY, "none", parts, Observing(), None)  # type: ignore[arg-type]
+
+    running = asyncio.create_task(demo.run())
+    await asyncio.wait({running}, timeout=30)
+    by_itself = running.done()
+    running.cancel()
+
+    assert by_itself
+    with pytest.raises(OSError, match="the server failed"):
+        await running
+
+
+class Observing(MagicMock):
+    """In place of the view and of the observer, whose parts are not of this test."""
+
+    look = AsyncMock()

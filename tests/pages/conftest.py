@@ -98,8 +98,8 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def site(app: FastAPI, shared: ApiSettings, issuer: Issuer, browser: Browser) -> AsyncIterator[Site]:
-    async with served(app, shared) as address:
-        yield Site(address, issuer, browser)
+    async with served(app, shared) as serving:
+        yield Site(serving.address, issuer, browser)
 
 
 @dataclass
@@ -121,5 +121,5 @@ async def alone(
             workers.start()
             async with ProgressService(settings) as service, Insights(settings) as insights:
                 app = with_pages(settings, issuer, service, insights)
-                async with served(app, settings) as address:
-                    yield Alone(Site(address, issuer, browser), url.rpartition("/")[2], service)
+                async with served(app, settings) as serving:
+                    yield Alone(Site(serving.address, issuer, browser), url.rpartition("/")[2], service)

@@ -118,11 +118,12 @@ class Demo:
                 for part in (self._parts.certificates, self._parts.supervisor, self._parts.traffic)
             ]
             learners = self._parts.traffic.player.learners
-            self._view.address = await started.enter_async_context(website(self._settings, learners))
+            site = await started.enter_async_context(website(self._settings, learners))
+            self._view.address = site.address
             started.enter_context(self._view)
             course = await started.enter_async_context(running_task(self._course(parts[-1], signalled)))
             interruption = await started.enter_async_context(running_task(signalled.wait()))
-            await first_done({course, interruption} if self._duration_s else {course}, watched=parts)
+            await first_done({course, interruption} if self._duration_s else {course}, watched=[*parts, site.task])
             return course.result() if course.done() else (None, [])
 
     async def _course(self, traffic: asyncio.Task[None], signalled: asyncio.Event) -> tuple[Report, list[str]]:

@@ -1,10 +1,12 @@
 """The API and its pages in the demo, where anybody may be anybody. Only the demo mounts this."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
@@ -14,7 +16,7 @@ from fastapi.responses import RedirectResponse
 from events import LessonCompleted
 from events.publisher import Occurrence
 from worker.api.app import create_api
-from worker.api.auth import Scope
+from worker.api.auth import Scope, from_own_page
 from worker.api.insights import Insights
 from worker.api.problems import Problem
 from worker.api.run import PUBLISH_WITHIN_S, Server, address, config, listen
@@ -41,26 +43,34 @@ class Embedded(Server):
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server for the time of a block. If its task ends within it, it has failed."""
+
+    address: str
+    task: asyncio.Task[None]
+
+
 @asynccontextmanager
-async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[str]:
-    """Serves until the block is left; yields the address of the page to begin with."""
+async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[Serving]:
+    """Serves until the block is left; the address is that of the page to begin with."""
     own = demo_settings(settings)
     keys = DemoKeys()
     async with ProgressService(own, publish_timeout_s=PUBLISH_WITHIN_S) as service, Insights(own) as insights:
         app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE))
         app.include_router(masquerade(keys, service, learners))
-        async with served(app, own) as where:
-            yield where + PAGE
+        async with served(app, own) as serving:
+            yield replace(serving, address=serving.address + PAGE)
 
 
 @asynccontextmanager
-async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[str]:
-    """The app over HTTP, in this process; yields its address."""
+async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Serving]:
+    """The app over HTTP, in this process."""
     listening = listen(settings)
     server = Embedded(config(app), app.state.changes)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
-        yield address(listening)
+        yield Serving(address(listening), serving)
     finally:
         server.should_exit = True
         await serving
@@ -94,7 +104,9 @@ def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Lear
 
     @router.post(PAGE)
     async def become(request: Request) -> Response:
-        form = parse_qs((await request.body()).decode())
+        if not (from_own_page(request) and by_address(request)):
+            raise Problem(403, "choose on the demo's own page, opened by its address")
+        form = parse_qs((await request.body()).decode(errors="replace"))
         role, id = (form.get(name, [""])[0] for name in ("as", "id"))
         try:
             user_id = UUID(id) if role == "learner" else uuid4()
@@ -108,6 +120,18 @@ def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Lear
         return answer
 
     return router
+
+
+def by_address(request: Request) -> bool:
+    """Whether the browser was given an address, or localhost.
+
+    Under another name this may be a stranger's page, whose name was made to lead to this machine.
+    """
+    name = re.sub(":[0-9]*$", "", request.headers.get("host", "")).strip("[]")
+    try:
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
