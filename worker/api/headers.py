@@ -1,5 +1,6 @@
 """What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
 
+import asyncio
 import time
 
 import structlog
@@ -27,6 +28,7 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 STREAMS = Gauge("progress_api_streams", "Streams of server-sent events that are open")
+BODY_WITHIN_S = 60
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -64,16 +66,24 @@ class Surrounded:
 
 
 def bounded(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """The body, or a problem, 413, as soon as it is known to have more bytes than the limit."""
+    """The body, or a problem: 413 as soon as it is known to have more bytes than the limit, 408 when it takes longer
+    than BODY_WITHIN_S."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     size = int(declared) if declared.isdigit() else 0
     taken = 0
+    complete = False
+    until = asyncio.get_running_loop().time() + BODY_WITHIN_S
 
     async def received() -> Message:
-        nonlocal taken
+        nonlocal taken, complete
         if size > limit:
             raise Problem(413, f"more than {limit} bytes")
-        message = await receive()
+        try:
+            async with asyncio.timeout_at(None if complete else until):  # then what is awaited is that the client goes
+                message = await receive()
+        except TimeoutError:
+            raise Problem(408, f"not there within {BODY_WITHIN_S} s", headers={"Connection": "close"}) from None
+        complete = not message.get("more_body", False)
         taken += len(message.get("body", b""))
         if taken > limit:
             raise Problem(413, f"more than {limit} bytes")

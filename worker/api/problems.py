@@ -36,6 +36,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     403: ("forbidden", "The token does not allow this"),
     404: ("not-found", "There is nothing here"),
     405: ("method-not-allowed", "This method has no meaning here"),
+    408: ("too-slow", "The request's body did not arrive"),
     409: ("conflict", "Something else is under way"),
     413: ("too-large", "The request's body is too large"),
     429: ("too-many-requests", "Too many requests"),

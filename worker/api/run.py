@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from worker.api.app import create_api
 from worker.api.auth import keys_of
 from worker.api.changes import Changes
+from worker.api.connection import Connection
 from worker.api.insights import Insights
 from worker.errors import SetupError
 from worker.garbage import collect_rarely
@@ -69,6 +70,7 @@ async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
 def config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,
