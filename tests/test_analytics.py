@@ -111,6 +111,19 @@ async def test_lessons_stand_in_the_order_in_which_most_did_them(
     assert [lesson.lesson_id for lesson in figures.lessons] == ["welcome", "basics", "advanced", "exam"]
 
 
+async def test_the_order_of_lessons_tells_no_more_of_their_counts_than_is_shown(
+    connection: asyncpg.Connection, analytics: CourseAnalytics, course: UUID
+) -> None:
+    await learners(connection, course, 6, ["a"])
+    await learners(connection, course, 7, ["b"])
+    await learners(connection, course, 10, ["c"])
+
+    found = await analytics.of(course)
+
+    assert found is not None
+    assert [(lesson.lesson_id, lesson.learners) for lesson in found.lessons] == [("c", 10), ("a", 5), ("b", 5)]
+
+
 async def test_a_lesson_that_fewer_than_five_did_is_not_named(
     analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
 ) -> None:

@@ -63,7 +63,14 @@ def test_what_no_worker_wrote_is_a_letter_without_origin(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "type_name"),
-    [(b'{"type": "CourseAccessed"}', "CourseAccessed"), (b'{"type": 5}', "5"), (b"[]", ""), (b"\xff", ""), (None, "")],
+    [
+        (b'{"type": "CourseAccessed"}', "CourseAccessed"),
+        (b'{"type": {"user_id": "ada"}}', ""),  # content, which lists of letters do not show
+        (b'{"type": 5}', ""),
+        (b"[]", ""),
+        (b"\xff", ""),
+        (None, ""),
+    ],
 )
 def test_a_letters_type_is_in_its_value_if_no_header_has_it(value: bytes | None, type_name: str) -> None:
     bare = replace(letter(), record=record(headers=[], value=value))

@@ -74,7 +74,8 @@ class Letter:
             value = from_json(self.record.value or b"")
         except ValueError:
             return ""
-        return str(value.get("type", "")) if isinstance(value, dict) else ""
+        type = value.get("type") if isinstance(value, dict) else None
+        return type if isinstance(type, str) else ""  # what else stands there may be about a learner
 
     @property
     def identity(self) -> Hashable:

@@ -5,7 +5,8 @@
 -- $2 the first day told of and $3 the last (UTC); $4 the ends of the buckets of time to complete, in seconds; $5 the
 -- fewest learners that a lesson must have been completed by to be told of, and that a day is counted for.
 -- Returns learners; completed; seconds, a count per bucket and one for what took longer; lessons and lesson_learners,
--- in the order of the median position at which learners completed them; days and day_learners, without idle days.
+-- in the order of the median position at which learners completed them, and where it is the same of what may be told
+-- of their counts, for the order tells too; days and day_learners, without idle days.
 with
 learner as materialized (
     select row_number() over () as learner, user_id, started_at, completed_at,
@@ -58,7 +59,7 @@ select (select count(*) from learner) as learners,
        (select count(*) from learner where completed_at is not null) as completed,
        array(select coalesce(b.learners, 0)
              from generate_series(0, cardinality($4)) n left join bucket b on b.bucket = n order by n) as seconds,
-       array(select lesson_id from lesson order by median, learners desc, lesson_id) as lessons,
-       array(select learners::bigint from lesson order by median, learners desc, lesson_id) as lesson_learners,
+       array(select lesson_id from lesson order by median, div(learners, $5) desc, lesson_id) as lessons,
+       array(select learners::bigint from lesson order by median, div(learners, $5) desc, lesson_id) as lesson_learners,
        array(select day from day order by day) as days,
        array(select learners from day order by day) as day_learners
