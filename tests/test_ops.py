@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,6 +15,7 @@ from tests.conftest import execute, new_settings
 from tests.test_outbox import put
 from tests.test_worker import histories, publish
 from tests.workers import Workers, eventually
+from worker import ops
 from worker.cluster import Group, Member
 from worker.kafka import client
 from worker.letterbox import note, resolved
@@ -113,7 +115,7 @@ async def test_a_snapshot_tells_lag_owners_and_rates(settings: Settings, workers
         assert worker.status is not None
         assert worker.member is not None
         assert (taken.advice.workers, taken.breaker) == (1, None)
-        assert max(sum(point.lag.values()) for point in operations.history(every=1)) == len(everything)
+        assert max(sum(point.lag.values()) for point in operations.history(every_s=0)) == len(everything)
 
 
 async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(settings: Settings) -> None:
@@ -133,6 +135,31 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
         assert {row.reason for row in taken.dead_letters.latest} == {"why"}
 
 
+async def test_between_two_looks_nothing_is_fetched(settings: Settings) -> None:
+    await write_letters(settings, 3)
+    async with Operations(settings) as operations:
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.SCHEMA: 3}))
+
+        async def paused() -> bool:
+            consumer = operations._cluster._consumer
+            return bool(consumer.paused()) and consumer.paused() == consumer.assignment()
+
+        await eventually(paused)
+
+
+async def test_of_a_letter_little_is_kept_however_long_its_texts_are(settings: Settings) -> None:
+    headers = [("ce_type", b"t" * 300_000), ("dlq_reason", b"r" * 300_000)]
+    async with Producer(**client(settings)) as producer:
+        await producer.send_all([OutgoingRecord(settings.dead_letter_topic, None, b"x", headers)])
+
+    async with Operations(settings) as operations:
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.UNKNOWN: 1}))
+        taken = await operations.snapshot()
+
+    assert taken.dead_letters is not None
+    assert [(len(row.type), len(row.reason)) for row in taken.dead_letters.latest] == [(1000, 1000)]
+
+
 async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, connection: asyncpg.Connection) -> None:
     await put(connection, TopicPartition(settings.lesson_events_topic, 0), range(1, 4))
 
@@ -141,6 +168,43 @@ async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, con
 
     assert isinstance(taken.outbox, Outbox)
     assert taken.outbox.rows == 6
+
+
+async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_it_is_now(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in {"LOOK_EVERY_S": 0.05, "SAMPLE_EVERY_S": 0.05, "WATCHED_S": 0.2}.items():
+        monkeypatch.setattr(ops, name, seconds)
+    async with Operations(settings) as operations:
+        before = await operations.snapshot()
+        asked = count_calls(monkeypatch, operations._cluster, "group")
+
+        async def pauses() -> bool:
+            return not operations._looked.is_set()
+
+        await eventually(pauses)
+        whole_looks, points = len(asked), len(operations.history(every_s=0))
+
+        async def noted() -> bool:
+            return len(operations.history(every_s=0)) > points + 3
+
+        await eventually(noted)
+        assert len(asked) == whole_looks
+        after = await operations.snapshot()
+        assert after.at > before.at
+        assert len(asked) > whole_looks
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> list[None]:
+    calls: list[None] = []
+    method = getattr(of, name)
+
+    async def counted() -> Any:
+        calls.append(None)
+        return await method()
+
+    monkeypatch.setattr(of, name, counted)
+    return calls
 
 
 async def test_without_kafka_the_databases_part_is_there(settings: Settings) -> None:

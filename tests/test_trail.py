@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from worker.trail import Point, Sample, Trail
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
@@ -11,8 +13,8 @@ def sample(second: float, end: int, applied: int) -> Sample:
     return Sample(START + timedelta(seconds=second), {0: end, 1: 7}, {0: applied, 1: 7})
 
 
-def trail(*samples: Sample, kept: int = 100) -> Trail:
-    made = Trail(kept)
+def trail(*samples: Sample, kept_s: float = 100) -> Trail:
+    made = Trail(kept_s)
     for one in samples:
         made.add(one)
     return made
@@ -28,6 +30,11 @@ def test_rates_are_those_of_the_last_seconds_only() -> None:
 
     assert rates is not None
     assert (rates.incoming, rates.applied) == ({0: 100, 1: 0}, {0: 100, 1: 0})
+
+
+@pytest.mark.parametrize(("apart", "known"), [(30, True), (600, False)])
+def test_rates_are_known_while_nobody_watches_and_not_after_a_gap(apart: int, known: bool) -> None:
+    assert (trail(sample(0, 0, 0), sample(apart, 9, 9), kept_s=1000).rates() is not None) is known
 
 
 def test_a_rewind_is_no_negative_rate() -> None:
@@ -49,13 +56,21 @@ def test_a_partition_that_was_added_has_no_rate_yet() -> None:
 def test_points_tell_lag_and_rates_since_the_point_before_and_end_with_the_newest() -> None:
     made = trail(*(sample(second, 100 * second, 50 * second) for second in range(6)))
 
-    assert made.points(every=2) == (
+    assert made.points(every_s=2) == (
         Point(START + timedelta(seconds=3), {0: 150, 1: 0}, 100, 50),
         Point(START + timedelta(seconds=5), {0: 250, 1: 0}, 100, 50),
     )
 
 
-def test_it_stays_small() -> None:
-    made = trail(*(sample(second, 0, 0) for second in range(50)), kept=10)
+def test_points_are_as_far_apart_where_samples_are_many_as_where_they_are_few() -> None:
+    made = trail(*(sample(second, 0, 0) for second in (0, 30, 60, 90, *range(92, 122, 2))), kept_s=1000)
 
-    assert len(made.points()) == 9
+    apart = [(point.at - START).total_seconds() for point in made.points(every_s=28)]
+
+    assert apart == [30, 60, 92, 120]
+
+
+def test_it_stays_small() -> None:
+    made = trail(*(sample(second, 0, 0) for second in range(50)), kept_s=10)
+
+    assert len(made.points()) == 10

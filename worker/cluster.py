@@ -85,6 +85,7 @@ class Cluster:
         spans = await self._spans(self._settings.dead_letter_topic)
         if self._consumer.assignment() != spans.keys():
             self._consumer.assign(list(spans))
+            self._consumer.pause(*spans)
             self._tail = LetterTail(self._consumer)
         return await self._tail.look(spans, newest)
 

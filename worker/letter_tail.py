@@ -13,6 +13,7 @@ from worker.letter_view import Newest, Row
 from worker.letters import Letter, read
 
 KEPT = 200  # records of each partition
+LONGEST_TEXT = 1000  # characters
 LOOK_S = 1.0
 FETCH_WAIT_MS = 200
 
@@ -26,6 +27,11 @@ class DeadLetters:
     latest: tuple[Row, ...]  # the latest rejected first
 
 
+def short(row: Row) -> Row:
+    """As much of a row as is kept: both texts are as long as whoever wrote the record liked."""
+    return replace(row, type=row.type[:LONGEST_TEXT], reason=row.reason[:LONGEST_TEXT])
+
+
 class LetterTail:
     """Keeps a row, never a value, for the newest KEPT records of each partition.
 
@@ -33,7 +39,7 @@ class LetterTail:
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        """The consumer is assigned the topic's partitions by whoever calls, and reads nothing else."""
+        """The consumer is assigned the topic's partitions, paused, by whoever calls, and reads nothing else."""
         self._consumer = consumer
         self._rows: dict[int, deque[Row]] = {}
         self._fates: dict[str, str] = {}
@@ -42,7 +48,8 @@ class LetterTail:
     async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> DeadLetters:
         """Reads on towards the ends of these spans, for about LOOK_S; what is left is the next look's.
 
-        Raises KafkaError.
+        The partitions are paused before and after: a fetch that waits for records holds up, for half a second, each
+        other question on its connection. Raises KafkaError.
         """
         until = time.monotonic() + LOOK_S
         for tp in spans.keys() - self._begun:
@@ -50,8 +57,10 @@ class LetterTail:
             self._consumer.seek(tp, max(first, end - KEPT))
             self._begun.add(tp)
         while time.monotonic() < until and (unread := await self._unread(spans)):
+            self._consumer.resume(*unread)
             for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
                 self._note(tp, records)
+        self._consumer.pause(*spans)
         return self._told(spans, newest)
 
     async def _unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
@@ -62,7 +71,7 @@ class LetterTail:
         for record in records:
             entry = read(record)
             if isinstance(entry, Letter):
-                rows.append(Row.of(entry, (), None))
+                rows.append(short(Row.of(entry, (), None)))
             else:
                 self._fates[str(entry.of)] = entry.fate
 

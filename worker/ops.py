@@ -1,7 +1,8 @@
-"""What whoever runs the workers needs to see: a snapshot of Kafka, PostgreSQL and the workers, every two seconds."""
+"""What whoever runs the workers needs to see: Kafka, PostgreSQL and the workers, every two seconds while they look."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,8 +22,10 @@ from worker.settings import Settings
 from worker.trail import Point, Rates, Sample, Trail
 
 LOOK_EVERY_S = 2.0
+WATCHED_S = 60.0
+SAMPLE_EVERY_S = 30.0
 LONGEST_ANSWER_S = 3.0
-KEPT = 450  # looks: a quarter of an hour
+KEPT_S = 15 * 60
 NEWEST_LETTERS = 20
 GONE_AFTER_S = 60
 COUNT_UP_TO = 100_000
@@ -155,17 +158,21 @@ class Found:
 
 
 class Operations:
-    """An async context manager: while it is open it looks every LOOK_EVERY_S, so any number of viewers cost the same.
+    """An async context manager. Whoever reads has it look every LOOK_EVERY_S for WATCHED_S, so any number of viewers
+    cost the same. While nobody does, it only notes lag every SAMPLE_EVERY_S: whoever opens the page at night needs to
+    see since when.
 
-    Neither server need be there, not even at the start. Reading costs nothing and raises only for a bug.
+    Neither server need be there, not even at the start. Reading raises only for a bug.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = bounded(settings, LONGEST_ANSWER_S)
         self._cluster = Cluster(settings)
-        self._trail = Trail(KEPT)
+        self._trail = Trail(KEPT_S)
         self._snapshot: Snapshot | None = None
         self._looked = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._asked_at = float("-inf")
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=3)
@@ -180,43 +187,56 @@ class Operations:
         self._pool.terminate()  # nothing was begun that has to end
 
     async def snapshot(self) -> Snapshot:
-        """The latest look; waits for the first one, for some seconds."""
+        """The latest look. The first to ask after a pause waits for a new one, for some seconds at most."""
+        self._asked_at = asyncio.get_running_loop().time()
+        self._asked.set()
         await self._looked.wait()
         if self._looking.done():
             self._looking.result()
         assert self._snapshot is not None
         return self._snapshot
 
-    def history(self, every: int = 5) -> tuple[Point, ...]:
-        """Lag and rates of the last quarter of an hour, of each `every`th look, oldest first."""
-        return self._trail.points(every)
+    def history(self, every_s: float = SAMPLE_EVERY_S - LOOK_EVERY_S) -> tuple[Point, ...]:
+        """Lag and rates of the last quarter of an hour, oldest first; evenly apart whether or not somebody looked."""
+        return self._trail.points(every_s)
 
     async def _look_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            found = await self._look()
+            watched = self._asked.is_set() or began - self._asked_at < WATCHED_S
+            self._asked.clear()
+            found = await self._look(everything=watched)
             if (sample := found.sample) is not None:
                 self._trail.add(sample)
-            self._snapshot = snapshot(found, self._trail.rates() if sample else None)
-            self._looked.set()
-            await asyncio.sleep(max(0, LOOK_EVERY_S - (loop.time() - began)))
+            if watched:
+                self._snapshot = snapshot(found, self._trail.rates() if sample else None)
+                self._looked.set()
+                await asyncio.sleep(max(0, LOOK_EVERY_S - (loop.time() - began)))
+            else:
+                self._looked.clear()
+                await self._until_asked(began + SAMPLE_EVERY_S)
 
-    async def _look(self) -> Found:
+    async def _until_asked(self, at: float) -> None:
+        """Or until then, by the loop's clock."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(at):
+                await self._asked.wait()
+
+    async def _look(self, *, everything: bool) -> Found:
+        """All that a snapshot needs, or only a sample."""
         found = Found(datetime.now(UTC))
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._look_at_kafka(found))
-            both.create_task(self._look_at_postgresql(found))
+            both.create_task(self._look_at_kafka(found, everything))
+            both.create_task(self._look_at_postgresql(found, everything))
         return found
 
-    async def _look_at_kafka(self, found: Found) -> None:
+    async def _look_at_kafka(self, found: Found, everything: bool) -> None:
         """One question after the other, on one connection; where Kafka is away, only the first has to wait for it."""
         cluster = self._cluster
-        questions: dict[str, Question] = {
-            "lesson_events": cluster.lesson_events,
-            "group": cluster.group,
-            "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS),
-        }
+        questions: dict[str, Question] = {"lesson_events": cluster.lesson_events}
+        if everything:
+            questions |= {"group": cluster.group, "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS)}
         for name, question in questions.items():
             problem = await found.ask(name, partial(self._of_kafka, question))
             if problem is not None and (isinstance(problem.__cause__, UNANSWERED) or not cluster.connected):
@@ -232,11 +252,12 @@ class Operations:
         except (KafkaError, TimeoutError) as error:
             raise meaning(error, self._settings) from error
 
-    async def _look_at_postgresql(self, found: Found) -> None:
+    async def _look_at_postgresql(self, found: Found, everything: bool) -> None:
         async with asyncio.TaskGroup() as all_three:
             all_three.create_task(found.ask("stored", self._stored))
-            all_three.create_task(found.ask("statuses", self._statuses))
-            all_three.create_task(found.ask("outbox", self._outbox))
+            if everything:
+                all_three.create_task(found.ask("statuses", self._statuses))
+                all_three.create_task(found.ask("outbox", self._outbox))
 
     async def _stored(self) -> dict[int, int]:
         rows = await self._fetch("next_offsets", self._settings.consumer_group)

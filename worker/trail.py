@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 RATE_S = 10  # rates are those of about so many seconds
+LONGEST_RATE_S = 60  # or, where samples are fewer, of at most so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +43,41 @@ class Point:
 
 
 class Trail:
-    """The last samples, of which it keeps a bounded number. A time when one server was away is a gap."""
+    """The samples of the last `kept_s`. A time when one server was away is a gap."""
 
-    def __init__(self, kept: int) -> None:
-        self._samples: deque[Sample] = deque(maxlen=kept)
+    def __init__(self, kept_s: float) -> None:
+        self._kept_s = kept_s
+        self._samples: deque[Sample] = deque()
 
     def add(self, sample: Sample) -> None:
         self._samples.append(sample)
+        while _seconds(self._samples[0], sample) > self._kept_s:
+            self._samples.popleft()
 
     def rates(self) -> Rates | None:
-        """Of the last RATE_S; None before there are two samples in it."""
-        if not self._samples:
+        """Of the last RATE_S, or since the sample before; None where that is longer ago than LONGEST_RATE_S."""
+        if len(self._samples) < 2:
             return None
-        last = self._samples[-1]
-        recent = [s for s in self._samples if (last.at - s.at).total_seconds() <= RATE_S]
-        return _between(recent[0], last) if len(recent) > 1 else None
+        *earlier, last = self._samples
+        [first, *_] = [s for s in earlier if _seconds(s, last) <= RATE_S] or earlier[-1:]
+        return _between(first, last) if _seconds(first, last) <= LONGEST_RATE_S else None
 
-    def points(self, every: int = 1) -> tuple[Point, ...]:
-        """The newest sample and each `every`th before it, oldest first."""
-        samples = list(self._samples)[::-1][::every][::-1]
-        return tuple(_point(before, after) for before, after in pairwise(samples))
+    def points(self, every_s: float = 0) -> tuple[Point, ...]:
+        """The newest sample, and before each the next that is `every_s` older; oldest first."""
+        chosen: list[Sample] = []
+        for sample in reversed(self._samples):
+            if not chosen or _seconds(sample, chosen[-1]) >= every_s:
+                chosen.append(sample)
+        return tuple(_point(before, after) for before, after in pairwise(reversed(chosen)))
+
+
+def _seconds(before: Sample, after: Sample) -> float:
+    return (after.at - before.at).total_seconds()
 
 
 def _between(before: Sample, after: Sample) -> Rates:
     """What went back, as a rewind does, or a topic that was created anew, is no rate: 0."""
-    seconds = (after.at - before.at).total_seconds()
+    seconds = _seconds(before, after)
 
     def rates(old: Mapping[int, int], new: Mapping[int, int]) -> dict[int, float]:
         return {p: max(0, new[p] - old.get(p, new[p])) / seconds for p in new}

@@ -12,7 +12,7 @@ from worker.settings import Settings
 
 
 class Insights:
-    """An async context manager of the three. `operations` looks at the servers every two seconds while it is open."""
+    """An async context manager of the three."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
