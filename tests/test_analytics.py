@@ -10,6 +10,7 @@ import pytest
 from worker.analytics import BUCKETS_S, DAY, DAYS, FRESH_S, HOUR, CourseAnalytics, Duration, LessonReach, durations
 from worker.anonymity import K
 from worker.database import query
+from worker.errors import TookTooLong
 from worker.settings import Settings
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)
@@ -198,6 +199,25 @@ async def test_an_answer_is_kept_for_a_moment(
 
     assert figures is not None
     assert figures.learners == 5
+
+
+async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(
+    database_settings: Settings, course: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    asked = []
+
+    async def too_long(course_id: UUID) -> None:
+        asked.append(course_id)
+        raise TookTooLong("statement timeout")
+
+    async with CourseAnalytics(database_settings, clock=lambda: now[0]) as analytics:
+        monkeypatch.setattr(analytics, "_figures", too_long)
+        for now[0] in (0, FRESH_S - 1, FRESH_S + 1):
+            with pytest.raises(TookTooLong):
+                await analytics.of(course)
+
+    assert len(asked) == 2
 
 
 async def test_what_it_reads_does_not_grow_with_other_courses(

@@ -12,6 +12,7 @@ import asyncpg
 
 from worker.anonymity import K, merged, percent, shown
 from worker.database import bounded, connect_pool, query, translated
+from worker.errors import TookTooLong
 from worker.settings import Settings
 
 DAYS = 30
@@ -73,7 +74,7 @@ class CourseAnalytics:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = bounded(settings, LONGEST_S)
         self._clock = clock
-        self._answers: dict[UUID, tuple[float, Analytics | None]] = {}
+        self._answers: dict[UUID, tuple[float, Analytics | TookTooLong | None]] = {}
         self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -90,19 +91,27 @@ class CourseAnalytics:
         """
         async with self._asking:  # one at a time: the second who asks for a course finds the answer of the first
             at, answer = self._answers.get(course_id, (float("-inf"), None))
-            if self._clock() - at < FRESH_S:
-                return answer
-            answer = await self._ask(course_id)
-            self._keep(course_id, answer)
-            return answer
+            if self._clock() - at >= FRESH_S:
+                answer = await self._ask(course_id)
+                self._keep(course_id, answer)
+        if isinstance(answer, TookTooLong):
+            raise TookTooLong(str(answer))
+        return answer
 
-    def _keep(self, course_id: UUID, answer: Analytics | None) -> None:
+    def _keep(self, course_id: UUID, answer: Analytics | TookTooLong | None) -> None:
         self._answers.pop(course_id, None)  # it goes to the end
         self._answers[course_id] = (self._clock(), answer)
         if len(self._answers) > KEPT:
             del self._answers[next(iter(self._answers))]
 
-    async def _ask(self, course_id: UUID) -> Analytics | None:
+    async def _ask(self, course_id: UUID) -> Analytics | TookTooLong | None:
+        """That it took too long is kept too: whoever asks again and again would have all others wait behind it."""
+        try:
+            return await self._figures(course_id)
+        except TookTooLong as error:
+            return error
+
+    async def _figures(self, course_id: UUID) -> Analytics | None:
         as_of = datetime.now(UTC)
         days = [as_of.date() - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
         with translated():
