@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from worker.cli import cli
+from worker.settings import ApiSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OURS = ("migrate", "topics", "worker", "api")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,16 +43,37 @@ def test_the_readmes_commands_exist() -> None:
 
 def test_the_compose_file_runs_commands_that_exist_after_what_they_need() -> None:
     services = COMPOSE["services"]
-    for name in ("migrate", "topics", "worker"):
+    for name in OURS:
         assert services[name]["command"][0] in cli.commands
         assert services[name]["depends_on"].keys() <= services.keys()
         assert "container_name" not in services[name]  # or it would not scale
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_compose_sets_what_there_is_to_set(name: str) -> None:
+    known = {f"PROGRESS_{field}".upper() for field in ApiSettings.model_fields}
+
+    assert COMPOSE["services"][name]["environment"].keys() <= known
+
+
+def test_compose_starts_the_api_for_whoever_has_an_issuer_of_tokens_and_asks_its_own_port_for_its_health() -> None:
+    api = COMPOSE["services"]["api"]
+    port = ApiSettings.model_fields["api_port"].default
+
+    assert api["profiles"] == ["api"]
+    assert {name for name, value in api["environment"].items() if value is None} >= {
+        "PROGRESS_JWT_ISSUER",
+        "PROGRESS_JWT_AUDIENCE",
+        "PROGRESS_JWT_JWKS_URL",
+    }
+    assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/live" in api["healthcheck"]["test"][-1]
+
+
 def test_compose_builds_the_image_that_every_service_of_ours_runs() -> None:
     [build] = [service for service in COMPOSE["services"].values() if "build" in service]
 
-    assert build["image"] == COMPOSE["services"]["worker"]["image"]
+    assert {COMPOSE["services"][name]["image"] for name in OURS} == {build["image"]}
 
 
 def test_the_contract_needs_nothing_of_the_worker() -> None:

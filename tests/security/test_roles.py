@@ -291,7 +291,10 @@ async def test_whoever_may_not_give_the_tables_away_is_told_in_one_line_what_to_
     assert "\n" not in str(refused.value)
 
 
-async def test_compose_gives_the_worker_a_login_of_its_own_however_often_it_is_brought_up(secured: Secured) -> None:
+@pytest.mark.parametrize(("name", "role"), [("worker", WORKER), ("api", READER)])
+async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought_up(
+    secured: Secured, name: str, role: str
+) -> None:
     defaults = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (PAGE.parents[1] / "docker-compose.yml").read_text())
     services = yaml.safe_load(defaults)["services"]
     psql = postgres_wheel.find_wheel() / postgres_wheel.PACKAGE / "pginstall/bin/psql"
@@ -299,10 +302,12 @@ async def test_compose_gives_the_worker_a_login_of_its_own_however_often_it_is_b
     for _ in range(2):
         running = await asyncio.create_subprocess_exec(psql, *services["login"]["command"][1:], *where)
         assert await running.wait() == 0
-    login = urlsplit(services["worker"]["environment"]["PROGRESS_DATABASE_URL"])
+    login = urlsplit(services[name]["environment"]["PROGRESS_DATABASE_URL"])
 
     connection = await asyncpg.connect(secured.url(f"{login.username}:{login.password}"))
-    roles = await connection.fetch("select roleid::regrole::text from pg_auth_members where member = 'worker'::regrole")
+    roles = await connection.fetch(
+        "select roleid::regrole::text from pg_auth_members where member = current_user::regrole"
+    )
     await connection.close()
 
-    assert [role for (role,) in roles] == [WORKER]
+    assert [granted for (granted,) in roles] == [role]
