@@ -1,16 +1,20 @@
-"""A broker of one test's own, which can be made to go away without harm to the others'."""
+"""A broker of one test's own, and a way to the database, which can be made to go away without harm to the others'."""
 
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
+from tests.faults.proxy import Proxy
+from worker.settings import Settings
 from worker.stack import kafka_jars
-from worker.stack.process import Unavailable
+from worker.stack.process import Unavailable, free_ports
 
 
 class OwnBroker:
@@ -61,3 +65,13 @@ def own_broker() -> Iterator[OwnBroker]:
         if os.environ.get("REQUIRE_SERVERS"):
             raise
         pytest.skip(str(reason))
+
+
+@asynccontextmanager
+async def swallowing(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]]:
+    """A proxy before the database, and the settings of whoever goes through it."""
+    url = settings.database_url.get_secret_value()
+    port = urlsplit(url).port or 5432
+    async with Proxy(*free_ports(1), port) as proxy:
+        behind = SecretStr(url.replace(f":{port}/", f":{proxy.port}/"))
+        yield proxy, settings.model_copy(update={"database_url": behind})

@@ -1,5 +1,6 @@
 """The server cuts short what takes too long, and what it cuts short is repeated."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
-from worker.database import close, connect, connect_pool, translated
+from tests.away import swallowing
+from worker.database import close, close_pool, connect, connect_pool, fetch, translated
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
 from worker.progress import fold
@@ -68,3 +70,30 @@ async def test_a_transaction_left_idle_is_ended_by_the_server_and_its_locks_with
     with pytest.raises(DatabaseUnavailable), translated(idle):
         await idle.execute("commit")
     await close(idle)
+
+
+async def test_who_gives_up_waiting_for_a_silent_server_is_not_kept_by_it(database_settings: Settings) -> None:
+    async with swallowing(database_settings) as (proxy, behind):
+        pool = await connect_pool(behind)
+        await fetch(pool, "select 1")
+        proxy.swallow(0)
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await fetch(pool, "select 1")
+
+        await close_pool(pool)
+
+
+async def test_a_pool_is_closed_also_when_nobody_is_at_the_other_end(
+    database_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.database.CLOSE_WITHIN_S", 0.1)
+    async with swallowing(database_settings) as (proxy, behind):
+        pool = await connect_pool(behind)
+        await fetch(pool, "select 1")
+        proxy.swallow(0)
+
+        await close_pool(pool)
+
+        assert pool.is_closing()

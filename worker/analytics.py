@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from worker.anonymity import K, merged, percent, shown
-from worker.database import bounded, connect_pool, query, translated
+from worker.database import bounded, close_pool, connect_pool, fetch, query, translated
 from worker.errors import TookTooLong
 from worker.settings import Settings
 
@@ -82,7 +82,7 @@ class CourseAnalytics:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._pool.close()
+        await close_pool(self._pool)
 
     async def of(self, course_id: UUID) -> Analytics | None:
         """The course's figures, at most FRESH_S old; None for one with fewer than five learners, or none.
@@ -115,7 +115,7 @@ class CourseAnalytics:
         as_of = datetime.now(UTC)
         days = [as_of.date() - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
         with translated():
-            [row] = await self._pool.fetch(query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
+            [row] = await fetch(self._pool, query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
         return None if row["learners"] < K else _analytics(course_id, as_of, days, row)
 
 

@@ -1,7 +1,8 @@
 """Connections to PostgreSQL, and what its errors mean to whoever called."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from ssl import SSLCertVerificationError
@@ -18,6 +19,7 @@ URL_UNUSABLE = (
     "and certificate files where it says?"
 )
 CLOSE_WITHIN_S = 5
+GIVE_BACK_WITHIN_S = 1
 QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
@@ -90,6 +92,27 @@ async def connect_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Poo
     return await asyncpg.create_pool(
         **_arguments(settings, {"jit": "off"}), connect=_open, reset=_nothing_to_reset, min_size=0, max_size=max_size
     )
+
+
+async def fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """The rows. Who gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody is at the other end.
+
+    asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
+    """
+    connection = await pool.acquire()
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        return rows
+    finally:
+        with suppress(TimeoutError):  # then it is terminated
+            await pool.release(connection, timeout=GIVE_BACK_WITHIN_S)
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Closes its connections, also when nobody is at the other end."""
+    with suppress(TimeoutError):  # then they are terminated
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await pool.close()
 
 
 async def _nothing_to_reset(connection: asyncpg.Connection) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from worker.anonymity import K
-from worker.database import bounded, connect_pool, query, translated
+from worker.database import bounded, close_pool, connect_pool, fetch, query, translated
 from worker.settings import Settings
 
 LONGEST_S = 5.0
@@ -61,7 +61,7 @@ class History:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._pool.close()
+        await close_pool(self._pool)
 
     async def per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
         """The last `days` days (1 to MOST_DAYS), today last, idle ones too. Days are the learner's `zone`'s, or UTC's.
@@ -92,7 +92,7 @@ class History:
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         with translated():
-            return await self._pool.fetch(query(name), *arguments)
+            return await fetch(self._pool, query(name), *arguments)
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:

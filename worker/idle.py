@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from mode import Service
 
-from worker.database import connect_pool, query, translated
+from worker.database import close_pool, connect_pool, query, translated
 from worker.errors import Unavailable
 from worker.intake import Intake
 from worker.settings import Settings
@@ -32,7 +32,7 @@ class UntilIdle(Service):
         self.add_future(self._watch())
 
     async def on_shutdown(self) -> None:
-        await self._pool.close()
+        await close_pool(self._pool)
 
     async def _watch(self) -> None:
         ends = await self._intake.ends()

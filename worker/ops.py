@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError,
 
 from worker.advice import Advice, advise
 from worker.cluster import Cluster, Group, Member
-from worker.database import bounded, connect_pool, query, translated
+from worker.database import bounded, connect_pool, fetch, query, translated
 from worker.errors import ProgressError
 from worker.kafka_errors import meaning
 from worker.letter_tail import DeadLetters
@@ -276,7 +276,7 @@ class Operations:
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         with translated():
             async with asyncio.timeout(LONGEST_ANSWER_S):
-                return await self._pool.fetch(query(name), *arguments)
+                return await fetch(self._pool, query(name), *arguments)
 
 
 # From what was found to what is shown. Pure

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, Occurrence, Receipt
-from worker.database import connect_pool
+from worker.database import close_pool, connect_pool
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,
@@ -69,7 +69,7 @@ class ProgressService:
     async def __aexit__(self, *exc_info: object) -> None:
         if self._publisher is not None:
             await self._publisher.__aexit__(*exc_info)
-        await self._pool.close()
+        await close_pool(self._pool)
 
     # Reads
 
