@@ -1,7 +1,10 @@
 """What an operator sees from outside."""
 
+import pytest
+
 from events.kinds import Kind
 from events.producer import Producer
+from tests.away import swallowing
 from tests.test_decode import record
 from tests.workers import eventually
 from worker.deadletters import DeadLetters
@@ -27,3 +30,17 @@ async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Sett
         await eventually(all_seen)
 
         assert (observer.dead_letters, observer.reasons) == (1, {"why": 1})
+
+
+async def test_a_server_that_does_not_answer_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.demo.observer.TIMEOUT_S", 0.3)
+    async with (
+        swallowing(settings) as (proxy, behind),
+        Observer(behind, Certificates(behind, remember=True), remember=True) as observer,
+    ):
+        await observer.look([])
+        before = observer.trouble
+        proxy.swallow(0)
+        await observer.look([])
+
+        assert (before, observer.trouble) == ("", "PostgreSQL does not answer")

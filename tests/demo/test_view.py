@@ -1,3 +1,4 @@
+import asyncio
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,8 @@ from rich.console import Console
 
 from events import CourseCompleted
 from worker.demo.parts import Parts
-from worker.demo.run import assemble
+from worker.demo.player import name_of
+from worker.demo.run import Demo, assemble
 from worker.demo.view import SPARKS, Rate, View, short, sparkline
 from worker.service import CourseProgress
 from worker.settings import Settings
@@ -66,6 +68,39 @@ def test_a_tiny_terminal_is_no_error(parts: Parts, width: int, height: int) -> N
 
 def test_a_demo_that_has_just_begun_can_be_drawn(tmp_path: Path) -> None:
     assert drawn(assemble(Settings(), 1, tmp_path, remember=False), 80, 24)
+
+
+def test_a_learner_who_was_not_looked_at_yet_has_no_bar_instead_of_an_empty_one(parts: Parts) -> None:
+    parts.observer.progress.clear()
+
+    picture = "\n".join(drawn(parts, 100, 30))
+
+    assert name_of(parts.traffic.player.learners[0].user_id) in picture
+    assert "0 %" not in picture
+
+
+async def test_it_goes_on_being_drawn_while_a_server_keeps_a_look_waiting(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_thrice = asyncio.Event()
+    view = View(parts, "broker: jars", Console(file=io.StringIO()), live=False)
+    shown: list[None] = []
+
+    def show() -> None:
+        shown.append(None)
+        if len(shown) == 3:
+            drawn_thrice.set()
+
+    async def look(learners: object) -> None:
+        await drawn_thrice.wait()
+
+    monkeypatch.setattr(view, "show", show)
+    monkeypatch.setattr(parts.observer, "look", look)
+
+    async with asyncio.timeout(10):
+        await Demo(Settings(), "jars", parts, view, None)._look_until(lambda: True)
+
+    assert len(shown) >= 3
 
 
 def test_where_there_is_no_terminal_a_line_comes_now_and_then(parts: Parts) -> None:

@@ -1,15 +1,18 @@
 """What an operator sees from outside: broker and database are asked, not the player and not the worker."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.database import connect_pool, query, translated
+from worker.database import close_pool, connect_pool, fetch, query, translated
 from worker.deadletters import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
@@ -31,7 +34,6 @@ class Observer:
     def __init__(self, settings: Settings, certificates: Certificates, *, remember: bool) -> None:
         self.applied = self.lag = self.outbox = self.dead_letters = 0
         self.caught_up = False  # nothing was on the way at the last look
-        self.trouble = ""
         self.reasons: dict[str, int] = {}  # of dead letters; the latest last
         self.rejected: set[Origin] = set()
         self.offsets: dict[TopicPartition, int] = {}  # stored: the next to be applied
@@ -39,11 +41,14 @@ class Observer:
         self._settings = settings
         self._certificates = certificates
         self._remember = remember
+        self._trouble = ""  # of the last look
+        self._asked, self._asked_at = "", math.inf  # of the look that is under way
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            self._pool = await opening.enter_async_context(await connect_pool(self._settings))
+            self._pool = await connect_pool(self._settings)
+            opening.push_async_callback(close_pool, self._pool)
             self._service = await opening.enter_async_context(ProgressService(self._settings))
             travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
             self._logs = await opening.enter_async_context(consumer(self._settings, *travelled))
@@ -64,14 +69,24 @@ class Observer:
     async def look(self, learners: Sequence[Learner]) -> None:
         """Looks once, at these learners too. What does not answer is `trouble`, not an error."""
         self.caught_up = False
+        self._asked_at = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 self.caught_up = await self._nothing_on_the_way()
                 keys = [(learner.user_id, learner.course.id) for learner in learners]
+                self._asked = "PostgreSQL"
                 self.progress = {key: await self._service.get_course_progress(*key) for key in keys}
-            self.trouble = ""
+            self._trouble = ""
         except (Unavailable, KafkaError, TimeoutError) as error:
-            self.trouble = str(error) or "no answer"
+            self._trouble = str(error) or f"{self._asked} does not answer"
+        finally:
+            self._asked_at = math.inf
+
+    @property
+    def trouble(self) -> str:
+        """What did not answer at the last look, or keeps this one waiting."""
+        late = time.monotonic() - self._asked_at > TIMEOUT_S
+        return f"{self._asked} does not answer" if late else self._trouble
 
     async def _nothing_on_the_way(self) -> bool:
         """In the order in which an event travels, so that none slips by between two questions."""
@@ -79,29 +94,35 @@ class Observer:
         self.offsets = await self._stored_offsets()
         self.applied = sum(self.offsets.values()) - self._applied_before
         self.lag = sum(max(0, end - self.offsets[tp]) for tp, end in ends.items())
-        with translated():
-            self.outbox = await self._pool.fetchval(
-                "select count(*) from outbox where source_topic = $1", self._settings.lesson_events_topic
-            )
+        [row] = await self._fetch(
+            "select count(*) from outbox where source_topic = $1", self._settings.lesson_events_topic
+        )
+        self.outbox = row["count"]
         published = await self._ends(self._settings.course_events_topic)
         received = self._certificates.positions
         unread = any(end > received.get(tp.partition, self._first[tp]) for tp, end in published.items())
         return await self._read_dead_letters() and not (self.lag or self.outbox or unread)
 
     async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        self._asked = "Kafka"
         partitions = [tp for tp in self._logs.assignment() if tp.topic == topic]
         ends: dict[TopicPartition, int] = await self._logs.end_offsets(partitions)
         return ends
 
     async def _stored_offsets(self) -> dict[TopicPartition, int]:
-        with translated():
-            rows = await self._pool.fetch(query("next_offsets"), self._settings.consumer_group)
+        rows = await self._fetch(query("next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         topic = self._settings.lesson_events_topic
         return {tp: stored.get(tp, first) for tp, first in self._first.items() if tp.topic == topic}
 
+    async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        self._asked = "PostgreSQL"
+        with translated():
+            return await fetch(self._pool, statement, *arguments)
+
     async def _read_dead_letters(self) -> bool:
         """Whether all that are there have been read."""
+        self._asked = "Kafka"
         for records in (await self._letters.getmany()).values():
             for record in records:
                 self._note(record)

@@ -146,9 +146,13 @@ class Demo:
         return uncompared(self._parts, seconds, self._broker), []
 
     async def _look_until(self, done: Callable[[], bool]) -> None:
+        """Draws all the while, also while a server keeps a look waiting."""
         while True:
-            await self._parts.observer.look(self._view.learners)
-            self._view.show()
+            async with running_task(self._parts.observer.look(self._view.learners)) as look:
+                while not look.done():
+                    await asyncio.wait({look}, timeout=LOOK_EVERY_S)
+                    self._view.show()
+            look.result()
             if done():
                 return
             await asyncio.sleep(LOOK_EVERY_S)

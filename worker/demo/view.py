@@ -154,8 +154,10 @@ class View:
     def _learners(self) -> Panel:
         table = progress_table()
         for learner in self.learners:
-            progress = self._parts.observer.progress.get((learner.user_id, learner.course.id))
-            table.add_row(f"{name_of(learner.user_id):<16}  {learner.course.title:<17}", *progress_cells(progress))
+            key = (learner.user_id, learner.course.id)
+            found = self._parts.observer.progress
+            cells = progress_cells(found[key]) if key in found else ()  # not looked at yet
+            table.add_row(f"{name_of(learner.user_id):<16}  {learner.course.title:<17}", *cells)
         return panel("learners", table)
 
     def _completions(self) -> Panel:
