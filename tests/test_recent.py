@@ -15,9 +15,10 @@ def entries(number: int, age_s: float = 0.1) -> list[tuple[Record, Outcome]]:
 
 
 def work(recent: Recent, since: float, until: float, number: int, age_s: float = 0.1) -> None:
+    recent.takes(0)
     recent.begins(since)
     recent.ends(until)
-    recent.settled(entries(number, age_s), until, WALL)
+    recent.settled(0, entries(number, age_s), until, WALL)
 
 
 def test_a_worker_that_did_nothing_is_idle() -> None:
@@ -69,6 +70,34 @@ def test_what_lies_between_large_batches_that_follow_on_one_another_is_work() ->
     assert recent.doing(112).capacity_per_s == pytest.approx(4000)
 
 
+def test_batches_that_were_in_work_at_once_share_the_time_also_when_they_are_settled_together() -> None:
+    recent = Recent()
+    for start in (110, 120, 130):
+        recent.takes(0)
+        recent.begins(start)
+        recent.takes(1)
+        recent.begins(start)
+        recent.ends(start + 0.1)
+        recent.settled(0, entries(1000), start + 0.1, WALL)
+        recent.ends(start + 0.101)
+        recent.settled(1, entries(1000), start + 0.101, WALL)
+
+    assert recent.doing(131).capacity_per_s == pytest.approx(20_000, rel=0.05)
+
+
+def test_two_lanes_in_turn_can_do_what_they_do_together() -> None:
+    recent = Recent()
+    for number in range(20):  # each batch takes 0.2 s, and every 0.1 s one is settled and the next one taken
+        now, lane = 110 + number / 10, number % 2
+        if number > 1:
+            recent.ends(now)
+            recent.settled(lane, entries(1000), now, WALL)
+        recent.takes(lane)
+        recent.begins(now)
+
+    assert recent.doing(113).capacity_per_s == pytest.approx(10_000, rel=0.05)
+
+
 def test_one_batch_that_waited_for_the_database_does_not_spoil_the_capacity() -> None:
     recent = Recent()
     for start, seconds in ((110, 0.1), (120, 9.0), (130, 0.1)):
@@ -102,7 +131,7 @@ def test_a_minute_later_nothing_is_known_of_the_way_and_dead_letters_still_count
 
 def test_a_record_without_a_timestamp_is_not_56_years_on_its_way() -> None:
     recent = Recent()
-    recent.settled([(record(timestamp=-1), entries(1)[0][1])], 100, WALL)
+    recent.settled(0, [(record(timestamp=-1), entries(1)[0][1])], 100, WALL)
 
     assert recent.doing(101).visible_p99_s is None
 

@@ -117,6 +117,8 @@ class Lane:
 
     async def _fetch(self) -> Batch:
         fetched = await self._getmany(FETCH_WAIT_S)
+        if fetched:
+            metrics.RECENT.takes(self._number)
         with metrics.stage("decode"):
             batch = gather(fetched, self._next)
         if not fetched:
@@ -256,7 +258,7 @@ class Lane:
         self._shared.breaker.count(batch.entries)
         self._shared.ends.lag.applied(batch.spans)
         self._shared.committable.update({tp: span.next for tp, span in batch.spans.items()})
-        metrics.count_batch(batch.entries, outcome.transitions)
+        metrics.count_batch(self._number, batch.entries, outcome.transitions)
 
     def _give_up(self, batch: Batch, moved: OffsetsMoved) -> Batch:
         """Another worker has these partitions, or had them: look the offsets up again if they are still ours."""

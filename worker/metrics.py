@@ -59,9 +59,9 @@ OUTBOX_SECONDS = Gauge(
 RECENT = Recent()  # beside Prometheus's: what the worker tells in worker_status
 
 
-def count_batch(entries: list[tuple[Record, Outcome]], transitions: int) -> None:
+def count_batch(lane: int, entries: list[tuple[Record, Outcome]], transitions: int) -> None:
     """Counts a settled batch: each record once, and how long its oldest one was on the way."""
-    RECENT.settled(entries, time.monotonic(), time.time())
+    RECENT.settled(lane, entries, time.monotonic(), time.time())
     TRANSITIONS.inc(transitions)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)

@@ -50,9 +50,15 @@ class Recent:
         self._working = 0  # stages at present
         self._since = 0.0
         self._settled_at = float("-inf")  # the last batch
-        self._unsettled_s = 0.0  # worked since then
+        self._since_settled_s = 0.0  # worked since then
+        self._taken: set[int] = set()  # the lanes that have a batch in work
+        self._unsettled_s = 0.0  # worked for these
         self._large: deque[float] = deque(maxlen=LARGE_KEPT)
         self._dead_letters = 0
+
+    def takes(self, lane: int) -> None:
+        """The lane has a batch in work until it is settled, or takes another instead."""
+        self._taken.add(lane)
 
     def begins(self, now: float) -> None:
         if not self._working:
@@ -64,7 +70,7 @@ class Recent:
         if not self._working:
             self._worked(now)
 
-    def settled(self, entries: Sequence[tuple[Record, Outcome]], now: float, wall: float) -> None:
+    def settled(self, lane: int, entries: Sequence[tuple[Record, Outcome]], now: float, wall: float) -> None:
         """`now` is a monotonic time, `wall` the time of day, to which records' timestamps compare."""
         if self._working:
             self._worked(now)
@@ -75,13 +81,9 @@ class Recent:
             if record.timestamp > 0:  # -1: it has none
                 second.visible[_step(wall - record.timestamp / 1000)] += each
         self._dead_letters += sum(isinstance(outcome, Rejected) for _, outcome in entries)
-        if len(entries) >= self.large and self._unsettled_s:
-            since_last_s = now - self._settled_at
-            # Under a backlog what lies between the stages, as fetching, takes time too: a quarter was seen.
-            took_s = since_last_s if since_last_s < 2 * self._unsettled_s else self._unsettled_s
+        took_s = self._share(lane, now)
+        if len(entries) >= self.large and took_s:
             self._large.append(len(entries) / took_s)
-        self._unsettled_s = 0.0
-        self._settled_at = now
 
     def doing(self, now: float) -> Doing:
         if self._working:
@@ -100,9 +102,25 @@ class Recent:
             self._dead_letters,
         )
 
+    def _share(self, lane: int, now: float) -> float:
+        """Of the time that was worked for the batches in work, what this one took.
+
+        They share it: of two that are settled one just after the other, the second did not take that moment alone.
+        """
+        between_s = now - self._settled_at - self._since_settled_s
+        # Under a backlog what lies between the stages, as fetching, takes time too: a quarter was seen.
+        if between_s < self._since_settled_s:
+            self._unsettled_s += between_s
+        took_s = self._unsettled_s / len(self._taken | {lane})
+        self._taken.discard(lane)
+        self._unsettled_s = self._unsettled_s - took_s if self._taken else 0.0
+        self._settled_at, self._since_settled_s = now, 0.0
+        return took_s
+
     def _worked(self, now: float) -> None:
         """Until now, since it was last noted."""
         self._second(now).busy_s += now - self._since
+        self._since_settled_s += now - self._since
         self._unsettled_s += now - self._since
         self._since = now
 
