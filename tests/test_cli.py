@@ -54,6 +54,14 @@ def test_every_command_shows_an_example_of_itself(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "group", [cli, *(each for _, each in commands(cli) if isinstance(each, click.Group))], ids=lambda group: group.name
+)
+def test_no_summary_of_a_command_is_cut_off(group: click.Group) -> None:
+    with click.Context(group, info_name="course-progress", terminal_width=80) as context:
+        assert "..." not in group.get_help(context).partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["nonsense"],

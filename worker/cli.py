@@ -140,8 +140,9 @@ def worker(until_idle: bool) -> None:
 
 
 @cli.command(
+    short_help="Starts a throw-away broker and database.",
     context_settings={"ignore_unknown_options": True},
-    epilog="course-progress stack\ncourse-progress stack -- pytest tests",
+    epilog="course-progress stack\ncourse-progress stack -- pytest tests\ncourse-progress stack -- bash",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def stack(command: tuple[str, ...]) -> None:
@@ -206,7 +207,7 @@ def from_terminal(number: int) -> bool:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def demo(learners: int, duration_s: float | None, as_json: bool) -> None:
-    """Simulated learners, a worker and a certificate service.
+    """Simulated learners, a worker, a certificate service, and pages.
 
     They have a broker and a database of their own, or those that PROGRESS_KAFKA_BOOTSTRAP_SERVERS and
     PROGRESS_DATABASE_URL name: learners, dead letters and all.
@@ -311,7 +312,10 @@ async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None)
         return [progress] if progress else []
 
 
-@cli.command(epilog="course-progress watch\ncourse-progress watch --json | jq .user_id")
+@cli.command(
+    short_help="Follows course-events, one line per event.",
+    epilog="course-progress watch\ncourse-progress watch --json | jq .user_id",
+)
 @click.option("--json", "as_json", is_flag=True, help="Each event as one JSON object.")
 def watch(as_json: bool) -> None:
     """Follows course-events from the oldest on, one line per event, until Ctrl-C."""

@@ -93,7 +93,9 @@ def bar() -> "Progress":
 
 
 @click.group(
-    cls=Group, epilog="course-progress deadletters list --since 2h\ncourse-progress deadletters replay --dry-run"
+    cls=Group,
+    short_help="What could never be applied: see, replay, discard it.",
+    epilog="course-progress deadletters list --since 2h\ncourse-progress deadletters replay --dry-run",
 )
 def deadletters() -> None:
     """What could never be applied: see it, replay it when its cause is repaired, or discard it.
@@ -149,7 +151,8 @@ async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -
 
 
 @deadletters.command(
-    epilog="course-progress deadletters show 3:17\ncourse-progress deadletters show 3:17 --raw > value.bin"
+    short_help="All of one: headers, key and value.",
+    epilog="course-progress deadletters show 3:17\ncourse-progress deadletters show 3:17 --raw > value.bin",
 )
 @click.argument("position", type=PositionType())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; bytes that are no UTF-8 are in base64.")
@@ -178,9 +181,10 @@ async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
 
 
 @deadletters.command(
+    short_help="Publishes those again that would be applied today.",
     epilog="course-progress deadletters replay --dry-run\n"
     "course-progress deadletters replay --kind refused --limit 1\n"
-    "course-progress deadletters replay 3:17 4:2"
+    "course-progress deadletters replay 3:17 4:2",
 )
 @POSITIONS
 @filtered
@@ -213,8 +217,9 @@ def replay(
 
 
 @deadletters.command(
+    short_help="Takes them off the list.",
     epilog="course-progress deadletters discard --kind not-json --until 7d\n"
-    "course-progress deadletters discard 3:17 --yes"
+    "course-progress deadletters discard 3:17 --yes",
 )
 @POSITIONS
 @filtered
@@ -239,7 +244,10 @@ def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool,
     click.echo(f"{'would discard' if dry_run else 'discarded'} {found.kinds.total():,}")
 
 
-@deadletters.command(epilog="course-progress deadletters truncate --yes")
+@deadletters.command(
+    short_help="Deletes for ever those before the first open one.",
+    epilog="course-progress deadletters truncate --yes",
+)
 @YES
 def truncate(yes: bool) -> None:
     """Deletes the dead letters before each partition's first open one, for ever, and what is known of them."""

@@ -24,6 +24,7 @@ class To(Moment):
 
 @click.command(
     cls=WithExamples,
+    short_help="Has the workers apply events again.",
     epilog="course-progress rewind --to earliest --dry-run\n"
     "course-progress rewind --to 2026-11-24T08:00:00Z\n"
     "course-progress rewind --to 4711 --partition 3 --skip",

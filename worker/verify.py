@@ -23,6 +23,7 @@ DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
 
 @click.command(
     cls=WithExamples,
+    short_help="Recounts progress rows; --fix repairs them.",
     epilog="course-progress verify\n"
     "course-progress verify --course 0190a6e2-0000-7000-8000-00000000000a --fix\n"
     "course-progress verify --since 2026-11-24T00:00:00Z --json | jq .user_id",
