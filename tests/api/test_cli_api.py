@@ -1,19 +1,28 @@
 """`course-progress api`, as an operator meets it."""
 
+import os
 import re
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.api.processes import ApiProcess, Issuer, running
+from tests.api.processes import ApiProcess, Issuer, client_of, running
 from tests.test_cli import run
+from worker.api.app import create_api
+from worker.api.auth import PemKeys
 from worker.api.headers import REQUEST_SECONDS
 from worker.api.run import listen
+from worker.service import ProgressService
 from worker.settings import ApiSettings
 
+PAGE = Path(__file__).parents[2] / "docs/api.md"
 URL = {"PROGRESS_JWT_JWKS_URL": "https://login.example/jwks.json"}
 WHO = {"PROGRESS_JWT_ISSUER": "https://login.example", "PROGRESS_JWT_AUDIENCE": "progress"}
 
@@ -86,3 +95,26 @@ async def test_it_logs_no_token_and_no_secret(shared: ApiSettings, issuer: Issue
     assert "a server is away" in log
     assert "leaked" not in "".join([log, *shown])
     assert issuer.token(user).split(".")[0] not in log
+
+
+def issuer_of_the_page(directory: Path) -> list[str]:
+    """Does what it says; the token, and the settings that go with it."""
+    [lines] = re.findall(r"and in that shell\n\n(.*?)\n\n", PAGE.read_text(), re.DOTALL)
+    shown = ("TOKEN", "PROGRESS_JWT_ISSUER", "PROGRESS_JWT_AUDIENCE", "PROGRESS_JWT_KEY_FILE")
+    script = f"{lines}\nprintf '%s\\n' " + " ".join(f'"${name}"' for name in shown)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["bash", "-ec", script]
+    return subprocess.check_output(command, cwd=directory, env=os.environ | {"PATH": path}, text=True).splitlines()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the page has openssl make the keys")
+async def test_the_issuer_that_the_page_makes_lets_its_learner_in(
+    shared: ApiSettings, service: ProgressService, tmp_path: Path
+) -> None:
+    token, issuer, audience, key_file = issuer_of_the_page(tmp_path)
+
+    settings = shared.model_copy(update={"jwt_issuer": issuer, "jwt_audience": audience})
+    async with client_of(create_api(settings, PemKeys(tmp_path / key_file), service), token) as client:
+        answer = await client.get("/api/progress/stats")
+
+    assert answer.status_code == 200
