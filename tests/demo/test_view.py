@@ -1,5 +1,6 @@
 import asyncio
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -8,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from events import CourseCompleted
+from worker.demo.comparison import Report
 from worker.demo.parts import Parts
 from worker.demo.player import name_of
-from worker.demo.run import Demo, assemble
+from worker.demo.run import Demo, assemble, summary
 from worker.demo.view import SPARKS, Rate, View, short, sparkline
 from worker.service import CourseProgress
 from worker.settings import Settings
@@ -128,6 +130,13 @@ def test_a_sparkline_is_as_wide_as_asked_and_as_high_as_the_highest() -> None:
     assert sparkline([0, 5, 10], 4) == f" {SPARKS[0]}{SPARKS[3]}{SPARKS[7]}"
     assert sparkline([10, 0, 0], 2) == SPARKS[0] * 2
     assert sparkline([1], -5) == ""
+
+
+def test_what_an_ended_demo_left_waiting_is_said() -> None:
+    report = Report(published=10, applied=7, rejected=1, course_completed_received=0, seconds=1, broker="jars")
+
+    assert summary(report, []).endswith("; 2 were still waiting")
+    assert "waiting" not in summary(replace(report, applied=9), [])
 
 
 def test_an_old_time_is_a_date() -> None:

@@ -184,5 +184,6 @@ def summary(report: Report, differences: list[str]) -> str:
         f"{report.rejected:,} dead letters, {report.course_completed_received:,} completions received"
     )
     if report.wrong_rows is None:
-        return counted
+        waiting = report.published - report.applied - report.rejected
+        return f"{counted}; {waiting:,} were still waiting" if waiting > 0 else counted
     return f"{counted}; {len(differences):,} differences from the model in {report.progress_rows:,} progress rows"
