@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.trail import Point, Sample, Trail
+from worker.trail import Delay, Point, Sample, Trail
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -74,3 +74,21 @@ def test_it_stays_small() -> None:
     made = trail(*(sample(second, 0, 0) for second in range(50)), kept_s=10)
 
     assert len(made.points()) == 10
+
+
+def test_a_partition_is_as_far_behind_as_the_log_has_passed_where_it_is() -> None:
+    delays = trail(sample(0, 100, 100), sample(2, 300, 100), sample(4, 400, 200), sample(6, 500, 200)).delays()
+
+    assert delays == {0: Delay(4), 1: Delay(0)}
+
+
+def test_a_backlog_from_before_the_first_look_is_at_least_so_old() -> None:
+    assert trail(sample(0, 500, 0), sample(6, 600, 90)).delays()[0] == Delay(6, longer=True)
+
+
+def test_a_rewind_is_a_backlog() -> None:
+    assert trail(sample(0, 100, 100), sample(2, 100, 0)).delays()[0] == Delay(2, longer=True)
+
+
+def test_nothing_is_behind_before_the_first_look() -> None:
+    assert trail().delays() == {}

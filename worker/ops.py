@@ -19,7 +19,7 @@ from worker.errors import ProgressError
 from worker.kafka_errors import meaning
 from worker.letter_tail import DeadLetters
 from worker.settings import Settings
-from worker.trail import Point, Rates, Sample, Trail
+from worker.trail import Delay, Point, Rates, Sample, Trail
 
 LOOK_EVERY_S = 2.0
 WATCHED_S = 60.0
@@ -199,6 +199,10 @@ class Operations:
     def history(self, every_s: float = SAMPLE_EVERY_S - LOOK_EVERY_S) -> tuple[Point, ...]:
         """Lag and rates of the last quarter of an hour, oldest first; evenly apart whether or not somebody looked."""
         return self._trail.points(every_s)
+
+    def delays(self) -> dict[int, Delay]:
+        """How far behind each partition is, by the last look at which both servers answered."""
+        return self._trail.delays()
 
     async def _look_again_and_again(self) -> None:
         loop = asyncio.get_running_loop()

@@ -69,11 +69,19 @@ class Reads:
         return Read(read.as_of, {progress.course_id: progress for progress in read.value})
 
     async def listed(
-        self, user_id: UUID, *, include_completed: bool, after: Place | None = None, limit: int | None = None
+        self,
+        user_id: UUID,
+        *,
+        include_completed: bool,
+        include_current: bool = True,
+        after: Place | None = None,
+        limit: int | None = None,
     ) -> Read[list[CourseProgress]]:
-        """The latest accessed first; those after a place, and at most so many of them."""
+        """The latest accessed first; those after a place, and at most so many of them. `current`: not completed."""
         place = (after.last_accessed_at, after.course_id) if after else (None, None)
-        return _progress(await self.fetch("progress_of_user", user_id, include_completed, *place, limit))
+        return _progress(
+            await self.fetch("progress_of_user", user_id, include_completed, *place, limit, include_current)
+        )
 
     async def stats(self, user_id: UUID) -> Read[ProgressStats]:
         """Zeros for a user without progress."""

@@ -33,6 +33,14 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """How many seconds ago the log ended where the workers are now: what was written since waits."""
+
+    seconds: float
+    longer: bool = False  # it may be more: nobody looked any earlier
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A moment of a chart; the rates are those since the point before it."""
 
@@ -61,6 +69,21 @@ class Trail:
         *earlier, last = self._samples
         [first, *_] = [s for s in earlier if _seconds(s, last) <= RATE_S] or earlier[-1:]
         return _between(first, last) if _seconds(first, last) <= LONGEST_RATE_S else None
+
+    def delays(self) -> dict[int, Delay]:
+        """Of each partition, by the newest sample; about as precise as samples are apart."""
+        if not self._samples:
+            return {}
+        return {partition: self._delay(partition) for partition in self._samples[-1].ends}
+
+    def _delay(self, partition: int) -> Delay:
+        newest = self._samples[-1]
+        later = newest
+        for sample in reversed(self._samples):
+            if sample.ends.get(partition, 0) <= newest.applied[partition]:
+                return Delay(_seconds(later, newest))
+            later = sample
+        return Delay(_seconds(later, newest), longer=True)
 
     def points(self, every_s: float = 0) -> tuple[Point, ...]:
         """The newest sample, and before each the next that is `every_s` older; oldest first."""

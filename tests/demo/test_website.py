@@ -102,7 +102,7 @@ async def test_any_address_of_the_demo_will_do(client: httpx.AsyncClient, host: 
 async def test_the_page_offers_every_course_and_role(client: httpx.AsyncClient) -> None:
     page = (await client.get(PAGE)).text
 
-    for text in ("A newcomer", "The operator", *(course.title for course in COURSES)):
+    for text in ("as a newcomer", "as the operator", *(course.title for course in COURSES)):
         assert text in page
 
 

@@ -19,7 +19,9 @@ from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.api.insights import Insights
 from worker.demo.catalogue import DemoCatalogue
-from worker.demo.website import begun, served
+from worker.demo.keys import DemoKeys
+from worker.demo.player import Player
+from worker.demo.website import begun, masquerade, served
 from worker.pages.routes import pages
 from worker.service import ProgressService
 from worker.settings import ApiSettings
@@ -43,7 +45,9 @@ def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, 
 
 @pytest.fixture
 def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights) -> FastAPI:
-    return with_pages(shared, issuer, service, insights)
+    app = with_pages(shared, issuer, service, insights)
+    app.include_router(masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
+    return app
 
 
 @pytest.fixture

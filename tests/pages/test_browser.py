@@ -19,7 +19,7 @@ from worker.service import ProgressService
 from worker.settings import ApiSettings
 
 STATISTICS = next(course for course in COURSES if course.title == "Statistics")
-PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops"}
+PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}
 SERIOUS = ("serious", "critical")
 
 pytestmark = pytest.mark.xdist_group("browser")

@@ -5,18 +5,20 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pages.charts import anchors, area, bar_chart, grid, labelled, line_chart, polyline, spark, top
+from worker.pages.charts import area, axis, bar_chart, brief, labelled, line_chart, polyline, spark
 
 VALUES = st.lists(st.integers(0, 10**7), max_size=60)
 
 
 @given(st.floats(0, 10**9))
-def test_an_axis_ends_at_a_round_number_that_nothing_exceeds(highest: float) -> None:
-    end = top(highest)
+def test_an_axis_has_few_round_numbers_and_ends_above_all_with_little_room_left(highest: float) -> None:
+    lines = axis(highest)
 
-    assert end >= highest
-    assert str(end).rstrip("0") in ("1", "2", "5")
-    assert end == 1 or end < 2.5 * highest + 1
+    assert lines[-1] >= highest
+    assert lines[-1] <= max(highest + 1, 1.5 * highest)
+    assert str(lines[0]).rstrip("0") in ("1", "2", "5")
+    assert lines == [lines[0] * number for number in range(1, len(lines) + 1)]
+    assert len(lines) <= 4
 
 
 @given(VALUES)
@@ -47,18 +49,6 @@ def test_labels_are_few_and_evenly_apart_and_the_last_is_there(number: int, most
     assert len({b - a for a, b in itertools.pairwise(shown)}) <= 1
 
 
-def test_labels_at_the_edges_stay_inside() -> None:
-    assert [anchors(n, 3) for n in range(3)] == ["start", "middle", "end"]
-    assert anchors(0, 1) == "middle"
-
-
-def test_a_single_bar_is_no_wall() -> None:
-    [bar] = bar_chart("t", ("a", "b"), [("all", 5)]).bars
-
-    assert bar.width <= 12
-    assert bar.middle == 50
-
-
 def test_a_chart_tells_its_figures_to_whoever_does_not_see_it() -> None:
     chart = bar_chart("Lessons", ("Lesson", "Learners"), [("1", 1200), ("2", 5)], ["Breathing", "Burns"])
 
@@ -69,7 +59,7 @@ def test_a_chart_tells_its_figures_to_whoever_does_not_see_it() -> None:
 
 @given(st.lists(st.floats(0, 10**6), min_size=1, max_size=90))
 def test_a_line_goes_from_edge_to_edge_inside_its_box(values: list[float]) -> None:
-    points = [tuple(map(float, point.split(","))) for point in polyline(values, top(max(values))).split()]
+    points = [tuple(map(float, point.split(","))) for point in polyline(values, axis(max(values))[-1]).split()]
 
     assert (points[0][0], points[-1][0]) == (0, 100)
     assert all(-0.01 <= y <= 100.01 for _, y in points)
@@ -84,7 +74,7 @@ def test_an_area_is_closed_at_the_ground_and_nothing_has_none() -> None:
 def test_lines_share_an_axis_and_have_a_row_for_each_time() -> None:
     chart = line_chart("Rates", "Time", ["10:00", "10:01"], [("In", "dashed", [10, 20]), ("Applied", "area", [10, 15])])
 
-    assert [line.label for line in chart.grid] == ["20", "10"]
+    assert [(line.label, line.y) for line in chart.grid] == [("5", 75), ("10", 50), ("15", 25), ("20", 0)]
     assert chart.rows == (("10:00", "10", "10"), ("10:01", "20", "15"))
     assert chart.summary == "Rates: In 20, Applied 15"
     assert (chart.start, chart.end) == ("10:00", "10:01")
@@ -96,10 +86,19 @@ def test_no_data_is_a_chart_too() -> None:
     assert (chart.summary, chart.rows, chart.lines[0].points) == ("Rates: no data", (), "")
 
 
-def test_the_grid_has_whole_numbers_alone() -> None:
-    assert [line.label for line in grid(10)] == ["10", "5"]
-    assert [line.label for line in grid(1)] == ["1"]
-    assert [line.label for line in grid(2000)] == ["2,000", "1,000"]
+def test_a_single_moment_is_written_once_below_its_line() -> None:
+    chart = line_chart("Rates", "Time", ["10:00"], [("In", "area", [10])])
+
+    assert (chart.start, chart.end) == ("10:00", "")
+
+
+@given(st.floats(0, 10**9))
+def test_a_number_beside_an_axis_fits_there(highest: float) -> None:
+    assert all(len(brief(value)) <= 4 for value in axis(highest))
+
+
+def test_numbers_beside_an_axis_are_brief() -> None:
+    assert [brief(value) for value in (1, 150, 2000, 1500, 2_000_000)] == ["1", "150", "2k", "1.5k", "2M"]
 
 
 def test_small_lines_without_a_backlog_lie_on_the_ground() -> None:

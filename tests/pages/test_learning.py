@@ -46,7 +46,7 @@ def test_a_course_has_the_catalogues_lessons_with_checkmarks() -> None:
         "Known",
         33,
         "1 of 3 lessons",
-        "Last open 2 days ago",
+        "Last opened 2 days ago",
     )
     assert [(tile.title, tile.completed) for tile in card.lessons] == [
         ("First", False),
@@ -103,12 +103,24 @@ def test_a_course_without_lessons_has_nothing_to_resume() -> None:
 def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() -> None:
     rows = [row("a", "b", "c", finished=True), row("a", last="a"), row()]
 
-    page = learning(STATS, cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)], "all", None)
+    page = learning(STATS, cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)])
 
     assert page.resume is not None
     assert page.resume.id == rows[1].course_id
     assert (page.in_progress, page.completed, page.lessons, page.average) == (1, 1, 7, 60)
     assert page.weeks.rows == [("23 Nov", "4")]
+
+
+def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
+    page = learning(STATS, cards([row("a", last="a")], Known(), {}, NOW), [], first=False)
+
+    assert page.resume is None
+
+
+def test_a_lesson_without_a_title_has_a_short_id() -> None:
+    [known] = cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalogue(), {}, NOW)
+
+    assert [tile.title for tile in known.lessons] == ["Lesson 5f3b7a52", "intro"]
 
 
 def test_lessons_are_named_once() -> None:

@@ -82,6 +82,26 @@ async def test_many_courses_are_on_several_pages(
     assert "Older courses" not in second
 
 
+async def test_a_page_of_completed_courses_is_full_of_them(
+    app: FastAPI, issuer: Issuer, service: ProgressService, monkeypatch: pytest.MonkeyPatch, learner: UUID
+) -> None:
+    for course in (COURSES[0], COURSES[1]):
+        for number in range(1, course.lessons + 1):
+            await service.mark_lesson_complete(learner, course.id, course.lesson(number), course.lessons)
+    await service.update_last_accessed(learner, COURSES[7].id)  # the latest, and not completed
+    monkeypatch.setattr("worker.pages.routes.COURSES", 2)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner))
+        first = (await client.get("/", params={"show": "completed"})).text
+        [address] = re.findall(r'href="(/\?show=completed&amp;cursor=[^"]+)"', first)
+        second = (await client.get(address.replace("&amp;", "&"))).text
+
+    assert (first.count("<article"), second.count("<article")) == (2, 1)
+    assert first.count("100%</p>") == 2
+    assert "Older courses" not in second
+    assert 'href="/?show=completed">Latest courses' in second
+
+
 async def test_without_a_catalogue_ids_stand_for_names(
     shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights, learner: UUID
 ) -> None:

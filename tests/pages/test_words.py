@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.pages.words import UNKNOWN, ago, counted, number, rate, span
+from worker.pages.words import UNKNOWN, ago, counted, number, rate, readable, span
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -39,3 +39,18 @@ def test_one_is_no_plural() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     assert [rate(None), rate(0), rate(3.14), rate(1234.5)] == [UNKNOWN, "0", "3.1", "1,234"]
     assert [number(None), number(1234)] == [UNKNOWN, "1,234"]
+
+
+@pytest.mark.parametrize(
+    ("lesson_id", "said"),
+    [
+        ("intro", "intro"),
+        ("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "Lesson 5f3b7a52"),
+        (
+            "https://lms.example/activities/course-1/block/limits",
+            "…xample/activities/course-1/block/limits",
+        ),
+    ],
+)
+def test_an_id_is_short_enough_to_read(lesson_id: str, said: str) -> None:
+    assert readable(lesson_id) == said

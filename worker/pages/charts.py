@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SHOWN_LABELS, SHOWN_SHORT_LABELS = 6, 12
+SHOWN_LABELS, SHOWN_SHORT_LABELS = 5, 12
 SHORT = 2  # characters
-WIDEST = 12
-GAP = 0.28  # of the room that a bar has
+GAP = 0.28  # of the room that a column has
 LEAST_HEIGHT = 1.5  # so that a small value is no missing one
 STEPS = (1, 2, 5)
+MOST_STEPS = 4
+UNITS = ((10**9, "bn"), (10**6, "M"), (10**3, "k"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,12 @@ class Bar:
     name: str  # in full
     value: str
     labelled: bool
-    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
+    """Drawn as columns, or, where bars are few or their names long, as a table with a bar in each row."""
+
     title: str
     columns: tuple[str, str]  # of the table
     bars: tuple[Bar, ...]
@@ -82,53 +84,41 @@ class LineChart:
         return f"{self.title}: {now or 'no data'}"
 
 
-def top(highest: float) -> int:
-    """The end of the axis: the next of 1, 2, 5, 10, 20, 50, …"""
+def axis(highest: float) -> list[int]:
+    """What is written at its lines: 1, 2 or 5 times a power of ten apart, at most MOST_STEPS, the last above all."""
     scale = 1
     while True:
-        for step in STEPS:
-            if step * scale >= highest:
-                return step * scale
+        for step in (step * scale for step in STEPS):
+            if step * MOST_STEPS >= highest:
+                return [step * number for number in range(1, max(1, math.ceil(highest / step)) + 1)]
         scale *= 10
 
 
 def bar_chart(
     title: str, columns: tuple[str, str], values: Sequence[tuple[str, int]], names: Sequence[str] | None = None
 ) -> BarChart:
-    """A column for each label and its value, in their order; names are what short labels stand for."""
-    end = top(max((value for _, value in values), default=0))
+    """A bar for each label and its value, in their order; names are what short labels stand for."""
+    lines = axis(max((value for _, value in values), default=0))
     room = 100 / max(1, len(values))
     short = all(len(label) <= SHORT for label, _ in values)
     shown = labelled(len(values), SHOWN_SHORT_LABELS if short else SHOWN_LABELS)
     bars = []
     for index, ((label, value), name) in enumerate(zip(values, names or [label for label, _ in values], strict=True)):
-        height = max(LEAST_HEIGHT, 100 * value / end) if value else 0
-        width = min(WIDEST, room * (1 - GAP))
-        x = room * (index + 0.5) - width / 2
-        anchor = anchors(index, len(values))
-        at = {"start": x, "middle": x + width / 2, "end": x + width}[anchor]
+        height = max(LEAST_HEIGHT, 100 * value / lines[-1]) if value else 0
         bars.append(
             Bar(
-                round(x, 2),
+                round(room * (index + GAP / 2), 2),
                 round(100 - height, 2),
-                round(width, 2),
+                round(room * (1 - GAP), 2),
                 round(height, 2),
-                round(at, 2),
+                round(room * (index + 0.5), 2),
                 label,
                 name,
                 f"{value:,}",
                 index in shown,
-                anchor,
             )
         )
-    return BarChart(title, columns, tuple(bars), grid(end))
-
-
-def anchors(index: int, number: int) -> str:
-    """SVG's text-anchor of a label: those at the edges stay inside."""
-    if number == 1 or 0 < index < number - 1:
-        return "middle"
-    return "end" if index else "start"
+    return BarChart(title, columns, tuple(bars), grid(lines))
 
 
 def labelled(number: int, most: int) -> set[int]:
@@ -136,26 +126,34 @@ def labelled(number: int, most: int) -> set[int]:
     return set(range(number - 1, -1, -max(1, math.ceil(number / most))))
 
 
-def grid(end: int) -> tuple[Grid, ...]:
-    """Lines at the end, and at its half where that is a whole number."""
-    values = [end, end // 2] if end % 2 == 0 else [end]
-    return tuple(Grid(round(100 - 100 * value / end, 2), f"{value:,}") for value in values)
+def grid(lines: Sequence[int]) -> tuple[Grid, ...]:
+    """The last one is the upper edge."""
+    return tuple(Grid(round(100 - 100 * value / lines[-1], 2), brief(value)) for value in lines)
+
+
+def brief(value: int) -> str:
+    """`150`, `2k`, `2.5M`: four characters at most beside an axis."""
+    for size, unit in UNITS:
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return str(value)
 
 
 def line_chart(
     title: str, at: str, times: Sequence[str], series: Sequence[tuple[str, str, Sequence[float]]]
 ) -> LineChart:
     """Of each series its name, its kind, and a value for each of the times, which are evenly apart."""
-    end = top(max((value for *_, values in series for value in values), default=0))
+    levels = axis(max((value for *_, values in series for value in values), default=0))
+    end = levels[-1]
     lines = tuple(Line(name, polyline(values, end), area(values, end), kind) for name, kind, values in series)
     rows = zip(times, *([f"{value:,.0f}" for value in values] for *_, values in series), strict=True)
     return LineChart(
         title,
         (at, *(name for name, *_ in series)),
         lines,
-        grid(end),
+        grid(levels),
         times[0] if times else "",
-        times[-1] if times else "",
+        times[-1] if len(times) > 1 else "",
         tuple(rows),
     )
 

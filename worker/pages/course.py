@@ -9,7 +9,7 @@ from worker.analytics import Analytics, Duration
 from worker.anonymity import SHARE_OF, K
 from worker.pages.catalogue import Catalogue
 from worker.pages.charts import BarChart, bar_chart
-from worker.pages.words import span
+from worker.pages.words import readable, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,11 @@ def steps(found: Analytics, catalogue: Catalogue) -> tuple[Step, ...]:
     lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
     return tuple(
-        Step(known.get(lesson.lesson_id, (0, lesson.lesson_id))[1], after, before - after)
+        Step(
+            known[lesson.lesson_id][1] if lesson.lesson_id in known else readable(lesson.lesson_id),
+            after,
+            before - after,
+        )
         for lesson, (before, after) in zip(lessons, pairwise(counts), strict=True)
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from worker.history import CourseLessons, Period
 from worker.pages.catalogue import Catalogue, Lesson
 from worker.pages.charts import BarChart, bar_chart
-from worker.pages.words import ago, counted
+from worker.pages.words import ago, counted, readable
 from worker.reads import CourseProgress, ProgressStats
 
 
@@ -53,16 +53,24 @@ class Learning:
     cards: tuple[CourseCard, ...]
     weeks: BarChart
     show: str  # all, current or completed
+    first: bool  # of the pages of the list
     older: str | None  # the cursor of the next page
 
     @property
     def resume(self) -> CourseCard | None:
         """The course that was last open, if there is anything left in it."""
-        return next((card for card in self.cards if card.resume and not card.is_complete), None)
+        cards = self.cards if self.first else ()
+        return next((card for card in cards if card.resume and not card.is_complete), None)
 
 
 def learning(
-    stats: ProgressStats, cards: Iterable[CourseCard], weeks: Sequence[Period], show: str, older: str | None
+    stats: ProgressStats,
+    cards: Iterable[CourseCard],
+    weeks: Sequence[Period],
+    show: str = "all",
+    *,
+    first: bool = True,
+    older: str | None = None,
 ) -> Learning:
     return Learning(
         stats.in_progress_courses,
@@ -72,6 +80,7 @@ def learning(
         tuple(cards),
         bar_chart("Lessons per week", ("Week of", "Lessons"), [(f"{w.start:%-d %b}", w.lessons) for w in weeks]),
         show,
+        first,
         older,
     )
 
@@ -93,7 +102,7 @@ def lessons_of(row: CourseProgress, catalogue: Catalogue, known: CourseLessons |
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
     have = {lesson.id for lesson in lessons}
-    return lessons + [Lesson(id, id) for id in dict.fromkeys(ids) if id not in have]
+    return lessons + [Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have]
 
 
 def card(row: CourseProgress, title: str, lessons: Sequence[Lesson], now: datetime) -> CourseCard:
@@ -111,7 +120,7 @@ def card(row: CourseProgress, title: str, lessons: Sequence[Lesson], now: dateti
         row.completed_at is not None,
         f"Completed {ago(row.completed_at, now)}"
         if row.completed_at
-        else f"Last open {ago(row.last_accessed_at, now)}",
+        else f"Last opened {ago(row.last_accessed_at, now)}",
         row.last_accessed_at,
         tiles,
         max(0, (row.total_lessons or 0) - len(tiles)),

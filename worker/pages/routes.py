@@ -75,15 +75,21 @@ def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
     ) -> Response:
         reads, user = service.reads, caller.user_id
         page, stats, weeks = await asyncio.gather(
-            reads.listed(user, include_completed=show != "current", after=after, limit=COURSES + 1),
+            reads.listed(
+                user,
+                include_completed=show != "current",
+                include_current=show != "completed",
+                after=after,
+                limit=COURSES + 1,
+            ),
             reads.stats(user),
             insights.history.per_week(user, WEEKS),
         )
         rows = page.value[:COURSES]
         older = cursor_after(rows[-1]) if len(page.value) > COURSES else None
-        shown = [row for row in rows if row.completed_at is not None] if show == "completed" else rows
-        known = await lessons(insights.history, user, shown, catalogue)
-        view = learning(stats.value, cards(shown, catalogue, known, page.as_of), weeks, show, older)
+        known = await lessons(insights.history, user, rows, catalogue)
+        listed = cards(rows, catalogue, known, page.as_of)
+        view = learning(stats.value, listed, weeks, show, first=after is None, older=older)
         return templates.page("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
@@ -93,8 +99,9 @@ def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
 
     @router.get("/ops", dependencies=[Depends(operator)])
     async def operations_page(caller: Calling, insights: Seeing) -> Response:
-        snapshot = await insights.operations.snapshot()
-        view = operations(snapshot, insights.operations.history(), datetime.now(UTC))
+        operating = insights.operations
+        snapshot = await operating.snapshot()
+        view = operations(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
         return templates.page("ops", caller=caller, page=view)
 
     return router

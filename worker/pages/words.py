@@ -1,8 +1,10 @@
 """Numbers and times as people say them. Pure."""
 
 from datetime import datetime
+from uuid import UUID
 
 UNKNOWN = "—"
+LONGEST_ID = 40
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
@@ -35,3 +37,11 @@ def rate(per_s: float | None) -> str:
 
 def number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
+
+
+def readable(lesson_id: str) -> str:
+    """What a lesson without a title is called: its id, of a long one the end, for the beginnings are alike."""
+    try:
+        return f"Lesson {str(UUID(lesson_id))[:8]}"
+    except ValueError:
+        return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
