@@ -80,7 +80,7 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
         ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, 1 run"),
         ({"lag": 90_000, "delays": {0: Delay(75)}}, Level.WATCH, "90,000 events wait, some for 75 s"),
         (
-            {"partitions": (replace(PARTITION, applied_per_s=0.0),), "delays": {0: Delay(75)}},
+            {"partitions": (replace(PARTITION, applied_per_s=0.0),), "delays": {0: Delay(30)}},
             Level.ACT,
             "Partition 0 of a stands still",
         ),
@@ -134,6 +134,20 @@ def test_what_waits_is_worked_off_within_a_time_or_wants_more_workers() -> None:
 
     assert shown(**late, **faster).findings[0].do == "At this rate nothing waits any more in 1 minute."
     assert "start more workers" in shown(**late).findings[0].do
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(9, Level.WELL), (10, Level.WATCH), (30, Level.ACT)])
+def test_a_worker_that_applies_nothing_is_never_said_to_keep_up_for_long(seconds: float, level: Level) -> None:
+    stopped = (replace(PARTITION, applied_per_s=0.0),)
+
+    page = shown(partitions=stopped, applied_per_s=0.0, lag=500, delays={0: Delay(seconds)})
+
+    assert page.level == level
+
+
+def test_slowness_that_is_over_is_said_to_be_over() -> None:
+    assert "is over" in shown(visible_p99_s=60.0).findings[0].do
+    assert "is over" not in shown(visible_p99_s=60.0, delays={0: Delay(4)}).findings[0].do
 
 
 def test_a_worker_that_waits_is_not_said_to_stand_still() -> None:

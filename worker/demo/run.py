@@ -71,7 +71,7 @@ def settings_for(running: Servers) -> Settings:
     os.environ.update(running.environment)
     os.environ.setdefault("PROGRESS_HTTP_PORT", "0")
     # A worker that was killed has its partitions back at once, not after the session timeout.
-    os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4()}")
+    os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4().hex[:8]}")
     return Settings()
 
 

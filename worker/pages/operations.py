@@ -12,7 +12,8 @@ from worker.pages.charts import Line, LineChart, line_chart, spark
 from worker.pages.words import MINUTE, UNKNOWN, counted, number, rate, span
 from worker.trail import Delay, Point
 
-BEHIND_S = 60
+LATE_S = 10  # longer than a healthy worker ever takes, and about what a restart does
+STILL_S = 30
 OUTBOX_OLD_S = 60
 VISIBLE_SLOW_S = 5.0
 STALE_S = 15
@@ -235,7 +236,12 @@ def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
 def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     yield from _lag(snapshot, delays)
     if snapshot.visible_p99_s is not None and snapshot.visible_p99_s > VISIBLE_SLOW_S:
-        do = "Look how busy the workers below are, and at PostgreSQL's load."
+        over = delays and not any(delay.seconds for delay in delays.values())
+        do = (
+            "That is over: nothing is behind any more."
+            if over
+            else "Look how busy the workers below are, and at PostgreSQL's load."
+        )
         yield Finding(Level.WATCH, f"Events are seen after {span(snapshot.visible_p99_s)}", do)
     if snapshot.outbox and snapshot.outbox.oldest_s > OUTBOX_OLD_S:
         do = "Certificates wait. The workers' logs say why Kafka does not take course events."
@@ -247,12 +253,17 @@ def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
 
 def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     """A partition that stands still is told apart from a backlog: waiting does not help it."""
-    excused = {worker.name for worker in snapshot.workers if worker.status and worker.status.waiting_for}
-    late = {partition for partition, delay in delays.items() if delay.seconds >= BEHIND_S}
+    excused = {
+        worker.name for worker in snapshot.workers if worker.running and worker.status and worker.status.waiting_for
+    }
+    late = {partition: delay.seconds for partition, delay in delays.items() if delay.seconds >= LATE_S}
     still = [
         view
         for view in snapshot.partitions
-        if view.partition in late and view.owner and view.owner not in excused and not view.applied_per_s
+        if late.get(view.partition, 0) >= STILL_S
+        and view.owner
+        and view.owner not in excused
+        and not view.applied_per_s
     ]
     for name in dict.fromkeys(view.owner for view in still):
         numbers = [view.partition for view in still if view.owner == name]
@@ -267,7 +278,9 @@ def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
 
 def _ends(snapshot: Snapshot) -> str:
     """When nothing will wait any more, as things go."""
-    gain = (snapshot.applied_per_s or 0) - (snapshot.incoming_per_s or 0)
+    if not snapshot.applied_per_s:
+        return "None is applied just now: a restart takes some seconds."
+    gain = snapshot.applied_per_s - (snapshot.incoming_per_s or 0)
     if gain <= 0:
         return "More come in than are applied: start more workers, up to one for each partition."
     return f"At this rate nothing waits any more in {span(max(1, (snapshot.lag or 0) / gain))}."
