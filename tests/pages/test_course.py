@@ -55,6 +55,10 @@ def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
     assert level.steepest is None
 
 
+def test_a_loss_that_may_be_rounding_does_not_stand_out() -> None:
+    assert course(ID, figures(("a", 95), ("b", 90)), NoCatalogue()).steepest is None
+
+
 @pytest.mark.parametrize(
     ("duration", "said"),
     [

@@ -12,7 +12,9 @@ from tests.test_ops import NOW, status
 from worker.advice import Advice
 from worker.letter_tail import DeadLetters
 from worker.ops import Outbox, PartitionView, Snapshot, WorkerView
-from worker.pages.operations import Level, OperationsPage, operations, ranges, seconds, worker_state
+from worker.pages.findings import Level
+from worker.pages.operations import OperationsPage, operations, seconds, worker_state
+from worker.pages.words import ranges
 from worker.trail import Delay, Point
 
 PARTITION = PartitionView(0, 100, 90, 10, 50.0, 50.0, "a")
@@ -77,6 +79,16 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
             "a waits: PostgreSQL",
         ),
         ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "Nobody reads 1 partition: 0"),
+        (
+            {"partitions": (replace(PARTITION, owner=None),), "delays": {0: Delay(30)}},
+            Level.ACT,
+            "Nobody reads 1 partition: 0",
+        ),
+        (
+            {"partitions": (replace(PARTITION, lag=90_000),), "lag": 90_000, "delays": {0: Delay(0, longer=True)}},
+            Level.WATCH,
+            "90,000 events wait, some for over 0 s",
+        ),
         ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, 1 run"),
         ({"lag": 90_000, "delays": {0: Delay(75)}}, Level.WATCH, "90,000 events wait, some for 75 s"),
         (

@@ -55,7 +55,8 @@ def course(course_id: UUID, found: Analytics | None, catalogue: Catalogue) -> Co
         found.completed,
         found.completion_rate,
         listed,
-        max((step for step in listed if step.lost > 0), key=lambda step: step.lost, default=None),
+        # Counts are in fives, so a loss of five may be one learner's.
+        max((step for step in listed if step.lost > K), key=lambda step: step.lost, default=None),
         bar_chart(
             "Learners who completed each lesson",
             ("Lesson", "Learners"),

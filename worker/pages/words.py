@@ -1,5 +1,6 @@
 """Numbers and times as people say them. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -45,3 +46,14 @@ def readable(lesson_id: str) -> str:
         return f"Lesson {str(UUID(lesson_id))[:8]}"
     except ValueError:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """`0-3, 7`; a dash for none."""
+    parts: list[list[int]] = []
+    for value in numbers:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts) or UNKNOWN
