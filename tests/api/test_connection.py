@@ -1,9 +1,10 @@
-"""What somebody without a token can hold up: neither memory nor a connection for long."""
+"""What a client can hold up: neither memory nor a connection for long."""
 
 import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -56,11 +57,12 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(
-    nowhere: FastAPI, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    nowhere: FastAPI, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(headers, "BODY_WITHIN_S", 0.1)
+    authorization = f"\r\nAuthorization: Bearer {issuer.token(user)}\r\n\r\n".encode()
     async with connected(nowhere, issuer) as (reader, writer):
-        writer.write(POST % 10 + b"{")
+        writer.write((POST % 10).removesuffix(b"\r\n\r\n") + authorization + b"{")
 
         answer = await reader.read()
 

@@ -11,6 +11,7 @@ from rich.progress import Progress as Shown
 
 from worker.api.analytics import Seeing
 from worker.api.auth import Calling, Scope
+from worker.api.bodies import asked_first
 from worker.api.limits import limited
 from worker.api.problems import Problem
 from worker.api.progress import fresh, told
@@ -31,7 +32,7 @@ async def operator(caller: Calling) -> None:
 
 
 reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(limited("reads"))])
-writes = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(limited("writes"))])
+writes = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=asked_first("writes"))
 
 
 # What is seen

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from worker.api.auth import Calling, Scope
+from worker.api.bodies import asked_first
 from worker.api.changes import Changes
 from worker.api.kafka_watch import KafkaWatch
 from worker.api.limits import limited
@@ -41,8 +42,8 @@ ID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LIMIT = 200
 
 reads = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
-writes = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("writes"))])
-batches = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("batches"))])
+writes = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("writes"))
+batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
