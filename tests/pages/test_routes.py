@@ -44,6 +44,18 @@ async def test_a_page_has_landmarks_and_nothing_that_the_policy_forbids(visitor:
     assert 'lang="en"' in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/nope", "text/html; charset=utf-8"), ("/api/nope", "application/problem+json")]
+)
+async def test_an_address_of_nothing_is_a_page_to_people_and_a_problem_to_programs(
+    app: FastAPI, path: str, media_type: str
+) -> None:
+    async with client_of(app) as client:
+        answer = await client.get(path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, media_type)
+
+
 async def test_my_learning_shows_what_was_begun(visitor: httpx.AsyncClient) -> None:
     page = (await visitor.get("/")).text
 

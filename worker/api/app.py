@@ -27,7 +27,8 @@ def create_api(
     """The API over services that the caller has entered, and leaves after the server has stopped.
 
     Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
-    these (worker/pages), and need `insights`. Raises SetupError. Streams end with `app.state.changes.close()`.
+    these (worker/pages), and need `insights`; they answer what no route is for. Raises SetupError. Streams end with
+    `app.state.changes.close()`.
     """
     # A redirect to the path without its slash names a host and scheme that are the request's, and the token follows it.
     app = FastAPI(**openapi.ABOUT, redirect_slashes=False)
@@ -43,6 +44,7 @@ def create_api(
     app.include_router(health.router)
     if pages is not None and cookie is not None and insights is not None:
         app.include_router(pages)
+        app.router.default = pages.default
     add_problems(app)
     if settings.cors_origins:
         app.add_middleware(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.api.analytics import Course
 from worker.api.auth import Calling, caller
@@ -40,7 +42,21 @@ def pages(catalogue: Catalogue | None = None, login: str | None = None) -> APIRo
     router = APIRouter(include_in_schema=False)
     router.include_router(static_files())
     router.include_router(_pages(catalogue or NoCatalogue(), templates))
+    router.default = Nowhere(templates, otherwise=router.default)
     return router
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """Answers what no route is for: with a page, but under /api."""
+
+    templates: Templates
+    otherwise: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        of_a_page = scope["type"] == "http" and not scope["path"].startswith("/api/")
+        answer = problem(self.templates, Problem(404, "no such page")) if of_a_page else self.otherwise
+        await answer(scope, receive, send)
 
 
 def static_files() -> APIRouter:
