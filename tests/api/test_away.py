@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tests.api.processes import Issuer, client_of
+from tests.away import swallowing
 from tests.conftest import execute, new_database
 from tests.workers import eventually
+from worker.api import run
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.api.kafka_watch import KafkaWatch
@@ -60,6 +62,33 @@ async def test_an_absent_database_is_unavailable_until_it_is_back(
 
     assert before == [200, 200, 200]
     assert away == [503, 503, 503]
+
+
+async def test_a_database_that_is_silent_is_unavailable_too_and_the_stream_says_so(
+    shared: ApiSettings, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "READ_WITHIN_S", 0.5)
+    async with swallowing(shared) as (proxy, behind), run.answering(behind) as service:
+        app = create_api(shared, PemKeys(issuer.key_file), service)
+        with app.state.changes.watch(user, user) as watched:
+
+            async def known() -> bool:
+                return watched.state is not None
+
+            async def away() -> bool:
+                return bool(watched.away)
+
+            await eventually(known)
+            proxy.swallow(0)
+            await eventually(away)
+            async with client_of(app, issuer.token(user)) as client:
+                silent = await statuses(client)
+                proxy.heal()
+                await eventually(known)
+                healed = await statuses(client)
+
+    assert silent == [503, 503, 503]
+    assert healed == [200, 200, 200]
 
 
 async def statuses(client: httpx.AsyncClient) -> list[int]:

@@ -16,15 +16,17 @@ from worker.api.auth import keys_of
 from worker.api.changes import Changes
 from worker.api.connection import Connection
 from worker.api.insights import Insights
+from worker.database import bounded
 from worker.errors import SetupError
 from worker.garbage import collect_rarely
 from worker.logs import configure
 from worker.service import ProgressService
-from worker.settings import ApiSettings
+from worker.settings import ApiSettings, Settings
 
 log = structlog.get_logger("api")
 
 PUBLISH_WITHIN_S = 5
+READ_WITHIN_S = 5
 STOP_WITHIN_S = 15
 
 
@@ -58,13 +60,18 @@ async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
     keys = keys_of(settings)
     listening = listen(settings)
     async with (
-        ProgressService(settings, publish_timeout_s=PUBLISH_WITHIN_S) as service,
+        answering(settings) as service,
         Insights(settings) as insights,
     ):
         app = create_api(settings, keys, service, insights=insights, cookie=settings.api_cookie, pages=pages)
         collect_rarely()
         log.info("listening", address=address(listening))
         await Server(config(app), app.state.changes).serve([listening])
+
+
+def answering(settings: Settings) -> ProgressService:
+    """The service for people who wait: a server that is silent is told as away after seconds, not after a minute."""
+    return ProgressService(bounded(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
 
 
 def config(app: FastAPI) -> uvicorn.Config:

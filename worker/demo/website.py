@@ -19,7 +19,7 @@ from worker.api.app import create_api
 from worker.api.auth import Scope, from_own_page
 from worker.api.insights import Insights
 from worker.api.problems import Problem
-from worker.api.run import PUBLISH_WITHIN_S, Server, address, config, listen
+from worker.api.run import Server, address, answering, config, listen
 from worker.demo.catalogue import DemoCatalogue
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
 from worker.demo.player import COURSES, Learner, name_of
@@ -56,7 +56,7 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
     """Serves until the block is left; the address is that of the page to begin with."""
     own = demo_settings(settings)
     keys = DemoKeys()
-    async with ProgressService(own, publish_timeout_s=PUBLISH_WITHIN_S) as service, Insights(own) as insights:
+    async with answering(own) as service, Insights(own) as insights:
         app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE))
         app.include_router(masquerade(keys, service, learners))
         async with served(app, own) as serving:
