@@ -4,11 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from events.producer import OutgoingRecord
 from tests.faults import FAULTS
+from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
+from tests.faults.load import STAMPED
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 from tests.faults.worker_faults import killed_at, thawed_after_its_partitions_moved
+from worker.decode import Record
 
 # One process plays them, and has the servers that they kill.
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
@@ -66,3 +70,14 @@ async def test_the_suite_goes_red_when_nobody_waits_for_a_dead_letter(servers: S
     outcome = await play(servers, Fault(without_waiting_for_dead_letters, 1, {}), SEED)
 
     assert outcome.dead_letters_missing > 0
+
+
+@pytest.mark.parametrize(("kept", "missing"), [((("x", b"1"),), 0), ((), 1)])
+def test_a_dead_letter_has_its_records_headers_but_those_that_are_named_as_ours(
+    kept: tuple[tuple[str, bytes], ...], missing: int
+) -> None:
+    sent = OutgoingRecord("t", None, b"{", [("dlq_kind", b"theirs"), ("x", b"1")], STAMPED)
+    ours = (("dlq_topic", b"t"), ("dlq_partition", b"0"), ("dlq_offset", b"7"), ("dlq_kind", b"json"))
+    letter = Record("t.dlq", 0, 0, STAMPED, 0, None, b"{", None, 0, 0, (*kept, *ours))
+
+    assert len(missing_dead_letters([(("t", 0, 7), sent)], [letter])) == missing
