@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from worker.anonymity import SHARE_OF, K, merged, percent, shown
 
 
-def could_be(figure: int) -> range:
+def could_be(figure: int) -> list[int]:
     """The counts that are shown as this."""
-    return range(figure, figure + K)
+    return [learners for learners in range(figure, figure + 2 * K) if shown(learners) == figure]
 
 
 def differences(whole: int, part: int) -> set[int]:

@@ -124,7 +124,7 @@ async def test_a_course_that_the_learner_has_not_begun_is_none(
         await enrolled(connection, other, course)
         await lesson(connection, other, course, "a")
 
-    assert await history.lessons(user, course) is None
+    assert await history.lessons(user, [course]) == {}
 
 
 async def test_a_course_that_was_only_opened_has_no_known_lesson(
@@ -132,7 +132,7 @@ async def test_a_course_that_was_only_opened_has_no_known_lesson(
 ) -> None:
     await enrolled(connection, user, course, total=None)
 
-    assert await history.lessons(user, course) == CourseLessons(None, ())
+    assert await history.lessons(user, [course]) == {course: CourseLessons(None, ())}
 
 
 async def test_own_lessons_have_their_state(
@@ -142,7 +142,8 @@ async def test_own_lessons_have_their_state(
     await lesson(connection, user, course, "b", NOON)
     await lesson(connection, user, course, "a", NOON + timedelta(hours=1), completed=False)
 
-    assert await history.lessons(user, course) == CourseLessons(4, (LessonState("b", NOON), LessonState("a", None)))
+    known = CourseLessons(4, (LessonState("b", NOON), LessonState("a", None)))
+    assert await history.lessons(user, [course]) == {course: known}
 
 
 async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few_others_own_are_not(
@@ -160,10 +161,9 @@ async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few
         if number < 4:
             await lesson(connection, other, course, "made up", NOON)
 
-    lessons = await history.lessons(user, course)
+    found = await history.lessons(user, [course])
 
-    assert lessons is not None
-    assert lessons.lessons == (
+    assert found[course].lessons == (
         LessonState("first", None),
         LessonState("second", NOON),
         LessonState("third", None),

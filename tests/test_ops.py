@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
@@ -22,6 +23,7 @@ from worker.letterbox import note, resolved
 from worker.letters import Fate, Position
 from worker.ops import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
 from worker.settings import Settings
+from worker.topics import admin_client
 from worker.trail import Rates
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -133,6 +135,16 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
         assert taken.dead_letters.records == 531
         assert [row.position for row in taken.dead_letters.latest if row.state == "discarded"] == ["0:529"]
         assert {row.reason for row in taken.dead_letters.latest} == {"why"}
+
+
+async def test_letters_that_were_deleted_are_not_shown_any_more(settings: Settings) -> None:
+    await write_letters(settings, 5)
+    async with Operations(settings) as operations, admin_client(settings) as admin:
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.SCHEMA: 5}))
+
+        await admin.delete_records({TopicPartition(settings.dead_letter_topic, 0): RecordsToDelete(3)})
+
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.SCHEMA: 2}))
 
 
 async def test_between_two_looks_nothing_is_fetched(settings: Settings) -> None:
@@ -255,7 +267,9 @@ async def test_a_database_that_refuses_is_missed_and_seen_again(settings: Settin
         await eventually(until(operations, lambda s: s.missing == {}))
 
 
-async def test_a_bug_is_not_hidden(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_is_not_hidden_and_does_not_end_it_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def bug() -> None:
         raise ZeroDivisionError
 
@@ -271,3 +285,9 @@ async def test_a_bug_is_not_hidden(settings: Settings, monkeypatch: pytest.Monke
             return False
 
         await eventually(raises)
+        monkeypatch.undo()
+
+        async def looks() -> bool:
+            return not await raises()
+
+        await eventually(looks)

@@ -92,3 +92,14 @@ def test_a_rewind_is_a_backlog() -> None:
 
 def test_nothing_is_behind_before_the_first_look() -> None:
     assert trail().delays() == {}
+
+
+def test_after_a_clock_was_set_back_time_does_not_run_backwards() -> None:
+    rates = trail(sample(0, 0, 0), sample(10, 90, 90), sample(4, 100, 100)).rates()
+
+    assert rates is not None
+    assert rates.incoming == {0: 25, 1: 0}
+
+
+def test_two_looks_at_one_time_are_one() -> None:
+    assert trail(sample(4, 0, 0), sample(4, 100, 100)).rates() is None

@@ -24,7 +24,7 @@ from worker.lane import LANES
 from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
-from worker.status import Status
+from worker.status import StatusTeller
 from worker.store import Store
 from worker.topics import LARGEST_INFLATED, require_topics
 
@@ -59,7 +59,7 @@ class Worker(faust.App):
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.stores)
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
-        self.status = Status(settings, self.intake)
+        self.status = StatusTeller(settings, self.intake)
         dead_letters = DeadLetters(settings, self.to_dead_letters)
         add_agents(self, self.batches, self.stores, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
@@ -85,10 +85,10 @@ class Worker(faust.App):
 
     async def on_started_init_extra_services(self) -> None:
         await super().on_started_init_extra_services()
+        await self.add_runtime_dependency(self.status)  # so the last to stop: it tells of the others till then
         await self.add_runtime_dependency(self.relay)
         await self.add_runtime_dependency(self.intake)
         await self.add_runtime_dependency(self.access)
-        await self.add_runtime_dependency(self.status)
         if self.until_idle:
             await self.add_runtime_dependency(self.until_idle)
 

@@ -18,6 +18,7 @@ URL_UNUSABLE = (
     "PROGRESS_DATABASE_URL cannot be used: is it a postgresql:// URL, are special characters of the password escaped, "
     "and certificate files where it says?"
 )
+CONNECT_WITHIN_S = 10
 CLOSE_WITHIN_S = 5
 GIVE_BACK_WITHIN_S = 1
 QUERIES = Path(__file__).parent / "queries"
@@ -99,7 +100,7 @@ async def fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asy
 
     asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
     """
-    connection = await pool.acquire()
+    connection = await pool.acquire(timeout=CONNECT_WITHIN_S)  # or until one of the pool's is free
     try:
         rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
         return rows
@@ -130,7 +131,7 @@ def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[s
     return {
         "dsn": settings.database_url.get_secret_value(),
         "command_timeout": settings.database_timeout_s,
-        "timeout": 10,
+        "timeout": min(CONNECT_WITHIN_S, settings.database_timeout_s),
         "server_settings": known_as | limits(settings) | dict(server_settings),
     }
 

@@ -1,6 +1,8 @@
 """What one learner did, for the learner's own page: lessons per day and week, and the lessons of a course."""
 
-from collections.abc import Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Self
@@ -8,6 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from cachetools import TTLCache
 
 from worker.anonymity import K
 from worker.database import bounded, close_pool, connect_pool, fetch, query, translated
@@ -16,6 +19,7 @@ from worker.settings import Settings
 LONGEST_S = 5.0
 MOST_DAYS = 366
 LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
+COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = bounded(settings, LONGEST_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
@@ -78,13 +83,26 @@ class History:
         first = monday(last) - timedelta(weeks=_within(weeks, MOST_DAYS // 7) - 1)
         return by_week(by_day(await self._completed(user_id, first, last, zone), first, last))
 
-    async def lessons(self, user_id: UUID, course_id: UUID) -> CourseLessons | None:
-        """The lessons of a course; None when the learner has no progress in it."""
-        rows = await self._fetch("lessons_of_course", user_id, course_id, K, LEARNERS_ASKED)
-        if not rows:
-            return None
-        known = (LessonState(row["lesson_id"], row["completed_at"]) for row in rows if row["lesson_id"] is not None)
-        return CourseLessons(rows[0]["total_lessons"], tuple(known))
+    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
+        """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
+        totals: dict[UUID, int | None] = {}
+        own: dict[UUID, list[LessonState]] = defaultdict(list)
+        for row in await self._fetch("lessons_of_learner", user_id, list(course_ids)):
+            totals[row["course_id"]] = row["total_lessons"]
+            if row["lesson_id"] is not None:
+                own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
+        common = await asyncio.gather(*map(self._common_lessons, totals))
+        return {
+            course_id: CourseLessons(total, in_order(own[course_id], known))
+            for (course_id, total), known in zip(totals.items(), common, strict=True)
+        }
+
+    async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
+        known = self._common.get(course_id)
+        if known is None:
+            rows = await self._fetch("common_lessons", course_id, K, LEARNERS_ASKED)
+            known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
+        return known
 
     async def _completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
         rows = await self._fetch("lessons_per_day", user_id, first, last, str(zone or "UTC"))
@@ -93,6 +111,13 @@ class History:
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         with translated():
             return await fetch(self._pool, query(name), *arguments)
+
+
+def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:
+    """The common lessons in their order, then what the learner alone knows."""
+    left = {state.lesson_id: state for state in own}
+    first = [left.pop(lesson_id, LessonState(lesson_id, None)) for lesson_id in common]
+    return (*first, *left.values())
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from events.kinds import Kind
 from worker.decode import Record
 from worker.letter_view import Newest, Row
-from worker.letters import Letter, read
+from worker.letters import Letter, Position, read
 
-KEPT = 200  # records of each partition
+KEPT = 200  # letters of each partition
 LONGEST_TEXT = 1000  # characters
 LOOK_S = 1.0
 FETCH_WAIT_MS = 200
@@ -23,7 +23,7 @@ class DeadLetters:
     """What the dead letter topic says. A letter that was replayed or discarded says so in its row's `state`."""
 
     records: int  # in the topic: letters, their copies, and records of what became of them
-    kinds: Mapping[Kind, int]  # of the open letters among the newest KEPT records of each partition
+    kinds: Mapping[Kind, int]  # of the open letters among the newest of each partition
     latest: tuple[Row, ...]  # the latest rejected first
 
 
@@ -33,7 +33,8 @@ def short(row: Row) -> Row:
 
 
 class LetterTail:
-    """Keeps a row, never a value, for the newest KEPT records of each partition.
+    """Keeps a row, never a value, for the newest letters of each partition: KEPT at most, those among its last KEPT
+    records when it begins.
 
     What became of a letter stands behind it in its partition, so of these it is known.
     """
@@ -52,22 +53,32 @@ class LetterTail:
         other question on its connection. Raises KafkaError.
         """
         until = time.monotonic() + LOOK_S
-        for tp in spans.keys() - self._begun:
-            first, end = spans[tp]
+        for tp, span in spans.items():
+            await self._begin(tp, *span)
+        try:
+            while time.monotonic() < until and (unread := await self._unread(spans)):
+                self._consumer.resume(*unread)
+                for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
+                    self._note(tp, records)
+        finally:
+            self._consumer.pause(*spans)
+        return self._told(spans, newest)
+
+    async def _begin(self, tp: TopicPartition, first: int, end: int) -> None:
+        """Also anew, where the log ends before what was read: the topic was created anew. Forgets what was deleted."""
+        rows = self._rows.setdefault(tp.partition, deque(maxlen=KEPT))
+        if tp not in self._begun or await self._consumer.position(tp) > end:
+            rows.clear()
             self._consumer.seek(tp, max(first, end - KEPT))
             self._begun.add(tp)
-        while time.monotonic() < until and (unread := await self._unread(spans)):
-            self._consumer.resume(*unread)
-            for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
-                self._note(tp, records)
-        self._consumer.pause(*spans)
-        return self._told(spans, newest)
+        while rows and Position.parse(rows[0].position).offset < first:
+            rows.popleft()
 
     async def _unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
         return [tp for tp, (_, end) in spans.items() if await self._consumer.position(tp) < end]
 
     def _note(self, tp: TopicPartition, records: list[Record]) -> None:
-        rows = self._rows.setdefault(tp.partition, deque(maxlen=KEPT))
+        rows = self._rows[tp.partition]
         for record in records:
             entry = read(record)
             if isinstance(entry, Letter):

@@ -10,16 +10,19 @@ from statistics import median
 from typing import Any, Self
 
 import asyncpg
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+import structlog
+from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutError
 
 from worker.advice import Advice, advise
 from worker.cluster import Cluster, Group, Member
 from worker.database import bounded, connect_pool, fetch, query, translated
-from worker.errors import ProgressError
+from worker.errors import KafkaUnavailable, ProgressError
 from worker.kafka_errors import meaning
 from worker.letter_tail import DeadLetters
 from worker.settings import Settings
 from worker.trail import Delay, Point, Rates, Sample, Trail
+
+log = structlog.get_logger("operations")
 
 LOOK_EVERY_S = 2.0
 WATCHED_S = 60.0
@@ -30,8 +33,6 @@ NEWEST_LETTERS = 20
 GONE_AFTER_S = 60
 COUNT_UP_TO = 100_000
 
-# Other errors are answers: a new cluster has no coordinator of groups for a moment, and all else is there.
-UNANSWERED = (TimeoutError, KafkaConnectionError, NodeNotReadyError, RequestTimedOutError)
 Question = Callable[[], Awaitable[Any]]
 
 
@@ -69,15 +70,20 @@ class WorkerView:
     member: Member | None  # None: it is not in the group, or the group is missing
 
     @property
+    def told(self) -> Status | None:
+        """What it says of itself, unless that is long ago."""
+        return None if self.status is None or self.status.gone else self.status
+
+    @property
     def running(self) -> bool:
-        return self.member is not None or (self.status is not None and not self.status.gone)
+        return self.member is not None or self.told is not None
 
     @property
     def partitions(self) -> Collection[int]:
         """Those it reads; Kafka's word where there is one."""
         if self.member is not None:
             return self.member.partitions
-        return self.status.partitions if self.status is not None and self.running else ()
+        return self.told.partitions if self.told is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +182,18 @@ class Operations:
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=3)
-        self._looking = asyncio.create_task(self._look_again_and_again(), name="operations")
-        self._looking.add_done_callback(lambda _: self._looked.set())
+        self._begin()
         return self
+
+    def _begin(self) -> None:
+        self._looked.clear()
+        self._looking = asyncio.create_task(self._look_again_and_again(), name="operations")
+        self._looking.add_done_callback(self._ended)
+
+    def _ended(self, looking: asyncio.Task[None]) -> None:
+        self._looked.set()
+        if not looking.cancelled() and (error := looking.exception()):
+            log.error("operations cannot be looked at", exc_info=error)
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._looking.cancel()
@@ -187,17 +202,23 @@ class Operations:
         self._pool.terminate()  # nothing was begun that has to end
 
     async def snapshot(self) -> Snapshot:
-        """The latest look. The first to ask after a pause waits for a new one, for some seconds at most."""
+        """The latest look. The first to ask after a pause waits for a new one, for some seconds at most.
+
+        Raises for a bug, and has it tried again.
+        """
         self._asked_at = asyncio.get_running_loop().time()
         self._asked.set()
         await self._looked.wait()
         if self._looking.done():
-            self._looking.result()
+            ended = self._looking
+            self._begin()
+            ended.result()
         assert self._snapshot is not None
         return self._snapshot
 
     def history(self, every_s: float = SAMPLE_EVERY_S - LOOK_EVERY_S) -> tuple[Point, ...]:
-        """Lag and rates of the last quarter of an hour, oldest first; evenly apart whether or not somebody looked."""
+        """Lag and rates of the last quarter of an hour, oldest first; some SAMPLE_EVERY_S apart, whether or not
+        anybody looked, but for times when a server was away."""
         return self._trail.points(every_s)
 
     def delays(self) -> dict[int, Delay]:
@@ -243,9 +264,10 @@ class Operations:
             questions |= {"group": cluster.group, "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS)}
         for name, question in questions.items():
             problem = await found.ask(name, partial(self._of_kafka, question))
-            if problem is not None and (isinstance(problem.__cause__, UNANSWERED) or not cluster.connected):
+            if problem is not None and not (cluster.connected and _is_answer(problem.__cause__)):
                 found.missing |= {other: str(problem) for other in questions if getattr(found, other) is None}
-                await cluster.close()
+                with suppress(KafkaError):  # of what had failed already
+                    await cluster.close()
                 return
 
     async def _of_kafka(self, question: Question) -> Any:
@@ -255,6 +277,8 @@ class Operations:
                 return await question()
         except (KafkaError, TimeoutError) as error:
             raise meaning(error, self._settings) from error
+        except UnicodeDecodeError as error:  # aiokafka's, for all records of the fetch
+            raise KafkaUnavailable("a dead letter has a header whose name is not UTF-8") from error
 
     async def _look_at_postgresql(self, found: Found, everything: bool) -> None:
         async with asyncio.TaskGroup() as all_three:
@@ -283,6 +307,11 @@ class Operations:
                 return await fetch(self._pool, query(name), *arguments)
 
 
+def _is_answer(error: BaseException | None) -> bool:
+    """Whether a broker answered, so that the connection is good: a new cluster has no coordinator for a moment."""
+    return isinstance(error, BrokerResponseError | UnicodeDecodeError) and not isinstance(error, RequestTimedOutError)
+
+
 # From what was found to what is shown. Pure
 
 
@@ -290,7 +319,7 @@ def snapshot(found: Found, rates: Rates | None) -> Snapshot:
     """What one look found, put together; `rates` None: not known at present."""
     workers = together(found.statuses or [], found.group)
     running = [worker for worker in workers if worker.running]
-    statuses = [worker.status for worker in running if worker.status is not None and not worker.status.gone]
+    statuses = [worker.told for worker in running if worker.told is not None]
     partitions = _partitions(found, rates, running)
     lag = sum(found.sample.lag.values()) if found.sample else None
     incoming = sum(rates.incoming.values()) if rates else None

@@ -77,7 +77,7 @@ class Reads:
         after: Place | None = None,
         limit: int | None = None,
     ) -> Read[list[CourseProgress]]:
-        """The latest accessed first; those after a place, and at most so many of them. `current`: not completed."""
+        """The latest accessed first; those after a place, and at most so many of them."""
         place = (after.last_accessed_at, after.course_id) if after else (None, None)
         return _progress(
             await self.fetch("progress_of_user", user_id, include_completed, *place, limit, include_current)

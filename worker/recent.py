@@ -15,7 +15,7 @@ from worker.decode import Outcome, Record, Rejected
 MINUTE_S = 60
 RATE_S = 10  # of the rate and of how busy it is
 SAMPLED = 16  # records of a batch whose way is measured
-# Latencies are kept by their logarithm: 100 steps from 1 ms to 13 s, each 10 % more than the one before.
+# Latencies are kept by their logarithm: each step is 10 % more than the one before, from 1 ms on.
 STEP = math.log(1.1)
 SHORTEST_S = 0.001
 LARGE = 500  # records: the fixed cost of a batch counts little in it

@@ -26,7 +26,7 @@ LONGEST_S = 3.0
 FORGOTTEN_AFTER_S = 24 * 60 * 60
 
 
-class Status(Service):
+class StatusTeller(Service):
     """Writes this worker's row every TELL_EVERY_S, on a connection of its own, and deletes it at a clean stop.
 
     The data path never waits for it. While the database is away it says nothing, and tries again.
@@ -37,6 +37,7 @@ class Status(Service):
         self._settings = bounded(settings, LONGEST_S)
         self._intake = intake
         self._worker = name(settings)
+        self._runs_as = (socket.gethostname(), version("course-progress"))
         self._started_at = datetime.now(UTC)
         self._connection: asyncpg.Connection | None = None
         self._problem = ""
@@ -60,8 +61,7 @@ class Status(Service):
         return (
             self._settings.consumer_group,
             self._worker,
-            socket.gethostname(),
-            version("course-progress"),
+            *self._runs_as,
             self._started_at,
             sorted(tp.partition for tp in self._intake.owned),
             *astuple(doing),
@@ -76,6 +76,7 @@ class Status(Service):
                 connection = await self._connected()
                 with translated(connection):
                     await connection.execute(query(statement), *arguments)
+            self._problem = ""
         except (Unavailable, TimeoutError):
             return
         except (ProgressError, asyncpg.PostgresError) as error:

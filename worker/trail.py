@@ -58,6 +58,8 @@ class Trail:
         self._samples: deque[Sample] = deque()
 
     def add(self, sample: Sample) -> None:
+        while self._samples and self._samples[-1].at >= sample.at:  # the clock was set back
+            self._samples.pop()
         self._samples.append(sample)
         while _seconds(self._samples[0], sample) > self._kept_s:
             self._samples.popleft()

@@ -38,7 +38,8 @@ def operations() -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("name", "operation"), operations(), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_operation_tells_of_its_problems_and_needs_a_token(name: str, operation: dict[str, Any]) -> None:
-    assert operation["security"], name
+    [requirement] = operation["security"]
+    assert [*requirement] == ["bearer"] == [*CONTRACT.raw_schema["components"]["securitySchemes"]], name
     assert {"400", "401", "403", "429", "500", "503"} <= operation["responses"].keys()
     assert "422" not in operation["responses"]
     assert operation["description"]

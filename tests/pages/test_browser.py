@@ -1,5 +1,6 @@
 """The pages in a real browser, over real Kafka, real PostgreSQL and a worker."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from tests.conftest import execute
 from tests.pages.conftest import Alone, Site
 from tests.test_analytics import learners
 from tests.workers import eventually
-from worker.api.auth import Scope
+from worker.api.auth import LEEWAY_S, Scope
 from worker.demo.player import COURSES
 from worker.service import ProgressService
 from worker.settings import ApiSettings
@@ -127,6 +128,16 @@ async def test_a_click_without_a_connection_goes_back_and_says_so(page: Page) ->
 
     await expect(page.locator("#toast")).to_contain_text("no connection")
     await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_token_that_ends_is_told_from_a_connection_that_is_away(site: Site, learner: UUID) -> None:
+    ends_soon = site.issuer.token(learner, exp=int(time.time()) - LEEWAY_S + 5)
+    async with site.window(ends_soon) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        await expect(page.locator(f"#course-{STATISTICS.id}")).to_be_visible()
+
+        await expect(page.locator("#banner")).to_contain_text("no longer logged in")
 
 
 async def test_resume_leads_to_the_next_lesson(page: Page) -> None:

@@ -75,8 +75,18 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
         ({"workers": (WorkerView("a", status("a", silent_s=61), None),)}, Level.ACT, "No worker runs"),
         (
             {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL"), None),)},
+            Level.WATCH,
+            "a waits: PostgreSQL",
+        ),
+        (
+            {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL"), None),), "delays": {0: Delay(30)}},
             Level.ACT,
             "a waits: PostgreSQL",
+        ),
+        (
+            {"partitions": (replace(PARTITION, applied_per_s=None),), "delays": {0: Delay(30)}},
+            Level.WATCH,
+            "10 events wait, some for 30 s",
         ),
         ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "Nobody reads 1 partition: 0"),
         (
@@ -118,7 +128,7 @@ def test_whoever_was_woken_is_told_what_to_do() -> None:
         {"missing": {"group": "x"}},
         {"breaker": "a flood"},
         {"workers": ()},
-        {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL is away"), None),)},
+        {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL is away"), None),), "delays": {0: Delay(30)}},
         {"partitions": (replace(PARTITION, applied_per_s=0.0),), "delays": {0: Delay(75)}},
         {"at": NOW - timedelta(minutes=5)},
     ]
@@ -130,7 +140,8 @@ def test_whoever_was_woken_is_told_what_to_do() -> None:
 def test_how_far_behind_it_is_stands_first_in_seconds_with_the_partition_and_its_worker() -> None:
     two = (PARTITION, replace(PARTITION, partition=1, owner="b"))
 
-    assert first(shown())["Behind"] == ("0 s", "every partition is up to date")
+    assert first(shown(lag=0))["Behind"] == ("0 s", "every partition is up to date")
+    assert first(shown(lag=3))["Behind"] == ("0 s", "what waits has just come")
     assert first(shown(partitions=two, delays={0: Delay(2), 1: Delay(41)}))["Behind"] == (
         "41 s",
         "partition 1, read by b",
@@ -172,7 +183,7 @@ def test_a_worker_that_waits_is_not_said_to_stand_still() -> None:
 def test_many_workers_that_wait_for_one_thing_are_one_line() -> None:
     many = tuple(WorkerView(name, status(name, waiting_for="Kafka is away"), None) for name in "abc")
 
-    assert said(workers=many) == (Level.ACT, "3 workers wait: Kafka is away")
+    assert said(workers=many) == (Level.WATCH, "3 workers wait: Kafka is away")
 
 
 def test_a_worker_that_is_gone_stands_last_and_is_no_alarm() -> None:

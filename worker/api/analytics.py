@@ -10,7 +10,7 @@ from pydantic import Field
 from worker.analytics import FRESH_S, Analytics
 from worker.anonymity import K
 from worker.api.auth import Calling, Scope
-from worker.api.insights import Insights, insights
+from worker.api.insights import Seeing
 from worker.api.limits import limited
 from worker.api.progress import fresh
 from worker.api.schemas import AS_OF, COURSE, Answer, Camel, examples
@@ -83,7 +83,6 @@ async def course(caller: Calling, course_id: Annotated[UUID, Path(alias="courseI
 
 
 Course = Annotated[UUID, Depends(course)]
-Seeing = Annotated[Insights, Depends(insights)]
 
 
 @router.get("/{courseId}/analytics", response_model=AnalyticsAnswer)

@@ -1,9 +1,9 @@
 """What is looked at besides a learner's progress: courses, a learner's past, and operations."""
 
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Annotated, Self
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from worker.analytics import CourseAnalytics
 from worker.history import History
@@ -35,3 +35,6 @@ async def insights(request: Request) -> Insights:
     """A dependency."""
     found: Insights = request.app.state.insights
     return found
+
+
+Seeing = Annotated[Insights, Depends(insights)]

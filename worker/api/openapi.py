@@ -36,10 +36,7 @@ def described(app: FastAPI) -> dict[str, Any]:
         schemas = schema["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        schema["security"] = [{"bearer": []}]
-        schema["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        }
+        schema["components"]["securitySchemes"] = {"bearer": TOKEN}
         schemas["Problem"] = ProblemAnswer.model_json_schema()
         schema["components"]["responses"] = {f"Problem{status}": problem(status) for status in KINDS}
         schema["components"]["responses"]["Unchanged"] = {"description": "The client has this content already"}
@@ -51,7 +48,7 @@ def described(app: FastAPI) -> dict[str, Any]:
 
 
 def complete(operation: dict[str, Any], path: str, method: str) -> None:
-    operation["security"] = [{"HTTPBearer": []}]
+    operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
     # Of a course that nobody knows there are no figures, which is no 404.

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, StrictBool
 from rich.progress import Progress as Shown
 
-from worker.api.analytics import Seeing
 from worker.api.auth import Calling, Scope
 from worker.api.bodies import asked_first
+from worker.api.insights import Seeing
 from worker.api.limits import limited
 from worker.api.problems import Problem
 from worker.api.progress import fresh, told

@@ -89,7 +89,13 @@ def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Findin
         )
     for reason, names in held_up(running).items():
         who = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} workers wait"
-        yield Finding(Level.ACT, f"{who}: {reason}", "Mend that: they go on by themselves; nothing is lost.")
+        lasts = not delays or any(delay.seconds >= STILL_S for delay in delays.values())
+        do = (
+            "Mend that: they go on by themselves; nothing is lost."
+            if lasts
+            else "Usual for some seconds, as in a restart."
+        )
+        yield Finding(Level.ACT if lasts else Level.WATCH, f"{who}: {reason}", do)
     wanted = snapshot.advice.workers
     if running and wanted is not None and wanted > len(running):
         do = f"Start {wanted - len(running)} more: course-progress worker."
@@ -100,8 +106,8 @@ def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     """The workers' names by what they wait for; an open breaker is told of elsewhere."""
     names = defaultdict(list)
     for worker in running:
-        if worker.status is not None and worker.status.waiting_for and not worker.status.breaker:
-            names[worker.status.waiting_for].append(worker.name)
+        if worker.told is not None and worker.told.waiting_for and not worker.told.breaker:
+            names[worker.told.waiting_for].append(worker.name)
     return names
 
 
@@ -125,16 +131,14 @@ def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
 
 def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     """A partition that stands still is told apart from a backlog: waiting does not help it."""
-    excused = {
-        worker.name for worker in snapshot.workers if worker.running and worker.status and worker.status.waiting_for
-    }
+    excused = {worker.name for worker in snapshot.workers if worker.running and worker.told and worker.told.waiting_for}
     late = [view for view in snapshot.partitions if is_late(view, delays.get(view.partition))]
     still = [
         view
         for view in late
         if view.owner
         and view.owner not in excused
-        and not view.applied_per_s
+        and view.applied_per_s == 0  # and not None: not known
         and delays[view.partition].seconds >= STILL_S
     ]
     for name in dict.fromkeys(view.owner for view in still):

@@ -92,7 +92,8 @@ def behind(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Figure:
     worst = furthest(delays)
     delay = delays[worst]
     if not delay.seconds and not delay.longer:
-        return Figure("Behind", delayed(delay), "every partition is up to date")
+        note = "what waits has just come" if snapshot.lag else "every partition is up to date"
+        return Figure("Behind", delayed(delay), note)
     note = f"partition {worst}, read by {owner(snapshot, worst)}"
     return Figure("Behind", delayed(delay), note if delay.seconds < 2 * MINUTE else f"{span(delay.seconds)}: {note}")
 
@@ -165,7 +166,7 @@ def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int
 
 
 def worker_line(worker: WorkerView) -> WorkerLine:
-    status = worker.status
+    status = worker.told
     return WorkerLine(
         worker,
         *worker_state(worker),
@@ -180,12 +181,12 @@ def worker_line(worker: WorkerView) -> WorkerLine:
 def worker_state(worker: WorkerView) -> tuple[str, Level | None]:
     if not worker.running:
         return f"gone for {span(worker.status.silent_s)}" if worker.status else "gone", None
-    if worker.status is None:
+    if worker.told is None:
         return "says nothing of itself", Level.WATCH
-    if worker.status.breaker:
+    if worker.told.breaker:
         return "breaker open", Level.ACT
-    if worker.status.waiting_for:
-        return f"waits: {worker.status.waiting_for}", Level.ACT
+    if worker.told.waiting_for:
+        return f"waits: {worker.told.waiting_for}", Level.WATCH
     return "runs", Level.WELL
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.api.analytics import Course
 from worker.api.auth import Calling, caller
-from worker.api.insights import Insights, insights
+from worker.api.insights import Seeing
 from worker.api.limits import limited
 from worker.api.ops import operator
 from worker.api.problems import KINDS, Problem, meaning
@@ -33,7 +33,6 @@ COURSES = 24  # on one page
 WEEKS = 12
 FOREVER = "public, max-age=31536000, immutable"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-Seeing = Annotated[Insights, Depends(insights)]
 
 
 def pages(catalogue: Catalogue | None = None, login: str | None = None) -> APIRouter:
@@ -128,8 +127,7 @@ async def lessons(
 ) -> Mapping[UUID, CourseLessons]:
     """What the events tell of the courses that the catalogue does not know."""
     unknown = [row.course_id for row in rows if catalogue.lessons(row.course_id) is None]
-    found = await asyncio.gather(*(history.lessons(user_id, course_id) for course_id in unknown))
-    return {course_id: known for course_id, known in zip(unknown, found, strict=True) if known is not None}
+    return await history.lessons(user_id, unknown) if unknown else {}
 
 
 def readable_problems(templates: Templates) -> type[APIRoute]:

@@ -4,6 +4,7 @@ import { reason, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
 const SETTLE_MS = 400;
+const AWAY = "The connection is away. What you see may be old; trying again.";
 const pending = new Set(); // the buttons whose lessons are on their way
 let clicks = 0;
 let asked = 0;
@@ -75,7 +76,12 @@ function expect(card, button, pressed) {
   button.setAttribute("aria-pressed", pressed);
   const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
   card.dataset.completed = completed;
-  bar(card, Math.max(0, Math.min(100, Math.floor((100 * completed) / Number(card.dataset.total)))));
+  bar(card, percentage(completed, Number(card.dataset.total)));
+}
+
+/** As the server will say: the nearest whole number, 100 only when complete. */
+function percentage(completed, total) {
+  return completed >= total ? 100 : Math.min(99, Math.max(0, Math.round((100 * completed) / total)));
 }
 
 /** As the server says. */
@@ -136,10 +142,21 @@ function listen() {
   stream.addEventListener("removed", settle);
   stream.addEventListener("unavailable", () =>
     warn("The database is away. What you see may be old; it comes back by itself."));
-  stream.addEventListener("error", () => {
-    warn("The connection is away. What you see may be old; trying again.");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
+  stream.addEventListener("error", async () => {
+    if (stream.readyState !== EventSource.CLOSED) return warn(AWAY);
+    warn(await refusal());
+    setTimeout(listen, AGAIN_MS);
   });
+}
+
+/** Why the stream is refused, which it does not tell itself: as the page would be, if it is. */
+async function refusal() {
+  try {
+    await refresh();
+    return AWAY;
+  } catch (error) {
+    return error instanceof TypeError ? AWAY : error.message;
+  }
 }
 
 listen();
