@@ -1,5 +1,6 @@
 """A course's figures, from real rows; and nothing of fewer than five learners."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -199,6 +200,16 @@ async def test_an_answer_is_kept_for_a_moment(
 
     assert figures is not None
     assert figures.learners == 5
+
+
+async def test_an_answer_that_is_kept_does_not_wait_behind_another_course(
+    database_settings: Settings, course: UUID
+) -> None:
+    async with CourseAnalytics(database_settings) as analytics:
+        await analytics.of(course)
+
+        async with analytics._asking, asyncio.timeout(30):
+            assert await analytics.of(course) is None
 
 
 async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(

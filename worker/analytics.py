@@ -9,9 +9,10 @@ from typing import Self
 from uuid import UUID
 
 import asyncpg
+from cachetools import TTLCache
 
 from worker.anonymity import K, merged, percent, shown
-from worker.database import bounded, close_pool, connect_pool, fetch, query, translated
+from worker.database import bounded, close_pool, connect_pool, fetch, query
 from worker.errors import TookTooLong
 from worker.settings import Settings
 
@@ -73,8 +74,7 @@ class CourseAnalytics:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = bounded(settings, LONGEST_S)
-        self._clock = clock
-        self._answers: dict[UUID, tuple[float, Analytics | TookTooLong | None]] = {}
+        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT, FRESH_S, clock)
         self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -89,24 +89,16 @@ class CourseAnalytics:
 
         Raises DatabaseUnavailable, as TookTooLong for a course that is too large for LONGEST_S.
         """
-        if not self._fresh(course_id):
+        kept = self._answers.get(course_id)
+        if kept is None:
             async with self._asking:  # one at a time: the second who asks for a course finds the answer of the first
-                if not self._fresh(course_id):
-                    self._keep(course_id, await self._ask(course_id))
-        _, answer = self._answers[course_id]
+                kept = self._answers.get(course_id)
+                if kept is None:
+                    kept = self._answers[course_id] = (await self._ask(course_id),)
+        [answer] = kept
         if isinstance(answer, TookTooLong):
             raise TookTooLong(str(answer))
         return answer
-
-    def _fresh(self, course_id: UUID) -> bool:
-        at, _ = self._answers.get(course_id, (float("-inf"), None))
-        return self._clock() - at < FRESH_S
-
-    def _keep(self, course_id: UUID, answer: Analytics | TookTooLong | None) -> None:
-        self._answers.pop(course_id, None)  # it goes to the end
-        self._answers[course_id] = (self._clock(), answer)
-        if len(self._answers) > KEPT:
-            del self._answers[next(iter(self._answers))]
 
     async def _ask(self, course_id: UUID) -> Analytics | TookTooLong | None:
         """That it took too long is kept too: whoever asks again and again would have all others wait behind it."""
@@ -118,8 +110,7 @@ class CourseAnalytics:
     async def _figures(self, course_id: UUID) -> Analytics | None:
         as_of = datetime.now(UTC)
         days = [as_of.date() - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
-        with translated():
-            [row] = await fetch(self._pool, query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
+        [row] = await fetch(self._pool, query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
         return None if row["learners"] < K else _analytics(course_id, as_of, days, row)
 
 

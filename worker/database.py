@@ -96,17 +96,19 @@ async def connect_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Poo
 
 
 async def fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    """The rows. Who gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody is at the other end.
+    """The rows. Raises what `translated` does. Who gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody
+    is at the other end.
 
     asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
     """
-    connection = await pool.acquire(timeout=CONNECT_WITHIN_S)  # or until one of the pool's is free
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-        return rows
-    finally:
-        with suppress(TimeoutError):  # then it is terminated
-            await pool.release(connection, timeout=GIVE_BACK_WITHIN_S)
+    with translated():
+        connection = await pool.acquire(timeout=CONNECT_WITHIN_S)  # or until one of the pool's is free
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            return rows
+        finally:
+            with suppress(TimeoutError):  # then it is terminated
+                await pool.release(connection, timeout=GIVE_BACK_WITHIN_S)
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:

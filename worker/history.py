@@ -13,7 +13,7 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.anonymity import K
-from worker.database import bounded, close_pool, connect_pool, fetch, query, translated
+from worker.database import bounded, close_pool, connect_pool, fetch, query
 from worker.settings import Settings
 
 LONGEST_S = 5.0
@@ -109,8 +109,7 @@ class History:
         return {row["day"]: row["lessons"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        with translated():
-            return await fetch(self._pool, query(name), *arguments)
+        return await fetch(self._pool, query(name), *arguments)
 
 
 def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:

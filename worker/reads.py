@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from worker.database import fetch, query, translated
+from worker.database import fetch, query
 
 T = TypeVar("T")
 
@@ -95,8 +95,7 @@ class Reads:
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of `queries/<name>.sql`. Raises ValueRefused too."""
-        with translated():
-            return await fetch(self._pool, query(name), *arguments)
+        return await fetch(self._pool, query(name), *arguments)
 
 
 def _progress(rows: list[asyncpg.Record]) -> Read[list[CourseProgress]]:

@@ -12,7 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.database import close_pool, connect_pool, fetch, query, translated
+from worker.database import close_pool, connect_pool, fetch, query
 from worker.deadletters import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
@@ -117,8 +117,7 @@ class Observer:
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         self._asked = "PostgreSQL"
-        with translated():
-            return await fetch(self._pool, statement, *arguments)
+        return await fetch(self._pool, statement, *arguments)
 
     async def _read_dead_letters(self) -> bool:
         """Whether all that are there have been read."""
