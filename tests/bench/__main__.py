@@ -5,11 +5,13 @@ import logging
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
 
 from tests.bench.bench import Bench, connected
+from tests.bench.machine import speed_ms
 from tests.bench.report import PAGE, machine, page, told
 from tests.bench.result import Result
 from tests.bench.sections import SECTIONS, Section
@@ -59,7 +61,8 @@ async def measure(bench: Bench, chosen: list[Section], *, write: bool) -> None:
         began = time.monotonic()
         say(section.name)
         collect_rarely()  # a pause of the harness would count as one of what it measures
-        results[section] = await section.run(bench)
+        before = speed_ms()
+        results[section] = replace(await section.run(bench), loop_ms=(before, speed_ms()))
         say(f"{section.name}: {(time.monotonic() - began) / 60:.1f} minutes")
         click.echo(told(section, results[section]))
     if write:

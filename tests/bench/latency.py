@@ -12,6 +12,8 @@ from itertools import count, islice
 from statistics import median
 from uuid import UUID
 
+import asyncpg
+import psutil
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
@@ -20,7 +22,9 @@ from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, connected, query, records
 from tests.bench.drain import stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
+from tests.bench.machine import listening, postmaster
 from tests.bench.result import Figure, Result
+from tests.bench.shares import Shares
 from tests.workers import WorkerProcess, eventually
 from worker.kafka import client
 from worker.settings import Settings
@@ -83,11 +87,12 @@ def traffic(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of each event, and what a batch spent them on."""
+    """Milliseconds of each event, what a batch spent them on, and who had the cores."""
 
     visible: list[float]
     received: list[float]
     stages: str
+    shares: str
 
 
 def completes(event: LessonEvent) -> bool:
@@ -111,22 +116,22 @@ async def latency(bench: Bench) -> Result:
                 bench.say(f"  {number + 1}: {rate}/s, p99 visible {percentile(found[rate][-1].visible, 99):.0f} ms")
     result = Result("Latency", ("events/s", "until", "p50 ms", "p99 ms", "max ms", "on average"))
     for rate, rounds in found.items():
-        add(result, rate, "visible", [each.visible for each in rounds], rounds[-1].stages)
-        add(result, rate, "CourseCompleted received", [each.received for each in rounds], rounds[-1].stages)
+        add(result, rate, "visible", [each.visible for each in rounds], rounds[-1])
+        add(result, rate, "CourseCompleted received", [each.received for each in rounds], rounds[-1])
     return result
 
 
-def add(result: Result, rate: int, what: str, rounds: list[list[float]], stages: str) -> None:
+def add(result: Result, rate: int, what: str, rounds: list[list[float]], last: Round) -> None:
     p50, p99 = (median(percentile(times, p) for times in rounds) for p in (50, 99))
-    result.rows.append((f"{rate:,}", what, f"{p50:.1f}", f"{p99:.1f}", f"{max(map(max, rounds)):.0f}", stages))
-    result.figures[f"p99 {what} {rate}"] = Figure(p99, f"p50 {p50:.1f} ms", stages)
+    result.rows.append((f"{rate:,}", what, f"{p50:.1f}", f"{p99:.1f}", f"{max(map(max, rounds)):.0f}", last.stages))
+    result.figures[f"p99 {what} {rate}"] = Figure(p99, f"p50 {p50:.1f} ms", last.shares)
 
 
 async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEvent], rate: int) -> Round:
     warm_up_s = bench.sizes.warm_up_s
     happened = list(islice(in_time(events), int(rate * (warm_up_s + bench.sizes.latency_s))))
     seen = Seen()
-    async with looking(settings, seen):
+    async with looking(settings, seen) as connection:
         with WorkerProcess(settings) as worker:
 
             async def ready() -> bool:
@@ -136,18 +141,24 @@ async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEven
                 return seen.has(sent)
 
             await eventually(ready)
+            shares = Shares(
+                database=postmaster(connection.get_server_pid()),
+                worker=psutil.Process(worker.process.pid),
+                broker=listening(settings.kafka_bootstrap_servers),
+            )
             sent = await at_a_steady_rate(settings, happened, rate)
             await eventually(all_seen)
+            had = shares.told()
             spent = await an_average_batch(worker)
             await stop(worker)
     counted = sent[int(rate * warm_up_s) :]
     visible = [1000 * (seen.visible_at(each.stored) - each.at) for each in counted]
     received = [1000 * (seen.completed[each.user] - each.at) for each in counted if each.completes]
-    return Round(visible, received, spent)
+    return Round(visible, received, spent, had)
 
 
 @asynccontextmanager
-async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
+async def looking(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Connection]:
     topic = settings.course_events_topic
     async with (
         connected(settings) as connection,
@@ -159,7 +170,7 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[None]:
         await connection.add_listener("bench_moved", seen.on_moved)
         receiving = asyncio.create_task(seen.receive(course_events), name="course events")
         try:
-            yield
+            yield connection
         finally:
             receiving.cancel()
             await asyncio.wait({receiving})

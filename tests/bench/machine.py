@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import asyncpg
 import psutil
@@ -41,7 +43,7 @@ class Meter:
     """Reads the processor time of the servers and of some processes, each with all its children."""
 
     def __init__(self, kafka: str, connection: asyncpg.Connection, contenders: list[int]) -> None:
-        self._broker = listening(int(kafka.rsplit(":", 1)[1]))
+        self._broker = listening(kafka)
         self._database = postmaster(connection.get_server_pid())
         self._contenders = [psutil.Process(pid) for pid in contenders]
 
@@ -61,8 +63,9 @@ def seconds(process: psutil.Process | None) -> float:
     return total
 
 
-def listening(port: int) -> psutil.Process | None:
+def listening(kafka: str) -> psutil.Process | None:
     """The Java process that listens there; none where the broker is in a container, or elsewhere."""
+    port = int(kafka.rsplit(":", 1)[1])
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.Error):
             if process.info["name"] == "java" and any(c.laddr.port == port for c in _listened(process)):
@@ -81,6 +84,17 @@ def postmaster(backend: int) -> psutil.Process | None:
         if process.name() == "postgres":
             return process.parent()
     return None
+
+
+def speed_ms() -> float:
+    """How long a fixed loop takes: the median of five, for neighbours of a virtual machine come and go."""
+
+    def one() -> float:
+        began = time.perf_counter()
+        sum(number * number for number in range(1_000_000))
+        return 1000 * (time.perf_counter() - began)
+
+    return median(one() for _ in range(5))
 
 
 def description() -> str:

@@ -24,7 +24,8 @@ ARGS=--help` lists them.
 {run}
 
 What is compared was measured in turn (A B A B) in this run: the same servers, the same events and, byte for byte, the
-same tables. Of several rounds the median counts. Absolute figures are this machine's.
+same tables. Of several rounds the median counts. Absolute figures are this machine's, at the speed that it had then:
+a neighbour of a virtual machine can halve it. One fixed loop of Python took {fastest:.0f} to {slowest:.0f} ms.
 
 ## Targets
 
@@ -51,8 +52,11 @@ same tables. Of several rounds the median counts. Absolute figures are this mach
 
 
 def page(results: Mapping[Section, Result], machine: str, longest_drain_s: float) -> str:
+    loops = [loop for result in results.values() for loop in result.loop_ms]
     return TEXT.format(
         run=machine,
+        fastest=min(loops),
+        slowest=max(loops),
         targets=table(targets.COLUMNS, [judged(target, figures_of(results)) for target in TARGETS]),
         sections="\n".join(part(section, result) for section, result in results.items()),
         longest_drain_s=longest_drain_s,
@@ -61,7 +65,9 @@ def page(results: Mapping[Section, Result], machine: str, longest_drain_s: float
 
 
 def part(section: Section, result: Result) -> str:
-    return f"## {result.title}\n\n{section.text}\n\n{table(result.columns, result.rows)}\n"
+    before, behind = result.loop_ms
+    speed = f"The machine: the loop took {before:.0f} ms before this section, and {behind:.0f} ms behind it."
+    return f"## {result.title}\n\n{section.text}\n\n{speed}\n\n{table(result.columns, result.rows)}\n"
 
 
 def told(section: Section, result: Result) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,13 @@ class Figure:
 
 @dataclass
 class Result:
-    """A table, and the figures for the table of targets."""
+    """A table, and the figures for the table of targets. `loop_ms`: `speed_ms()` before and behind the section."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)
+    loop_ms: tuple[float, float] = (nan, nan)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -58,7 +58,8 @@ def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
     figure = figures.get(target.figure)
     if figure is None:
         return target.what, target.wanted, "not in this run", ""
-    measured = f"{figure.value:.3g}{target.unit}" + (f" ({figure.told})" if figure.told else "")
+    value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.3g}"
+    measured = value + target.unit + (f" ({figure.told})" if figure.told else "")
     if not target.wanted:
         return target.what, "", measured, figure.bound
     verdict = "met" if target.met_by(figure.value) else f"**missed**: {figure.bound}" if figure.bound else "**missed**"

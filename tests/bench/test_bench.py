@@ -2,6 +2,8 @@
 
 import math
 import random
+import re
+import time
 from collections.abc import AsyncIterator
 from itertools import islice
 from statistics import mean
@@ -16,6 +18,7 @@ from tests.bench.learners import Rows, bursty, even
 from tests.bench.report import page
 from tests.bench.result import Figure, Result
 from tests.bench.sections import SECTIONS, Section
+from tests.bench.shares import Shares
 from tests.bench.sizes import QUICK, Sizes
 from tests.bench.targets import TARGETS, Target, judged
 from worker.database import query
@@ -105,6 +108,17 @@ def test_bursts_are_of_as_many_rows_as_real_learners_have() -> None:
     touched = [len({event.user_id for event in events[start : start + 2000]}) for start in range(0, 20_000, 2000)]
 
     assert 706 <= mean(touched) <= 802
+
+
+def test_whoever_has_the_cores_is_told_with_the_share() -> None:
+    shares, began = Shares(postgres=None), time.process_time()
+
+    while time.process_time() - began < 0.2:
+        pass
+
+    told = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %", shares.told())
+    assert told
+    assert all(0 < int(percent) <= 100 for percent in told.groups())
 
 
 @pytest.mark.parametrize(

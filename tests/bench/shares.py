@@ -1,0 +1,30 @@
+"""Who has how much of all cores meanwhile: what a latency is bound by."""
+
+import time
+
+import psutil
+
+from tests.bench.machine import seconds
+
+
+class Shares:
+    """Of some processes, each with its children, of the harness, and of all; from when it is made until it is told.
+
+    What else the machine does, the kernel's own work included, is in the first figure alone.
+    """
+
+    def __init__(self, **processes: psutil.Process | None) -> None:
+        self._processes = {name: process for name, process in processes.items() if process}
+        self._before = self._read()
+
+    def told(self) -> str:
+        took = {name: now - self._before[name] for name, now in self._read().items()}
+        cores_s = took.pop("cores")
+        busy, *shares = (f"{each} {100 * spent / cores_s:.0f} %" for each, spent in took.items())
+        return f"{busy} of all cores: {', '.join(shares)}"
+
+    def _read(self) -> dict[str, float]:
+        times = psutil.cpu_times()
+        idle = times.idle + times.iowait
+        each = {name: seconds(process) for name, process in self._processes.items()}
+        return {"busy": sum(times[:8]) - idle, "cores": sum(times[:8]), **each, "harness": time.process_time()}
