@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from worker.api.auth import Tokens
-from worker.api.headers import bounded
+from worker.api.headers import within_size
 from worker.api.limits import Kind, RateLimits
 
 SMALL = 16 * 1024  # bytes: all but a batch are smaller
@@ -28,7 +28,7 @@ def asked_first(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
                 limits: RateLimits = request.app.state.limits
                 limits.hit(kind, (await tokens.caller(request)).user_id)
                 if largest is not None:
-                    request = Request(request.scope, bounded(request.scope, request.receive, largest))
+                    request = Request(request.scope, within_size(request.scope, request.receive, largest))
                 return await handler(request)
 
             return answered

@@ -57,7 +57,7 @@ class Surrounded:
             await send(message)
 
         try:
-            await self._app(scope, bounded(scope, receive, self._body_limit), sent)
+            await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
         except Exception:
             log.exception("a request failed")
             if started:
@@ -65,28 +65,36 @@ class Surrounded:
             await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, sent)
 
 
-def bounded(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """The body, or a problem: 413 as soon as it is known to have more bytes than the limit, 408 when it takes longer
-    than BODY_WITHIN_S."""
+def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """The body, or a 413 as soon as it is known to have more bytes than the limit."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     size = int(declared) if declared.isdigit() else 0
     taken = 0
+
+    async def received() -> Message:
+        nonlocal taken
+        message: Message = {} if size > limit else await receive()
+        taken += len(message.get("body", b""))
+        if max(size, taken) > limit:
+            raise Problem(413, f"more than {limit} bytes")
+        return message
+
+    return received
+
+
+def in_time(receive: Receive) -> Receive:
+    """The body, or a 408 when it takes longer than BODY_WITHIN_S."""
     complete = False
     until = asyncio.get_running_loop().time() + BODY_WITHIN_S
 
     async def received() -> Message:
-        nonlocal taken, complete
-        if size > limit:
-            raise Problem(413, f"more than {limit} bytes")
+        nonlocal complete
         try:
             async with asyncio.timeout_at(None if complete else until):  # then what is awaited is that the client goes
                 message = await receive()
         except TimeoutError:
             raise Problem(408, f"not there within {BODY_WITHIN_S} s", headers={"Connection": "close"}) from None
         complete = not message.get("more_body", False)
-        taken += len(message.get("body", b""))
-        if taken > limit:
-            raise Problem(413, f"more than {limit} bytes")
         return message
 
     return received

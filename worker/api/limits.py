@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from typing import Literal
 from uuid import UUID
 
@@ -61,11 +60,7 @@ def _parsed(variable: str, text: str) -> limits.RateLimitItem:
         raise SetupError(f"{variable} is no rate such as 120/minute") from None
 
 
-def limited(kind: Kind) -> Callable[..., Awaitable[None]]:
-    """A dependency that counts the call."""
-
-    async def count(request: Request, caller: Calling) -> None:
-        counted: RateLimits = request.app.state.limits
-        counted.hit(kind, caller.user_id)
-
-    return count
+async def counted(request: Request, caller: Calling) -> None:
+    """A dependency of routes that read: counts the call. What has a body is counted before (`bodies.py`)."""
+    limits_of_all: RateLimits = request.app.state.limits
+    limits_of_all.hit("reads", caller.user_id)

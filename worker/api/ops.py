@@ -12,7 +12,7 @@ from rich.progress import Progress as Shown
 from worker.api.auth import Calling, Scope
 from worker.api.bodies import asked_first
 from worker.api.insights import Seeing
-from worker.api.limits import limited
+from worker.api.limits import counted
 from worker.api.problems import Problem
 from worker.api.progress import fresh, told
 from worker.api.schemas import AS_OF, Answer, Camel, Closed, examples
@@ -31,7 +31,7 @@ async def operator(caller: Calling) -> None:
     caller.require(Scope.OPS)
 
 
-reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(limited("reads"))])
+reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(counted)])
 writes = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=asked_first("writes"))
 
 

@@ -14,7 +14,7 @@ from worker.api.auth import Calling, Scope
 from worker.api.bodies import asked_first
 from worker.api.changes import Changes
 from worker.api.kafka_watch import KafkaWatch
-from worker.api.limits import limited
+from worker.api.limits import counted
 from worker.api.problems import Problem, described
 from worker.api.schemas import (
     AcceptedAnswer,
@@ -41,7 +41,7 @@ BULK = 100
 ID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LIMIT = 200
 
-reads = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+reads = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
 writes = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("writes"))
 batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
@@ -134,7 +134,7 @@ async def get_stats(request: Request, user: Whose, service: Serving) -> Response
 
 
 # After the fixed paths, which would be taken for a course's.
-one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
 
 
 @one.get("/{courseId}", response_model=CourseAnswer)

@@ -13,14 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from worker.api.auth import Calling
 from worker.api.changes import Changes, State, Watched
-from worker.api.limits import limited
+from worker.api.limits import counted
 from worker.api.progress import Whose, shown
 from worker.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
 
 HEARTBEAT_S = 15
 RECONNECT_MS = 2000
 
-router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(limited("reads"))])
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
 
 
 class Stream(StreamingResponse):

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.api.analytics import Course
 from worker.api.auth import Calling, caller
 from worker.api.insights import Seeing
-from worker.api.limits import limited
+from worker.api.limits import counted
 from worker.api.ops import operator
 from worker.api.problems import KINDS, Problem, meaning
 from worker.api.progress import Serving, cursor_after, place
@@ -76,9 +76,7 @@ def static_files() -> APIRouter:
 
 
 def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
-    router = APIRouter(
-        dependencies=[Depends(caller), Depends(limited("reads"))], route_class=readable_problems(templates)
-    )
+    router = APIRouter(dependencies=[Depends(caller), Depends(counted)], route_class=readable_problems(templates))
 
     @router.get("/")
     async def my_learning(
