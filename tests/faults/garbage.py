@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from tests.faults.load import BAD, SKIPPED, STAMPED, Happened, Sent, spoilt
 from worker.decode import Occurrence, Record, Rejected, decode
 
 BASES = 1500
+Base: TypeAlias = tuple[bytes, list[tuple[str, bytes]]]  # a value and headers
 ATTRIBUTES = ["id", "type", "time", "source", "specversion", "dataschema"]
 NAMES = [*ATTRIBUTES, "user_id", "course_id", "lesson_id", "total_lessons"]
 ANYTHING = st.recursive(
@@ -33,8 +35,8 @@ HEADERS = st.lists(
 )
 
 
-def bases(number: int) -> list[tuple[bytes, list[tuple[str, bytes]]]]:
-    made: list[tuple[bytes, list[tuple[str, bytes]]]] = []
+def bases(number: int) -> list[Base]:
+    made: list[Base] = []
 
     @seed(number)
     @settings(
@@ -53,8 +55,14 @@ def bases(number: int) -> list[tuple[bytes, list[tuple[str, bytes]]]]:
 
 
 def garbage(topic: str, rng: random.Random) -> Iterator[Sent]:
-    """Endless; each with what the decoder takes it for, so that each can be accounted for."""
-    some = bases(rng.getrandbits(32))
+    """Endless; each with what the decoder takes it for, so that each can be accounted for.
+
+    All that hypothesis draws, for seconds, is drawn before this returns: workers reach Kafka through this process.
+    """
+    return mutants(topic, rng, bases(rng.getrandbits(32)))
+
+
+def mutants(topic: str, rng: random.Random, some: list[Base]) -> Iterator[Sent]:
     plain = [value for value in [*BAD, *SKIPPED, spoilt(), spoilt(type="CourseAccessed")] if value]
     while True:
         value, headers = rng.choice(some)

@@ -1,11 +1,12 @@
 """A short share of the fault suite (`make faults` plays all of it), and proof that the suite can fail."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from events.producer import OutgoingRecord
-from tests.faults import FAULTS
+from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
@@ -81,3 +82,12 @@ def test_a_dead_letter_has_its_records_headers_but_those_that_are_named_as_ours(
     letter = Record("t.dlq", 0, 0, STAMPED, 0, None, b"{", None, 0, 0, (*kept, *ours))
 
     assert len(missing_dead_letters([(("t", 0, 7), sent)], [letter])) == missing
+
+
+def test_garbage_is_drawn_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(garbage, "bases", lambda number: drawn.append(number) or [(b"x", [])])
+
+    garbage.garbage("lesson-events", random.Random(1))
+
+    assert drawn
