@@ -26,15 +26,15 @@ class Section:
 SECTIONS = [
     # Before the drains: for minutes the disk is busy with what these have left, and Kafka with deleting it.
     Section("latency", 6, latency.latency),
-    Section("api", 3, api.api),
+    Section("api", 2, api.api),
     Section("even", 4, drains.against_the_floor),
     Section("bursty", 4, drains.against_the_floor_in_bursts),
     Section("peers", 15, alternatives.against_peers),
-    Section("tables", 12, growth.growing_tables),
-    Section("courses", 4, growth.longer_courses),
+    Section("tables", 11, growth.growing_tables),
+    Section("courses", 6, growth.longer_courses),
     Section("workers", 4, growth.more_workers),
-    Section("batches", 4, growth.larger_batches),
+    Section("batches", 3, growth.larger_batches),
     Section("partitions", 3, growth.more_partitions),
-    Section("reads", 6, reads.reads),
-    Section("footprint", 12, footprint.footprint),
+    Section("reads", 3, reads.reads),
+    Section("footprint", 11, footprint.footprint),
 ]
