@@ -19,7 +19,7 @@ from tests.bench.drain import stop
 from tests.bench.latency import at_a_steady_rate as send_at_a_steady_rate
 from tests.bench.latency import percentile
 from tests.bench.learners import Rows, even, in_time, lesson_id
-from tests.bench.machine import listening, postmaster
+from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
 from tests.workers import WorkerProcess, eventually
@@ -71,17 +71,12 @@ async def api(bench: Bench) -> Result:
                 others(settings, rows, 4 * bench.sizes.latency_s),
             ):
                 await warmed_up(site)
-                processes = {
-                    "database": postmaster(connection.get_server_pid()),
-                    "worker": psutil.Process(worker.process.pid),
-                    "API": site.process,
-                    "broker": listening(settings.kafka_bootstrap_servers),
-                }
+                servers = server_processes(settings.kafka_bootstrap_servers, connection)
                 for name, call, rate in (
                     ("GET /api/progress/{courseId}", site.read, READS_PER_S),
                     ("POST /api/progress/complete", site.complete, WRITES_PER_S),
                 ):
-                    shares = Shares(**processes)
+                    shares = Shares(**servers, worker=psutil.Process(worker.process.pid), API=site.process)
                     took = await calls_at_a_steady_rate(call, rate, bench.sizes.latency_s)
                     add(result, name, rate, took, shares.told())
             await stop(worker)

@@ -22,7 +22,7 @@ from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, connected, query, records
 from tests.bench.drain import stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
-from tests.bench.machine import listening, postmaster
+from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
 from tests.workers import WorkerProcess, eventually
@@ -141,11 +141,8 @@ async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEven
                 return seen.has(sent)
 
             await eventually(ready)
-            shares = Shares(
-                database=postmaster(connection.get_server_pid()),
-                worker=psutil.Process(worker.process.pid),
-                broker=listening(settings.kafka_bootstrap_servers),
-            )
+            servers = server_processes(settings.kafka_bootstrap_servers, connection)
+            shares = Shares(**servers, worker=psutil.Process(worker.process.pid))
             sent = await at_a_steady_rate(settings, happened, rate)
             await eventually(all_seen)
             had = shares.told()

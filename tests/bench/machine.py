@@ -43,13 +43,17 @@ class Meter:
     """Reads the processor time of the servers and of some processes, each with all its children."""
 
     def __init__(self, kafka: str, connection: asyncpg.Connection, contenders: list[int]) -> None:
-        self._broker = listening(kafka)
-        self._database = postmaster(connection.get_server_pid())
+        self._servers = server_processes(kafka, connection)
         self._contenders = [psutil.Process(pid) for pid in contenders]
 
     def read(self) -> Cpu:
         contenders = sum(seconds(process) for process in self._contenders)
-        return Cpu(seconds(self._broker), seconds(self._database), contenders)
+        return Cpu(seconds(self._servers["broker"]), seconds(self._servers["database"]), contenders)
+
+
+def server_processes(kafka: str, connection: asyncpg.Connection) -> dict[str, psutil.Process | None]:
+    """Of `database` and `broker`; none where it cannot be seen from here."""
+    return {"database": postmaster(connection.get_server_pid()), "broker": listening(kafka)}
 
 
 def seconds(process: psutil.Process | None) -> float:

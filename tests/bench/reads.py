@@ -2,15 +2,19 @@
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from tests.bench.bench import Bench
+import psutil
+
+from tests.bench.bench import Bench, connected
 from tests.bench.drain import stop
 from tests.bench.latency import percentile
 from tests.bench.learners import Rows, lesson_id
+from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
+from tests.bench.shares import Shares
 from tests.workers import WorkerProcess
 from worker.service import Accepted, ProgressService
 
@@ -71,13 +75,15 @@ async def reads(bench: Bench) -> Result:
     result = Result(f"Reads, {rows:,} progress rows", ("operation", "p50 ms", "p99 ms"))
     async with bench.filled(ten, fifty) as database, bench.topics(database) as settings:
         with WorkerProcess(settings) as worker:
-            async with ProgressService(settings) as service:
+            async with ProgressService(settings) as service, connected(settings) as connection:
+                processes = server_processes(settings.kafka_bootstrap_servers, connection)
+                processes["worker"] = psutil.Process(worker.process.pid)
                 asking = Asking(service, ten, fifty)
                 await first_answer(asking.writes["update_last_accessed"])
                 for name, operation in asking.reads.items():
-                    await measure(result, name, operation, bench.sizes.reads)
+                    await measure(result, name, operation, bench.sizes.reads, processes)
                 for name, operation in asking.writes.items():
-                    await measure(result, name, operation, bench.sizes.writes)
+                    await measure(result, name, operation, bench.sizes.writes, processes)
             await stop(worker)
     return result
 
@@ -88,8 +94,10 @@ async def first_answer(operation: Operation) -> None:
         pass
 
 
-async def measure(result: Result, name: str, operation: Operation, times: int) -> None:
-    took = []
+async def measure(
+    result: Result, name: str, operation: Operation, times: int, processes: Mapping[str, psutil.Process | None]
+) -> None:
+    shares, took = Shares(**processes), []
     for _ in range(times):
         call = operation()  # which user it is about takes its time, too
         began = time.perf_counter()
@@ -98,4 +106,4 @@ async def measure(result: Result, name: str, operation: Operation, times: int) -
         assert not isinstance(answer, Accepted), f"{name}: not applied within the deadline"
     p50, p99 = percentile(took, 50), percentile(took, 99)
     result.rows.append((name, f"{p50:.2f}", f"{p99:.2f}"))
-    result.figures[name.partition(",")[0]] = Figure(p99, f"p50 {p50:.2f} ms")
+    result.figures[name.partition(",")[0]] = Figure(p99, f"p50 {p50:.2f} ms", shares.told())

@@ -25,6 +25,6 @@ class Shares:
 
     def _read(self) -> dict[str, float]:
         times = psutil.cpu_times()
-        idle = times.idle + times.iowait
+        cores_s = sum(times[:8])  # what guests have is in user's already
         each = {name: seconds(process) for name, process in self._processes.items()}
-        return {"busy": sum(times[:8]) - idle, "cores": sum(times[:8]), **each, "harness": time.process_time()}
+        return {"busy": cores_s - times.idle - times.iowait, "cores": cores_s, **each, "harness": time.process_time()}

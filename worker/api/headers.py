@@ -68,15 +68,19 @@ class Surrounded:
 def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
     """The body, or a 413 as soon as it is known to have more bytes than the limit."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
-    size = int(declared) if declared.isdigit() else 0
+    told = int(declared) if declared.isdigit() else 0
     taken = 0
+
+    def require(size: int) -> None:
+        if size > limit:
+            raise Problem(413, f"more than {limit} bytes")
 
     async def received() -> Message:
         nonlocal taken
-        message: Message = {} if size > limit else await receive()
+        require(told)
+        message = await receive()
         taken += len(message.get("body", b""))
-        if max(size, taken) > limit:
-            raise Problem(413, f"more than {limit} bytes")
+        require(taken)
         return message
 
     return received
