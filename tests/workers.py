@@ -79,6 +79,12 @@ class WorkerProcess:
         line: dict[str, Any] = json.loads(self.log.splitlines()[-1])
         return line
 
+    @property
+    def reasons(self) -> list[str]:
+        """Why it stopped, each time that it says so."""
+        lines = map(json.loads, self.log.splitlines())
+        return [line["reason"] for line in lines if line["event"] == "the worker stopped"]
+
     async def get(self, path: str) -> httpx.Response:
         """Asks its HTTP port, as soon as it listens."""
 

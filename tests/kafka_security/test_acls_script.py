@@ -1,0 +1,43 @@
+"""The script that gives a role its access."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.secured import ACLS
+
+
+def acls(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"KAFKA_ACLS": "kafka-acls"}
+    return subprocess.run([ACLS, *arguments], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_script_prints_what_it_would_run() -> None:
+    printed = acls("certificates", "User:CN=badges, O=a school", "--group", "badges", "--", "--bootstrap-server", "b")
+
+    assert printed.returncode == 0
+    assert printed.stdout.splitlines() == [
+        f"kafka-acls '--bootstrap-server' 'b' '--add' '--allow-principal' 'User:CN=badges, O=a school' {what}"
+        for what in (
+            "'--operation' 'Read' '--topic' 'course-events'",
+            "'--operation' 'Read' '--resource-pattern-type' 'prefixed' '--group' 'badges'",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["worker"], ["worker", "worker"], ["boss", "User:x"], ["worker", "User:x", "--group"], ["--no"]]
+)
+def test_the_script_refuses_what_it_does_not_know(arguments: list[str]) -> None:
+    refused = acls(*arguments)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_the_script_explains_itself() -> None:
+    explained = acls("--help")
+
+    assert explained.returncode == 0
+    assert "Examples:" in explained.stdout

@@ -1,0 +1,171 @@
+"""Each role may do its own, and nothing else."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaError as KafkaCode
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AdminClient,
+)
+from rich.progress import Progress as Shown
+
+from events.producer import OutgoingRecord, Producer, PublishFailed
+from tests.kafka_security.users import (
+    COURSES,
+    DEAD,
+    GROUP,
+    LESSONS,
+    SCRAM,
+    TOPICS,
+    names,
+    user,
+)
+from tests.secured import PASSWORD, Secured
+from tests.workers import Workers, eventually
+from worker.access import of_worker, require_access
+from worker.errors import SetupError
+from worker.kafka import client, failure
+from worker.letters import Position, Selection
+from worker.ops import Operations
+from worker.replay import replay
+from worker.service import Accepted, ProgressService
+
+READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
+MAY: dict[str, dict[str, set[str]]] = {
+    "player": {LESSONS: WRITE},
+    "worker": {LESSONS: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
+    "certificates": {COURSES: READ, "certificates-1": READ},
+    "operator": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "api": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "nobody": {},
+}
+GROUPS = (GROUP, "certificates-1", "payments")
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_may_do_its_own_and_nothing_else(broker: Secured, role: str) -> None:
+    """As the broker tells it: of each topic and group, and of the cluster, every operation there is."""
+    admin = AdminClient(
+        {
+            "bootstrap.servers": broker.sasl,
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(broker.authority),
+            "sasl.mechanism": SCRAM,
+            "sasl.username": role,
+            "sasl.password": PASSWORD,
+        }
+    )
+    found = {
+        **admin.describe_topics(TopicCollection(list(TOPICS)), include_authorized_operations=True),
+        **admin.describe_consumer_groups(list(GROUPS), include_authorized_operations=True),
+        "the cluster": admin.describe_cluster(include_authorized_operations=True),
+    }
+
+    assert {what: operations(future) for what, future in found.items()} == {
+        what: MAY[role].get(what, set()) for what in found
+    }
+
+
+def operations(description: Any) -> set[str]:
+    try:
+        return {operation.name for operation in description.result(timeout=30).authorized_operations or []}
+    except KafkaException as error:
+        if error.args[0].code() not in (KafkaCode.TOPIC_AUTHORIZATION_FAILED, KafkaCode.GROUP_AUTHORIZATION_FAILED):
+            raise
+        return set()
+
+
+@pytest.mark.parametrize("role", MAY)
+async def test_a_role_reads_and_writes_its_own_topics_and_no_others(broker: Secured, role: str) -> None:
+    async with Producer(broker.admin) as producer:
+        await producer.send_all([nothing(topic) for topic in TOPICS])
+    reach = client(user(broker, role))
+
+    written = await asyncio.gather(*(writes(reach, topic) for topic in TOPICS))
+    read = await asyncio.gather(*(reads(reach, topic) for topic in TOPICS))
+
+    assert dict(zip(TOPICS, written, strict=True)) == {t: "WRITE" in MAY[role].get(t, ()) for t in TOPICS}
+    assert dict(zip(TOPICS, read, strict=True)) == {t: "READ" in MAY[role].get(t, ()) for t in TOPICS}
+
+
+def nothing(topic: str) -> OutgoingRecord:
+    """A record that every reader skips."""
+    return OutgoingRecord(topic, b"nothing", None, [])
+
+
+async def writes(reach: dict[str, Any], topic: str) -> bool:
+    try:
+        async with Producer(**reach) as producer:
+            await producer.send_all([nothing(topic)])
+    except PublishFailed as error:
+        if not isinstance(failure("refused", error), SetupError):
+            raise
+        return False
+    return True
+
+
+async def reads(reach: dict[str, Any], topic: str) -> bool:
+    consumer = AIOKafkaConsumer(topic, **reach, auto_offset_reset="earliest")
+    try:
+        async with asyncio.timeout(30):
+            await consumer.start()
+            await consumer.getone()
+    except KafkaError as error:
+        if not isinstance(failure("refused", error), SetupError):
+            raise
+        return False
+    finally:
+        await consumer.stop()
+    return True
+
+
+@pytest.mark.parametrize(("role", "missing"), [("api", set()), ("player", {"group", "dead_letters"})])
+async def test_an_api_writes_and_sees_what_its_role_allows_and_says_what_is_missing(
+    broker: Secured, database_url: str, role: str, missing: set[str]
+) -> None:
+    settings = user(broker, role, database_url=database_url, apply_deadline_s=0.1)
+    async with ProgressService(settings) as service, Operations(settings) as operations:
+
+        async def seen() -> bool:
+            return (await operations.snapshot()).missing.keys() == missing
+
+        await eventually(seen)
+        written = await service.update_last_accessed(uuid4(), uuid4())
+
+    assert isinstance(written, Accepted)  # Kafka has it, and no worker runs
+
+
+async def test_an_api_replays_dead_letters(broker: Secured) -> None:
+    value = f'{{"id": "1", "type": "CourseAccessed", "time": "2026-11-22T23:10:00Z", "user_id": "{uuid4()}"'
+    value += f', "course_id": "{uuid4()}"}}'
+    headers = [("dlq_topic", LESSONS.encode()), ("dlq_partition", b"0"), ("dlq_offset", b"0")]
+    async with Producer(broker.admin) as producer:
+        [stored] = await producer.send_all([OutgoingRecord(DEAD, None, value.encode(), headers)])
+    named = Selection(positions={Position(stored.partition, stored.offset)})
+
+    with Shown(disable=True) as nowhere:
+        tally = await replay(user(broker, "api"), named, rate=100, progress=nowhere)
+
+    assert tally.replayed == 1
+
+
+async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker: Secured) -> None:
+    with pytest.raises(SetupError) as refused:
+        await require_access(client(user(broker, "operator")), of_worker(names()))
+
+    assert f"Read on topic {LESSONS}, Write on topic {COURSES}:" in str(refused.value)
+    assert DEAD not in str(refused.value)
+
+
+async def test_a_worker_in_a_group_that_is_not_its_own_ends(broker: Secured, database_url: str) -> None:
+    with Workers(user(broker, "worker", consumer_group="payments", database_url=database_url)) as workers:
+        worker = workers.start()
+
+        assert worker.wait() == 1
+        [reason] = worker.reasons
+        assert "group payments" in reason
