@@ -12,9 +12,10 @@ from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
 from tests.away import swallowing
-from worker.database import close, close_pool, connect, connect_pool, fetch, translated
+from worker.database import close, connect, translated
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
+from worker.pool import connect_pool
 from worker.progress import fold
 from worker.settings import Settings
 from worker.store import Applied, Span, Store
@@ -52,7 +53,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(
     connection = await opened(database_settings.model_copy(update={"database_timeout_s": 3}))
 
     with pytest.raises(DatabaseUnavailable) as slow, translated():
-        await connection.execute("select pg_sleep(60)")
+        await connection.fetch("select pg_sleep(60)")
 
     assert isinstance(slow.value.__cause__, asyncpg.QueryCanceledError)
     await connection.close()
@@ -75,25 +76,26 @@ async def test_a_transaction_left_idle_is_ended_by_the_server_and_its_locks_with
 async def test_who_gives_up_waiting_for_a_silent_server_is_not_kept_by_it(database_settings: Settings) -> None:
     async with swallowing(database_settings) as (proxy, behind):
         pool = await connect_pool(behind)
-        await fetch(pool, "select 1")
+        await pool.fetch("select 1")
         proxy.swallow(0)
 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await fetch(pool, "select 1")
+                await pool.fetch("select 1")
 
-        await close_pool(pool)
+        await pool.close()
 
 
 async def test_a_pool_is_closed_also_when_nobody_is_at_the_other_end(
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.database.CLOSE_WITHIN_S", 0.1)
+    monkeypatch.setattr("worker.pool.CLOSE_WITHIN_S", 0.1)
     async with swallowing(database_settings) as (proxy, behind):
         pool = await connect_pool(behind)
-        await fetch(pool, "select 1")
+        await pool.fetch("select 1")
         proxy.swallow(0)
 
-        await close_pool(pool)
+        await pool.close()
 
-        assert pool.is_closing()
+        with pytest.raises(DatabaseUnavailable):
+            await pool.fetch("select 1")

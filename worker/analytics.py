@@ -12,8 +12,9 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.anonymity import K, merged, percent, shown
-from worker.database import bounded, close_pool, connect_pool, fetch, query
+from worker.database import bounded, query
 from worker.errors import TookTooLong
+from worker.pool import connect_pool
 from worker.settings import Settings
 
 DAYS = 30
@@ -82,7 +83,7 @@ class CourseAnalytics:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await close_pool(self._pool)
+        await self._pool.close()
 
     async def of(self, course_id: UUID) -> Analytics | None:
         """The course's figures, at most FRESH_S old; None for one with fewer than five learners, or none.
@@ -110,7 +111,7 @@ class CourseAnalytics:
     async def _figures(self, course_id: UUID) -> Analytics | None:
         as_of = datetime.now(UTC)
         days = [as_of.date() - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
-        [row] = await fetch(self._pool, query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
+        [row] = await self._pool.fetch(query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
         return None if row["learners"] < K else _analytics(course_id, as_of, days, row)
 
 

@@ -1,8 +1,7 @@
 """Connections to PostgreSQL, and what its errors mean to whoever called."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from ssl import SSLCertVerificationError
@@ -20,7 +19,6 @@ URL_UNUSABLE = (
 )
 CONNECT_WITHIN_S = 10
 CLOSE_WITHIN_S = 5
-GIVE_BACK_WITHIN_S = 1
 QUERIES = Path(__file__).parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
@@ -41,10 +39,10 @@ def query(name: str) -> str:
 
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
-    return await _open(**_arguments(settings, server_settings))
+    return await open_connection(**parameters(settings, server_settings))
 
 
-async def _open(dsn: str | None = None, **arguments: Any) -> asyncpg.Connection:
+async def open_connection(dsn: str | None = None, **arguments: Any) -> asyncpg.Connection:
     with translated(), _url_understood():
         connection: asyncpg.Connection = await asyncpg.connect(dsn, **arguments)
     version = connection.get_server_version()
@@ -88,47 +86,13 @@ async def close(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-async def connect_pool(settings: Settings, *, max_size: int = 10) -> asyncpg.Pool:
-    """A pool of connections for readers; the first is opened at the first query, and errors come then."""
-    return await asyncpg.create_pool(
-        **_arguments(settings, {"jit": "off"}), connect=_open, reset=_nothing_to_reset, min_size=0, max_size=max_size
-    )
-
-
-async def fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    """The rows. Raises what `translated` does. Who gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody
-    is at the other end.
-
-    asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
-    """
-    with translated():
-        connection = await pool.acquire(timeout=CONNECT_WITHIN_S)  # or until one of the pool's is free
-        try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-            return rows
-        finally:
-            with suppress(TimeoutError):  # then it is terminated
-                await pool.release(connection, timeout=GIVE_BACK_WITHIN_S)
-
-
-async def close_pool(pool: asyncpg.Pool) -> None:
-    """Closes its connections, also when nobody is at the other end."""
-    with suppress(TimeoutError):  # then they are terminated
-        async with asyncio.timeout(CLOSE_WITHIN_S):
-            await pool.close()
-
-
-async def _nothing_to_reset(connection: asyncpg.Connection) -> None:
-    """Readers leave nothing behind in a session; asyncpg's own reset is a round trip after every query."""
-
-
 def bounded(settings: Settings, longest_s: float) -> Settings:
     """The same settings, but that no statement, and no wait for a lock, takes longer."""
     names = ("database_timeout_s", "database_lock_timeout_s")
     return settings.model_copy(update={name: min(getattr(settings, name), longest_s) for name in names})
 
 
-def _arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
+def parameters(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
     known_as = {"application_name": "course-progress", "timezone": "UTC"}
     return {
         "dsn": settings.database_url.get_secret_value(),

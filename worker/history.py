@@ -13,7 +13,8 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.anonymity import K
-from worker.database import bounded, close_pool, connect_pool, fetch, query
+from worker.database import bounded, query
+from worker.pool import connect_pool
 from worker.settings import Settings
 
 LONGEST_S = 5.0
@@ -66,7 +67,7 @@ class History:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await close_pool(self._pool)
+        await self._pool.close()
 
     async def per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
         """The last `days` days (1 to MOST_DAYS), today last, idle ones too. Days are the learner's `zone`'s, or UTC's.
@@ -109,7 +110,7 @@ class History:
         return {row["day"]: row["lessons"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        return await fetch(self._pool, query(name), *arguments)
+        return await self._pool.fetch(query(name), *arguments)
 
 
 def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:

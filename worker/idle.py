@@ -7,9 +7,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from mode import Service
 
-from worker.database import close_pool, connect_pool, query, translated
+from worker.database import query
 from worker.errors import Unavailable
 from worker.intake import Intake
+from worker.pool import connect_pool
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.1
@@ -32,7 +33,7 @@ class UntilIdle(Service):
         self.add_future(self._watch())
 
     async def on_shutdown(self) -> None:
-        await close_pool(self._pool)
+        await self._pool.close()
 
     async def _watch(self) -> None:
         ends = await self._intake.ends()
@@ -48,7 +49,7 @@ class UntilIdle(Service):
         topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
         group = self._settings.consumer_group
         try:
-            with translated():
-                return bool(await self._pool.fetchval(query("done"), group, topics, partitions, list(ends.values())))
+            [row] = await self._pool.fetch(query("done"), group, topics, partitions, list(ends.values()))
         except Unavailable:
             return False
+        return bool(row[0])

@@ -15,10 +15,11 @@ from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutErro
 
 from worker.advice import Advice, advise
 from worker.cluster import Cluster, Group, Member
-from worker.database import bounded, connect_pool, fetch, query, translated
+from worker.database import bounded, query, translated
 from worker.errors import KafkaUnavailable, ProgressError
 from worker.kafka_errors import meaning
 from worker.letter_tail import DeadLetters
+from worker.pool import connect_pool
 from worker.settings import Settings
 from worker.trail import Delay, Point, Rates, Sample, Trail
 
@@ -304,7 +305,7 @@ class Operations:
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         with translated():
             async with asyncio.timeout(LONGEST_ANSWER_S):
-                return await fetch(self._pool, query(name), *arguments)
+                return await self._pool.fetch(query(name), *arguments)
 
 
 def _is_answer(error: BaseException | None) -> bool:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from worker.database import fetch, query
+from worker.database import query
+from worker.pool import Pool
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class Place:
 class Reads:
     """Over a pool of connections. Every method is one query, and raises DatabaseUnavailable or SetupError."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def some(self, user_id: UUID, course_ids: Iterable[UUID]) -> Read[dict[UUID, CourseProgress]]:
@@ -95,7 +96,7 @@ class Reads:
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of `queries/<name>.sql`. Raises ValueRefused too."""
-        return await fetch(self._pool, query(name), *arguments)
+        return await self._pool.fetch(query(name), *arguments)
 
 
 def _progress(rows: list[asyncpg.Record]) -> Read[list[CourseProgress]]:

@@ -4,6 +4,7 @@ import asyncio
 
 import faust
 import structlog
+import uvloop
 
 from worker.errors import ProgressError
 from worker.garbage import collect_rarely
@@ -20,7 +21,7 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
     configure(settings)
     if settings.environment != "production":
         asyncio.run(prepare(settings))
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     from worker.app import app  # builds the worker, which belongs to this loop
 

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, Occurrence, Receipt
-from worker.database import close_pool, connect_pool
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,
@@ -27,6 +26,7 @@ from worker.errors import (
     ValueRefused,
 )
 from worker.kafka import client, failure
+from worker.pool import connect_pool
 from worker.reads import CourseProgress as CourseProgress
 from worker.reads import ProgressStats as ProgressStats
 from worker.reads import Reads
@@ -69,7 +69,7 @@ class ProgressService:
     async def __aexit__(self, *exc_info: object) -> None:
         if self._publisher is not None:
             await self._publisher.__aexit__(*exc_info)
-        await close_pool(self._pool)
+        await self._pool.close()
 
     # Reads
 

@@ -1,6 +1,5 @@
 """`make bench`: how fast this is, beside what PostgreSQL allows and beside what a user would otherwise take."""
 
-import asyncio
 import logging
 import signal
 import sys
@@ -9,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
+import uvloop
 
 from tests.bench.bench import Bench, connected
 from tests.bench.machine import speed_ms
@@ -44,7 +44,7 @@ def main(only: str, quick: bool) -> None:
     say(f"{len(chosen)} sections, about {1 if quick else sum(s.minutes for s in chosen):.0f} minutes")
     try:
         with servers(say) as running:
-            asyncio.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen, write=not only and not quick))
+            uvloop.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen, write=not only and not quick))
     except NoServer as reason:
         raise click.ClickException(str(reason)) from None
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ async def api(bench: Bench) -> Result:
             async with (
                 connected(settings) as connection,
                 website(settings, rows) as site,
-                others(settings, rows, 4 * bench.sizes.latency_s),
+                others(settings, rows, 4 * (bench.sizes.latency_s + bench.sizes.warm_up_s)),
             ):
                 await warmed_up(site)
                 servers = server_processes(settings.kafka_bootstrap_servers, connection)
@@ -76,6 +76,7 @@ async def api(bench: Bench) -> Result:
                     ("GET /api/progress/{courseId}", site.read, READS_PER_S),
                     ("POST /api/progress/complete", site.complete, WRITES_PER_S),
                 ):
+                    await calls_at_a_steady_rate(call, rate, bench.sizes.warm_up_s)
                     shares = Shares(**servers, worker=psutil.Process(worker.process.pid), API=site.process)
                     took = await calls_at_a_steady_rate(call, rate, bench.sizes.latency_s)
                     add(result, name, rate, took, shares.told())

@@ -12,7 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.database import close_pool, connect_pool, fetch, query
+from worker.database import query
 from worker.deadletters import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
@@ -20,6 +20,7 @@ from worker.demo.player import Learner
 from worker.demo.traffic import Origin
 from worker.errors import Unavailable
 from worker.kafka import client
+from worker.pool import connect_pool
 from worker.service import CourseProgress, ProgressService
 from worker.settings import Settings
 
@@ -48,7 +49,7 @@ class Observer:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             self._pool = await connect_pool(self._settings)
-            opening.push_async_callback(close_pool, self._pool)
+            opening.push_async_callback(self._pool.close)
             self._service = await opening.enter_async_context(ProgressService(self._settings))
             travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
             self._logs = await opening.enter_async_context(consumer(self._settings, *travelled))
@@ -117,7 +118,7 @@ class Observer:
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         self._asked = "PostgreSQL"
-        return await fetch(self._pool, statement, *arguments)
+        return await self._pool.fetch(statement, *arguments)
 
     async def _read_dead_letters(self) -> bool:
         """Whether all that are there have been read."""
