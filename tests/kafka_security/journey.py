@@ -7,11 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from events import CourseCompleted, CourseEventSubscriber, LessonCompleted, LessonEventPublisher
-from tests.kafka_security.users import (
-    COURSES,
-    LESSONS,
-    user,
-)
+from tests.kafka_security.users import COURSES, LESSONS, user
 from tests.secured import Secured
 from worker.kafka import client
 

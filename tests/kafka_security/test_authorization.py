@@ -15,16 +15,7 @@ from confluent_kafka.admin import (
 from rich.progress import Progress as Shown
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.kafka_security.users import (
-    COURSES,
-    DEAD,
-    GROUP,
-    LESSONS,
-    SCRAM,
-    TOPICS,
-    names,
-    user,
-)
+from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
 from tests.secured import PASSWORD, Secured
 from tests.workers import Workers, eventually
 from worker.access import of_worker, require_access
