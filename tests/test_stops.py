@@ -1,19 +1,23 @@
 """A worker that stops by itself says last, in one line, why, at which partition and offset, and what to do."""
 
+import signal
+import socket
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError, RequestTimedOutError
 
-from events.models import LessonCompleted
+from events.models import CourseAccessed, LessonCompleted
 from tests.test_worker import NOW, publish
-from tests.workers import Workers, eventually
+from tests.workers import WorkerProcess, Workers, eventually
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka_errors import meaning
 from worker.membership import PUSHED_OUT, Membership
 from worker.run import line
 from worker.settings import Settings
+from worker.topics import create_missing
 
 
 async def publish_some(settings: Settings, number: int) -> None:
@@ -140,3 +144,83 @@ def test_a_static_member_that_kafka_fences_off_is_told_of_the_setting() -> None:
     fenced = KafkaError("Unexpected exception in heartbeat task: UnknownError()")
 
     assert "PROGRESS_GROUP_INSTANCE_ID=same" in str(meaning(fenced, Settings(group_instance_id="same")))
+
+
+async def test_a_recreated_topic_stops_the_worker_with_one_line_that_says_what_to_do(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "insert into consumed_offset values ($1, $2, 1, 500)", settings.consumer_group, settings.lesson_events_topic
+    )
+
+    worker = workers.start()
+
+    assert worker.wait() == 1
+    assert f"{settings.lesson_events_topic}[1] ends at 0 but 500 is stored" in worker.last_line["reason"]
+
+
+async def test_a_topic_recreated_under_a_running_worker_stops_it(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    user = uuid4()  # one partition
+    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(50)])
+    worker = workers.start()
+
+    async def applied() -> bool:
+        return await connection.fetchval("select count(*) from course_progress") == 50
+
+    await eventually(applied)
+    worker.process.send_signal(signal.SIGSTOP)
+    await recreate(settings)
+    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(30)])
+    worker.process.send_signal(signal.SIGCONT)
+
+    assert worker.wait() == 1
+    assert "the topic was recreated" in worker.last_line["reason"]
+
+
+async def recreate(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    await admin.delete_topics([settings.lesson_events_topic])
+
+    async def gone() -> bool:
+        return settings.lesson_events_topic not in await admin.list_topics()
+
+    async def there() -> bool:
+        return not await gone()
+
+    await eventually(gone)
+    await create_missing(settings)
+    await eventually(there)
+    await admin.close()
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_kafka_that_is_away_stops_a_worker_with_one_line(database_settings: Settings, env: str) -> None:
+    process = WorkerProcess(database_settings.model_copy(update={"environment": env}))
+
+    status, log = process.wait(), process.log
+    process.close()
+
+    assert status == 1
+    assert "127.0.0.1:1" in log.splitlines()[-1]
+
+
+async def test_a_taken_port_stops_a_worker_before_it_joins_the_group(settings: Settings, workers: Workers) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        worker = workers.start(http_port=taken.getsockname()[1])
+
+        assert worker.wait() == 1
+
+    assert "PROGRESS_HTTP_PORT" in worker.last_line["reason"]
+    assert "partitions assigned" not in worker.log
+
+
+async def test_a_missing_topic_stops_a_worker_with_one_line(settings: Settings, workers: Workers) -> None:
+    worker = workers.start(environment="production", lesson_events_topic="lesson-event")
+
+    assert worker.wait() == 1
+
+    assert "topic lesson-event does not exist" in worker.last_line["reason"]
+    assert "Unclosed" not in worker.log

@@ -4,8 +4,6 @@ import asyncio
 import json
 import random
 import re
-import signal
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,6 @@ import confluent_kafka
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import binary
@@ -30,10 +27,9 @@ from events.models import (
 )
 from events.producer import OutgoingRecord, Producer
 from events.subscriber import CourseEventSubscriber, Received
-from tests.workers import WorkerProcess, Workers, environment, eventually
+from tests.workers import Workers, environment, eventually
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
-from worker.topics import create_missing
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 Happened = tuple[LessonEvent, datetime]
@@ -240,7 +236,7 @@ async def test_a_refusal_that_is_no_events_fault_stops_the_worker_without_a_dead
     worker = workers.start()
 
     assert worker.wait() == 1
-    assert "nothing_moves" in json.loads(worker.log.splitlines()[-1])["reason"]
+    assert "nothing_moves" in worker.last_line["reason"]
 
 
 async def test_a_killed_worker_loses_and_doubles_nothing(
@@ -326,87 +322,6 @@ async def test_sigterm_ends_a_worker_cleanly_and_its_successor_goes_on(
     assert workers.start("--until-idle").wait() == 0
 
     assert wrong_rows(expected(happened), await stored(connection)) == []
-
-
-async def test_a_recreated_topic_stops_the_worker_with_one_line_that_says_what_to_do(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    await connection.execute(
-        "insert into consumed_offset values ($1, $2, 1, 500)", settings.consumer_group, settings.lesson_events_topic
-    )
-
-    worker = workers.start()
-
-    assert worker.wait() == 1
-    last = json.loads(worker.log.splitlines()[-1])
-    assert f"{settings.lesson_events_topic}[1] ends at 0 but 500 is stored" in last["reason"]
-
-
-async def test_a_topic_recreated_under_a_running_worker_stops_it(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    user = uuid4()  # one partition
-    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(50)])
-    worker = workers.start()
-
-    async def applied() -> bool:
-        return await connection.fetchval("select count(*) from course_progress") == 50
-
-    await eventually(applied)
-    worker.process.send_signal(signal.SIGSTOP)
-    await recreate(settings)
-    await publish(settings, [(CourseAccessed(user_id=user, course_id=uuid4()), NOW) for _ in range(30)])
-    worker.process.send_signal(signal.SIGCONT)
-
-    assert worker.wait() == 1
-    assert "the topic was recreated" in json.loads(worker.log.splitlines()[-1])["reason"]
-
-
-async def recreate(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    await admin.delete_topics([settings.lesson_events_topic])
-
-    async def gone() -> bool:
-        return settings.lesson_events_topic not in await admin.list_topics()
-
-    async def there() -> bool:
-        return not await gone()
-
-    await eventually(gone)
-    await create_missing(settings)
-    await eventually(there)
-    await admin.close()
-
-
-@pytest.mark.parametrize("env", ["development", "production"])
-def test_kafka_that_is_away_stops_a_worker_with_one_line(database_settings: Settings, env: str) -> None:
-    process = WorkerProcess(database_settings.model_copy(update={"environment": env}))
-
-    status, log = process.wait(), process.log
-    process.close()
-
-    assert status == 1
-    assert "127.0.0.1:1" in log.splitlines()[-1]
-
-
-async def test_a_taken_port_stops_a_worker_before_it_joins_the_group(settings: Settings, workers: Workers) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        worker = workers.start(http_port=taken.getsockname()[1])
-
-        assert worker.wait() == 1
-
-    assert "PROGRESS_HTTP_PORT" in json.loads(worker.log.splitlines()[-1])["reason"]
-    assert "partitions assigned" not in worker.log
-
-
-async def test_a_missing_topic_stops_a_worker_with_one_line(settings: Settings, workers: Workers) -> None:
-    worker = workers.start(environment="production", lesson_events_topic="lesson-event")
-
-    assert worker.wait() == 1
-
-    assert "topic lesson-event does not exist" in json.loads(worker.log.splitlines()[-1])["reason"]
-    assert "Unclosed" not in worker.log
 
 
 async def test_health_and_metrics_tell_of_progress(settings: Settings, workers: Workers) -> None:
