@@ -11,7 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from events.models import CourseAccessed
-from tests.test_worker import NOW, publish, recreate
+from tests.test_stops import recreate
+from tests.test_worker import NOW, publish
 from tests.workers import Workers, eventually
 from worker.errors import TopicRecreated
 from worker.identity import TopicIdentity
