@@ -65,7 +65,7 @@ def test_more_load_never_means_fewer_workers_and_there_are_one_to_one_per_partit
 ) -> None:
     usual = {"partitions": partitions, "running": running, "capacity_per_s": capacity, "lag": lag}
 
-    few, many = (advise(**usual, incoming_per_s=r).workers for r in (rate, rate + more))  # type: ignore[arg-type]
+    few, many = (advise(**usual, incoming_per_s=r).workers for r in (rate, rate + more))
 
     assert few is not None
     assert many is not None

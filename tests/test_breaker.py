@@ -14,7 +14,7 @@ from events.kinds import Kind
 from events.models import CourseAccessed
 from events.producer import OutgoingRecord, Producer
 from tests.conftest import PARTITIONS
-from tests.test_worker import NOW, histories, publish, record, records_of
+from tests.histories import NOW, histories, publish, record, records_of
 from tests.workers import WorkerProcess, Workers, eventually, records_in
 from worker.breaker import Breaker, Flood
 from worker.decode import Outcome, Record, Rejected, Skipped
@@ -85,7 +85,7 @@ def test_the_line_says_how_many_and_where_they_begin() -> None:
 
     flood = breaker.flood(entries)
 
-    assert flood == Flood(3, 3, entries[2][1])  # type: ignore[arg-type]
+    assert flood == Flood(3, 3, entries[2][1])
     assert "t[0] offset 9 (bad)" in str(flood)
 
 

@@ -15,9 +15,9 @@ import worker.replay
 from events.kinds import Kind
 from events.models import LessonCompleted
 from events.producer import OutgoingRecord, Producer, PublishFailed
+from tests.histories import NOW, Happened, publish, record
 from tests.test_cli import run
 from tests.test_decode import record as consumer_record
-from tests.test_worker import NOW, Happened, publish, record
 from tests.workers import Workers, environment
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected

@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY
 
 from events.kinds import Kind
 from events.producer import Producer
+from tests.histories import records_of
 from tests.test_decode import record
-from tests.test_worker import records_of
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
 from worker.kafka import client

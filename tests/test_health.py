@@ -14,7 +14,7 @@ import pytest
 from events.models import CourseAccessed
 from tests.away import own_broker
 from tests.conftest import execute, new_settings
-from tests.test_worker import NOW, publish
+from tests.histories import NOW, publish
 from tests.workers import WorkerProcess, Workers, eventually
 from worker.health import create_health
 from worker.intake import Intake
@@ -75,7 +75,7 @@ async def test_a_worker_in_a_long_rebalance_is_live() -> None:
 
 
 async def test_a_worker_without_its_relay_or_its_intake_is_not_live() -> None:
-    intake, relay = await in_group(), Relay(Settings(), None, owned=set)  # type: ignore[arg-type]
+    intake, relay = await in_group(), Relay(Settings(), None, owned=set)
     assert await live(intake, relay) == 200
     ended = asyncio.get_running_loop().create_future()
     ended.cancel()

@@ -11,8 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from events.models import CourseAccessed
-from tests.test_stops import recreate
-from tests.test_worker import NOW, publish
+from tests.histories import NOW, publish, recreate
 from tests.workers import Workers, eventually
 from worker.errors import TopicRecreated
 from worker.identity import TopicIdentity

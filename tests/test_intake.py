@@ -8,7 +8,7 @@ import asyncpg
 
 from events.models import CourseAccessed
 from tests.conftest import execute
-from tests.test_worker import NOW, histories, publish
+from tests.histories import NOW, histories, publish
 from tests.workers import Workers, eventually
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings

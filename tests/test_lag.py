@@ -5,7 +5,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_worker import histories, publish
+from tests.histories import histories, publish
 from tests.workers import Workers, eventually
 from worker.batch import Batch, gather
 from worker.lag import Lag

@@ -40,15 +40,15 @@ def adopted_lanes(consumer: Any) -> list[Lane]:
     shared = Shared(
         settings=settings,
         consumer=consumer,
-        batches=nothing,  # type: ignore[arg-type]
-        identity=nothing,  # type: ignore[arg-type]
-        ends=nothing,  # type: ignore[arg-type]
-        breaker=nothing,  # type: ignore[arg-type]
+        batches=nothing,
+        identity=nothing,
+        ends=nothing,
+        breaker=nothing,
         membership=Membership(settings),
         committable={},
         give_back=give_back,
     )
-    lanes += [Lane(number, shared, nothing) for number in range(2)]  # type: ignore[arg-type]
+    lanes += [Lane(number, shared, nothing) for number in range(2)]
     for lane, tp in zip(lanes, (MINE, THEIRS), strict=True):
         adopt(lane, {tp})
     return lanes

@@ -13,8 +13,8 @@ from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
 from tests.away import own_broker
 from tests.conftest import execute, new_settings
+from tests.histories import histories, publish
 from tests.test_outbox import put
-from tests.test_worker import histories, publish
 from tests.workers import Workers, eventually
 from worker import ops
 from worker.cluster import Group, Member
@@ -35,7 +35,7 @@ def status(worker: str = "a", **changed: object) -> Status:
         "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
         "waiting_for": None, "silent_s": 1.0,
     }  # fmt: skip
-    return Status(worker, **usual | changed)  # type: ignore[arg-type]
+    return Status(worker, **usual | changed)
 
 
 def until(operations: Operations, holds: Callable[[Snapshot], bool]) -> Callable[[], Awaitable[bool]]:

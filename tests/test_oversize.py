@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.producer import OutgoingRecord, Producer
 from tests.faults.comparison import records_of as all_records_of
-from tests.test_worker import histories, publish, records_of
+from tests.histories import histories, publish, records_of
 from tests.workers import Workers
 from worker.deadletters import TRUNCATED
 from worker.kafka import client

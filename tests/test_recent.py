@@ -11,7 +11,7 @@ WALL = 1_800_000_000.0
 
 def entries(number: int, age_s: float = 0.1) -> list[tuple[Record, Outcome]]:
     bad = record(timestamp=int((WALL - age_s) * 1000))
-    return [(bad, Rejected(bad, "why", "schema"))] * number  # type: ignore[arg-type]
+    return [(bad, Rejected(bad, "why", "schema"))] * number
 
 
 def work(recent: Recent, since: float, until: float, number: int, age_s: float = 0.1) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 
 from events.models import course_event_id
+from tests.histories import certificates, histories, publish
 from tests.test_rules import (
     ALL_KINDS,
     COURSE,
@@ -26,7 +27,6 @@ from tests.test_rules import (
     real_sql,
     reset,
 )
-from tests.test_worker import certificates, histories, publish
 from tests.workers import Workers, eventually
 from worker.database import query
 from worker.recount import Difference, Repair, Scope, Verify, connected

@@ -13,9 +13,8 @@ from aiokafka import TopicPartition
 from events.models import CourseAccessed
 from events.producer import Producer
 from tests.conftest import execute, url_of
+from tests.histories import NOW, Happened, histories, publish, record, recreate
 from tests.test_cli import NOWHERE, run
-from tests.test_stops import recreate
-from tests.test_worker import NOW, Happened, histories, publish, record
 from tests.workers import Workers, environment, eventually
 from worker.errors import SetupError
 from worker.offsets import Move, Target, rewind

@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.test_worker import histories, publish
+from tests.histories import histories, publish
 from tests.workers import Workers, eventually
 from worker.settings import Settings
 

@@ -6,18 +6,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError, RequestTimedOutError
 
 from events.models import CourseAccessed, LessonCompleted
-from tests.test_worker import NOW, publish
+from tests.histories import NOW, publish, recreate
 from tests.workers import WorkerProcess, Workers, eventually
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka_errors import meaning
 from worker.membership import PUSHED_OUT, Membership
 from worker.run import line
 from worker.settings import Settings
-from worker.topics import create_missing
 
 
 async def publish_some(settings: Settings, number: int) -> None:
@@ -177,23 +175,6 @@ async def test_a_topic_recreated_under_a_running_worker_stops_it(
 
     assert worker.wait() == 1
     assert "the topic was recreated" in worker.last_line["reason"]
-
-
-async def recreate(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    await admin.delete_topics([settings.lesson_events_topic])
-
-    async def gone() -> bool:
-        return settings.lesson_events_topic not in await admin.list_topics()
-
-    async def there() -> bool:
-        return not await gone()
-
-    await eventually(gone)
-    await create_missing(settings)
-    await eventually(there)
-    await admin.close()
 
 
 @pytest.mark.parametrize("env", ["development", "production"])

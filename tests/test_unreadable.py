@@ -11,7 +11,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from events.models import CourseAccessed
-from tests.test_worker import NOW, histories, publish, record, records_of
+from tests.histories import NOW, histories, publish, record, records_of
 from tests.workers import Workers, eventually, records_in
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings

@@ -6,9 +6,9 @@ import signal
 import asyncpg
 import pytest
 
+from tests.histories import publish
 from tests.test_cli import NOWHERE, run, start
 from tests.test_rules import COURSE, USER, completed
-from tests.test_worker import publish
 from tests.workers import Workers, environment, eventually
 from worker.settings import Settings
 

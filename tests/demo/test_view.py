@@ -3,7 +3,6 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 from rich.console import Console
@@ -39,7 +38,7 @@ def parts(tmp_path: Path) -> Parts:
 
 
 def drawn(parts: Parts, width: int, height: int) -> list[str]:
-    screen: TextIO = io.StringIO()
+    screen = io.StringIO()
     console = Console(file=screen, width=width, height=height, force_terminal=True, color_system=None)
     view = View(parts, "broker: jars, database: wheel", console, live=True)
     view._published.sample(0, 0)

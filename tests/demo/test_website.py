@@ -164,7 +164,7 @@ async def test_a_website_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatc
     part = SimpleNamespace(run=for_ever)
     traffic = SimpleNamespace(run=for_ever, player=SimpleNamespace(learners=[]))
     parts = SimpleNamespace(certificates=part, supervisor=part, traffic=traffic, observer=Observing())
-    demo = run.Demo(AWAY, "none", parts, Observing(), None)  # type: ignore[arg-type]
+    demo = run.Demo(AWAY, "none", parts, Observing(), None)
 
     running = asyncio.create_task(demo.run())
     await asyncio.wait({running}, timeout=30)

@@ -68,7 +68,7 @@ def test_an_event_cannot_be_changed() -> None:
     event = lesson_completed()
 
     with pytest.raises(ValidationError, match="frozen"):
-        event.total_lessons = 5  # type: ignore[misc]
+        event.total_lessons = 5
 
 
 def test_an_access_may_name_no_lesson() -> None:

@@ -16,8 +16,8 @@ from aiokafka import TopicPartition
 
 from events.models import LessonCompleted, ProgressReset
 from tests.conftest import execute, url_of
+from tests.histories import histories, nothing_waits, publish, transitions
 from tests.security.conftest import PAGE, PASSWORD, Secured
-from tests.test_worker import histories, nothing_waits, publish, transitions
 from tests.workers import Workers
 from worker.decode import Occurrence
 from worker.errors import SetupError

@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from tests.conftest import execute
+from tests.histories import histories, publish
 from tests.security.conftest import ESCAPED, Secured
 from tests.test_cli import COURSE, PUBLISH, USER, commands, run
-from tests.test_worker import histories, publish
 from tests.workers import Workers, environment, eventually
 from worker.cli import cli
 from worker.database import connect

@@ -20,7 +20,7 @@ def create_app(settings: Settings, error: FailOnce) -> faust.App:
     statement = OurStatement(settings)
 
     @app.agent(lesson_events(app, settings))
-    async def progress(stream: faust.StreamT) -> None:
+    async def progress(stream: faust.Stream) -> None:
         async for events in stream.take_events(1000, within=0.1):
             error(len(events))
             await statement.apply([of_faust(event) for event in events])
