@@ -158,6 +158,18 @@ async def test_a_time_that_no_event_can_carry_is_rejected(client: httpx.AsyncCli
 # Reads
 
 
+async def test_a_course_is_answered_alike_however_it_is_asked_for(
+    client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson())
+
+    asked = (f"{course}", f"{course}".upper(), course.hex, f"{course}?userId={user}", f"{course}?other=1")
+    answers = [await client.get(f"/api/progress/{text}") for text in asked]
+
+    assert [answer.status_code for answer in answers] == [200] * len(asked)
+    assert len({answer.headers["ETag"] for answer in answers}) == 1
+
+
 async def test_statistics_and_bulk_are_the_learners(client: httpx.AsyncClient, course: UUID) -> None:
     other = uuid4()
     await client.post("/api/progress/complete/batch", json={"events": [item(course, "a"), item(other, "a")]})
