@@ -192,19 +192,22 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
     producer = Producer(servers | {"enable.idempotence": True, "linger.ms": 0})
     ready_made = zip(happened, list(records(happened)), strict=True)
     began, number = time.perf_counter(), 0
-    while number < len(happened) or len(producer):
-        due = int((time.perf_counter() - began) * rate)
-        for (event, _), record in islice(ready_made, max(0, due - number)):
-            producer.produce(
-                settings.lesson_events_topic,
-                record.value,
-                record.key,
-                headers=record.headers,
-                on_delivery=delivered(event, time.perf_counter()),
-            )
-        number = due
-        producer.poll(0)
-        await asyncio.sleep(TURN_S)
+    try:
+        while number < len(happened) or len(producer):
+            due = int((time.perf_counter() - began) * rate)
+            for (event, _), record in islice(ready_made, max(0, due - number)):
+                producer.produce(
+                    settings.lesson_events_topic,
+                    record.value,
+                    record.key,
+                    headers=record.headers,
+                    on_delivery=delivered(event, time.perf_counter()),
+                )
+            number = due
+            producer.poll(0)
+            await asyncio.sleep(TURN_S)
+    finally:
+        producer.flush(1)  # who is cancelled leaves nothing in its queue, of which librdkafka would complain
     return sorted(sent, key=lambda each: each.at)
 
 
