@@ -15,6 +15,7 @@ from tests.api.processes import Issuer, api_settings, client_of
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.api.insights import Insights
+from worker.api.limits import RateLimits
 from worker.errors import SetupError
 from worker.service import ProgressService
 from worker.settings import Settings
@@ -267,3 +268,13 @@ async def test_other_origins_are_allowed_only_by_the_setting(calling: httpx.Asyn
     assert "Access-Control-Allow-Credentials" not in allowed.headers
     for answer in (refused, by_default):
         assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_reading_one_course_counts_as_every_read(
+    nowhere: FastAPI, calling: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    nowhere.state.limits = RateLimits(api_settings(Settings(), issuer, rate_limit_reads="1/hour"))
+
+    answers = [await calling.get(f"/api/progress/{COURSE}") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [503, 429]

@@ -40,7 +40,7 @@ def create_api(
     app.state.insights = insights
     app.state.replays = ops.Replays(settings)
     STREAMS.set_function(lambda: changes.streams)
-    app.router.routes.append(progress.Direct())
+    app.router.routes.append(progress.Direct())  # which asks for the token itself
     app.include_router(api_router(insights=insights is not None))
     app.include_router(health.router)
     if pages is not None and cookie is not None and insights is not None:

@@ -159,9 +159,9 @@ async def get_own_progress(request: Request) -> Response:
 
 
 class Direct(Route):
-    """`GET /{courseId}` as nearly everybody asks it, and not what has a query: that is FastAPI's.
+    """`GET /{courseId}` without a query, as nearly everybody asks it. With one it is FastAPI's.
 
-    Its way to a handler and to the handler's arguments is a third of the call's CPU: docs/decisions/0024.
+    FastAPI's way to a handler and to its arguments takes a third of the call's CPU: docs/decisions/0024.
     """
 
     def __init__(self) -> None:
