@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -69,15 +71,18 @@ async def records_of(settings: Settings, topic: str, number: int) -> list[Consum
         await consumer.stop()
 
 
+@asynccontextmanager
+async def course_events(settings: Settings) -> AsyncIterator[CourseEventSubscriber]:
+    """From the first one on, for half a minute."""
+    servers, topic = settings.kafka_bootstrap_servers, settings.course_events_topic
+    async with asyncio.timeout(30), CourseEventSubscriber(servers, f"{uuid4()}", topic=topic) as them:
+        yield them
+
+
 async def certificates(settings: Settings, number: int) -> dict[str, Received]:
     """Course events by id, in order of arrival, until there are that many."""
     received: dict[str, Received] = {}
-    async with (
-        asyncio.timeout(30),
-        CourseEventSubscriber(
-            settings.kafka_bootstrap_servers, f"{uuid4()}", topic=settings.course_events_topic
-        ) as them,
-    ):
+    async with course_events(settings) as them:
         async for one in them:
             received.setdefault(one.event_id, one)
             if len(received) == number:

@@ -1,6 +1,5 @@
 """The relay: in order, by one worker, and nothing is deleted before Kafka has it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -11,7 +10,7 @@ from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
 from events.producer import Producer, PublishFailed
-from events.subscriber import CourseEventSubscriber
+from tests.histories import course_events
 from tests.workers import eventually
 from worker.outbox import Relay
 from worker.settings import Settings
@@ -50,12 +49,7 @@ async def relaying(settings: Settings, producer: Producer, *owned: TopicPartitio
 
 async def received(settings: Settings, number: int) -> list[tuple[str, int]]:
     got: list[tuple[str, int]] = []
-    async with (
-        asyncio.timeout(30),
-        CourseEventSubscriber(
-            settings.kafka_bootstrap_servers, f"{uuid4()}", topic=settings.course_events_topic
-        ) as them,
-    ):
+    async with course_events(settings) as them:
         async for one in them:
             assert one.event.user_id == USER
             got.append((one.type, one.event.completion_number))

@@ -99,10 +99,10 @@ def bad_tokens(issuer: Issuer, user: UUID) -> dict[str, str | None]:
 async def test_no_route_is_reached_with_a_bad_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
     assert len(routes(nowhere)) > 10
     for token in bad_tokens(issuer, user).values():
-        found = await statuses(nowhere, token)
-        with_a_query = await statuses(nowhere, token, other="1")
+        for query in ({}, {"other": "1"}):
+            found = await statuses(nowhere, token, **query)
 
-        assert {*found.values(), *with_a_query.values()} == {401}, (found, with_a_query)
+            assert set(found.values()) == {401}, found
 
 
 async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
@@ -129,10 +129,10 @@ async def forgotten() -> Response:
 
 async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
     token = issuer.token(user, " ".join(Scope), courses="*", exp=int(time.time()) + 1)  # which ends the stream
-    found = await statuses(nowhere, token)
-    with_a_query = await statuses(nowhere, token, other="1")
+    for query in ({}, {"other": "1"}):
+        found = await statuses(nowhere, token, **query)
 
-    assert {*found.values(), *with_a_query.values()} == {200, 400, 503}  # the stream, no body, no database
+        assert set(found.values()) == {200, 400, 503}  # the stream, no body, no database
 
 
 async def test_a_token_that_was_verified_is_refused_all_the_same_from_its_end_on(

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -26,6 +27,8 @@ QUERIES = Path(__file__).parent / "queries"
 PARTITIONS = 12
 # Leaves as full as those of an index that grew in random order, not as one built at once.
 GROWN = "with (fillfactor = 70)"
+
+OnDelivery: TypeAlias = Callable[[KafkaError | None, Message], None]
 
 
 def query(name: str) -> str:
@@ -133,6 +136,11 @@ class Record:
     value: bytes
     headers: list[tuple[str, bytes]]
 
+    def produce(
+        self, producer: Producer, topic: str, on_delivery: Callable[[KafkaError | None, Message], None]
+    ) -> None:
+        producer.produce(topic, self.value, self.key, headers=self.headers, on_delivery=on_delivery)
+
 
 def records(happened: Iterable[Happened]) -> Iterator[Record]:
     """In binary mode, as LessonEventPublisher writes them."""
@@ -146,6 +154,12 @@ async def breathe() -> None:
     await asyncio.sleep(0)
 
 
+def librdkafka(settings: Settings, options: dict[str, int | bool]) -> Producer:
+    """A producer that finds the partitions that aiokafka's finds."""
+    servers = {"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": "murmur2"}
+    return Producer(servers | options)
+
+
 async def publish(
     settings: Settings, to_send: Iterable[Record], pause: Callable[[], Awaitable[None]] = breathe
 ) -> None:
@@ -155,8 +169,7 @@ async def publish(
     """
     # A queue that holds all: `produce` never waits, and the loop goes on between chunks.
     unbounded = {"queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 2_000_000}
-    servers = {"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": "murmur2", "linger.ms": 20}
-    producer = Producer(servers | unbounded)
+    producer = librdkafka(settings, {"linger.ms": 20} | unbounded)
     refused: list[KafkaError] = []
 
     def stored(error: KafkaError | None, _: Message) -> None:
@@ -166,9 +179,7 @@ async def publish(
     to_send = iter(to_send)
     while chunk := list(islice(to_send, 1000)):
         for record in chunk:
-            producer.produce(
-                settings.lesson_events_topic, record.value, record.key, headers=record.headers, on_delivery=stored
-            )
+            record.produce(producer, settings.lesson_events_topic, stored)
         producer.poll(0)
         await pause()
     while producer.flush(0.05):

@@ -5,20 +5,21 @@ import random
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
 from statistics import median
 from uuid import UUID
 
 import asyncpg
 import psutil
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
-from tests.bench.bench import Bench, connected, query, records
+from tests.bench.bench import Bench, connected, librdkafka, query, records
 from tests.bench.drain import stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
@@ -180,29 +181,19 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
     """
     sent: list[Sent] = []
 
-    def delivered(event: LessonEvent, at: float) -> Callable[[KafkaError | None, Message], None]:
-        def stored(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                raise KafkaException(error)
-            sent.append(Sent(event.user_id, completes(event), at, message.partition(), message.offset()))
+    def stored(event: LessonEvent, at: float, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            raise KafkaException(error)
+        sent.append(Sent(event.user_id, completes(event), at, message.partition(), message.offset()))
 
-        return stored
-
-    servers = {"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": "murmur2"}
-    producer = Producer(servers | {"enable.idempotence": True, "linger.ms": 0})
+    producer = librdkafka(settings, {"enable.idempotence": True, "linger.ms": 0})
     ready_made = zip(happened, list(records(happened)), strict=True)
     began, number = time.perf_counter(), 0
     try:
         while number < len(happened) or len(producer):
             due = int((time.perf_counter() - began) * rate)
             for (event, _), record in islice(ready_made, max(0, due - number)):
-                producer.produce(
-                    settings.lesson_events_topic,
-                    record.value,
-                    record.key,
-                    headers=record.headers,
-                    on_delivery=delivered(event, time.perf_counter()),
-                )
+                record.produce(producer, settings.lesson_events_topic, partial(stored, event, time.perf_counter()))
             number = due
             producer.poll(0)
             await asyncio.sleep(TURN_S)

@@ -167,7 +167,7 @@ class Direct(Route):
     def __init__(self) -> None:
         super().__init__("/api/progress/{courseId:uuid}", get_own_progress)
         self.path = self.path_format  # as FastAPI's route of it: what metrics and the header Allow name
-        self.methods = {"GET"}
+        self.methods = {"GET"}  # and not the HEAD that Starlette adds
 
     def matches(self, scope: asgi.Scope) -> tuple[Match, asgi.Scope]:
         if scope.get("query_string"):
