@@ -1,13 +1,20 @@
 """Numbers become shapes that lie inside their chart and say what the numbers say."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pages.charts import area, axis, bar_chart, brief, labelled, line_chart, polyline, spark
+from worker.pages.charts import LONGEST, axis, bar_chart, brief, labelled, line, line_chart, spark
 
+TEN = datetime(2026, 11, 3, 10, tzinfo=UTC)
 VALUES = st.lists(st.integers(0, 10**7), max_size=60)
+
+
+def after(*seconds: int) -> list[datetime]:
+    """Times from ten o'clock on, each so much later than the one before."""
+    return [TEN + timedelta(seconds=so_far) for so_far in itertools.accumulate(seconds)]
 
 
 @given(st.floats(0, 10**9))
@@ -57,39 +64,49 @@ def test_a_chart_tells_its_figures_to_whoever_does_not_see_it() -> None:
     assert bar_chart("Lessons", ("Lesson", "Learners"), []).summary == "Lessons: no data"
 
 
-@given(st.lists(st.floats(0, 10**6), min_size=1, max_size=90))
-def test_a_line_goes_from_edge_to_edge_inside_its_box(values: list[float]) -> None:
-    points = [tuple(map(float, point.split(","))) for point in polyline(values, axis(max(values))[-1]).split()]
+@given(st.lists(st.tuples(st.integers(1, 200), st.floats(0, 10**6)), min_size=1, max_size=90))
+def test_a_line_goes_from_edge_to_edge_inside_its_box_but_for_gaps(points: list[tuple[int, float]]) -> None:
+    apart, values = zip(*points, strict=True)
 
-    assert (points[0][0], points[-1][0]) == (0, 100)
-    assert all(-0.01 <= y <= 100.01 for _, y in points)
-    assert len(points) == max(2, len(values))
+    drawn = line("", "area", after(*apart), values, axis(max(values))[-1])
+
+    stretches = [[tuple(map(float, point.split(","))) for point in each.split()] for each in drawn.stretches]
+    assert (stretches[0][0][0], stretches[-1][-1][0]) == (0, 100)
+    assert all(-0.01 <= y <= 100.01 for each in stretches for _, y in each)
+    assert len(stretches) == len(drawn.areas) == 1 + sum(seconds > LONGEST.seconds for seconds in apart[1:])
 
 
-def test_an_area_is_closed_at_the_ground_and_nothing_has_none() -> None:
-    assert area([1, 2], 2) == "0,100 0.00,50.00 100.00,0.00 100,100"
-    assert area([], 2) == ""
+def test_what_nobody_saw_is_left_open() -> None:
+    drawn = line("", "area", after(0, 30, 160, 10), [1, 2, 3, 4], 4)
+
+    assert drawn.stretches == ("0.00,75.00 15.00,50.00", "95.00,25.00 100.00,0.00")
+    assert drawn.areas[1] == "95.00,100 95.00,25.00 100.00,0.00 100.00,100"
+
+
+def test_a_point_between_two_gaps_is_a_dot() -> None:
+    assert line("", "area", after(0, 100, 100), [1, 2, 3], 4).stretches[1] == "50.00,50.00 50.00,50.00"
 
 
 def test_lines_share_an_axis_and_have_a_row_for_each_time() -> None:
-    chart = line_chart("Rates", "Time", ["10:00", "10:01"], [("In", "dashed", [10, 20]), ("Applied", "area", [10, 15])])
+    chart = line_chart("Rates", after(0, 60), [("In", "dashed", [10, 20]), ("Applied", "area", [10, 15])])
 
     assert [(line.label, line.y) for line in chart.grid] == [("5", 75), ("10", 50), ("15", 25), ("20", 0)]
-    assert chart.rows == (("10:00", "10", "10"), ("10:01", "20", "15"))
+    assert chart.rows == (("10:00:00", "10", "10"), ("10:01:00", "20", "15"))
     assert chart.summary == "Rates: In 20, Applied 15"
-    assert (chart.start, chart.end) == ("10:00", "10:01")
+    assert (chart.start, chart.end) == ("10:00:00 UTC", "10:01:00 UTC")
 
 
 def test_no_data_is_a_chart_too() -> None:
-    chart = line_chart("Rates", "Time", [], [("In", "area", [])])
+    chart = line_chart("Rates", [], [("In", "area", [])])
 
-    assert (chart.summary, chart.rows, chart.lines[0].points) == ("Rates: no data", (), "")
+    assert (chart.summary, chart.rows, chart.lines[0].stretches) == ("Rates: no data", (), ())
 
 
 def test_a_single_moment_is_written_once_below_its_line() -> None:
-    chart = line_chart("Rates", "Time", ["10:00"], [("In", "area", [10])])
+    chart = line_chart("Rates", after(0), [("In", "area", [10])])
 
-    assert (chart.start, chart.end) == ("10:00", "")
+    assert (chart.start, chart.end) == ("10:00:00 UTC", "")
+    assert chart.lines[0].stretches == ("0.00,0.00 100.00,0.00",)
 
 
 @given(st.floats(0, 10**9))
@@ -102,4 +119,4 @@ def test_numbers_beside_an_axis_are_brief() -> None:
 
 
 def test_small_lines_without_a_backlog_lie_on_the_ground() -> None:
-    assert spark([0, 0], 0).points == "0.00,100.00 100.00,100.00"
+    assert spark(after(0, 3), [0, 0], 0).stretches == ("0.00,100.00 100.00,100.00",)

@@ -208,7 +208,7 @@ def test_lag_of_each_partition_is_drawn_on_one_scale() -> None:
 
     page = operations(replace(WELL, partitions=(PARTITION, replace(PARTITION, partition=1))), history, {}, NOW)
 
-    assert [line.spark.points.split()[-1] for line in page.partitions] == ["100.00,0.00", "100.00,50.00"]
+    assert [line.spark.stretches[0].split()[-1] for line in page.partitions] == ["100.00,0.00", "100.00,50.00"]
     assert page.lag_chart.rows[-1] == ("00:00:02", "30")
     assert page.rate_chart.rows[-1] == ("00:00:02", "2", "3")
 

@@ -6,6 +6,8 @@ Positions are percent of the plot, so that a chart fits any width and its text a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 SHOWN_LABELS, SHOWN_SHORT_LABELS = 5, 12
 SHORT = 2  # characters
@@ -13,6 +15,7 @@ GAP = 0.28  # of the room that a column has
 LEAST_HEIGHT = 1.5  # so that a small value is no missing one
 STEPS = (1, 2, 5)
 MOST_STEPS = 4
+LONGEST = timedelta(seconds=75)  # from a point of a line to the next: beyond it nobody knows what was between
 UNITS = ((10**9, "bn"), (10**6, "M"), (10**3, "k"))
 
 
@@ -61,9 +64,11 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """In a box of 100 by 100. Where the times have a gap so has the line: a stretch on either side."""
+
     name: str
-    points: str  # of an SVG polyline, in a box of 100 by 100
-    area: str  # of a polygon, down to zero
+    stretches: tuple[str, ...]  # the points of SVG polylines
+    areas: tuple[str, ...]  # of polygons, from these down to zero
     kind: str  # the class it is drawn with
 
 
@@ -139,37 +144,47 @@ def brief(value: int) -> str:
     return str(value)
 
 
-def line_chart(
-    title: str, at: str, times: Sequence[str], series: Sequence[tuple[str, str, Sequence[float]]]
-) -> LineChart:
-    """Of each series its name, its kind, and a value for each of the times, which are evenly apart."""
+def line_chart(title: str, times: Sequence[datetime], series: Sequence[tuple[str, str, Sequence[float]]]) -> LineChart:
+    """Of each series its name, its kind, and a value for each of the times, which are UTC."""
     levels = axis(max((value for *_, values in series for value in values), default=0))
-    end = levels[-1]
-    lines = tuple(Line(name, polyline(values, end), area(values, end), kind) for name, kind, values in series)
-    rows = zip(times, *([f"{value:,.0f}" for value in values] for *_, values in series), strict=True)
+    names = [f"{time:%H:%M:%S}" for time in times]
+    rows = zip(names, *([f"{value:,.0f}" for value in values] for *_, values in series), strict=True)
     return LineChart(
         title,
-        (at, *(name for name, *_ in series)),
-        lines,
+        ("Time, UTC", *(name for name, *_ in series)),
+        tuple(line(name, kind, times, values, levels[-1]) for name, kind, values in series),
         grid(levels),
-        times[0] if times else "",
-        times[-1] if len(times) > 1 else "",
+        f"{names[0]} UTC" if names else "",
+        f"{names[-1]} UTC" if len(names) > 1 else "",
         tuple(rows),
     )
 
 
-def polyline(values: Sequence[float], end: float) -> str:
-    """In a box of 100 by 100, evenly apart; a single value is a line too."""
-    across = [*values, *values] if len(values) == 1 else values
-    step = 100 / max(1, len(across) - 1)
-    return " ".join(f"{index * step:.2f},{100 - 100 * value / end:.2f}" for index, value in enumerate(across))
-
-
-def area(values: Sequence[float], end: float) -> str:
-    """What lies under the polyline."""
-    return f"0,100 {polyline(values, end)} 100,100" if values else ""
-
-
-def spark(values: Sequence[float], end: float) -> Line:
+def spark(times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
     """A line without axes; several with the same end can be compared."""
-    return Line("", polyline(values, max(1, end)), area(values, max(1, end)), "spark")
+    return line("", "area", times, values, max(1, end))
+
+
+def line(name: str, kind: str, times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
+    points = [(x, 100 - 100 * value / end) for x, value in zip(across(times), values, strict=True)]
+    if len(points) == 1:
+        points.append((100, points[0][1]))  # a single value is a line too
+    cuts = [number for number, (before, after) in enumerate(pairwise(times), 1) if after - before > LONGEST]
+    parts = [points[first:last] for first, last in pairwise([0, *cuts, len(points)]) if points]
+    return Line(name, tuple(map(polyline, parts)), tuple(map(area, parts)), kind)
+
+
+def across(times: Sequence[datetime]) -> list[float]:
+    """Where each lies between the first and the last."""
+    whole = (times[-1] - times[0]) if len(times) > 1 else LONGEST
+    return [100 * ((time - times[0]) / whole) for time in times]
+
+
+def polyline(points: Sequence[tuple[float, float]]) -> str:
+    """One point, between two gaps, is drawn twice: a dot, as the line's ends are round."""
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in (points if len(points) > 1 else [*points, *points]))
+
+
+def area(points: Sequence[tuple[float, float]]) -> str:
+    """What lies under the polyline."""
+    return f"{points[0][0]:.2f},100 {polyline(points)} {points[-1][0]:.2f},100"

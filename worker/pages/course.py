@@ -43,30 +43,32 @@ class Course:
 def course(course_id: UUID, found: Analytics | None, catalogue: Catalogue) -> Course:
     title = catalogue.title(course_id)
     if found is None:
-        return Course(course_id, title, K, SHARE_OF)
+        return Course(course_id, title, at_least=K, share_of=SHARE_OF)
     listed = steps(found, catalogue)
     return Course(
         course_id,
         title,
-        K,
-        SHARE_OF,
-        found.as_of,
-        found.learners,
-        found.completed,
-        found.completion_rate,
-        listed,
+        at_least=K,
+        share_of=SHARE_OF,
+        as_of=found.as_of,
+        learners=found.learners,
+        completed=found.completed,
+        rate=found.completion_rate,
+        steps=listed,
         # Counts are in fives, so a loss of five may be one learner's.
-        max((step for step in listed if step.lost > K), key=lambda step: step.lost, default=None),
-        bar_chart(
+        steepest=max((step for step in listed if step.lost > K), key=lambda step: step.lost, default=None),
+        lessons=bar_chart(
             "Learners who completed each lesson",
             ("Lesson", "Learners"),
             [(str(number), step.learners) for number, step in enumerate(listed, start=1)],
             [step.title for step in listed],
         ),
-        bar_chart(
+        durations=bar_chart(
             "Time to complete", ("Within", "Learners"), [(within(d), d.learners) for d in found.time_to_complete]
         ),
-        bar_chart("Active learners", ("Day", "Learners"), [(f"{a.day:%-d %b}", a.learners) for a in found.active]),
+        active=bar_chart(
+            "Active learners", ("Day", "Learners"), [(f"{a.day:%-d %b}", a.learners) for a in found.active]
+        ),
     )
 
 

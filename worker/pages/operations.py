@@ -68,18 +68,20 @@ def operations(
     found = sorted(findings(snapshot, known, now), key=lambda finding: -finding.level)
     kinds = snapshot.dead_letters.kinds if snapshot.dead_letters else {}
     return OperationsPage(
-        snapshot.at,
-        found[0].level,
-        tuple(found),
-        (behind(snapshot, known), waiting(snapshot), reading(snapshot)),
-        tuple(details(snapshot)),
-        snapshot.advice.sentence,
-        lag_chart(history),
-        rate_chart(history),
-        partitions(snapshot, history, known),
-        tuple(worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)),
-        tuple(sorted(((str(kind), count) for kind, count in kinds.items()), key=lambda item: -item[1])),
-        snapshot.dead_letters.latest if snapshot.dead_letters else (),
+        at=snapshot.at,
+        level=found[0].level,
+        findings=tuple(found),
+        first=(behind(snapshot, known), waiting(snapshot), reading(snapshot)),
+        details=tuple(details(snapshot)),
+        advice=snapshot.advice.sentence,
+        lag_chart=lag_chart(history),
+        rate_chart=rate_chart(history),
+        partitions=partitions(snapshot, history, known),
+        workers=tuple(
+            worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)
+        ),
+        kinds=tuple(sorted(((str(kind), count) for kind, count in kinds.items()), key=lambda item: -item[1])),
+        letters=snapshot.dead_letters.latest if snapshot.dead_letters else (),
     )
 
 
@@ -136,18 +138,18 @@ def details(snapshot: Snapshot) -> Iterator[Figure]:
 
 def lag_chart(history: Sequence[Point]) -> LineChart:
     totals = [float(sum(point.lag.values())) for point in history]
-    return line_chart("Events that wait", "Time", times(history), [("Lag", "area", totals)])
+    return line_chart("Events that wait", times(history), [("Lag", "area", totals)])
 
 
 def rate_chart(history: Sequence[Point]) -> LineChart:
     incoming = [point.incoming_per_s for point in history]
     applied = [point.applied_per_s for point in history]
     series = [("Applied", "area", applied), ("Incoming", "dashed", incoming)]
-    return line_chart("Events per second", "Time", times(history), series)
+    return line_chart("Events per second", times(history), series)
 
 
-def times(history: Sequence[Point]) -> list[str]:
-    return [f"{point.at:%H:%M:%S}" for point in history]
+def times(history: Sequence[Point]) -> list[datetime]:
+    return [point.at for point in history]
 
 
 def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int, Delay]) -> tuple[PartitionLine, ...]:
@@ -159,7 +161,7 @@ def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int
             delayed(delays.get(view.partition)),
             rate(view.incoming_per_s),
             rate(view.applied_per_s),
-            spark([float(point.lag.get(view.partition, 0)) for point in history], highest),
+            spark(times(history), [float(point.lag.get(view.partition, 0)) for point in history], highest),
         )
         for view in snapshot.partitions
     )
