@@ -16,8 +16,9 @@ from pydantic import SecretStr
 from tests.api.processes import ApiProcess, Issuer, running
 from tests.conftest import execute, new_database
 from tests.workers import eventually
-from worker.api.changes import State, Watched
-from worker.api.stream import since
+from worker.api.changes import Changes, State, Watched
+from worker.api.stream import events, since
+from worker.service import ProgressService
 from worker.settings import ApiSettings
 
 WITHIN_S = 30
@@ -193,3 +194,12 @@ def test_an_unchanged_state_is_not_told() -> None:
     before, now = (State(mark, datetime.now(UTC), {}) for mark in (1, 2))
 
     assert list(since(before, now, None)) == []
+
+
+async def test_a_stream_without_news_is_told_from_a_dead_connection(
+    monkeypatch: pytest.MonkeyPatch, service: ProgressService
+) -> None:
+    monkeypatch.setattr("worker.api.stream.HEARTBEAT_S", 0.01)
+    sent = events(Changes(service, 1), Watched(), None, time.time() + WITHIN_S)
+
+    assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

@@ -126,7 +126,7 @@ async def test_a_click_without_a_connection_goes_back_and_says_so(page: Page) ->
     await page.route("**/api/progress/complete", lambda route: route.abort())
     await page.get_by_role("button", name="Lesson 4 completed").click()
 
-    await expect(page.locator("#toast")).to_contain_text("no connection")
+    await expect(page.locator("#toast")).to_contain_text("no answer")
     await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
 
 
@@ -180,6 +180,15 @@ async def test_operations_say_that_the_database_is_away_and_recover(alone: Alone
         await execute(admin_url, f"alter database {alone.database} allow_connections true")
 
         await expect(page.locator(".word")).to_have_text("All is well")
+
+
+async def test_a_page_whose_server_hangs_does_not_go_on_as_if_all_were_well(site: Site) -> None:
+    async with site.window(site.issuer.token(uuid4(), "ops")) as window:
+        page = await window.new_page()
+        await page.goto(f"{site.address}/ops")
+        await page.route("**/ops", lambda _: None)  # never answered
+
+        await expect(page.locator("#banner")).to_contain_text("does not answer", timeout=30_000)
 
 
 @pytest.mark.usefixtures("studied")

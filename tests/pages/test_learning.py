@@ -1,6 +1,7 @@
 """What "My learning" shows of rows, catalogue and events."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -73,14 +74,24 @@ def test_without_a_catalogue_there_are_the_lessons_that_events_tell_of_and_how_m
     assert card.unknown == 2
 
 
-def test_a_course_that_was_merely_opened_has_no_lesson_to_complete() -> None:
-    card = one(row(total=None))
+def test_a_click_says_the_catalogues_total_not_the_rows_which_may_be_old() -> None:
+    grown = one(row("a", total=2))
 
-    assert (card.total, card.done, card.unknown) == (None, "Not begun", 0)
+    assert (grown.done, grown.told_total) == ("1 of 2 lessons", 3)
+
+
+def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_known() -> None:
+    known = one(row(total=None))
+    [unknown] = cards([row(total=None, last="a")], NoCatalogue(), {}, NOW)
+
+    assert (known.done, known.told_total, known.unknown, known.resume) == ("Not begun", 3, 0, known.lessons[0])
+    assert (unknown.done, unknown.told_total, unknown.resume) == ("Not begun", None, None)
 
 
 def test_a_completed_course_says_when() -> None:
-    assert one(row("a", "b", "c", finished=True)).activity == "Completed 2 days ago"
+    completed = replace(row("a", "b", "c", finished=True), last_accessed_at=NOW)
+
+    assert (one(completed).activity, one(completed).active_at) == ("Completed 2 days ago", completed.completed_at)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +135,6 @@ def test_a_lesson_without_a_title_has_a_short_id() -> None:
 
 
 def test_lessons_are_named_once() -> None:
-    lessons = lessons_of(row("a", "a2", last="a2"), Known(), None)
+    lessons = lessons_of(row("a", "a2", last="a2"), Known().lessons(uuid4()), None)
 
     assert [lesson.id for lesson in lessons] == ["a", "b", "c", "a2"]

@@ -49,7 +49,7 @@ async def stream_progress(
     last_event_id: Annotated[str | None, Header(description="The browser's, when it connects again")] = None,
 ) -> Response:
     """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
-    `unavailable` while the database is away. Ends with the token."""
+    `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
     changes: Changes = request.app.state.changes
     held = ExitStack()
     watched = held.enter_context(changes.watch(user, caller.user_id))
@@ -74,7 +74,7 @@ async def events(changes: Changes, watched: Watched, last_id: str | None, until:
             async with asyncio.timeout(min(HEARTBEAT_S, left_s)):
                 await changed.wait()
         except TimeoutError:
-            yield ": still here\n\n"
+            yield event("heartbeat", None)
 
 
 def since(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:

@@ -29,13 +29,19 @@ class CourseCard:
     title: str
     percent: int
     completed: int
-    total: int | None  # None: not known yet, so no lesson can be completed here
+    total: int | None  # as the latest event said; None: none has yet
+    catalogued: int | None  # lessons of the course in the catalogue; None: it does not know them
     is_complete: bool
     activity: str
-    last_accessed_at: datetime
+    active_at: datetime  # what `activity` speaks of
     lessons: tuple[Tile, ...]
     unknown: int  # lessons of the course of which nobody knows the name
     resume: Tile | None  # where to go on
+
+    @property
+    def told_total(self) -> int | None:
+        """What a click says that the course has: never less than the website knows. None: no lesson can be clicked."""
+        return self.catalogued or self.total
 
     @property
     def done(self) -> str:
@@ -89,42 +95,45 @@ def cards(
     rows: Iterable[CourseProgress], catalogue: Catalogue, known: Mapping[UUID, CourseLessons], now: datetime
 ) -> tuple[CourseCard, ...]:
     """One per row; `known` has what the events tell of courses whose lessons are not in the catalogue."""
-    return tuple(
-        card(row, catalogue.title(row.course_id), lessons_of(row, catalogue, known.get(row.course_id)), now)
-        for row in rows
-    )
+    return tuple(card(row, catalogue, known.get(row.course_id), now) for row in rows)
 
 
-def lessons_of(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None) -> list[Lesson]:
+def lessons_of(row: CourseProgress, catalogued: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
     """Those of the catalogue, or that others did, and whatever else the learner completed."""
-    lessons = list(catalogue.lessons(row.course_id) or ())
     ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
-    have = {lesson.id for lesson in lessons}
-    return lessons + [Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have]
+    have = {lesson.id for lesson in catalogued}
+    return [*catalogued, *(Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have)]
 
 
-def card(row: CourseProgress, title: str, lessons: Sequence[Lesson], now: datetime) -> CourseCard:
-    completed = set(row.completed_lessons)
-    tiles = tuple(
-        Tile(lesson.id, lesson.title, f"{row.course_id}-{number}", lesson.id in completed, lesson.href)
-        for number, lesson in enumerate(lessons, start=1)
-    )
+def card(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None, now: datetime) -> CourseCard:
+    catalogued = catalogue.lessons(row.course_id) or ()
+    tiles = tiles_of(row, lessons_of(row, catalogued, known))
+    total = len(catalogued) or row.total_lessons
     return CourseCard(
-        row.course_id,
-        title,
-        row.progress_percentage,
-        row.lessons_completed,
-        row.total_lessons,
-        row.completed_at is not None,
-        f"Completed {ago(row.completed_at, now)}"
+        id=row.course_id,
+        title=catalogue.title(row.course_id),
+        percent=row.progress_percentage,
+        completed=row.lessons_completed,
+        total=row.total_lessons,
+        catalogued=len(catalogued) or None,
+        is_complete=row.completed_at is not None,
+        activity=f"Completed {ago(row.completed_at, now)}"
         if row.completed_at
         else f"Last opened {ago(row.last_accessed_at, now)}",
-        row.last_accessed_at,
-        tiles,
-        max(0, (row.total_lessons or 0) - len(tiles)),
-        resume(tiles, row.last_lesson_id),
+        active_at=row.completed_at or row.last_accessed_at,
+        lessons=tiles,
+        unknown=max(0, (total or 0) - len(tiles)),
+        resume=resume([tile for tile in tiles if total or tile.href], row.last_lesson_id),
+    )
+
+
+def tiles_of(row: CourseProgress, lessons: Sequence[Lesson]) -> tuple[Tile, ...]:
+    completed = set(row.completed_lessons)
+    return tuple(
+        Tile(lesson.id, lesson.title, f"{row.course_id}-{number}", lesson.id in completed, lesson.href)
+        for number, lesson in enumerate(lessons, start=1)
     )
 
 

@@ -1,10 +1,14 @@
 // "My learning", live: lessons that are clicked, and whatever changes anywhere else.
 
-import { reason, refresh, say, warn } from "./page.js";
+import { ask, isAway, reason, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
 const SETTLE_MS = 400;
+const SAVED_WITHIN_MS = 30000; // more than the API waits for a worker
+const SILENT_MS = 40000; // the stream says something every 15 s
 const AWAY = "The connection is away. What you see may be old; trying again.";
+const UNTOLD =
+  "This page is not told of changes at present: too many windows may be open. It asks again every few seconds.";
 const pending = new Set(); // the buttons whose lessons are on their way
 let clicks = 0;
 let asked = 0;
@@ -46,7 +50,7 @@ async function toggle(button) {
   } catch {
     pending.delete(button);
     expect(card, button, !wished);
-    say(`“${title}” may not be saved: there is no connection. Try again.`);
+    say(`“${title}” may not be saved: there is no answer. Try again.`);
   }
   settle();
 }
@@ -58,7 +62,8 @@ function outcome(response) {
 }
 
 function write(card, button, wished) {
-  return fetch("/api/progress/complete", {
+  return ask("/api/progress/complete", {
+    signal: AbortSignal.timeout(SAVED_WITHIN_MS),
     method: wished ? "POST" : "DELETE",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({
@@ -91,7 +96,8 @@ function show(progress) {
   const buttons = [...card.querySelectorAll("button[data-lesson]")];
   if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
   card.dataset.completed = progress.lessonsCompleted;
-  if (progress.totalLessons) card.dataset.total = progress.totalLessons;
+  // Of a course that grew the catalogue knows more than the row: a click must not say the old total again.
+  if (progress.totalLessons && !("catalogued" in card.dataset)) card.dataset.total = progress.totalLessons;
   bar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
   for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
@@ -121,7 +127,7 @@ async function bring() {
   try {
     await refresh(() => clicks === before); // or the page would show what was before the click
   } catch (error) {
-    if (!(error instanceof TypeError)) say(error.message); // without a connection the banner says so
+    if (!isAway(error)) say(error.message); // without a connection the banner says so
   }
 }
 
@@ -129,33 +135,46 @@ async function bring() {
 
 function listen() {
   const stream = new EventSource("/api/progress/stream");
-  stream.addEventListener("open", () => warn());
-  stream.addEventListener("snapshot", (event) => {
+  let silence = 0;
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => again(AWAY), SILENT_MS);
+  };
+  const again = (why) => {
+    clearTimeout(silence);
+    stream.close();
+    warn(why);
+    setTimeout(listen, AGAIN_MS);
+  };
+  const on = (name, act) => stream.addEventListener(name, (event) => { heard(); act(event); });
+  on("open", () => warn());
+  on("heartbeat", () => {});
+  on("snapshot", (event) => {
     warn();
     JSON.parse(event.data).items.forEach(show);
     settle();
   });
-  stream.addEventListener("progress", (event) => {
+  on("progress", (event) => {
     show(JSON.parse(event.data).progress);
     settle();
   });
-  stream.addEventListener("removed", settle);
-  stream.addEventListener("unavailable", () =>
-    warn("The database is away. What you see may be old; it comes back by itself."));
+  on("removed", settle);
+  on("unavailable", () => warn("The database is away. What you see may be old; it comes back by itself."));
   stream.addEventListener("error", async () => {
     if (stream.readyState !== EventSource.CLOSED) return warn(AWAY);
-    warn(await refusal());
-    setTimeout(listen, AGAIN_MS);
+    again(await refusal());
   });
+  heard();
 }
 
 /** Why the stream is refused, which it does not tell itself: as the page would be, if it is. */
 async function refusal() {
+  const before = clicks;
   try {
-    await refresh();
-    return AWAY;
+    await refresh(() => clicks === before && !pending.size);
+    return UNTOLD;
   } catch (error) {
-    return error instanceof TypeError ? AWAY : error.message;
+    return isAway(error) ? AWAY : error.message;
   }
 }
 

@@ -1,6 +1,6 @@
 // Operations: up to date every two seconds, and dead letters replayed.
 
-import { reason, refresh, say, warn } from "./page.js";
+import { ask, isAway, reason, refresh, say, warn } from "./page.js";
 
 const EVERY_MS = 2000;
 
@@ -10,7 +10,7 @@ async function follow() {
       await refresh();
       warn();
     } catch (error) {
-      warn(error instanceof TypeError ? "The API does not answer. These figures are old; trying again." : error.message);
+      warn(isAway(error) ? "The API does not answer. These figures are old; trying again." : error.message);
     }
     offer();
   }
@@ -30,21 +30,21 @@ async function replay(dryRun) {
   busy = true;
   offer();
   try {
-    const response = await fetch("/api/ops/deadletters/replay", {
+    const response = await ask("/api/ops/deadletters/replay", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ positions: chosen(), dryRun }),
     });
-    say(response.ok ? told(await response.json()) : `Nothing is certain. ${reason(response)}`);
+    say(response.ok ? told(await response.json()) : `${response.status < 500 ? "" : "Nothing is certain. "}${reason(response)}`);
   } catch {
-    say("There is no connection. Replaying again changes nothing that was replayed.");
+    say("There is no answer. Replaying again changes nothing that was replayed.");
   }
   busy = false;
   offer();
 }
 
 function told({ dryRun, replayed, left }) {
-  const stays = Object.entries(left).map(([why, count]) => `${count} would stay: ${why}`);
+  const stays = Object.entries(left).map(([why, count]) => `${count} ${dryRun ? "would stay" : "stayed"}: ${why}`);
   return [`${replayed} ${dryRun ? "would be replayed" : "replayed"}`, ...stays].join("; ");
 }
 

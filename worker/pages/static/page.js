@@ -2,6 +2,7 @@
 
 const banner = document.getElementById("banner");
 const toast = document.getElementById("toast");
+const ANSWER_WITHIN_MS = 10000;
 let toastEnds = 0;
 
 /** Shows the text above the page until it is called without one. */
@@ -29,12 +30,22 @@ export function reason(response) {
   }
 }
 
+/** Fetches. Rejects, as without a connection, when there is no answer in time: a server that hangs is away too. */
+export function ask(path, options = {}) {
+  return fetch(path, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS), ...options });
+}
+
+/** Whether it was the connection that failed, or the server's silence. */
+export function isAway(error) {
+  return error instanceof TypeError || error.name === "TimeoutError";
+}
+
 /**
  * Brings every [data-live] part up to date, as the server renders it now, if that is still wanted when it is there.
  * Throws when it cannot be had.
  */
 export async function refresh(wanted = () => true) {
-  const response = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
+  const response = await ask(location.pathname + location.search, { headers: { Accept: "text/html" } });
   if (!response.ok) throw new Error(reason(response));
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   if (!wanted()) return;
