@@ -127,13 +127,13 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
 
         await write_letters(settings, 300, Kind.TIME)
         async with Producer(**client(settings)) as producer:
-            await note(settings, producer, [resolved(Position(0, 529), Fate.DISCARDED)])
-        await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 199}))
+            await note(settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)])
+        await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 10}))
 
         taken = await operations.snapshot()
         assert taken.dead_letters is not None
-        assert taken.dead_letters.records == 531
-        assert [row.position for row in taken.dead_letters.latest if row.state == "discarded"] == ["0:529"]
+        assert taken.dead_letters.records == 720
+        assert [row.state for row in taken.dead_letters.latest] == ["open"] * 10 + ["discarded"] * 10
         assert {row.reason for row in taken.dead_letters.latest} == {"why"}
 
 

@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
-from worker.decode import Record
-from worker.letter_view import Newest, Row
+from worker.decode import EPOCH, Record
+from worker.letter_view import Row
 from worker.letters import Letter, Position, read
 
 KEPT = 200  # letters of each partition
@@ -24,12 +24,18 @@ class DeadLetters:
 
     records: int  # in the topic: letters, their copies, and records of what became of them
     kinds: Mapping[Kind, int]  # of the open letters among the newest of each partition
-    latest: tuple[Row, ...]  # the latest rejected first
+    latest: tuple[Row, ...]  # the open ones first, of these the latest rejected
 
 
 def short(row: Row) -> Row:
     """As much of a row as is kept: both texts are as long as whoever wrote the record liked."""
     return replace(row, type=row.type[:LONGEST_TEXT], reason=row.reason[:LONGEST_TEXT])
+
+
+def foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
+    """Open ones first, or those that wait would be out of reach behind those that were replayed; the latest of each."""
+    newest_first = sorted(letters, key=lambda row: (row.rejected_at or EPOCH, row.position), reverse=True)
+    return tuple(sorted(newest_first, key=lambda row: row.state != "open")[:most])
 
 
 class LetterTail:
@@ -92,11 +98,8 @@ class LetterTail:
         letters = [
             replace(row, state=self._fates.get(row.position, row.state)) for rows in self._rows.values() for row in rows
         ]
-        latest = Newest(newest)
-        for row in letters:
-            latest.add(row)
         return DeadLetters(
             sum(end - first for first, end in spans.values()),
             Counter(row.kind for row in letters if row.state == "open"),
-            tuple(reversed(list(latest))),
+            foremost(letters, newest),
         )
