@@ -109,17 +109,17 @@ class CourseAnalytics:
             return error
 
     async def _figures(self, course_id: UUID) -> Analytics | None:
-        as_of = datetime.now(UTC)
-        days = [as_of.date() - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
+        today = datetime.now(UTC).date()
+        days = [today - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
         [row] = await self._pool.fetch(query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
-        return None if row["learners"] < K else _analytics(course_id, as_of, days, row)
+        return None if row["learners"] < K else _analytics(course_id, days, row)
 
 
-def _analytics(course_id: UUID, as_of: datetime, days: list[date], row: asyncpg.Record) -> Analytics:
+def _analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analytics:
     on = dict(zip(row["days"], row["day_learners"], strict=True))
     return Analytics(
         course_id,
-        as_of,
+        row["as_of"],
         shown(row["learners"]),
         shown(row["completed"]),
         percent(row["completed"], row["learners"]),

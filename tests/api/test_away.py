@@ -130,6 +130,18 @@ def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monke
         assert attempted(watch)
 
 
+def test_a_write_that_had_nothing_to_publish_says_nothing_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = KafkaWatch()
+    attempted(watch, KafkaUnavailable("away"))
+    later = watch._again_at
+    monkeypatch.setattr(watch, "_again_at", 0)
+    with watch.attempt() as attempt:
+        attempt.published = False
+    monkeypatch.setattr(watch, "_again_at", later)
+
+    assert not attempted(watch)
+
+
 def test_a_write_that_fails_for_another_reason_says_nothing_of_kafka() -> None:
     watch = KafkaWatch()
     with pytest.raises(ValueError, match="other"), watch.attempt():

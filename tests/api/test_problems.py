@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -268,6 +268,19 @@ async def test_other_origins_are_allowed_only_by_the_setting(calling: httpx.Asyn
     assert "Access-Control-Allow-Credentials" not in allowed.headers
     for answer in (refused, by_default):
         assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_another_origin_may_read_that_something_went_wrong_too(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = api_settings(Settings(), issuer, cors_origins="https://learn.example")
+    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
+    monkeypatch.setattr(app.state, "limits", None)  # a bug
+    async with client_of(app, issuer.token(uuid4())) as client:
+        answer = await client.get("/api/progress/stats", headers={"Origin": "https://learn.example"})
+
+    assert answer.status_code == 500
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://learn.example"
 
 
 async def test_reading_one_course_counts_as_every_read(

@@ -170,6 +170,16 @@ async def test_a_course_is_answered_alike_however_it_is_asked_for(
     assert len({answer.headers["ETag"] for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("query", ["", "?other=1"])
+async def test_what_is_nearly_a_course_id_is_none_however_it_is_asked_for(
+    client: httpx.AsyncClient, course: UUID, query: str
+) -> None:
+    asked = (f"{course}".replace("-", "", 1), f"{course}%0A", f"{course}-")
+    answers = [await client.get(f"/api/progress/{text}{query}") for text in asked]
+
+    assert [answer.status_code for answer in answers] == [400] * len(asked)
+
+
 async def test_statistics_and_bulk_are_the_learners(client: httpx.AsyncClient, course: UUID) -> None:
     other = uuid4()
     await client.post("/api/progress/complete/batch", json={"events": [item(course, "a"), item(other, "a")]})

@@ -6,7 +6,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from worker.api import analytics, health, openapi, ops, progress, stream
 from worker.api.auth import Keys, Tokens, caller
 from worker.api.changes import Changes
-from worker.api.headers import STREAMS, Surrounded
+from worker.api.headers import STREAMS, Foreseen, Surrounded
 from worker.api.insights import Insights
 from worker.api.kafka_watch import KafkaWatch
 from worker.api.limits import RateLimits
@@ -47,6 +47,7 @@ def create_api(
         app.include_router(pages)
         app.router.default = pages.default
     add_problems(app)
+    app.add_middleware(Foreseen)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

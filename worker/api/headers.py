@@ -1,4 +1,4 @@
-"""What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
+"""What surrounds every request: what a body may have, what a browser is told, what is counted; and no internals."""
 
 import asyncio
 import time
@@ -44,25 +44,42 @@ class Surrounded:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        started = False
 
         async def sent(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 _count(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
+        await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
+
+
+class Foreseen:
+    """The innermost middleware: what nobody foresaw is a problem like all others, and tells nothing of our insides."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
+            await self._app(scope, receive, sent)
         except Exception:
             log.exception("a request failed")
             if started:
                 raise
-            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, sent)
+            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, send)
 
 
 def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:

@@ -3,9 +3,17 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from worker.api.problems import RETRY_AFTER_S
 from worker.errors import KafkaUnavailable
+
+
+@dataclass
+class Attempt:
+    """A write that does not fail."""
+
+    published: bool = True  # to be unset by whoever had nothing to publish: that says nothing of Kafka
 
 
 class KafkaWatch:
@@ -20,14 +28,15 @@ class KafkaWatch:
         self._again_at = 0.0
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self) -> Iterator[Attempt]:
         """Around a write. Raises KafkaUnavailable, also without an attempt."""
         if self._away and (self._trying or time.monotonic() < self._again_at):
             raise KafkaUnavailable("Kafka was away a moment ago")
         mine = self._trying = self._away
+        attempt = Attempt()
         try:
-            yield
-            self._away = False
+            yield attempt
+            self._away = self._away and not attempt.published
         except KafkaUnavailable:
             self._away = True
             self._again_at = time.monotonic() + RETRY_AFTER_S

@@ -22,8 +22,8 @@ from worker.settings import Settings
 
 log = structlog.get_logger("api")
 
-MOST = 100
-RATE = 100  # records a second
+MOST_POSITIONS = 100
+REPLAYED_PER_S = 100
 
 
 async def operator(caller: Calling) -> None:
@@ -176,7 +176,9 @@ class ReplayBody(Closed):
 
     model_config = examples({"positions": ["3:17"], "dryRun": True})
 
-    positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(min_length=1, max_length=MOST)
+    positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(
+        min_length=1, max_length=MOST_POSITIONS
+    )
     dry_run: StrictBool = False  # lax, "n" and 0 would be a replay
 
 
@@ -204,7 +206,9 @@ class Replays:
         chosen = Selection(positions=frozenset(map(Position.parse, body.positions)))
         async with self._busy:
             with Shown(disable=True) as nowhere:
-                tally = await replay(self._settings, chosen, rate=RATE, dry_run=body.dry_run, progress=nowhere, by=by)
+                tally = await replay(
+                    self._settings, chosen, rate=REPLAYED_PER_S, dry_run=body.dry_run, progress=nowhere, by=by
+                )
         log.info("dead letters replayed", by=by, replayed=tally.replayed, dry_run=body.dry_run, asked=body.positions)
         return ReplayAnswer(
             as_of=datetime.now(UTC), dry_run=body.dry_run, replayed=tally.replayed, left=dict(tally.left)

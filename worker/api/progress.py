@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -39,9 +40,9 @@ from worker.api.schemas import (
 from worker.reads import CourseProgress, Place, Read
 from worker.service import Accepted, ProgressService
 
-BULK = 100
-ID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-LIMIT = 200
+MOST_COURSES = 100
+UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+LARGEST_PAGE = 200
 
 reads = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
 writes = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("writes"))
@@ -81,8 +82,8 @@ async def course_ids(
         str | None,
         Query(
             alias="courseIds",
-            description=f"These courses alone, up to {BULK}, comma-separated; no other parameter counts then",
-            pattern=rf"^{ID}(,{ID}){{0,{BULK - 1}}}$",
+            description=f"These courses alone, up to {MOST_COURSES}, comma-separated; no other parameter counts then",
+            pattern=rf"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,{MOST_COURSES - 1}}}$",
             examples=["0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"],
         ),
     ] = None,
@@ -99,7 +100,7 @@ async def place(
         time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
         return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
     except (ValueError, OverflowError, binascii.Error):
-        raise Problem(400, "cursor: not one of ours") from None
+        raise Problem(400, "see `errors`", errors=[{"parameter": "cursor", "detail": "not one of ours"}]) from None
 
 
 def cursor_after(progress: CourseProgress) -> str:
@@ -115,7 +116,7 @@ async def list_progress(
     courses: Annotated[list[UUID], Depends(course_ids)],
     after: Annotated[Place | None, Depends(place)],
     include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
-    limit: Annotated[int, Query(ge=1, le=LIMIT)] = 50,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
 ) -> Response:
     """Courses of the learner, the latest accessed first, in pages; or some courses at once."""
     if courses:
@@ -166,6 +167,9 @@ class Direct(Route):
 
     def __init__(self) -> None:
         super().__init__("/api/progress/{courseId:uuid}", get_own_progress)
+        self.path_regex = re.compile(
+            rf"/api/progress/(?P<courseId>{UUID_PATTERN})\Z"
+        )  # Starlette's own takes half a hyphenation
         self.path = self.path_format  # as FastAPI's route of it: what metrics and the header Allow name
         self.methods = {"GET"}  # and not the HEAD that Starlette adds
 
@@ -208,8 +212,9 @@ class Writing:
     async def answered(
         self, course_id: UUID, write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]]
     ) -> Response:
-        with self._kafka.attempt():
+        with self._kafka.attempt() as attempt:
             outcome = await write()
+            attempt.published = outcome is not None
         if isinstance(outcome, Accepted):
             return told(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._changes.nudge()

@@ -4,7 +4,7 @@
 -- large the tables are: `offset 0` keeps the planner from joining them in another way.
 -- $2 the first day told of and $3 the last (UTC); $4 the ends of the buckets of time to complete, in seconds; $5 the
 -- fewest learners that a lesson must have been completed by to be told of, and that a day is counted for.
--- Returns learners; completed; seconds, a count per bucket and one for what took longer; lessons and lesson_learners,
+-- Returns as_of, the database's clock; learners; completed; seconds, a count per bucket and one for what took longer; lessons and lesson_learners,
 -- in the order of the median position at which learners completed them, and where it is the same of what may be told
 -- of their counts, for the order tells too; days and day_learners, without idle days.
 with
@@ -55,7 +55,8 @@ bucket as (
     where completed_at is not null
     group by bucket
 )
-select (select count(*) from learner) as learners,
+select now() as as_of,
+       (select count(*) from learner) as learners,
        (select count(*) from learner where completed_at is not null) as completed,
        array(select coalesce(b.learners, 0)
              from generate_series(0, cardinality($4)) n left join bucket b on b.bucket = n order by n) as seconds,
