@@ -13,6 +13,8 @@ SCRIPT = """
 import signal
 from worker.stack.process import kept, scratch
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would be spared
+
 with scratch("test") as directory, kept(["sh", "-c", "sleep 600 && true"], directory):
     print(directory, flush=True)
     signal.pause()
