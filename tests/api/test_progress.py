@@ -180,6 +180,13 @@ async def test_what_is_nearly_a_course_id_is_none_however_it_is_asked_for(
     assert [answer.status_code for answer in answers] == [400] * len(asked)
 
 
+async def test_a_cursor_that_is_none_of_ours_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/progress?cursor=x")
+
+    assert answer.status_code == 400
+    assert [error["parameter"] for error in answer.json()["errors"]] == ["cursor"]
+
+
 async def test_statistics_and_bulk_are_the_learners(client: httpx.AsyncClient, course: UUID) -> None:
     other = uuid4()
     await client.post("/api/progress/complete/batch", json={"events": [item(course, "a"), item(other, "a")]})

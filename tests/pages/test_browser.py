@@ -130,6 +130,41 @@ async def test_a_click_without_a_connection_goes_back_and_says_so(page: Page) ->
     await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
 
 
+async def test_a_click_says_the_catalogues_total_whatever_the_stream_tells(
+    site: Site, service: ProgressService
+) -> None:
+    learner = uuid4()
+    await service.mark_lesson_complete(learner, STATISTICS.id, STATISTICS.lesson(1), 2)
+    async with site.window(site.issuer.token(learner)) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        await page.route(f"{site.address}/", lambda _: None)  # what changes is told by the stream alone
+        await service.mark_lesson_complete(learner, STATISTICS.id, STATISTICS.lesson(2), 2)
+        await expect(page.locator(f"#course-{STATISTICS.id} > progress")).to_have_js_property("value", 100)
+        async with page.expect_request("**/api/progress/complete") as sent:
+            await page.get_by_role("button", name="Lesson 3 completed").click()
+        said = (await sent.value).post_data_json
+
+    assert said["totalLessons"] == STATISTICS.lessons
+
+
+async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, everything: str) -> None:
+    asked = []
+    async with site.window(everything) as window:
+        page = await window.new_page()
+        await page.clock.install()
+        await page.route("**/api/progress/stream", lambda route: asked.append(route))  # never answered
+        await page.goto(site.address)
+        await page.clock.fast_forward(41_000)
+        await expect(page.locator("#banner")).to_contain_text("The connection is away")
+        await page.clock.fast_forward(4_000)
+
+        async def again() -> bool:
+            return len(asked) == 2
+
+        await eventually(again)
+
+
 async def test_a_token_that_ends_is_told_from_a_connection_that_is_away(site: Site, learner: UUID) -> None:
     ends_soon = site.issuer.token(learner, exp=int(time.time()) - LEEWAY_S + 5)
     async with site.window(ends_soon) as window:

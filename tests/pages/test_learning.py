@@ -75,9 +75,10 @@ def test_without_a_catalogue_there_are_the_lessons_that_events_tell_of_and_how_m
 
 
 def test_a_click_says_the_catalogues_total_not_the_rows_which_may_be_old() -> None:
-    grown = one(row("a", total=2))
+    grown, shrunk = one(row("a", total=2)), one(row("a", total=4))
 
     assert (grown.done, grown.told_total) == ("1 of 2 lessons", 3)
+    assert (shrunk.done, shrunk.told_total) == ("1 of 4 lessons", 3)
 
 
 def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_known() -> None:

@@ -11,9 +11,9 @@ from worker.errors import KafkaUnavailable
 
 @dataclass
 class Attempt:
-    """A write that does not fail."""
+    """What a write that succeeds tells of Kafka."""
 
-    published: bool = True  # to be unset by whoever had nothing to publish: that says nothing of Kafka
+    published: bool = True  # unset by whoever had nothing to publish: that tells nothing
 
 
 class KafkaWatch:

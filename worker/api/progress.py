@@ -100,7 +100,7 @@ async def place(
         time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
         return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
     except (ValueError, OverflowError, binascii.Error):
-        raise Problem(400, "see `errors`", errors=[{"parameter": "cursor", "detail": "not one of ours"}]) from None
+        raise Problem(400, "cursor: not one of ours", errors=[{"parameter": "cursor", "detail": "not ours"}]) from None
 
 
 def cursor_after(progress: CourseProgress) -> str:

@@ -145,7 +145,7 @@ def brief(value: int) -> str:
 
 
 def line_chart(title: str, times: Sequence[datetime], series: Sequence[tuple[str, str, Sequence[float]]]) -> LineChart:
-    """Of each series its name, its kind, and a value for each of the times, which are UTC."""
+    """Of each series its name, its kind, and a value for each of the times: UTC, each later than the one before."""
     levels = axis(max((value for *_, values in series for value in values), default=0))
     names = [f"{time:%H:%M:%S}" for time in times]
     rows = zip(names, *([f"{value:,.0f}" for value in values] for *_, values in series), strict=True)

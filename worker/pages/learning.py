@@ -40,7 +40,8 @@ class CourseCard:
 
     @property
     def told_total(self) -> int | None:
-        """What a click says that the course has: never less than the website knows. None: no lesson can be clicked."""
+        """What a click says that the course has: what the website knows, more or less than the row, as its player
+        says too; else the row's. None: no lesson can be clicked."""
         return self.catalogued or self.total
 
     @property

@@ -4,9 +4,9 @@
 -- large the tables are: `offset 0` keeps the planner from joining them in another way.
 -- $2 the first day told of and $3 the last (UTC); $4 the ends of the buckets of time to complete, in seconds; $5 the
 -- fewest learners that a lesson must have been completed by to be told of, and that a day is counted for.
--- Returns as_of, the database's clock; learners; completed; seconds, a count per bucket and one for what took longer; lessons and lesson_learners,
--- in the order of the median position at which learners completed them, and where it is the same of what may be told
--- of their counts, for the order tells too; days and day_learners, without idle days.
+-- Returns as_of, the database's clock; learners; completed; seconds, a count per bucket and one for what took longer;
+-- lessons and lesson_learners, in the order of the median position at which learners completed them, and where it is the
+-- same of what may be told of their counts, for the order tells too; days and day_learners, without idle days.
 with
 learner as materialized (
     select row_number() over () as learner, user_id, started_at, completed_at,

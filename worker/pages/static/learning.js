@@ -4,7 +4,7 @@ import { ask, isAway, reason, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
 const SETTLE_MS = 400;
-const SAVED_WITHIN_MS = 30000; // more than the API waits for a worker
+const SAVED_WITHIN_MS = 30000; // the API waits 5 s for a worker, unless it is told otherwise
 const SILENT_MS = 40000; // the stream says something every 15 s
 const AWAY = "The connection is away. What you see may be old; trying again.";
 const UNTOLD =
@@ -33,6 +33,7 @@ function open(hash) {
 async function toggle(button) {
   const card = button.closest("[data-course]");
   const wished = button.getAttribute("aria-pressed") !== "true";
+  const percent = card.querySelector("progress").value;
   const title = button.querySelector("span").textContent;
   clicks += 1;
   pending.add(button);
@@ -44,12 +45,12 @@ async function toggle(button) {
       const answer = await response.json();
       if (answer.progress) show(answer.progress);
     } else {
-      expect(card, button, !wished);
+      takeBack(card, button, wished, percent);
       say(`“${title}” ${outcome(response)}`);
     }
   } catch {
     pending.delete(button);
-    expect(card, button, !wished);
+    takeBack(card, button, wished, percent);
     say(`“${title}” may not be saved: there is no answer. Try again.`);
   }
   settle();
@@ -82,6 +83,11 @@ function expect(card, button, pressed) {
   const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
   card.dataset.completed = completed;
   bar(card, percentage(completed, Number(card.dataset.total)));
+}
+
+function takeBack(card, button, wished, percent) {
+  expect(card, button, !wished);
+  if (!pending.size) bar(card, percent);
 }
 
 /** As the server will say: the nearest whole number, 100 only when complete. */
@@ -162,6 +168,7 @@ function listen() {
   on("unavailable", () => warn("The database is away. What you see may be old; it comes back by itself."));
   stream.addEventListener("error", async () => {
     if (stream.readyState !== EventSource.CLOSED) return warn(AWAY);
+    clearTimeout(silence); // or both would listen again
     again(await refusal());
   });
   heard();

@@ -3,6 +3,7 @@
 import { ask, isAway, reason, refresh, say, warn } from "./page.js";
 
 const EVERY_MS = 2000;
+const REPLAYED_WITHIN_MS = 120000; // the whole topic is read first
 
 async function follow() {
   if (!document.hidden) {
@@ -31,6 +32,7 @@ async function replay(dryRun) {
   offer();
   try {
     const response = await ask("/api/ops/deadletters/replay", {
+      signal: AbortSignal.timeout(REPLAYED_WITHIN_MS),
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ positions: chosen(), dryRun }),
