@@ -6,7 +6,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError, RequestTimedOutError
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupLoadInProgressError,
+    KafkaError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 
 from events.models import CourseAccessed, LessonCompleted
 from tests.histories import NOW, publish, recreate
@@ -136,6 +143,16 @@ def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> 
     assert {type(error) for error in passing} == {KafkaUnavailable}
     assert {type(error) for error in stopping} == {SetupError}
     assert "kafka/acls.sh" in str(stopping[0])
+
+
+@pytest.mark.parametrize(
+    "named", ["lessons", {"lessons"}, TopicPartition("lessons", 1)], ids=["topic", "topics", "partition"]
+)
+def test_a_forbidden_topic_is_named_however_aiokafka_names_it(named: object) -> None:
+    stopping = meaning(TopicAuthorizationFailedError(named), Settings())
+
+    assert isinstance(stopping, SetupError)
+    assert "access to topic lessons:" in str(stopping)
 
 
 def test_a_static_member_that_kafka_fences_off_is_told_of_the_setting() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -105,9 +106,15 @@ def forbidden(what: str) -> str:
 def _resource(error: Exception) -> str:
     if isinstance(error, ClusterAuthorizationFailedError):
         return "Write on any topic"  # an idempotent producer must be allowed one
-    names = error.args[0] if error.args else "?"
     kind = "Read on group" if isinstance(error, GroupAuthorizationFailedError) else "access to topic"
-    return f"{kind} {names if isinstance(names, str) else ', '.join(sorted(names))}"
+    return f"{kind} {_named(error.args[0]) if error.args else '?'}"
+
+
+def _named(what: object) -> str:
+    """aiokafka names a group or topic, several, or, where it asks for offsets, a partition."""
+    if isinstance(what, TopicPartition):
+        return str(what.topic)
+    return ", ".join(sorted(map(str, what))) if isinstance(what, set | list) else str(what)
 
 
 def _told(error: Exception) -> str:
