@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
-from worker.decode import EPOCH, Record
-from worker.letter_view import Row
+from worker.decode import Record
+from worker.letter_view import Row, order
 from worker.letters import Letter, Position, read
 
 KEPT = 200  # letters of each partition
@@ -34,8 +34,7 @@ def short(row: Row) -> Row:
 
 def foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
     """Open ones first, or those that wait would be out of reach behind those that were replayed; the latest of each."""
-    newest_first = sorted(letters, key=lambda row: (row.rejected_at or EPOCH, row.position), reverse=True)
-    return tuple(sorted(newest_first, key=lambda row: row.state != "open")[:most])
+    return tuple(sorted(letters, key=lambda row: (row.state == "open", order(row)), reverse=True)[:most])
 
 
 class LetterTail:

@@ -55,20 +55,25 @@ class Row:
         return TypeAdapter(Row).dump_json(self).decode()
 
 
+def order(row: Row) -> tuple[datetime, str]:
+    """Letters are ordered by when they were rejected."""
+    return row.rejected_at or EPOCH, row.position
+
+
 class Newest:
     """The rows that were rejected last, at most `limit`, in the order of time."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._heap: list[tuple[datetime, str, Row]] = []
+        self._heap: list[tuple[tuple[datetime, str], Row]] = []
 
     def add(self, row: Row) -> None:
-        heappush(self._heap, (row.rejected_at or EPOCH, row.position, row))
+        heappush(self._heap, (order(row), row))
         if self._limit is not None and len(self._heap) > self._limit:
             heappop(self._heap)
 
     def __iter__(self) -> Iterator[Row]:
-        return (row for *_, row in sorted(self._heap, key=lambda entry: entry[:2]))
+        return (row for _, row in sorted(self._heap, key=lambda entry: entry[0]))
 
 
 def table(rows: Iterable[Row]) -> None:

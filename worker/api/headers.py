@@ -1,4 +1,4 @@
-"""What surrounds every request: what a body may have, what a browser is told, what is counted; and no internals."""
+"""What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
 
 import asyncio
 import time

@@ -30,19 +30,16 @@ class CourseCard:
     percent: int
     completed: int
     total: int | None  # as the latest event said; None: none has yet
-    catalogued: int | None  # lessons of the course in the catalogue; None: it does not know them
+    # What a click says that the course has: what the catalogue has, more or less than the row, as the website's player
+    # says too; else the row's. None: no lesson can be clicked.
+    told_total: int | None
+    catalogued: bool  # whether the catalogue knows its lessons
     is_complete: bool
     activity: str
     active_at: datetime  # what `activity` speaks of
     lessons: tuple[Tile, ...]
     unknown: int  # lessons of the course of which nobody knows the name
     resume: Tile | None  # where to go on
-
-    @property
-    def told_total(self) -> int | None:
-        """What a click says that the course has: what the website knows, more or less than the row, as its player
-        says too; else the row's. None: no lesson can be clicked."""
-        return self.catalogued or self.total
 
     @property
     def done(self) -> str:
@@ -111,22 +108,23 @@ def lessons_of(row: CourseProgress, catalogued: Sequence[Lesson], known: CourseL
 def card(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None, now: datetime) -> CourseCard:
     catalogued = catalogue.lessons(row.course_id) or ()
     tiles = tiles_of(row, lessons_of(row, catalogued, known))
-    total = len(catalogued) or row.total_lessons
+    told_total = len(catalogued) or row.total_lessons
     return CourseCard(
         id=row.course_id,
         title=catalogue.title(row.course_id),
         percent=row.progress_percentage,
         completed=row.lessons_completed,
         total=row.total_lessons,
-        catalogued=len(catalogued) or None,
+        told_total=told_total,
+        catalogued=bool(catalogued),
         is_complete=row.completed_at is not None,
         activity=f"Completed {ago(row.completed_at, now)}"
         if row.completed_at
         else f"Last opened {ago(row.last_accessed_at, now)}",
         active_at=row.completed_at or row.last_accessed_at,
         lessons=tiles,
-        unknown=max(0, (total or 0) - len(tiles)),
-        resume=resume([tile for tile in tiles if total or tile.href], row.last_lesson_id),
+        unknown=max(0, (told_total or 0) - len(tiles)),
+        resume=resume([tile for tile in tiles if told_total or tile.href], row.last_lesson_id),
     )
 
 

@@ -154,6 +154,7 @@ def times(history: Sequence[Point]) -> list[datetime]:
 
 def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int, Delay]) -> tuple[PartitionLine, ...]:
     highest = max((lag for point in history for lag in point.lag.values()), default=0)
+    at = times(history)
     return tuple(
         PartitionLine(
             view,
@@ -161,7 +162,7 @@ def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int
             delayed(delays.get(view.partition)),
             rate(view.incoming_per_s),
             rate(view.applied_per_s),
-            spark(times(history), [float(point.lag.get(view.partition, 0)) for point in history], highest),
+            spark(at, [float(point.lag.get(view.partition, 0)) for point in history], highest),
         )
         for view in snapshot.partitions
     )

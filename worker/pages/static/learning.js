@@ -64,7 +64,7 @@ function outcome(response) {
 
 function write(card, button, wished) {
   return ask("/api/progress/complete", {
-    signal: AbortSignal.timeout(SAVED_WITHIN_MS),
+    withinMs: SAVED_WITHIN_MS,
     method: wished ? "POST" : "DELETE",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({
@@ -147,7 +147,6 @@ function listen() {
     silence = setTimeout(() => again(AWAY), SILENT_MS);
   };
   const again = (why) => {
-    clearTimeout(silence);
     stream.close();
     warn(why);
     setTimeout(listen, AGAIN_MS);

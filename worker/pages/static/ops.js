@@ -32,7 +32,7 @@ async function replay(dryRun) {
   offer();
   try {
     const response = await ask("/api/ops/deadletters/replay", {
-      signal: AbortSignal.timeout(REPLAYED_WITHIN_MS),
+      withinMs: REPLAYED_WITHIN_MS,
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ positions: chosen(), dryRun }),

@@ -31,8 +31,8 @@ export function reason(response) {
 }
 
 /** Fetches. Rejects, as without a connection, when there is no answer in time: a server that hangs is away too. */
-export function ask(path, options = {}) {
-  return fetch(path, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS), ...options });
+export function ask(path, { withinMs = ANSWER_WITHIN_MS, ...options } = {}) {
+  return fetch(path, { ...options, signal: AbortSignal.timeout(withinMs) });
 }
 
 /** Whether it was the connection that failed, or the server's silence. */
