@@ -8,7 +8,8 @@ from tests.bench.machine import seconds
 
 
 class Shares:
-    """Of some processes, each with its children, of the harness, and of all; from when it is made until it is told.
+    """Of some processes, each with its children, of the harness, of the host of a virtual machine, and of all; from
+    when it is made until it is told.
 
     What else the machine does, the kernel's own work included, is in the first figure alone.
     """
@@ -27,4 +28,5 @@ class Shares:
         times = psutil.cpu_times()
         cores_s = sum(times[:8])  # what guests have is in user's already
         each = {name: seconds(process) for name, process in self._processes.items()}
-        return {"busy": cores_s - times.idle - times.iowait, "cores": cores_s, **each, "harness": time.process_time()}
+        each |= {"harness": time.process_time(), "taken by the host": times.steal}
+        return {"busy": cores_s - times.idle - times.iowait, "cores": cores_s, **each}

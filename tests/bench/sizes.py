@@ -15,6 +15,8 @@ class Sizes:
 
     latency_s: float = 40
     warm_up_s: float = 8
+    call_rounds: int = 5
+    calls_s: float = 12
 
     fewer_events: int = 200_000  # of each drain in a series
     series_rounds: int = 2
@@ -42,6 +44,8 @@ QUICK = Sizes(
     events_of_an_error=1000,
     latency_s=0.6,
     warm_up_s=0.4,
+    call_rounds=1,
+    calls_s=0.4,
     fewer_events=2000,
     series_rounds=1,
     lesson_rows=(10_000,),

@@ -46,8 +46,10 @@ TARGETS = [
     Target("list of 10, p99", "get_user_progress", at_most=3, unit=" ms"),
     Target("bulk of 50, p99", "get_bulk_course_progress", at_most=5, unit=" ms"),
     Target("stats, p99", "get_progress_stats", at_most=5, unit=" ms"),
-    Target("GET /api/progress/{courseId} at 200/s beside a worker with work, p99", "GET", at_most=10, unit=" ms"),
-    Target("POST /api/progress/complete, through Kafka and back, p99", "POST", at_most=60, unit=" ms"),
+    Target("GET /api/progress/{courseId} at 200/s beside a worker with work, p99", "GET first", at_most=10, unit=" ms"),
+    Target("the same, all processes alike to the kernel", "GET", at_most=10, unit=" ms"),
+    Target("POST /api/progress/complete, through Kafka and back, p99", "POST first", at_most=60, unit=" ms"),
+    Target("the same, all processes alike to the kernel", "POST", at_most=60, unit=" ms"),
     Target("memory over the soak, last minute / third minute", "memory", at_most=1.05),
 ]
 COLUMNS = ("what", "target", "measured", "met, or what bounds it")

@@ -1,16 +1,20 @@
 """The benchmark measures what it says. How fast anything is, no test asks."""
 
 import math
+import os
 import random
 import re
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from itertools import islice
 from statistics import mean
 
 import asyncpg
+import psutil
 import pytest
 
+from tests.bench.ahead import ahead, allowed
 from tests.bench.bench import Bench, connected
 from tests.bench.drain import drain
 from tests.bench.floor import apply, recorded, scans
@@ -116,9 +120,25 @@ def test_whoever_has_the_cores_is_told_with_the_share() -> None:
     while time.process_time() - began < 0.2:
         pass
 
-    told = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %", shares.told())
+    told = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %, taken by the host \d+ %", shares.told())
     assert told
     assert all(0 < int(percent) <= 100 for percent in told.groups())
+
+
+@pytest.mark.skipif(not allowed(), reason="it takes CAP_SYS_NICE")
+def test_callers_go_before_what_answers_them_and_that_before_all_others() -> None:
+    with subprocess.Popen(["sleep", "60"]) as api, subprocess.Popen(["sleep", "60"]) as database:
+        processes = (0, api.pid, database.pid)
+        try:
+            with ahead(psutil.Process(api.pid), psutil.Process(database.pid)):
+                priorities = [os.sched_getparam(pid).sched_priority for pid in processes]
+                policies = {os.sched_getscheduler(pid) for pid in processes}
+            behind = {os.sched_getscheduler(pid) for pid in processes}
+        finally:
+            api.kill()
+            database.kill()
+
+    assert (policies, behind, priorities) == ({os.SCHED_RR}, {os.SCHED_OTHER}, [3, 2, 1])
 
 
 @pytest.mark.parametrize(
