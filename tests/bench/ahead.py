@@ -1,4 +1,4 @@
-"""Callers and what answers them ahead of all other processes: docs/api.md, "API and workers on one machine"."""
+"""Some processes ahead of all others: docs/api.md, "API and workers on one machine"."""
 
 import os
 from collections.abc import Iterator
@@ -8,34 +8,37 @@ import psutil
 
 
 @contextmanager
-def ahead(*answering: psutil.Process) -> Iterator[None]:
-    """Until the end this process goes before these, each with its children before the next, and they before all others
-    (SCHED_RR).
+def ahead(*first: psutil.Process) -> Iterator[None]:
+    """Until the end these run when they are ready, each before the next and all before whoever else runs (SCHED_RR).
 
-    Raises PermissionError where the kernel does not allow it: it takes CAP_SYS_NICE. Nothing has changed then.
+    With their children, but for this process's. Raises PermissionError where the kernel does not allow it.
     """
-    _schedule(psutil.Process(), [], len(answering) + 1)
     try:
-        for priority, process in enumerate(reversed(answering), 1):
-            _schedule(process, process.children(recursive=True), priority)
+        for priority, process in enumerate(reversed(first), 1):
+            _schedule(process, priority)
         yield
     finally:
-        _schedule(psutil.Process(), [], 0)
-        for process in answering:
-            _schedule(process, process.children(recursive=True), 0)
+        for process in first:
+            _schedule(process, 0)
 
 
-def allowed() -> bool:
+def allowed(*first: psutil.Process) -> bool:
     try:
-        with ahead():
+        with ahead(*first):
             return True
     except PermissionError:
         return False
 
 
-def _schedule(process: psutil.Process, children: list[psutil.Process], priority: int) -> None:
+def _schedule(process: psutil.Process, priority: int) -> None:
+    _schedule_threads(process, priority)  # from now on what it starts is as itself
+    if process.pid != os.getpid():
+        for child in process.children(recursive=True):
+            _schedule_threads(child, priority)
+
+
+def _schedule_threads(process: psutil.Process, priority: int) -> None:
     policy = os.SCHED_RR if priority else os.SCHED_OTHER
-    for each in (process, *children):
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            for thread in each.threads():
-                os.sched_setscheduler(thread.id, policy, os.sched_param(priority))
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        for thread in process.threads():
+            os.sched_setscheduler(thread.id, policy, os.sched_param(priority))

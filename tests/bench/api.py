@@ -6,12 +6,11 @@ import random
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
-from statistics import median
 from typing import TypeAlias
 
 import psutil
@@ -33,26 +32,29 @@ from worker.settings import Settings
 READS_PER_S, WRITES_PER_S, EVENTS_PER_S = 200, 20, 500
 JSON = {"Content-Type": "application/json"}
 LEARNERS = 1000  # each with one token
+ALIKE = "none"  # of the processes goes before another
 
-Call: TypeAlias = Callable[[int], Awaitable[int]]  # the status of the numbered call
+Call: TypeAlias = Callable[[], Awaitable[int]]  # its status
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of a call, and who had the cores."""
+    """Milliseconds of a call, and what the others did meanwhile."""
 
     p50: float
     p99: float
-    shares: str
+    meanwhile: str
 
 
 class Website:
-    """Calls one API process for learners at random."""
+    """Calls one API process for learners at random, and completes lessons that these rows have not completed."""
 
     def __init__(self, caller: Caller, issuer: Issuer, rows: Rows, process: psutil.Process) -> None:
         self.process = process
         self._caller = caller
+        self._rows = rows
         self._rng = random.Random(2)
+        self._completed = count()
         keys = [rows.key(number) for number in range(min(LEARNERS, rows.rows))]
         self._learners = [(course, authorized(issuer.token(user))) for user, course in keys]
 
@@ -64,44 +66,60 @@ class Website:
             f"POST /api/progress/complete, {WRITES_PER_S}/s": (self.complete, WRITES_PER_S),
         }
 
-    async def read(self, _: int) -> int:
+    async def read(self) -> int:
         course, headers = self._rng.choice(self._learners)
         return await self._caller.status("GET", f"/api/progress/{course}", headers)
 
-    async def complete(self, number: int) -> int:
-        course, headers = self._learners[number % len(self._learners)]
-        body = {"courseId": str(course), "lessonId": lesson_id(number % 40), "totalLessons": 40}
+    async def complete(self) -> int:
+        lesson, learner = divmod(next(self._completed), len(self._learners))
+        course, headers = self._learners[learner]
+        new = self._rows.done + lesson % (self._rows.lessons - self._rows.done)
+        body = {"courseId": str(course), "lessonId": lesson_id(new), "totalLessons": self._rows.lessons}
         content = json.dumps(body).encode()
         return await self._caller.status("POST", "/api/progress/complete", {**headers, **JSON}, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    site: Website
+    worker: WorkerProcess
+    servers: dict[str, psutil.Process | None]
+
+    def shares(self) -> Shares:
+        return Shares(**self.servers, worker=psutil.Process(self.worker.process.pid), API=self.site.process)
+
+    async def behind_s(self) -> float:
+        """How long the worker's oldest event has been waiting."""
+        return max((await self.worker.metric("progress_lag_seconds")).values())
 
 
 async def api(bench: Bench) -> Result:
     """One API process and one worker, to which others send 500 events/s meanwhile; calls at a steady rate for learners
     at random, whoever is done. Time starts when a call was due and ends with the whole answer. `complete` publishes an
-    event to Kafka and returns when the worker has applied it. Rounds in turn; the median of their p50 and p99.
+    event to Kafka and returns when the worker has applied it. Rounds in turn; the one whose p99 is their median.
 
-    Callers, API and database first: the kernel runs them ahead of Kafka and the worker, as [docs/api.md](api.md) has it
-    for one machine (the harness stands for callers with machines of their own). Else all processes are alike to it.
+    Ahead: these the kernel runs first (SCHED_RR), in this order, and all others with what is left, as
+    [docs/api.md](api.md) has it for one machine. The harness stands for callers, who have machines of their own.
     """
-    result = Result("HTTP API", ("call", "callers, API, database first", "p50 ms", "p99 ms", "meanwhile, last round"))
-    found: dict[tuple[str, bool], list[Round]] = defaultdict(list)
-    async with beside_a_worker(bench) as (site, processes):
-        for _, first in product(range(bench.sizes.call_rounds), orders(bench)):
-            with ahead(*filter(None, (site.process, processes["database"]))) if first else nullcontext():
-                for name, (call, rate) in site.calls.items():
-                    one = await measured(call, rate, bench.sizes.calls_s, Shares(**processes))
-                    bench.say(f"  {name}{', first' * first}: p99 {one.p99:.1f} ms, {one.shares}")
-                    found[name, first].append(one)
-    for (name, first), rounds in found.items():
-        add(result, name, first, rounds)
+    result = Result("HTTP API", ("call", "ahead", "p50 ms", "p99 ms", "p99 of all rounds", "meanwhile"))
+    found: dict[tuple[str, str], list[Round]] = defaultdict(list)
+    async with beside_a_worker(bench) as running:
+        for _, (names, processes) in product(range(bench.sizes.call_rounds), orders(bench, running).items()):
+            with ahead(*processes):
+                for name, (call, rate) in running.site.calls.items():
+                    one = await measured(running, call, rate, bench.sizes.calls_s)
+                    bench.say(f"  {name}, ahead {names}: p99 {one.p99:.1f} ms, {one.meanwhile}")
+                    found[name, names].append(one)
+    for (name, names), rounds in found.items():
+        add(result, name, names, rounds)
     return result
 
 
 @asynccontextmanager
-async def beside_a_worker(bench: Bench) -> AsyncIterator[tuple[Website, dict[str, psutil.Process | None]]]:
-    """Warm and at work, all of them; and their processes."""
+async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
+    """Warm, and at work."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
-    lasting_s = 60 + sizes.latency_s + 4 * sizes.call_rounds * sizes.calls_s
+    lasting_s = 60 + sizes.latency_s + 8 * sizes.call_rounds * sizes.calls_s
     async with bench.filled(rows) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
         with WorkerProcess(settings) as worker:
             async with (
@@ -110,28 +128,33 @@ async def beside_a_worker(bench: Bench) -> AsyncIterator[tuple[Website, dict[str
                 others(settings, rows, lasting_s),
             ):
                 await warmed_up(site, sizes.latency_s)
-                servers = server_processes(settings.kafka_bootstrap_servers, connection)
-                yield site, {**servers, "worker": psutil.Process(worker.process.pid), "API": site.process}
+                yield Running(site, worker, server_processes(settings.kafka_bootstrap_servers, connection))
             await stop(worker)
 
 
-def orders(bench: Bench) -> list[bool]:
-    """Whether callers, API and database go first: both, in turn, or where the kernel forbids it only not."""
-    if allowed():
-        return [False, True]
-    bench.say("  callers, API and database first: not measured, it takes CAP_SYS_NICE (run it as root)")
-    return [False]
+def orders(bench: Bench, running: Running) -> dict[str, tuple[psutil.Process, ...]]:
+    """Who goes ahead of whom; nobody where the database is not seen from here, or the kernel forbids it."""
+    alike: dict[str, tuple[psutil.Process, ...]] = {ALIKE: ()}
+    callers, api, database = psutil.Process(), running.site.process, running.servers["database"]
+    if database and allowed(callers, api, database):
+        return {**alike, "API, database": (api, database), "callers, API, database": (callers, api, database)}
+    bench.say("  API and database ahead: not measured, it takes CAP_SYS_NICE and a PostgreSQL of this machine")
+    return alike
 
 
-async def measured(call: Call, rate: int, for_s: float, shares: Shares) -> Round:
+async def measured(running: Running, call: Call, rate: int, for_s: float) -> Round:
+    shares = running.shares()
     took_s = await calls_at_a_steady_rate(call, rate, for_s)
-    return Round(1000 * percentile(took_s, 50), 1000 * percentile(took_s, 99), shares.told())
+    told = f"{shares.told()}; the worker {await running.behind_s():.1f} s behind"
+    return Round(1000 * percentile(took_s, 50), 1000 * percentile(took_s, 99), told)
 
 
-def add(result: Result, name: str, first: bool, rounds: list[Round]) -> None:
-    p50, p99, shares = median(r.p50 for r in rounds), median(r.p99 for r in rounds), rounds[-1].shares
-    result.rows.append((name, "yes" if first else "no", f"{p50:.1f}", f"{p99:.1f}", shares))
-    result.figures[name.partition(" ")[0] + (" first" if first else "")] = Figure(p99, f"p50 {p50:.1f} ms", shares)
+def add(result: Result, name: str, names: str, rounds: Sequence[Round]) -> None:
+    ordered = sorted(rounds, key=lambda one: one.p99)
+    middle, all = ordered[len(ordered) // 2], ", ".join(f"{one.p99:.0f}" for one in ordered)
+    result.rows.append((name, names, f"{middle.p50:.1f}", f"{middle.p99:.1f}", all, middle.meanwhile))
+    told = f"p50 {middle.p50:.1f} ms; p99 of all rounds {all}"
+    result.figures[f"{name.partition(' ')[0]}, ahead {names}"] = Figure(middle.p99, told, middle.meanwhile)
 
 
 @asynccontextmanager
@@ -151,7 +174,9 @@ async def others(settings: Settings, rows: Rows, for_s: float) -> AsyncIterator[
     sending = asyncio.create_task(send_at_a_steady_rate(settings, happened, EVENTS_PER_S), name="others")
     try:
         yield
-        assert not sending.done(), "the worker had nothing to do in the end"
+        if sending.done():
+            sending.result()
+            raise AssertionError("the worker had nothing to do in the end")
     finally:
         sending.cancel()
         await asyncio.wait({sending})
@@ -161,10 +186,11 @@ async def warmed_up(site: Website, for_s: float) -> None:
     """It answers, and the broker's JVM has compiled what it runs all the time."""
 
     async def answers() -> bool:
-        return await site.complete(0) == 200 and await site.read(0) == 200
+        return await site.complete() == 200 and await site.read() == 200
 
     await eventually(answers)
-    await calls_at_a_steady_rate(site.read, READS_PER_S, for_s)
+    for call, rate in site.calls.values():
+        await calls_at_a_steady_rate(call, rate, for_s / 2)
 
 
 async def calls_at_a_steady_rate(call: Call, rate: int, for_s: float) -> list[float]:
@@ -172,12 +198,13 @@ async def calls_at_a_steady_rate(call: Call, rate: int, for_s: float) -> list[fl
     began = time.perf_counter()
 
     async def one(number: int) -> float:
-        status = await call(number)
+        status = await call()
         assert status == 200, status
         return time.perf_counter() - (began + number / rate)
 
-    calls = []
-    for number in range(int(rate * for_s)):
-        await asyncio.sleep(max(0, began + number / rate - time.perf_counter()))
-        calls.append(asyncio.create_task(one(number), name="call"))
-    return list(await asyncio.gather(*calls))
+    async with asyncio.TaskGroup() as group:
+        calls = []
+        for number in range(int(rate * for_s)):
+            await asyncio.sleep(max(0, began + number / rate - time.perf_counter()))
+            calls.append(group.create_task(one(number), name="call"))
+    return [each.result() for each in calls]

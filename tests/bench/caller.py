@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 KEPT_S = 2  # uvicorn closes a connection that was idle for five
+WITHIN_S = 30
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -18,15 +19,18 @@ class Caller:
         self._idle: list[tuple[float, Connection]] = []
 
     async def status(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> int:
-        """Of the answer, when all of it is there. It must say its length."""
-        connection = await self._connected()
-        reader, writer = connection
+        """Of the answer, when all of it is there. It must say its length. Raises TimeoutError after WITHIN_S."""
         lines = (f"{name}: {value}\r\n" for name, value in {**headers, "Content-Length": len(body)}.items())
-        writer.write(f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{''.join(lines)}\r\n".encode() + body)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        request = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{''.join(lines)}\r\n".encode() + body
+        async with asyncio.timeout(WITHIN_S):
+            connection = await self._connected()
+            try:
+                status = await _answered(connection, request)
+            except BaseException:
+                connection[1].close()
+                raise
         self._idle.append((time.monotonic(), connection))
-        return int(head.split(b" ", 2)[1])
+        return status
 
     async def _connected(self) -> Connection:
         while self._idle:
@@ -39,3 +43,11 @@ class Caller:
     def close(self) -> None:
         for _, (_, writer) in self._idle:
             writer.close()
+
+
+async def _answered(connection: Connection, request: bytes) -> int:
+    reader, writer = connection
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+    return int(head.split(b" ", 2)[1])

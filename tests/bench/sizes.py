@@ -16,7 +16,7 @@ class Sizes:
     latency_s: float = 40
     warm_up_s: float = 8
     call_rounds: int = 5
-    calls_s: float = 12
+    calls_s: float = 10
 
     fewer_events: int = 200_000  # of each drain in a series
     series_rounds: int = 2

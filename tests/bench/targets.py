@@ -46,10 +46,14 @@ TARGETS = [
     Target("list of 10, p99", "get_user_progress", at_most=3, unit=" ms"),
     Target("bulk of 50, p99", "get_bulk_course_progress", at_most=5, unit=" ms"),
     Target("stats, p99", "get_progress_stats", at_most=5, unit=" ms"),
-    Target("GET /api/progress/{courseId} at 200/s beside a worker with work, p99", "GET first", at_most=10, unit=" ms"),
-    Target("the same, all processes alike to the kernel", "GET", at_most=10, unit=" ms"),
-    Target("POST /api/progress/complete, through Kafka and back, p99", "POST first", at_most=60, unit=" ms"),
-    Target("the same, all processes alike to the kernel", "POST", at_most=60, unit=" ms"),
+    *(
+        Target(f"{what}, p99; ahead of the other processes: {ahead}", f"{call}, ahead {ahead}", at_most=ms, unit=" ms")
+        for call, what, ms in (
+            ("GET", "GET /api/progress/{courseId} at 200/s beside a worker with 500 events/s", 10),
+            ("POST", "POST /api/progress/complete, through Kafka and back", 60),
+        )
+        for ahead in ("callers, API, database", "API, database", "none")
+    ),
     Target("memory over the soak, last minute / third minute", "memory", at_most=1.05),
 ]
 COLUMNS = ("what", "target", "measured", "met, or what bounds it")
