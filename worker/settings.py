@@ -109,7 +109,8 @@ class Settings(BaseSettings):
 
     apply_deadline_s: PositiveFloat = Field(
         5,
-        description="how long ProgressService waits for its event to be applied before it answers `Accepted`",
+        le=30,
+        description="how long ProgressService waits for its event to be applied; then it says `Accepted`. 30 at most",
     )
 
     @field_validator("kafka_oauth_token_url")

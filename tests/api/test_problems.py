@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from tests.api.processes import Issuer, api_settings, client_of
@@ -129,15 +130,17 @@ async def test_another_method_is_refused_with_those_that_are_allowed(calling: ht
     assert answer.headers["Allow"] == "DELETE, POST"
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "complete"), ("GET", "stream")])
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_body_beyond_the_limit_is_too_large_with_and_without_its_length(
-    calling: httpx.AsyncClient, declared: bool
+    calling: httpx.AsyncClient, declared: bool, method: str, path: str
 ) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(1025):
             yield b" " * 1024
 
-    answer = await calling.post("/api/progress/complete", content=b" " * (1025 * 1024) if declared else pieces())
+    content = b" " * (1025 * 1024) if declared else pieces()
+    answer = await calling.request(method, f"/api/progress/{path}", content=content)
 
     problem(answer, 413, "too-large")
 
@@ -202,6 +205,22 @@ async def test_what_nobody_foresaw_shows_nothing(
     problem(answer, 500, "internal")
     assert "secret" not in answer.text
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_who_leaves_before_a_stream_begins_is_no_failure(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
+    async def left() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    sent: list[Message] = []
+    headers = [(b"authorization", f"Bearer {issuer.token(user)}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/api/progress/stream", "query_string": b"", "headers": headers}
+    with capture_logs() as logged:
+        await nowhere(scope, left, send)
+
+    assert (sent, logged) == ([], [])
 
 
 @pytest.mark.parametrize(

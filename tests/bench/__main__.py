@@ -12,7 +12,7 @@ import uvloop
 
 from tests.bench.bench import Bench, connected
 from tests.bench.machine import speed_ms
-from tests.bench.report import PAGE, machine, page, told
+from tests.bench.report import PAGE, machine, page, told, with_sections
 from tests.bench.result import Result
 from tests.bench.sections import SECTIONS, Section
 from tests.bench.servers import servers
@@ -28,15 +28,18 @@ def say(line: str) -> None:
 
 @click.command(
     cls=WithExamples,
-    epilog="make bench\nONLY=latency make bench\npython -m tests.bench --only tables,reads --quick",
+    epilog="make bench\nONLY=latency make bench ARGS=--write\npython -m tests.bench --only tables,reads --quick",
     help=f"""Measures on servers of its own, and prints each section's table: {", ".join(s.name for s in SECTIONS)}.
 
     All of them together write docs/benchmarks.md. Nothing else should run on the machine.""",
 )
-@click.option("--only", default="", metavar="NAMES", help="These sections, comma-separated; writes no page.")
+@click.option("--only", default="", metavar="NAMES", help="These sections, comma-separated.")
+@click.option("--write", is_flag=True, help="Puts the sections of --only into the page, each with the day of its run.")
 @click.option("--quick", is_flag=True, help="Sizes that show that the harness works, and nothing else; writes no page.")
-def main(only: str, quick: bool) -> None:
+def main(only: str, write: bool, quick: bool) -> None:
     chosen = [section for section in SECTIONS if not only or section.name in only.split(",")]
+    if write and (quick or not only):
+        raise click.UsageError("--write goes with --only, and not with --quick")
     if unknown := set(filter(None, only.split(","))) - {section.name for section in SECTIONS}:
         raise click.UsageError(f"no section {', '.join(unknown)}: there are {', '.join(s.name for s in SECTIONS)}")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # topics come and go
@@ -44,14 +47,19 @@ def main(only: str, quick: bool) -> None:
     say(f"{len(chosen)} sections, about {1 if quick else sum(s.minutes for s in chosen):.0f} minutes")
     try:
         with servers(say) as running:
-            uvloop.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen, write=not only and not quick))
+            on, results = uvloop.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen))
     except NoServer as reason:
         raise click.ClickException(str(reason)) from None
     except KeyboardInterrupt:
         sys.exit(130)
+    if not only and not quick:
+        PAGE.write_text(page(results, on, Sizes().longest_drain_s))
+    elif write:
+        PAGE.write_text(with_sections(PAGE.read_text(), results, on))
 
 
-async def measure(bench: Bench, chosen: list[Section], *, write: bool) -> None:
+async def measure(bench: Bench, chosen: list[Section]) -> tuple[str, dict[Section, Result]]:
+    """On which machine, and what it found."""
     started = datetime.now(UTC)
     async with connected(bench.settings()) as connection:
         on = machine(started, await connection.fetchval("show shared_buffers"))
@@ -65,8 +73,7 @@ async def measure(bench: Bench, chosen: list[Section], *, write: bool) -> None:
         results[section] = replace(await section.run(bench), loop_ms=(before, speed_ms()))
         say(f"{section.name}: {(time.monotonic() - began) / 60:.1f} minutes")
         click.echo(told(section, results[section]))
-    if write:
-        PAGE.write_text(page(results, on, bench.sizes.longest_drain_s))
+    return on, results
 
 
 if __name__ == "__main__":

@@ -172,6 +172,7 @@ async def others(settings: Settings, rows: Rows, for_s: float) -> AsyncIterator[
     """Send events all the while, which lasts no longer than that."""
     happened = list(islice(in_time(even(rows, random.Random(3))), int(EVENTS_PER_S * for_s)))
     sending = asyncio.create_task(send_at_a_steady_rate(settings, happened, EVENTS_PER_S), name="others")
+    await asyncio.sleep(0)  # it makes its records ready, for seconds
     try:
         yield
         if sending.done():

@@ -1,6 +1,7 @@
 """What a run found, in a terminal and in docs/benchmarks.md."""
 
 import platform
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +19,12 @@ PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 TEXT = """\
 # Benchmarks
 
-Written by `make bench` in one run, and by nothing else. `ONLY=latency make bench` prints one section; `make bench
-ARGS=--help` lists them.
+Written by `make bench` in one run, and by nothing else; a section that was measured by itself since says so
+(`ONLY=latency make bench ARGS=--write`). `make bench ARGS=--help` lists the sections.
 
 {run}
 
-What is compared was measured in turn (A B A B) in this run: the same servers, the same events and, byte for byte, the
+What is compared was measured in turn (A B A B): the same servers, the same events and, byte for byte, the
 same tables. Of several rounds the median counts. Absolute figures are this machine's, at the speed that it had then:
 a neighbour of a virtual machine can halve it. One fixed loop of Python took {fastest:.0f} to {slowest:.0f} ms.
 
@@ -64,9 +65,30 @@ def page(results: Mapping[Section, Result], machine: str, longest_drain_s: float
     )
 
 
-def part(section: Section, result: Result) -> str:
+def with_sections(written: str, results: Mapping[Section, Result], machine: str) -> str:
+    """The page, with these sections and their targets instead of what it has of them; `machine` told in each.
+
+    Raises KeyError for a section that it has not.
+    """
+    parts = {text.partition("\n")[0]: text for text in re.split(r"^(?=## )", written, flags=re.MULTILINE)}
+    for section, result in results.items():
+        if (title := f"## {result.title}") not in parts:
+            raise KeyError(title)
+        parts[title] = part(section, result, f"Measured by itself: {machine} ") + "\n"
+    had = {line.split(" | ")[0].removeprefix("| "): line for line in parts["## Targets"].splitlines()}
+    figures = figures_of(results)
+    rows = [table(targets.COLUMNS, [judged(target, figures)]).splitlines()[-1] for target in TARGETS]
+    kept = [
+        row if target.figure in figures else had.get(target.what, row)
+        for target, row in zip(TARGETS, rows, strict=True)
+    ]
+    parts["## Targets"] = "\n".join(["## Targets\n", table(targets.COLUMNS, []), *kept, "\n"])
+    return "".join(parts.values())
+
+
+def part(section: Section, result: Result, measured: str = "") -> str:
     before, behind = result.loop_ms
-    speed = f"The machine: the loop took {before:.0f} ms before this section, and {behind:.0f} ms behind it."
+    speed = f"{measured}The loop took {before:.0f} ms before this section, and {behind:.0f} ms behind it."
     return f"## {result.title}\n\n{section.text}\n\n{speed}\n\n{table(result.columns, result.rows)}\n"
 
 

@@ -11,7 +11,7 @@ class Shares:
     """Of some processes, each with its children, of the harness, of the host of a virtual machine, and of all; from
     when it is made until it is told.
 
-    What else the machine does, the kernel's own work included, is in the first figure alone; it has what the host took, too.
+    What else the machine does, the kernel's own work included, is in the first figure alone, which has the host too.
     """
 
     def __init__(self, **processes: psutil.Process | None) -> None:

@@ -19,7 +19,7 @@ from tests.bench.bench import Bench, connected
 from tests.bench.drain import drain
 from tests.bench.floor import apply, recorded, scans
 from tests.bench.learners import Rows, bursty, even
-from tests.bench.report import page
+from tests.bench.report import page, with_sections
 from tests.bench.result import Figure, Result
 from tests.bench.sections import SECTIONS, Section
 from tests.bench.shares import Shares
@@ -156,6 +156,28 @@ def test_a_target_is_met_or_missed_with_what_bounds_it(figure: Figure | None, ve
     figures = {FASTER.figure: figure} if figure else {}
 
     assert judged(FASTER, figures)[-1] == verdict
+
+
+def test_a_section_measured_by_itself_takes_its_place_in_the_page_and_its_targets() -> None:
+    api, reads = (next(section for section in SECTIONS if section.name == name) for name in ("api", "reads"))
+    before = {
+        api: Result("HTTP API", ("a",), [("old",)], {"GET, ahead none": Figure(70)}, (1, 2)),
+        reads: Result("Reads", ("a",), [("kept",)], {"get_progress_stats": Figure(1.5)}, (3, 4)),
+    }
+    written = page(before, "a machine", 30)
+    new = Result("HTTP API", ("a",), [("new",)], {"GET, ahead none": Figure(50)}, (5, 6))
+
+    then = with_sections(written, {api: new}, "another machine.")
+
+    assert "| new |" in then
+    assert "| old |" not in then
+    assert "another machine. The loop took 5 ms" in then
+    changed = [line for line in then.splitlines() if line not in written.splitlines()]
+    assert len(changed) == 3
+    assert "| 50 ms |" in changed[0]
+    assert with_sections(then, {api: new}, "another machine.") == then
+    with pytest.raises(KeyError):
+        with_sections(written, {api: Result("Nowhere", ("a",))}, "")
 
 
 def test_the_page_has_every_target_and_every_section() -> None:

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from worker.analytics import FRESH_S, Analytics
 from worker.anonymity import K
+from worker.api.answers import fresh
 from worker.api.auth import Calling, Scope
 from worker.api.insights import Seeing
 from worker.api.limits import counted
-from worker.api.progress import fresh
 from worker.api.schemas import AS_OF, COURSE, Answer, Camel, examples
 
 router = APIRouter(prefix="/api/courses", tags=["courses"], dependencies=[Depends(counted)])

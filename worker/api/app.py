@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from worker.api import analytics, health, openapi, ops, progress, stream
+from worker.api import analytics, health, openapi, ops, reads, stream, writes
 from worker.api.auth import Keys, Tokens, caller
 from worker.api.changes import Changes
+from worker.api.direct import Direct
 from worker.api.headers import STREAMS, Foreseen, Surrounded
 from worker.api.insights import Insights
 from worker.api.kafka_watch import KafkaWatch
@@ -40,7 +41,7 @@ def create_api(
     app.state.insights = insights
     app.state.replays = ops.Replays(settings)
     STREAMS.set_function(lambda: changes.streams)
-    app.router.routes.append(progress.Direct())  # which asks for the token itself
+    app.router.routes.append(Direct())  # which asks for the token itself
     app.include_router(api_router(insights=insights is not None))
     app.include_router(health.router)
     if pages is not None and cookie is not None and insights is not None:
@@ -64,7 +65,7 @@ def create_api(
 def api_router(*, insights: bool = True) -> APIRouter:
     """Everything under /api: nothing in it is reached without a token."""
     router = APIRouter(dependencies=[Depends(caller)])
-    learners = (progress.batches, progress.writes, progress.reads, stream.router, progress.one)
+    learners = (writes.batches, writes.router, reads.router, stream.router, reads.one)
     others = (analytics.router, ops.reads, ops.writes) if insights else ()
     for part in (*learners, *others):
         router.include_router(part)

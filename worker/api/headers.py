@@ -6,7 +6,7 @@ import time
 import structlog
 from prometheus_client import Gauge, Histogram
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.api.problems import Problem, response
@@ -75,6 +75,8 @@ class Foreseen:
 
         try:
             await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception:
             log.exception("a request failed")
             if started:

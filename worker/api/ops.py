@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, StrictBool
 from rich.progress import Progress as Shown
 
+from worker.api.answers import fresh, told
 from worker.api.auth import Calling, Scope
 from worker.api.bodies import asked_first
 from worker.api.insights import Seeing
 from worker.api.limits import counted
 from worker.api.problems import Problem
-from worker.api.progress import fresh, told
 from worker.api.schemas import AS_OF, Answer, Camel, Closed, examples
 from worker.letters import Position, Selection
 from worker.replay import replay

@@ -11,10 +11,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from worker.api.answers import shown
 from worker.api.auth import Calling
+from worker.api.bodies import SMALL
 from worker.api.changes import Changes, State, Watched
+from worker.api.headers import within_size
+from worker.api.learner import Whose
 from worker.api.limits import counted
-from worker.api.progress import Whose, shown
 from worker.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
 
 HEARTBEAT_S = 15
@@ -50,10 +53,17 @@ async def stream_progress(
 ) -> Response:
     """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
     `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
+    await nothing_read(request)
     changes: Changes = request.app.state.changes
     held = ExitStack()
     watched = held.enter_context(changes.watch(user, caller.user_id))
     return Stream(held, events(changes, watched, last_event_id, caller.expires_at))
+
+
+async def nothing_read(request: Request) -> None:
+    """Past the body, which nobody wants: that it is too large can be told only before the stream begins."""
+    async for _ in Request(request.scope, within_size(request.scope, request.receive, SMALL)).stream():
+        pass
 
 
 async def events(changes: Changes, watched: Watched, last_id: str | None, until: float) -> AsyncIterator[str]:

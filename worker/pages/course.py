@@ -22,34 +22,38 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """Of a course that has enough learners."""
+
+    as_of: datetime
+    learners: int
+    completed: int
+    rate: int | None
+    steps: tuple[Step, ...]
+    steepest: Step | None
+    lessons: BarChart
+    durations: BarChart
+    active: BarChart
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
-    """The page. Without `as_of` there are too few learners for any figure."""
+    """The page. Without figures there are too few learners for any."""
 
     id: UUID
     title: str
-    at_least: int
-    share_of: int
-    as_of: datetime | None = None
-    learners: int = 0
-    completed: int = 0
-    rate: int | None = None
-    steps: tuple[Step, ...] = ()
-    steepest: Step | None = None
-    lessons: BarChart | None = None
-    durations: BarChart | None = None
-    active: BarChart | None = None
+    figures: Figures | None
+    at_least: int = K
+    share_of: int = SHARE_OF
 
 
 def course(course_id: UUID, found: Analytics | None, catalogue: Catalogue) -> Course:
-    title = catalogue.title(course_id)
-    if found is None:
-        return Course(course_id, title, at_least=K, share_of=SHARE_OF)
+    return Course(course_id, catalogue.title(course_id), figures(found, catalogue) if found else None)
+
+
+def figures(found: Analytics, catalogue: Catalogue) -> Figures:
     listed = steps(found, catalogue)
-    return Course(
-        course_id,
-        title,
-        at_least=K,
-        share_of=SHARE_OF,
+    return Figures(
         as_of=found.as_of,
         learners=found.learners,
         completed=found.completed,

@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.api.analytics import Course
 from worker.api.auth import Calling, caller
 from worker.api.insights import Seeing
+from worker.api.learner import Serving
 from worker.api.limits import counted
 from worker.api.ops import operator
 from worker.api.problems import KINDS, Problem, meaning
-from worker.api.progress import Serving, cursor_after, place
+from worker.api.reads import cursor_after, place
 from worker.errors import ProgressError
 from worker.history import CourseLessons, History
 from worker.pages.catalogue import Catalogue, NoCatalogue

@@ -4,7 +4,7 @@ import { ask, isAway, reason, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
 const SETTLE_MS = 400;
-const SAVED_WITHIN_MS = 30000; // the API waits 5 s for a worker, unless it is told otherwise
+const SAVED_WITHIN_MS = 40000; // the API waits for a worker, 30 s at most
 const SILENT_MS = 40000; // the stream says something every 15 s
 const AWAY = "The connection is away. What you see may be old; trying again.";
 const UNTOLD =

@@ -1,0 +1,135 @@
+"""The learner's writes: events, and answered when a worker has applied them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from worker.api.answers import shown, told
+from worker.api.auth import Calling
+from worker.api.bodies import asked_first
+from worker.api.changes import Changes
+from worker.api.kafka_watch import KafkaWatch
+from worker.api.learner import Serving
+from worker.api.problems import described
+from worker.api.schemas import (
+    AcceptedAnswer,
+    AccessBody,
+    BatchAnswer,
+    BatchBody,
+    BatchResult,
+    LessonBody,
+    Occurred,
+    Progress,
+    ResetBody,
+    WriteAnswer,
+    errors_of,
+)
+from worker.reads import CourseProgress, Read
+from worker.service import Accepted, ProgressService
+
+router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("writes"))
+batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("batches", largest=None))
+ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
+
+
+class Writing:
+    """One write: publishes, waits, and reads what is there afterwards."""
+
+    def __init__(self, user_id: UUID, service: ProgressService, kafka: KafkaWatch, changes: Changes) -> None:
+        self.user_id = user_id
+        self.service = service
+        self._kafka = kafka
+        self._changes = changes
+
+    async def answered(
+        self, course_id: UUID, write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]]
+    ) -> Response:
+        with self._kafka.attempt() as attempt:
+            outcome = await write()
+            attempt.published = outcome is not None
+        if isinstance(outcome, Accepted):
+            return told(AcceptedAnswer(event_id=outcome.event_id), 202)
+        self._changes.nudge()
+        read = await self.service.reads.some(self.user_id, [course_id])
+        progress = read.value.get(course_id)
+        return told(
+            WriteAnswer(
+                as_of=read.as_of,
+                success=bool(outcome),
+                progress=Progress.model_validate(progress) if progress else None,
+            )
+        )
+
+    async def batch(self, items: Sequence[Occurred]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
+        """Ids, whether all are applied, and their courses."""
+        ids: list[str] = []
+        applied = True
+        if items:
+            user = self.user_id
+            with self._kafka.attempt():
+                ids, applied = await self.service.apply(
+                    [(item.event(user), item.occurred_at, item.event_id(user)) for item in items]
+                )
+            self._changes.nudge()
+        courses = dict.fromkeys(item.event(self.user_id).course_id for item in items)
+        return ids, applied, await self.service.reads.some(self.user_id, courses)
+
+
+async def writing(request: Request, caller: Calling, service: Serving) -> Writing:
+    return Writing(caller.user_id, service, request.app.state.kafka, request.app.state.changes)
+
+
+Write = Annotated[Writing, Depends(writing)]
+
+
+@router.post("/complete", response_model=WriteAnswer, responses=ACCEPTED)
+async def complete(body: LessonBody, write: Write) -> Response:
+    """Completes a lesson. Completing it again changes no date."""
+    return await write.answered(
+        body.course_id,
+        lambda: write.service.mark_lesson_complete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+    )
+
+
+@router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
+async def uncomplete(body: LessonBody, write: Write) -> Response:
+    """Takes a lesson's completion back; nothing happens where there is no progress."""
+    return await write.answered(
+        body.course_id,
+        lambda: write.service.mark_lesson_incomplete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+    )
+
+
+@router.post("/access", response_model=WriteAnswer, responses=ACCEPTED)
+async def access(body: AccessBody, write: Write) -> Response:
+    """Notes that the learner opened the course; its progress begins at 0 %."""
+    return await write.answered(
+        body.course_id,
+        lambda: write.service.update_last_accessed(write.user_id, body.course_id, lesson_id=body.lesson_id),
+    )
+
+
+@router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
+async def reset(body: ResetBody, write: Write) -> Response:
+    """Starts the course over: its progress is gone."""
+    return await write.answered(
+        body.course_id, lambda: write.service.reset_course_progress(write.user_id, body.course_id)
+    )
+
+
+@batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
+async def batch(body: BatchBody, write: Write) -> Response:
+    """What happened while a device was offline. Sending it again changes nothing."""
+    items = [item for item in body.events if isinstance(item, Occurred)]
+    ids, applied, read = await write.batch(items)
+    left = iter(ids)
+    results = [
+        BatchResult(status="applied" if applied else "accepted", event_id=next(left))
+        if isinstance(item, Occurred)
+        else BatchResult(status="rejected", errors=[described(error) for error in errors_of(item)])
+        for item in body.events
+    ]
+    answer = BatchAnswer(as_of=read.as_of, results=results, progress=shown(list(read.value.values())))
+    return told(answer, 200 if applied else 202)
