@@ -25,13 +25,14 @@ from tests.bench.latency import percentile
 from tests.bench.learners import Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
-from tests.bench.shares import Shares
+from tests.bench.shares import HOST, Shares, told
 from tests.workers import WorkerProcess, eventually
 from worker.settings import Settings
 
 READS_PER_S, WRITES_PER_S, EVENTS_PER_S = 200, 20, 500
 JSON = {"Content-Type": "application/json"}
 LEARNERS = 1000  # each with one token
+QUIET = 1  # percent
 ALIKE = "none"  # of the processes goes before another
 
 Call: TypeAlias = Callable[[], Awaitable[int]]  # its status
@@ -43,6 +44,7 @@ class Round:
 
     p50: float
     p99: float
+    host: float  # percent of the time of all cores that it took
     meanwhile: str
 
 
@@ -96,22 +98,25 @@ class Running:
 async def api(bench: Bench) -> Result:
     """One API process and one worker, to which others send 500 events/s meanwhile; calls at a steady rate for learners
     at random, whoever is done. Time starts when a call was due and ends with the whole answer. `complete` publishes an
-    event to Kafka and returns when the worker has applied it. Rounds in turn; the one whose p99 is their median.
+    event to Kafka and returns when the worker has applied it. Rounds in turn, and more of them where the host of this
+    virtual machine takes 1 % of its cores or more; of those in which it took least, the one whose p99 is the median.
 
     Ahead: these the kernel runs first (SCHED_RR), in this order, and all others with what is left, as
     [docs/api.md](api.md) has it for one machine. The harness stands for callers, who have machines of their own.
     """
-    result = Result("HTTP API", ("call", "ahead", "p50 ms", "p99 ms", "p99 of all rounds", "meanwhile"))
+    rounds = bench.sizes.call_rounds
+    result = Result("HTTP API", ("call", "ahead", "p50 ms", "p99 ms", "p99 of these rounds", "meanwhile"))
     found: dict[tuple[str, str], list[Round]] = defaultdict(list)
     async with beside_a_worker(bench) as running:
-        for _, (names, processes) in product(range(bench.sizes.call_rounds), orders(bench, running).items()):
+        for _, (names, processes) in product(range(2 * rounds), orders(bench, running).items()):
             with ahead(*processes):
                 for name, (call, rate) in running.site.calls.items():
-                    one = await measured(running, call, rate, bench.sizes.calls_s)
-                    bench.say(f"  {name}, ahead {names}: p99 {one.p99:.1f} ms, {one.meanwhile}")
-                    found[name, names].append(one)
-    for (name, names), rounds in found.items():
-        add(result, name, names, rounds)
+                    if sum(one.host < QUIET for one in found[name, names]) < rounds:
+                        one = await measured(running, call, rate, bench.sizes.calls_s)
+                        bench.say(f"  {name}, ahead {names}: p99 {one.p99:.1f} ms, {one.meanwhile}")
+                        found[name, names].append(one)
+    for (name, names), all in found.items():
+        add(result, name, names, sorted(all, key=lambda one: one.host)[:rounds])
     return result
 
 
@@ -119,7 +124,7 @@ async def api(bench: Bench) -> Result:
 async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
     """Warm, and at work."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
-    lasting_s = 60 + sizes.latency_s + 8 * sizes.call_rounds * sizes.calls_s
+    lasting_s = 60 + sizes.latency_s + 13 * sizes.call_rounds * sizes.calls_s
     async with bench.filled(rows) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
         with WorkerProcess(settings) as worker:
             async with (
@@ -145,16 +150,17 @@ def orders(bench: Bench, running: Running) -> dict[str, tuple[psutil.Process, ..
 async def measured(running: Running, call: Call, rate: int, for_s: float) -> Round:
     shares = running.shares()
     took_s = await calls_at_a_steady_rate(call, rate, for_s)
-    told = f"{shares.told()}; the worker {await running.behind_s():.1f} s behind"
-    return Round(1000 * percentile(took_s, 50), 1000 * percentile(took_s, 99), told)
+    had = shares.percent()
+    meanwhile = f"{told(had)}; the worker {await running.behind_s():.1f} s behind"
+    return Round(1000 * percentile(took_s, 50), 1000 * percentile(took_s, 99), had[HOST], meanwhile)
 
 
 def add(result: Result, name: str, names: str, rounds: Sequence[Round]) -> None:
     ordered = sorted(rounds, key=lambda one: one.p99)
     middle, all = ordered[len(ordered) // 2], ", ".join(f"{one.p99:.0f}" for one in ordered)
     result.rows.append((name, names, f"{middle.p50:.1f}", f"{middle.p99:.1f}", all, middle.meanwhile))
-    told = f"p50 {middle.p50:.1f} ms; p99 of all rounds {all}"
-    result.figures[f"{name.partition(' ')[0]}, ahead {names}"] = Figure(middle.p99, told, middle.meanwhile)
+    beside = f"p50 {middle.p50:.1f} ms; p99 of the rounds {all}"
+    result.figures[f"{name.partition(' ')[0]}, ahead {names}"] = Figure(middle.p99, beside, middle.meanwhile)
 
 
 @asynccontextmanager

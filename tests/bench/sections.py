@@ -26,7 +26,7 @@ class Section:
 SECTIONS = [
     # Before the drains: for minutes the disk is busy with what these have left, and Kafka with deleting it.
     Section("latency", 6, latency.latency),
-    Section("api", 7, api.api),
+    Section("api", 8, api.api),
     Section("even", 4, drains.against_the_floor),
     Section("bursty", 4, drains.against_the_floor_in_bursts),
     Section("peers", 15, alternatives.against_peers),
