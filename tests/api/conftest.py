@@ -1,6 +1,6 @@
 """An issuer of tokens; the API in this process, and as processes of its own, over one worker."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.api.processes import ApiProcess, Issuer, api_settings, client_of, running
+from tests.api.processes import ApiProcess, Issuer, Lesson, api_settings, client_of, running
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
 from worker.api.app import create_api
@@ -88,7 +88,7 @@ async def two(shared: ApiSettings) -> AsyncIterator[list[ApiProcess]]:
 
 
 @pytest.fixture
-def lesson(course: UUID) -> Callable[..., dict[str, Any]]:
+def lesson(course: UUID) -> Lesson:
     """The body that completes a lesson of a course of four."""
 
     def body(lesson_id: str = "a", **changed: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from worker.settings import ApiSettings, Settings
 
 ISSUER, AUDIENCE = "https://login.example", "progress"
 GENEROUS = "100000/second"
+
+Lesson = Callable[..., dict[str, Any]]  # a body of `complete`, from a lesson's id and what else is to be changed
 
 
 class Issuer:

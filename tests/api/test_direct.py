@@ -1,13 +1,11 @@
 """The short way to one course answers as FastAPI's would."""
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-Lesson = Callable[..., dict[str, Any]]
+from tests.api.processes import Lesson
 
 
 async def test_a_course_is_answered_alike_however_it_is_asked_for(

@@ -1,6 +1,5 @@
 """Calls that read what a running worker has applied."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,11 +11,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.processes import Issuer, client_of
+from tests.api.processes import Issuer, Lesson, client_of
 from worker.service import ProgressService
 from worker.settings import ApiSettings
 
-Lesson = Callable[..., dict[str, Any]]
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 

@@ -1,7 +1,6 @@
 """Calls that write, over a running worker."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,13 +8,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.api.processes import ApiProcess, Issuer, client_of
+from tests.api.processes import ApiProcess, Issuer, Lesson, client_of
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.service import ProgressService
 from worker.settings import ApiSettings
 
-Lesson = Callable[..., dict[str, Any]]
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 
 

@@ -33,7 +33,6 @@ READS_PER_S, WRITES_PER_S, EVENTS_PER_S = 200, 20, 500
 JSON = {"Content-Type": "application/json"}
 LEARNERS = 1000  # each with one token
 QUIET = 1  # percent
-ALIKE = "none"  # of the processes goes before another
 
 Call: TypeAlias = Callable[[], Awaitable[int]]  # its status
 
@@ -125,7 +124,8 @@ async def api(bench: Bench) -> Result:
 async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
     """Warm, and at work."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
-    lasting_s = 60 + sizes.latency_s + 13 * sizes.call_rounds * sizes.calls_s
+    calls_s = 3 * 2 * 2 * sizes.call_rounds * sizes.calls_s  # three orders, two calls, at most twice as many rounds
+    lasting_s = 120 + sizes.latency_s + calls_s
     async with bench.filled(rows) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
         with WorkerProcess(settings) as worker:
             async with (
@@ -140,7 +140,7 @@ async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
 
 def orders(bench: Bench, running: Running) -> dict[str, tuple[psutil.Process, ...]]:
     """Who goes ahead of whom; nobody where the database is not seen from here, or the kernel forbids it."""
-    alike: dict[str, tuple[psutil.Process, ...]] = {ALIKE: ()}
+    alike: dict[str, tuple[psutil.Process, ...]] = {"none": ()}
     callers, api, database = psutil.Process(), running.site.process, running.servers["database"]
     if database and allowed(callers, api, database):
         return {**alike, "API, database": (api, database), "callers, API, database": (callers, api, database)}

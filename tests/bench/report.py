@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from tests.bench import targets
 from tests.bench.machine import description
-from tests.bench.result import Figure, Result, table
+from tests.bench.result import Figure, Result, row, table
 from tests.bench.sections import Section
 from tests.bench.targets import TARGETS, judged
 from worker.lane import LANES
@@ -77,12 +77,11 @@ def with_sections(written: str, results: Mapping[Section, Result], machine: str)
         parts[title] = part(section, result, f"Measured by itself: {machine} ") + "\n"
     had = {line.split(" | ")[0].removeprefix("| "): line for line in parts["## Targets"].splitlines()}
     figures = figures_of(results)
-    rows = [table(targets.COLUMNS, [judged(target, figures)]).splitlines()[-1] for target in TARGETS]
-    kept = [
-        row if target.figure in figures else had.get(target.what, row)
-        for target, row in zip(TARGETS, rows, strict=True)
+    rows = [
+        had[target.what] if target.figure not in figures and target.what in had else row(judged(target, figures))
+        for target in TARGETS
     ]
-    parts["## Targets"] = "\n".join(["## Targets\n", table(targets.COLUMNS, []), *kept, "\n"])
+    parts["## Targets"] = "\n".join(["## Targets\n", table(targets.COLUMNS, []), *rows, "\n"])
     return "".join(parts.values())
 
 

@@ -27,4 +27,8 @@ class Result:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """In Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, ["---"] * len(columns), *rows))
+    return "\n".join(row(cells) for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

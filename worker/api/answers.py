@@ -1,5 +1,7 @@
 """How answers are sent: fresh, or as known already."""
 
+from collections.abc import Iterable
+
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
@@ -7,7 +9,7 @@ from worker.api.schemas import AcceptedAnswer, Answer, Progress
 from worker.reads import CourseProgress
 
 
-def shown(found: list[CourseProgress]) -> list[Progress]:
+def shown(found: Iterable[CourseProgress]) -> list[Progress]:
     return [Progress.model_validate(progress) for progress in found]
 
 

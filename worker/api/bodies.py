@@ -13,6 +13,11 @@ from worker.api.limits import Kind, RateLimits
 SMALL = 16 * 1024  # bytes: all but a batch are smaller
 
 
+def limited(request: Request, largest: int) -> Request:
+    """The same, with a 413 for a larger body."""
+    return Request(request.scope, within_size(request.scope, request.receive, largest))
+
+
 def asked_first(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
     """Routes that ask who calls, count the call, and take no larger body, before they parse it.
 
@@ -28,7 +33,7 @@ def asked_first(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
                 limits: RateLimits = request.app.state.limits
                 limits.hit(kind, (await tokens.caller(request)).user_id)
                 if largest is not None:
-                    request = Request(request.scope, within_size(request.scope, request.receive, largest))
+                    request = limited(request, largest)
                 return await handler(request)
 
             return answered

@@ -13,9 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from worker.api.answers import shown
 from worker.api.auth import Calling
-from worker.api.bodies import SMALL
+from worker.api.bodies import SMALL, limited
 from worker.api.changes import Changes, State, Watched
-from worker.api.headers import within_size
 from worker.api.learner import Whose
 from worker.api.limits import counted
 from worker.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
@@ -62,7 +61,7 @@ async def stream_progress(
 
 async def nothing_read(request: Request) -> None:
     """Past the body, which nobody wants: that it is too large can be told only before the stream begins."""
-    async for _ in Request(request.scope, within_size(request.scope, request.receive, SMALL)).stream():
+    async for _ in limited(request, SMALL).stream():
         pass
 
 
@@ -98,7 +97,7 @@ def since(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
 
 
 def snapshot(now: State) -> tuple[str, Answer]:
-    return "snapshot", ListAnswer(as_of=now.as_of, items=shown(list(now.courses.values())), next_cursor=None)
+    return "snapshot", ListAnswer(as_of=now.as_of, items=shown(now.courses.values()), next_cursor=None)
 
 
 def differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:

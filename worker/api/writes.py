@@ -131,5 +131,5 @@ async def batch(body: BatchBody, write: Write) -> Response:
         else BatchResult(status="rejected", errors=[described(error) for error in errors_of(item)])
         for item in body.events
     ]
-    answer = BatchAnswer(as_of=read.as_of, results=results, progress=shown(list(read.value.values())))
+    answer = BatchAnswer(as_of=read.as_of, results=results, progress=shown(read.value.values()))
     return told(answer, 200 if applied else 202)
