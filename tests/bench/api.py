@@ -110,14 +110,20 @@ async def api(bench: Bench) -> Result:
     async with beside_a_worker(bench) as running:
         for _, (names, processes) in product(range(2 * rounds), orders(bench, running).items()):
             with ahead(*processes):
-                for name, (call, rate) in running.site.calls.items():
-                    if sum(one.host < QUIET for one in found[name, names]) < rounds:
-                        one = await measured(running, call, rate, bench.sizes.calls_s)
-                        bench.say(f"  {name}, ahead {names}: p99 {one.p99:.1f} ms, {one.meanwhile}")
-                        found[name, names].append(one)
+                await measure(bench, running, names, found)
     for (name, names), all in found.items():
         add(result, name, names, sorted(all, key=lambda one: one.host)[:rounds])
     return result
+
+
+async def measure(bench: Bench, running: Running, names: str, found: dict[tuple[str, str], list[Round]]) -> None:
+    """A round of each call that has not had enough quiet ones."""
+    for name, (call, rate) in running.site.calls.items():
+        had = found[name, names]
+        if sum(one.host < QUIET for one in had) < bench.sizes.call_rounds:
+            one = await measured(running, call, rate, bench.sizes.calls_s)
+            bench.say(f"  {name}, ahead {names}: p99 {one.p99:.1f} ms, {one.meanwhile}")
+            had.append(one)
 
 
 @asynccontextmanager
