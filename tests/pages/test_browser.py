@@ -56,6 +56,24 @@ async def page(site: Site, everything: str) -> AsyncIterator[Page]:
         yield page
 
 
+async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
+    page: Page, learner: UUID, service: ProgressService
+) -> None:
+    """Of a course that no catalogue knows, lessons stand in the order of their latest change."""
+    course = uuid4()
+    for lesson in "abc":
+        await service.mark_lesson_complete(learner, course, lesson, 4)
+    await page.reload()
+    card = page.locator(f"#course-{course}")
+    await card.locator("summary").click()
+    first = card.locator("button").first
+    await first.click()
+    await expect(card.locator(".facts")).to_contain_text("2 of 4 lessons")  # by the server
+
+    await expect(first).to_have_attribute("data-lesson", "a")
+    await expect(first).to_be_focused()
+
+
 async def test_a_lesson_that_is_clicked_moves_the_bar_in_another_window_without_reload(
     site: Site, page: Page, learner: UUID, service: ProgressService
 ) -> None:

@@ -25,7 +25,7 @@ class DemoCatalogue:
 
     def title(self, course_id: UUID) -> str:
         course = self._courses.get(course_id)
-        return course.title if course else f"Course {str(course_id)[:8]}"
+        return course.title if course else f"Course {str(course_id)[-8:]}"
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return self._lessons.get(course_id)

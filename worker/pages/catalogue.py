@@ -26,10 +26,10 @@ class Catalogue(Protocol):
 
 
 class NoCatalogue:
-    """Ids, shortened."""
+    """The ends of ids: those of UUIDs of version 7 begin alike."""
 
     def title(self, course_id: UUID) -> str:
-        return f"Course {str(course_id)[:8]}"
+        return f"Course {str(course_id)[-8:]}"
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None

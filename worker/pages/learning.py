@@ -1,5 +1,6 @@
 """What "My learning" shows. Pure."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ class Tile:
 
     id: str
     title: str
-    anchor: str
+    anchor: str  # the same wherever the lesson stands: a click that follows another must be for the same lesson
     completed: bool
     href: str | None
 
@@ -131,9 +132,14 @@ def card(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None,
 def tiles_of(row: CourseProgress, lessons: Sequence[Lesson]) -> tuple[Tile, ...]:
     completed = set(row.completed_lessons)
     return tuple(
-        Tile(lesson.id, lesson.title, f"{row.course_id}-{number}", lesson.id in completed, lesson.href)
-        for number, lesson in enumerate(lessons, start=1)
+        Tile(lesson.id, lesson.title, anchor(row.course_id, lesson.id), lesson.id in completed, lesson.href)
+        for lesson in lessons
     )
+
+
+def anchor(course_id: UUID, lesson_id: str) -> str:
+    """For an element's id, which may hold no space."""
+    return f"{course_id}-{hashlib.blake2s(lesson_id.encode(), digest_size=8).hexdigest()}"
 
 
 def resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:

@@ -43,7 +43,7 @@ def number(value: int | None) -> str:
 def readable(lesson_id: str) -> str:
     """What a lesson without a title is called: its id, of a long one the end, for the beginnings are alike."""
     try:
-        return f"Lesson {str(UUID(lesson_id))[:8]}"
+        return f"Lesson {str(UUID(lesson_id))[-8:]}"
     except ValueError:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
 
