@@ -13,7 +13,7 @@ from cachetools import TTLCache
 
 from worker.anonymity import K, merged, percent, shown
 from worker.database import bounded, query
-from worker.errors import TookTooLong
+from worker.errors import TookTooLong, TooMuchToCount
 from worker.pool import connect_pool
 from worker.settings import Settings
 
@@ -88,7 +88,7 @@ class CourseAnalytics:
     async def of(self, course_id: UUID) -> Analytics | None:
         """The course's figures, at most FRESH_S old; None for one with fewer than five learners, or none.
 
-        Raises DatabaseUnavailable, as TookTooLong for a course that is too large for LONGEST_S.
+        Raises DatabaseUnavailable, as TooMuchToCount for a course that is too large for LONGEST_S.
         """
         kept = self._answers.get(course_id)
         if kept is None:
@@ -98,7 +98,7 @@ class CourseAnalytics:
                     kept = self._answers[course_id] = (await self._ask(course_id),)
         [answer] = kept
         if isinstance(answer, TookTooLong):
-            raise TookTooLong(str(answer))
+            raise TooMuchToCount(str(answer))
         return answer
 
     async def _ask(self, course_id: UUID) -> Analytics | TookTooLong | None:

@@ -17,6 +17,10 @@ class TookTooLong(DatabaseUnavailable):
     """PostgreSQL ended the statement at its time limit: it is busy, or the statement is too large for it."""
 
 
+class TooMuchToCount(TookTooLong):
+    """A course's figures cannot be had within their time limit, and are not asked for again for a minute."""
+
+
 class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
 

@@ -26,6 +26,7 @@ from worker.errors import (
     ValueRefused,
 )
 from worker.kafka import client, failure
+from worker.kafka_watch import KafkaWatch
 from worker.pool import connect_pool
 from worker.reads import CourseProgress as CourseProgress
 from worker.reads import ProgressStats as ProgressStats
@@ -48,9 +49,10 @@ class ProgressService:
     """An async context manager. Ids may be UUIDs or their text.
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
-    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, KafkaUnavailable when the event was
-    not acknowledged, and SetupError when Kafka refuses these credentials; they answer Accepted when it was not applied
-    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says besides how fresh an answer is.
+    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, SetupError when Kafka refuses these
+    credentials, and KafkaUnavailable when the event was not acknowledged, or, for two seconds after that, not tried;
+    they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says
+    besides how fresh an answer is.
     """
 
     reads: Reads
@@ -60,6 +62,7 @@ class ProgressService:
         self._publish_timeout_s = publish_timeout_s
         self._publisher: LessonEventPublisher | None = None
         self._entering = asyncio.Lock()
+        self._kafka = KafkaWatch()
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
@@ -188,11 +191,12 @@ class ProgressService:
         return receipt
 
     async def _publish_many(self, occurrences: Sequence[Occurrence]) -> list[Receipt]:
-        try:
-            publisher = await self._connected()
-            return await publisher.publish_many(occurrences)
-        except PublishFailed as error:
-            raise failure("the event is not published", error) from error
+        with self._kafka.attempt():
+            try:
+                publisher = await self._connected()
+                return await publisher.publish_many(occurrences)
+            except PublishFailed as error:
+                raise failure("the event is not published", error) from error
 
     async def _connected(self) -> LessonEventPublisher:
         """The publisher, connected at the first write: a website that only reads needs no Kafka."""

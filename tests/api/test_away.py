@@ -1,5 +1,6 @@
 """What goes on, and what is said, while a server is away."""
 
+import asyncio
 from uuid import UUID
 
 import httpx
@@ -14,8 +15,8 @@ from tests.workers import eventually
 from worker.api import run
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
-from worker.api.kafka_watch import KafkaWatch
 from worker.errors import KafkaUnavailable
+from worker.kafka_watch import KafkaWatch
 from worker.service import ProgressService
 from worker.settings import ApiSettings
 
@@ -130,16 +131,24 @@ def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monke
         assert attempted(watch)
 
 
-def test_a_write_that_had_nothing_to_publish_says_nothing_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = KafkaWatch()
-    attempted(watch, KafkaUnavailable("away"))
-    later = watch._again_at
-    monkeypatch.setattr(watch, "_again_at", 0)
-    with watch.attempt() as attempt:
-        attempt.published = False
-    monkeypatch.setattr(watch, "_again_at", later)
+async def test_a_write_that_waits_for_a_worker_keeps_nobody_from_kafka(
+    shared: ApiSettings, user: UUID, course: UUID
+) -> None:
+    """Kafka has acknowledged it, and so is back."""
+    nobodys = shared.model_copy(update={"consumer_group": "nobody", "apply_deadline_s": 30})
+    async with ProgressService(nobodys) as service:
+        service._kafka._away = True
+        waiting = asyncio.create_task(service.update_last_accessed(user, course), name="waiting")
+        await asyncio.sleep(0)
+        assert not attempted(service._kafka)
 
-    assert not attempted(watch)
+        async def lets_others_in() -> bool:
+            assert not waiting.done()
+            return attempted(service._kafka)
+
+        await eventually(lets_others_in)
+        waiting.cancel()
+        await asyncio.wait({waiting})
 
 
 def test_a_write_that_fails_for_another_reason_says_nothing_of_kafka() -> None:

@@ -17,12 +17,13 @@ from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.api.insights import Insights
 from worker.api.limits import RateLimits
-from worker.errors import SetupError
+from worker.errors import SetupError, TookTooLong
 from worker.service import ProgressService
 from worker.settings import Settings
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
 LESSON = {"courseId": COURSE, "lessonId": "a", "totalLessons": 4}
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -62,9 +63,7 @@ def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 async def test_an_invalid_body_is_pointed_at(calling: httpx.AsyncClient, method: str, body: Any, pointer: str) -> None:
     content = json.dumps(body).encode()
-    answer = await calling.request(
-        method, "/api/progress/complete", content=content, headers={"Content-Type": "application/json"}
-    )
+    answer = await calling.request(method, "/api/progress/complete", content=content, headers=JSON)
 
     errors = problem(answer, 400, "invalid-request")["errors"]
     assert pointer in [error["pointer"] for error in errors]
@@ -79,9 +78,27 @@ async def test_of_very_many_members_that_are_unknown_not_each_is_named(calling: 
     ]
 
 
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+async def test_a_body_that_does_not_say_it_is_json_is_told_so(
+    calling: httpx.AsyncClient, media_type: str | None
+) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    answer = await calling.post("/api/progress/complete", content=b"{}", headers=headers)
+
+    problem(answer, 400, "invalid-request")
+    assert answer.json()["errors"] == [{"parameter": "Content-Type", "detail": "A body of application/json is needed"}]
+
+
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", "application/ld+json"])
+async def test_a_body_that_says_it_is_json_is_read(calling: httpx.AsyncClient, media_type: str) -> None:
+    answer = await calling.post("/api/progress/complete", content=b"{}", headers={"Content-Type": media_type})
+
+    assert "/courseId" in [error.get("pointer") for error in answer.json()["errors"]]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 10_000, b"1e999999"])
 async def test_what_is_no_json_is_an_invalid_request(calling: httpx.AsyncClient, content: bytes) -> None:
-    answer = await calling.post("/api/progress/complete", content=content, headers={"Content-Type": "application/json"})
+    answer = await calling.post("/api/progress/complete", content=content, headers=JSON)
 
     problem(answer, 400, "invalid-request")
 
@@ -140,15 +157,17 @@ async def test_a_body_beyond_the_limit_is_too_large_with_and_without_its_length(
             yield b" " * 1024
 
     content = b" " * (1025 * 1024) if declared else pieces()
-    answer = await calling.request(method, f"/api/progress/{path}", content=content)
+    answer = await calling.request(method, f"/api/progress/{path}", content=content, headers=JSON)
 
     problem(answer, 413, "too-large")
 
 
 @pytest.mark.parametrize("path", ["/api/progress/access", "/api/progress/reset", "/api/ops/deadletters/replay"])
 async def test_only_a_batch_may_be_large(calling: httpx.AsyncClient, path: str) -> None:
-    problem(await calling.post(path, content=b" " * 20_000), 413, "too-large")
-    problem(await calling.post("/api/progress/complete/batch", content=b" " * 20_000), 400, "invalid-request")
+    problem(await calling.post(path, content=b" " * 20_000, headers=JSON), 413, "too-large")
+    problem(
+        await calling.post("/api/progress/complete/batch", content=b" " * 20_000, headers=JSON), 400, "invalid-request"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,12 +185,27 @@ async def test_a_body_is_not_even_read_without_a_token_or_beyond_the_rate(
 
     reads: list[str] = []
     async with client_of(app) as client:
-        problem(await client.post(path, content=read()), 401, "unauthenticated")
+        problem(await client.post(path, content=read(), headers=JSON), 401, "unauthenticated")
     assert reads == []
     async with client_of(app, issuer.token(user, "ops")) as client:
-        problem(await client.post(path, content=read()), 400, "invalid-request")
-        problem(await client.post(path, content=read()), 429, "too-many-requests")
+        problem(await client.post(path, content=read(), headers=JSON), 400, "invalid-request")
+        problem(await client.post(path, content=read(), headers=JSON), 429, "too-many-requests")
     assert reads == [path]
+
+
+async def test_a_course_too_large_for_its_figures_is_no_outage(
+    nowhere: FastAPI, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_long(course_id: UUID) -> None:
+        raise TookTooLong("statement timeout")
+
+    monkeypatch.setattr(nowhere.state.insights.analytics, "_figures", too_long)
+    token = issuer.token(uuid4(), "course:analytics", courses="*")
+    async with client_of(nowhere, token) as client:
+        answer = await client.get(f"/api/courses/{COURSE}/analytics")
+
+    assert problem(answer, 503, "unavailable")["detail"].startswith("there is too much to count")
+    assert answer.headers["Retry-After"] == "60"
 
 
 async def test_an_absent_database_is_unavailable_and_its_address_is_not_told(calling: httpx.AsyncClient) -> None:

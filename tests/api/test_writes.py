@@ -73,6 +73,19 @@ async def test_an_access_creates_progress_and_a_reset_ends_it(client: httpx.Asyn
     assert gone.json()["asOf"] > again.json()["asOf"]
 
 
+async def test_where_a_later_event_has_the_last_word_it_is_no_success(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    ahead = [item(course, "a", soon), item(course, "b", soon, "LessonUncompleted")]
+    await client.post("/api/progress/complete/batch", json={"events": ahead})
+    taken = (await client.request("DELETE", "/api/progress/complete", json=lesson())).json()
+    done = (await client.post("/api/progress/complete", json=lesson("b"))).json()
+
+    assert (taken["success"], done["success"]) == (False, False)
+    assert taken["progress"]["completedLessons"] == done["progress"]["completedLessons"] == ["a"]
+
+
 async def test_what_is_not_applied_in_time_is_accepted_with_the_events_id(
     shared: ApiSettings, issuer: Issuer, user: UUID, lesson: Lesson, course: UUID
 ) -> None:
@@ -147,6 +160,18 @@ async def test_a_time_that_no_event_can_carry_is_rejected(client: httpx.AsyncCli
 
     [result] = answer.json()["results"]
     assert (result["status"], result["errors"][0]["pointer"]) == ("rejected", "/occurredAt")
+
+
+async def test_a_time_ahead_of_the_server_is_rejected_for_each_sending_would_count_as_its_own(
+    client: httpx.AsyncClient, course: UUID
+) -> None:
+    now = datetime.now(UTC)
+    events = [item(course, "a", now + timedelta(minutes=6)), item(course, "b", now + timedelta(minutes=4))]
+    answer = await client.post("/api/progress/complete/batch", json={"events": events})
+
+    first, second = answer.json()["results"]
+    assert (first["status"], first["errors"][0]["pointer"]) == ("rejected", "/occurredAt")
+    assert second["status"] == "applied"
 
 
 async def test_a_read_by_another_process_sees_what_was_written_through_this_one(

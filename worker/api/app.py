@@ -9,7 +9,6 @@ from worker.api.changes import Changes
 from worker.api.direct import Direct
 from worker.api.headers import STREAMS, Foreseen, Surrounded
 from worker.api.insights import Insights
-from worker.api.kafka_watch import KafkaWatch
 from worker.api.limits import RateLimits
 from worker.api.problems import add_problems
 from worker.service import ProgressService
@@ -36,7 +35,6 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
-    app.state.kafka = KafkaWatch()
     app.state.changes = changes = Changes(service, settings.api_streams_per_learner)
     app.state.insights = insights
     app.state.replays = ops.Replays(settings)

@@ -19,6 +19,7 @@ from worker.errors import (
     InvalidTime,
     InvalidUserId,
     ProgressError,
+    TooMuchToCount,
     Unavailable,
     ValueRefused,
 )
@@ -27,7 +28,7 @@ log = structlog.get_logger("api")
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:course-progress:problem:"
-RETRY_AFTER_S = 2
+RETRY_AFTER_S, COUNTED_AGAIN_AFTER_S = 2, 60
 INVALID = (InvalidUserId, InvalidCourseId, InvalidLesson, InvalidTime, ValueRefused)
 # What each status is called here, and what it means to whoever called.
 KINDS: Mapping[int, tuple[str, str]] = {
@@ -41,7 +42,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     413: ("too-large", "The request's body is too large"),
     429: ("too-many-requests", "Too many requests"),
     500: ("internal", "Something went wrong here"),
-    503: ("unavailable", "A server that this needs is away"),
+    503: ("unavailable", "This cannot be answered at the moment"),
 }
 
 
@@ -108,9 +109,12 @@ def meaning(error: ProgressError) -> Problem:
     """The texts of our errors name settings and servers: they are for the log, but for those about the input."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
+    if isinstance(error, TooMuchToCount):
+        log.warning("a course's figures took too long", reason=str(error))
+        return retry(503, "there is too much to count in time; it is tried again in a minute", COUNTED_AGAIN_AFTER_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry(503, "repeating the request is safe", RETRY_AFTER_S)
+        return retry(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
     return Problem(500, "it is in our logs")
 

@@ -1,11 +1,12 @@
 """What goes over HTTP, in camelCase. Bodies refuse what they do not know."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID, uuid5
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -26,11 +27,10 @@ from events.models import (
     LessonId,
     TotalLessons,
 )
+from worker.decode import AHEAD_S
 
 BATCH = 500
 MEMBERS = 16
-# Later times cannot be told in every time zone.
-LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
 USER = "6f1c1c9e-52a5-4a3c-9b64-0f3f0a5f7b11"
 PROGRESS = {
@@ -133,7 +133,7 @@ class WriteAnswer(Answer):
 
     model_config = examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
 
-    success: bool = Field(description="False: there was no progress, and nothing has changed")
+    success: bool = Field(description="False: there was no progress, or an event that is dated later has the last word")
     progress: Progress | None
 
 
@@ -150,7 +150,7 @@ class BatchResult(Camel):
     """What became of one event of a batch."""
 
     status: Literal["applied", "accepted", "rejected"] = Field(
-        description="Accepted: stored durably, not yet applied. Rejected: it never will be, `errors` says why"
+        description="Accepted: stored durably, not yet applied. Rejected: neither, `errors` says why"
     )
     event_id: str | None = None
     errors: list[dict[str, str]] | None = None
@@ -212,11 +212,18 @@ class ResetBody(Body):
     model_config = examples({"courseId": COURSE})
 
 
+def _not_ahead(at: datetime) -> datetime:
+    """A worker takes a time further ahead for that of the sending (docs/rules.md), which the next sending changes."""
+    if at > datetime.now(UTC) + timedelta(seconds=AHEAD_S):
+        raise PydanticCustomError("ahead", "Ahead of this server's clock: set the device's, and send it later")
+    return at
+
+
 class Occurred(Camel):
     """What happened, and when it happened to the learner, by a clock that knows its offset from UTC."""
 
     type: str
-    occurred_at: AwareDatetime = Field(ge=EARLIEST, lt=LATEST)
+    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_not_ahead)]
 
     def event(self, user_id: UUID) -> LessonEvent:
         return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))

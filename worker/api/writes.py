@@ -10,7 +10,6 @@ from worker.api.answers import shown, told
 from worker.api.auth import Calling
 from worker.api.bodies import asked_first
 from worker.api.changes import Changes
-from worker.api.kafka_watch import KafkaWatch
 from worker.api.learner import Serving
 from worker.api.problems import described
 from worker.api.schemas import (
@@ -37,18 +36,20 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 class Writing:
     """One write: publishes, waits, and reads what is there afterwards."""
 
-    def __init__(self, user_id: UUID, service: ProgressService, kafka: KafkaWatch, changes: Changes) -> None:
+    def __init__(self, user_id: UUID, service: ProgressService, changes: Changes) -> None:
         self.user_id = user_id
         self.service = service
-        self._kafka = kafka
         self._changes = changes
 
     async def answered(
-        self, course_id: UUID, write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]]
+        self,
+        course_id: UUID,
+        write: Awaitable[CourseProgress | Accepted | bool | None],
+        *,
+        holds: Callable[[CourseProgress], bool] = lambda progress: True,
     ) -> Response:
-        with self._kafka.attempt() as attempt:
-            outcome = await write()
-            attempt.published = outcome is not None
+        """`holds`: whether the progress is as it was to be, which an event that is dated later can prevent."""
+        outcome = await write
         if isinstance(outcome, Accepted):
             return told(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._changes.nudge()
@@ -57,7 +58,7 @@ class Writing:
         return told(
             WriteAnswer(
                 as_of=read.as_of,
-                success=bool(outcome),
+                success=outcome if isinstance(outcome, bool) else progress is not None and holds(progress),
                 progress=Progress.model_validate(progress) if progress else None,
             )
         )
@@ -68,17 +69,16 @@ class Writing:
         applied = True
         if items:
             user = self.user_id
-            with self._kafka.attempt():
-                ids, applied = await self.service.apply(
-                    [(item.event(user), item.occurred_at, item.event_id(user)) for item in items]
-                )
+            ids, applied = await self.service.apply(
+                [(item.event(user), item.occurred_at, item.event_id(user)) for item in items]
+            )
             self._changes.nudge()
         courses = dict.fromkeys(item.event(self.user_id).course_id for item in items)
         return ids, applied, await self.service.reads.some(self.user_id, courses)
 
 
 async def writing(request: Request, caller: Calling, service: Serving) -> Writing:
-    return Writing(caller.user_id, service, request.app.state.kafka, request.app.state.changes)
+    return Writing(caller.user_id, service, request.app.state.changes)
 
 
 Write = Annotated[Writing, Depends(writing)]
@@ -89,7 +89,8 @@ async def complete(body: LessonBody, write: Write) -> Response:
     """Completes a lesson. Completing it again changes no date."""
     return await write.answered(
         body.course_id,
-        lambda: write.service.mark_lesson_complete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        write.service.mark_lesson_complete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        holds=lambda progress: body.lesson_id in progress.completed_lessons,
     )
 
 
@@ -98,7 +99,8 @@ async def uncomplete(body: LessonBody, write: Write) -> Response:
     """Takes a lesson's completion back; nothing happens where there is no progress."""
     return await write.answered(
         body.course_id,
-        lambda: write.service.mark_lesson_incomplete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        write.service.mark_lesson_incomplete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        holds=lambda progress: body.lesson_id not in progress.completed_lessons,
     )
 
 
@@ -107,16 +109,14 @@ async def access(body: AccessBody, write: Write) -> Response:
     """Notes that the learner opened the course; its progress begins at 0 %."""
     return await write.answered(
         body.course_id,
-        lambda: write.service.update_last_accessed(write.user_id, body.course_id, lesson_id=body.lesson_id),
+        write.service.update_last_accessed(write.user_id, body.course_id, lesson_id=body.lesson_id),
     )
 
 
 @router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
 async def reset(body: ResetBody, write: Write) -> Response:
     """Starts the course over: its progress is gone."""
-    return await write.answered(
-        body.course_id, lambda: write.service.reset_course_progress(write.user_id, body.course_id)
-    )
+    return await write.answered(body.course_id, write.service.reset_course_progress(write.user_id, body.course_id))
 
 
 @batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
