@@ -11,7 +11,7 @@ import pytest
 from worker.analytics import BUCKETS_S, DAY, DAYS, FRESH_S, HOUR, CourseAnalytics, Duration, LessonReach, durations
 from worker.anonymity import K
 from worker.database import query
-from worker.errors import TookTooLong
+from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.settings import Settings
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)
@@ -210,6 +210,17 @@ async def test_an_answer_that_is_kept_does_not_wait_behind_another_course(
 
         async with analytics._asking, asyncio.timeout(30):
             assert await analytics.of(course) is None
+
+
+async def test_nobody_waits_for_ever_behind_other_courses(
+    database_settings: Settings, course: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.analytics.LONGEST_S", 0.05)
+    async with CourseAnalytics(database_settings) as analytics, analytics._asking, asyncio.timeout(30):
+        with pytest.raises(DatabaseUnavailable):
+            await analytics.of(course)
+
+    assert not analytics._asking.locked()
 
 
 async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
@@ -13,7 +14,7 @@ from cachetools import TTLCache
 
 from worker.anonymity import K, merged, percent, shown
 from worker.database import bounded, query
-from worker.errors import TookTooLong, TooMuchToCount
+from worker.errors import DatabaseUnavailable, TookTooLong, TooMuchToCount
 from worker.pool import connect_pool
 from worker.settings import Settings
 
@@ -92,7 +93,7 @@ class CourseAnalytics:
         """
         kept = self._answers.get(course_id)
         if kept is None:
-            async with self._asking:  # one at a time: the second who asks for a course finds the answer of the first
+            async with self._turn():
                 kept = self._answers.get(course_id)
                 if kept is None:
                     kept = self._answers[course_id] = (await self._ask(course_id),)
@@ -100,6 +101,19 @@ class CourseAnalytics:
         if isinstance(answer, TookTooLong):
             raise TooMuchToCount(str(answer))
         return answer
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One course at a time: the second who asks for it finds the answer of the first. Nobody waits for ever."""
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                await self._asking.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailable(f"other courses' figures have been asked for during {LONGEST_S} s") from None
+        try:
+            yield
+        finally:
+            self._asking.release()
 
     async def _ask(self, course_id: UUID) -> Analytics | TookTooLong | None:
         """That it took too long is kept too: whoever asks again and again would have all others wait behind it."""
