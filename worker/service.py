@@ -50,9 +50,9 @@ class ProgressService:
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
     PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, SetupError when Kafka refuses these
-    credentials, and KafkaUnavailable when the event was not acknowledged, or, for two seconds after that, not tried;
-    they answer Accepted when it was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says
-    besides how fresh an answer is.
+    credentials, and KafkaUnavailable when the event was not acknowledged, or not tried: while Kafka is away one
+    publication at a time tries it, every two seconds at most. They answer Accepted when the event was not applied
+    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says besides how fresh an answer is.
     """
 
     reads: Reads

@@ -146,9 +146,11 @@ async def test_a_write_that_waits_for_a_worker_keeps_nobody_from_kafka(
             assert not waiting.done()
             return attempted(service._kafka)
 
-        await eventually(lets_others_in)
-        waiting.cancel()
-        await asyncio.wait({waiting})
+        try:
+            await eventually(lets_others_in)
+        finally:
+            waiting.cancel()
+            await asyncio.wait({waiting})
 
 
 def test_a_write_that_fails_for_another_reason_says_nothing_of_kafka() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -72,6 +73,20 @@ async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
 
     await expect(first).to_have_attribute("data-lesson", "a")
     await expect(first).to_be_focused()
+
+
+async def test_a_click_that_a_later_event_outdoes_is_taken_back_with_a_word(
+    site: Site, page: Page, learner: UUID, service: ProgressService
+) -> None:
+    """Of a device whose clock is ahead."""
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    lesson = STATISTICS.lesson(5)
+    await service.mark_lesson_incomplete(learner, STATISTICS.id, lesson, STATISTICS.lessons, occurred_at=soon)
+    button = page.get_by_role("button", name="Lesson 5 completed")
+    await button.click()
+
+    await expect(page.locator("#toast")).to_contain_text("“Lesson 5” stays as it was")
+    await expect(button).to_have_attribute("aria-pressed", "false")
 
 
 async def test_a_lesson_that_is_clicked_moves_the_bar_in_another_window_without_reload(

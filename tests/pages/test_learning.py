@@ -69,7 +69,7 @@ def test_without_a_catalogue_there_are_the_lessons_that_events_tell_of_and_how_m
 
     [card] = cards([found], NoCatalogue(), known, NOW)
 
-    assert card.title == f"Course {str(found.course_id)[-8:]}"
+    assert card.title == f"Course {str(found.course_id)[:8]}"
     assert [tile.id for tile in card.lessons] == ["x", "z", "y"]
     assert card.unknown == 2
 
@@ -132,7 +132,7 @@ def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
 def test_a_lesson_without_a_title_has_a_short_id() -> None:
     [known] = cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalogue(), {}, NOW)
 
-    assert [tile.title for tile in known.lessons] == ["Lesson 3b4a5968", "intro"]
+    assert [tile.title for tile in known.lessons] == ["Lesson 5f3b7a52", "intro"]
 
 
 def test_lessons_are_named_once() -> None:

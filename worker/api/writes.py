@@ -123,13 +123,15 @@ async def reset(body: ResetBody, write: Write) -> Response:
 async def batch(body: BatchBody, write: Write) -> Response:
     """What happened while a device was offline. Sending it again changes nothing."""
     items = [item for item in body.events if isinstance(item, Occurred)]
+    # Before anything is waited for: a time that is ahead will not be later.
+    faults = [None if isinstance(item, Occurred) else list(map(described, errors_of(item))) for item in body.events]
     ids, applied, read = await write.batch(items)
     left = iter(ids)
     results = [
-        BatchResult(status="applied" if applied else "accepted", event_id=next(left))
-        if isinstance(item, Occurred)
-        else BatchResult(status="rejected", errors=[described(error) for error in errors_of(item)])
-        for item in body.events
+        BatchResult(status="rejected", errors=errors)
+        if errors is not None
+        else BatchResult(status="applied" if applied else "accepted", event_id=next(left))
+        for errors in faults
     ]
     answer = BatchAnswer(as_of=read.as_of, results=results, progress=shown(read.value.values()))
     return told(answer, 200 if applied else 202)

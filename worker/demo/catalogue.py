@@ -5,6 +5,7 @@ from uuid import UUID
 
 from worker.demo.player import COURSES, Course
 from worker.pages.catalogue import Lesson
+from worker.pages.words import short
 
 NAMES: Mapping[str, str] = {
     "Fire safety": "Leave, call, wait",
@@ -25,7 +26,7 @@ class DemoCatalogue:
 
     def title(self, course_id: UUID) -> str:
         course = self._courses.get(course_id)
-        return course.title if course else f"Course {str(course_id)[-8:]}"
+        return course.title if course else f"Course {short(course_id)}"
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return self._lessons.get(course_id)

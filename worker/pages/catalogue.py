@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from worker.pages.words import short
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -26,10 +28,10 @@ class Catalogue(Protocol):
 
 
 class NoCatalogue:
-    """The ends of ids: those of UUIDs of version 7 begin alike."""
+    """Ids, shortened."""
 
     def title(self, course_id: UUID) -> str:
-        return f"Course {str(course_id)[-8:]}"
+        return f"Course {short(course_id)}"
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None

@@ -43,9 +43,14 @@ def number(value: int | None) -> str:
 def readable(lesson_id: str) -> str:
     """What a lesson without a title is called: its id, of a long one the end, for the beginnings are alike."""
     try:
-        return f"Lesson {str(UUID(lesson_id))[-8:]}"
+        return f"Lesson {short(UUID(lesson_id))}"
     except ValueError:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
+
+
+def short(id: UUID) -> str:
+    """Eight digits of it: the first, or of version 7, which begins with the time, the last."""
+    return str(id)[-8:] if id.version == 7 else str(id)[:8]
 
 
 def ranges(numbers: Sequence[int]) -> str:

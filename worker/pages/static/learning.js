@@ -44,7 +44,7 @@ async function toggle(button) {
     if (response.status === 200) {
       const answer = await response.json();
       if (answer.progress) show(answer.progress);
-      if (!answer.success) say(`“${title}” stays as it was: another device, whose clock may be ahead, has said so.`);
+      if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device, whose clock may be ahead, has said so.`);
     } else {
       takeBack(card, button, wished, percent);
       say(`“${title}” ${outcome(response)}`);
