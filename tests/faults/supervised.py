@@ -62,6 +62,8 @@ class Supervised:
         """For good, as an operator does: SIGTERM, and it drains."""
         self.wanted = False
         self.signal(signal.SIGTERM)
+        if self.exits:
+            self.expected.add(-signal.SIGTERM)  # started again a moment ago: Python has not come to our handler
         await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
 
     async def exited(self, times: int = 1) -> None:
