@@ -183,7 +183,10 @@ def status_of(command: Sequence[str]) -> int:
         return 127 if isinstance(error, FileNotFoundError) else 126
     for missed in early:
         child.send_signal(missed)
-    status = child.wait()
+    status = None
+    while status is None:  # one long wait would keep a signal that comes right before it until the command's end
+        with suppress(subprocess.TimeoutExpired):
+            status = child.wait(timeout=1)
     return status if status >= 0 else 128 - status
 
 
