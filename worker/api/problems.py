@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
+from worker.analytics import FRESH_S
 from worker.errors import (
     InvalidCourseId,
     InvalidLesson,
@@ -23,12 +24,12 @@ from worker.errors import (
     Unavailable,
     ValueRefused,
 )
+from worker.kafka_watch import AGAIN_AFTER_S
 
 log = structlog.get_logger("api")
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:course-progress:problem:"
-RETRY_AFTER_S, COUNTED_AGAIN_AFTER_S = 2, 60
 INVALID = (InvalidUserId, InvalidCourseId, InvalidLesson, InvalidTime, ValueRefused)
 # What each status is called here, and what it means to whoever called.
 KINDS: Mapping[int, tuple[str, str]] = {
@@ -111,10 +112,10 @@ def meaning(error: ProgressError) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
-        return retry(503, "there is too much to count in time; it is tried again in a minute", COUNTED_AGAIN_AFTER_S)
+        return retry(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
+        return retry(503, "a server is away, and repeating the request is safe", AGAIN_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
     return Problem(500, "it is in our logs")
 
