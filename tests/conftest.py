@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from tests.workers import Workers
-from worker.migrate import migrate
+from worker.kafka.topics import create_missing
+from worker.postgres.migrate import migrate
 from worker.settings import Settings
 from worker.stack import NoServer, Servers, servers
-from worker.topics import create_missing
 
 PARTITIONS = 4
 

@@ -17,8 +17,8 @@ from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUn
 from events.producer import OutgoingRecord, Producer
 from events.subscriber import CourseEventSubscriber, Received
 from tests.workers import eventually
+from worker.kafka.topics import create_missing
 from worker.settings import Settings
-from worker.topics import create_missing
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 Happened = tuple[LessonEvent, datetime]

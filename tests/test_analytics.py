@@ -10,8 +10,8 @@ import pytest
 
 from worker.analytics import BUCKETS_S, DAY, DAYS, FRESH_S, HOUR, CourseAnalytics, Duration, LessonReach, durations
 from worker.anonymity import K
-from worker.database import query
 from worker.errors import DatabaseUnavailable, TookTooLong
+from worker.postgres.connection import query
 from worker.settings import Settings
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)

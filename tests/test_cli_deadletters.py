@@ -22,7 +22,7 @@ from tests.workers import Workers, environment
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
 from worker.errors import KafkaUnavailable
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.letters import Selection
 from worker.reference import expected, stored, wrong_rows
 from worker.replay import replay

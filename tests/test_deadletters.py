@@ -11,7 +11,7 @@ from tests.histories import records_of
 from tests.test_decode import record
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import Settings
 
 

@@ -15,11 +15,11 @@ from tests.histories import NOW, publish, recreate
 from tests.workers import Workers, eventually
 from worker.errors import TopicRecreated
 from worker.identity import TopicIdentity
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.topic_id import topic_id
 from worker.settings import Settings
 from worker.stack import kafka_mock
 from worker.store import Store
-from worker.topic_id import topic_id
 
 USER = uuid4()  # one partition
 

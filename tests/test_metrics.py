@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from worker import metrics
+from worker.metrics import prometheus as metrics
 
 DOCS = Path(__file__).parent.parent / "docs"
 ALL = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]

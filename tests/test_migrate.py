@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import execute, url_of
 from worker.errors import DatabaseUnavailable, SetupError
-from worker.migrate import migrate, migrations
+from worker.postgres.migrate import migrate, migrations
 from worker.settings import Settings, migrations_dir
 
 

@@ -11,7 +11,7 @@ from tests.faults.comparison import records_of as all_records_of
 from tests.histories import histories, publish, records_of
 from tests.workers import Workers
 from worker.deadletters import TRUNCATED
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from worker.pool import connect_pool
+from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from tests.bench.bench import fill
 from tests.bench.learners import Rows
-from worker.database import query
+from worker.postgres.connection import query
 
 
 async def test_a_read_of_one_course_is_not_planned_each_time(connection: asyncpg.Connection) -> None:

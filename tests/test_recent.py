@@ -4,7 +4,7 @@ import pytest
 
 from tests.test_decode import record
 from worker.decode import Outcome, Record, Rejected
-from worker.recent import MINUTE_S, RATE_S, Recent
+from worker.metrics.throughput import MINUTE_S, RATE_S, Recent
 
 WALL = 1_800_000_000.0
 

@@ -28,7 +28,7 @@ from tests.test_rules import (
     reset,
 )
 from tests.workers import Workers, eventually
-from worker.database import query
+from worker.postgres.connection import query
 from worker.recount import Difference, Repair, Scope, Verify, connected
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings

@@ -12,10 +12,10 @@ from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
 from tests.away import swallowing
-from worker.database import close, connect, translated
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
-from worker.pool import connect_pool
+from worker.postgres.connection import close, connect, translated
+from worker.postgres.pool import connect_pool
 from worker.progress import fold
 from worker.settings import Settings
 from worker.store import Applied, Span, Store
@@ -89,7 +89,7 @@ async def test_who_gives_up_waiting_for_a_silent_server_is_not_kept_by_it(databa
 async def test_a_pool_is_closed_also_when_nobody_is_at_the_other_end(
     database_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.pool.CLOSE_WITHIN_S", 0.1)
+    monkeypatch.setattr("worker.postgres.pool.CLOSE_WITHIN_S", 0.1)
     async with swallowing(database_settings) as (proxy, behind):
         pool = await connect_pool(behind)
         await pool.fetch("select 1")

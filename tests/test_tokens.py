@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.secured import CLIENT_SECRET, MARKED, Endpoint, token_endpoint
-from worker import tokens
 from worker.errors import TokenRefused, TokenUnavailable
+from worker.kafka import oauth as tokens
+from worker.kafka.oauth import TokenEndpoint
 from worker.settings import Settings
-from worker.tokens import TokenEndpoint
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import faust
 from faust.types import AgentT, ChannelT, StreamT
 
-from worker import metrics
 from worker.batch import Batch
 from worker.deadletters import DeadLetters
 from worker.errors import AgentGone
+from worker.metrics import prometheus as metrics
 from worker.progress import fold
 from worker.store import Applied, OffsetsMoved, Store
 

@@ -13,9 +13,9 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.anonymity import K, merged, percent, shown
-from worker.database import bounded, query
 from worker.errors import DatabaseUnavailable, TookTooLong, TooMuchToCount
-from worker.pool import connect_pool
+from worker.postgres.connection import bounded, query
+from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 DAYS = 30

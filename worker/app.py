@@ -12,21 +12,21 @@ from faust.app import BootStrategy
 from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
-from worker.access import AccessWatch, of_worker, require_access
 from worker.agents import Batches, add_agents
 from worker.deadletters import DeadLetters
 from worker.errors import SetupError
 from worker.health import create_health
 from worker.idle import UntilIdle
 from worker.intake import Intake
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.permissions import AccessWatch, of_worker, require_access
+from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.lane import LANES
 from worker.logs import logging_config
 from worker.outbox import Relay
 from worker.settings import Settings, settings
 from worker.status import StatusTeller
 from worker.store import Store
-from worker.topics import LARGEST_INFLATED, require_topics
 
 
 class Boot(BootStrategy):

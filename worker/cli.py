@@ -98,8 +98,8 @@ def fail(reason: str) -> NoReturn:
 
 def refusal(error: Exception) -> str | None:
     """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
-    from worker.access import require_access
-    from worker.kafka import client, failure
+    from worker.kafka.client import client, failure
+    from worker.kafka.permissions import require_access
 
     problem: ProgressError = failure("Kafka", error)
     if not isinstance(problem, SetupError):
@@ -113,7 +113,7 @@ def refusal(error: Exception) -> str | None:
 @cli.command(epilog="course-progress migrate")
 def migrate() -> None:
     """Brings the database up to date."""
-    from worker.migrate import migrate as apply
+    from worker.postgres.migrate import migrate as apply
 
     for name in asyncio.run(apply(settings())):
         click.echo(f"applied {name}")
@@ -122,7 +122,7 @@ def migrate() -> None:
 @cli.command(epilog="PROGRESS_TOPIC_PARTITIONS=24 course-progress topics")
 def topics() -> None:
     """Creates the topics that are missing."""
-    from worker.topics import create_missing
+    from worker.kafka.topics import create_missing
 
     for name in asyncio.run(create_missing(settings())):
         click.echo(f"created {name}")
@@ -283,7 +283,7 @@ def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
 
 
 async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
-    from worker.kafka import client
+    from worker.kafka.client import client
 
     topic = settings.lesson_events_topic
     async with LessonEventPublisher(**client(settings), topic=topic, source="command-line", timeout_s=10) as publisher:
@@ -327,7 +327,7 @@ def watch(as_json: bool) -> None:
 
 async def follow(settings: Settings, as_json: bool) -> None:
     from worker import terminal
-    from worker.kafka import client
+    from worker.kafka.client import client
 
     topic = settings.course_events_topic
     async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:

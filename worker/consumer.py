@@ -8,8 +8,8 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from events.subscriber import stop
-from worker.kafka import client
-from worker.kafka_errors import meaning
+from worker.kafka.client import client
+from worker.kafka.failures import meaning
 from worker.settings import Settings
 
 

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from worker import metrics
 from worker.decode import Rejected
-from worker.kafka import failure
+from worker.kafka.client import failure
+from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 
 # Headers with this prefix are ours. A dead letter has all of these beside the record's own; a replayed record has

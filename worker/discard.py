@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import Producer, PublishFailed
-from worker.kafka import client, failure
+from worker.kafka.client import client, failure
 from worker.letterbox import letterbox, note, resolved
 from worker.letters import Fate, Position, Selection
 from worker.settings import Settings

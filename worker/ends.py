@@ -7,9 +7,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker import metrics
-from worker.kafka_errors import meaning
+from worker.kafka.failures import meaning
 from worker.lag import Lag
+from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 
 log = structlog.get_logger("kafka")

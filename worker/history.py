@@ -13,8 +13,8 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.anonymity import K
-from worker.database import bounded, query
-from worker.pool import connect_pool
+from worker.postgres.connection import bounded, query
+from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 LONGEST_S = 5.0

@@ -11,9 +11,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
+from worker.kafka.topic_id import topic_id
 from worker.settings import Settings
 from worker.store import Store
-from worker.topic_id import topic_id
 
 log = structlog.get_logger("identity")
 

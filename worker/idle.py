@@ -7,10 +7,10 @@ from typing import Any
 from aiokafka import TopicPartition
 from mode import Service
 
-from worker.database import query
 from worker.errors import Unavailable
 from worker.intake import Intake
-from worker.pool import connect_pool
+from worker.postgres.connection import query
+from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 LOOK_EVERY_S = 0.1

@@ -18,7 +18,6 @@ from faust.types import ChannelT
 from mode import Service
 
 from events.subscriber import stop
-from worker import metrics
 from worker.batch import Batch
 from worker.breaker import Breaker
 from worker.consumer import create_consumer, start
@@ -27,6 +26,7 @@ from worker.errors import BreakerOpen
 from worker.identity import TopicIdentity
 from worker.lane import LOOK_EVERY_S, Lane, Shared
 from worker.membership import Membership
+from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.store import Store
 

@@ -21,15 +21,15 @@ from aiokafka.errors import (
 )
 from faust.types import ChannelT
 
-from worker import metrics
 from worker.batch import Batch, gather, skipped_over
 from worker.breaker import Breaker
 from worker.decode import Record
 from worker.ends import LONGEST_ANSWER_S, Ends
 from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, TookTooLong, Unavailable, ValueRefused
 from worker.identity import TopicIdentity
-from worker.kafka_errors import meaning
+from worker.kafka.failures import meaning
 from worker.membership import Membership
+from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stopping import stopping
 from worker.store import Applied, OffsetsMoved, Store

@@ -17,10 +17,10 @@ from events.producer import Producer
 from events.subscriber import stop
 from worker.decode import Record
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.topics import admin_client, require_topics
 from worker.letters import Fate, Ledger, Letter, Position, Resolution, Selection, read
 from worker.settings import Settings
-from worker.topics import admin_client, require_topics
 
 FETCH_WAIT_MS = 1000
 LONGEST_SILENCE_S = 30

@@ -17,12 +17,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
 from events.subscriber import stop
-from worker.database import close, connect, query, translated
 from worker.errors import SetupError
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.topic_id import topic_id
+from worker.kafka.topics import admin_client, partitions_of
+from worker.postgres.connection import close, connect, query, translated
 from worker.settings import Settings
-from worker.topic_id import topic_id
-from worker.topics import admin_client, partitions_of
 
 Target = Literal["earliest"] | datetime | int
 

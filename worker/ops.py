@@ -15,11 +15,11 @@ from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutErro
 
 from worker.advice import Advice, advise
 from worker.cluster import Cluster, Group, Member
-from worker.database import bounded, query, translated
 from worker.errors import KafkaUnavailable, ProgressError
-from worker.kafka_errors import meaning
+from worker.kafka.failures import meaning
 from worker.letter_tail import DeadLetters
-from worker.pool import connect_pool
+from worker.postgres.connection import bounded, query, translated
+from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 from worker.trail import Delay, Point, Rates, Sample, Trail
 

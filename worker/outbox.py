@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from events.envelope import binary
 from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from worker import metrics
-from worker.database import close, connect, query, translated
 from worker.errors import SetupError, Unavailable
-from worker.kafka import failure
+from worker.kafka.client import failure
+from worker.metrics import prometheus as metrics
+from worker.postgres.connection import close, connect, query, translated
 from worker.settings import Settings
 
 log = structlog.get_logger("outbox")

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from worker.migrate import migrate
+from worker.kafka.topics import create_missing
+from worker.postgres.migrate import migrate
 from worker.settings import Settings
-from worker.topics import create_missing
 
 
 async def prepare(settings: Settings) -> None:

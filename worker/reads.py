@@ -8,8 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from worker.database import query
-from worker.pool import Pool
+from worker.postgres.connection import query
+from worker.postgres.pool import Pool
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka.partitioner import DefaultPartitioner
 
-from worker.database import connect, query, translated
+from worker.postgres.connection import connect, query, translated
 from worker.settings import Settings
 
 CHUNK = 5_000

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import asyncpg
 
 from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
-from worker.database import query
+from worker.postgres.connection import query
 from worker.progress import CourseKey
 
 

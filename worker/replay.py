@@ -14,11 +14,11 @@ from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters import ATTEMPTS
 from worker.decode import Rejected, Skipped, decode
-from worker.kafka import client, failure
+from worker.kafka.client import client, failure
+from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.letterbox import letterbox, note, resolved
 from worker.letters import Fate, Letter, Origin, Position, Resolution, Selection
 from worker.settings import Settings
-from worker.topics import LARGEST_INFLATED, require_topics
 
 LARGEST_ROUND = 100
 ROUNDS_PER_S = 10

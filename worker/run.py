@@ -7,7 +7,7 @@ import structlog
 import uvloop
 
 from worker.errors import ProgressError
-from worker.garbage import collect_rarely
+from worker.gc_tuning import collect_rarely
 from worker.idle import UntilIdle
 from worker.logs import configure
 from worker.prepare import prepare

@@ -25,9 +25,9 @@ from worker.errors import (
     ProgressError,
     ValueRefused,
 )
-from worker.kafka import client, failure
-from worker.kafka_watch import KafkaWatch
-from worker.pool import connect_pool
+from worker.kafka.client import client, failure
+from worker.kafka.outage_gate import KafkaWatch
+from worker.postgres.pool import connect_pool
 from worker.reads import CourseProgress as CourseProgress
 from worker.reads import ProgressStats as ProgressStats
 from worker.reads import Reads

@@ -12,11 +12,11 @@ import asyncpg
 import structlog
 from mode import Service
 
-from worker import metrics
 from worker.consumer import name
-from worker.database import bounded, close, connect, query, translated
 from worker.errors import ProgressError, Unavailable
 from worker.intake import Intake
+from worker.metrics import prometheus as metrics
+from worker.postgres.connection import bounded, close, connect, query, translated
 from worker.settings import Settings
 
 log = structlog.get_logger("status")

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import TopicPartition
 
-from worker.database import close, connect, query, translated
+from worker.postgres.connection import close, connect, query, translated
 from worker.progress import Folded
 from worker.settings import Settings
 

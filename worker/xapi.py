@@ -20,7 +20,7 @@ from rich.progress import wrap_file
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPublisher, PublishFailed
 from events.models import LessonId
 from worker.errors import KafkaUnavailable, ProgressError
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import Settings
 
 COMPLETED = "completed"

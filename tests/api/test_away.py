@@ -16,7 +16,7 @@ from worker.api import run
 from worker.api.app import create_api
 from worker.api.auth import PemKeys
 from worker.errors import KafkaUnavailable
-from worker.kafka_watch import KafkaWatch
+from worker.kafka.outage_gate import KafkaWatch
 from worker.service import ProgressService
 from worker.settings import ApiSettings
 

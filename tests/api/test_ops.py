@@ -14,7 +14,7 @@ from events.producer import OutgoingRecord, Producer
 from tests.api.conftest import Issuer, client_of
 from tests.workers import eventually
 from worker.api.ops import Replays
-from worker.kafka import client as kafka
+from worker.kafka.client import client as kafka
 from worker.letterbox import letterbox
 from worker.letters import Position
 from worker.settings import ApiSettings

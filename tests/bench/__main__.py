@@ -17,7 +17,7 @@ from tests.bench.result import Result
 from tests.bench.sections import SECTIONS, Section
 from tests.bench.servers import servers
 from tests.bench.sizes import QUICK, Sizes
-from worker.garbage import collect_rarely
+from worker.gc_tuning import collect_rarely
 from worker.options import WithExamples
 from worker.stack import NoServer
 

@@ -16,7 +16,7 @@ from tests.bench.bench import connected
 from tests.bench.drain import Drained, applied
 from tests.bench.machine import Meter
 from worker.batch import gather
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.progress import fold
 from worker.settings import Settings
 from worker.store import Store

@@ -26,7 +26,7 @@ from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
 from tests.workers import WorkerProcess, eventually
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import Settings
 
 RATES = (500, 2000)

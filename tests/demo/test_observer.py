@@ -12,7 +12,7 @@ from worker.decode import Rejected
 from worker.demo.certificates import Certificates
 from worker.demo.observer import Observer
 from worker.discard import discard
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.letters import Position
 from worker.settings import Settings
 

@@ -13,7 +13,7 @@ from tests.faults.fault import fault
 from tests.faults.postgres_faults import AWAY_S
 from tests.faults.scene import PARTITIONS, Scene
 from tests.workers import eventually
-from worker.topics import DEAD_LETTERS
+from worker.kafka.topics import DEAD_LETTERS
 
 
 @fault()

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
-from worker import cli, database, store
+from worker import cli, store
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
 from worker.intake import Intake
 from worker.lane import Lane
+from worker.postgres import connection as database
 from worker.settings import settings
 from worker.store import Applied, Store
 

@@ -9,7 +9,7 @@ import asyncpg
 from events import CourseCompleted, CourseEventSubscriber, LessonCompleted, LessonEventPublisher
 from tests.kafka_security.users import COURSES, LESSONS, user
 from tests.secured import Secured
-from worker.kafka import client
+from worker.kafka.client import client
 
 
 async def complete_a_course(broker: Secured) -> UUID:

@@ -13,9 +13,9 @@ from tests.kafka_security.journey import certificate_is_due, complete_a_course, 
 from tests.kafka_security.users import known_worker, names, user, with_certificate, with_token
 from tests.secured import MARKED, Endpoint, Secured
 from tests.workers import Workers, environment, eventually
-from worker.access import of_worker, require_access
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.permissions import of_worker, require_access
 
 
 @pytest.mark.parametrize("how", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate"])

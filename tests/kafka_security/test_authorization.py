@@ -18,9 +18,9 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
 from tests.secured import PASSWORD, Secured
 from tests.workers import Workers, eventually
-from worker.access import of_worker, require_access
 from worker.errors import SetupError
-from worker.kafka import client, failure
+from worker.kafka.client import client, failure
+from worker.kafka.permissions import of_worker, require_access
 from worker.letters import Position, Selection
 from worker.ops import Operations
 from worker.replay import replay

@@ -22,10 +22,10 @@ from tests.kafka_security.journey import certificate_is_due, complete_a_course, 
 from tests.kafka_security.users import COURSES, DEAD, LESSONS, OF_WORKER, user
 from tests.secured import Secured
 from tests.workers import Workers, eventually
-from worker import access
-from worker.access import AccessWatch
 from worker.errors import SetupError
-from worker.kafka import client
+from worker.kafka import permissions as access
+from worker.kafka.client import client
+from worker.kafka.permissions import AccessWatch
 
 
 @pytest.mark.parametrize(("operation", "topic"), [("READ", LESSONS), ("WRITE", DEAD), ("WRITE", COURSES)])

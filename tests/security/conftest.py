@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import execute, new_settings
 from tests.workers import eventually
-from worker.migrate import migrate
+from worker.postgres.migrate import migrate
 from worker.settings import Settings
 from worker.stack import enter, postgres_wheel
 

@@ -21,7 +21,7 @@ from tests.security.conftest import PAGE, PASSWORD, Secured
 from tests.workers import Workers
 from worker.decode import Occurrence
 from worker.errors import SetupError
-from worker.migrate import migrate
+from worker.postgres.migrate import migrate
 from worker.progress import fold
 from worker.reference import expected, stored, wrong_rows
 from worker.service import CourseProgress, ProgressService, ProgressStats

@@ -19,8 +19,8 @@ from tests.security.conftest import ESCAPED, Secured
 from tests.test_cli import COURSE, PUBLISH, USER, commands, run
 from tests.workers import Workers, environment, eventually
 from worker.cli import cli
-from worker.database import connect
 from worker.errors import ProgressError
+from worker.postgres.connection import connect
 from worker.service import ProgressService
 from worker.settings import Settings
 

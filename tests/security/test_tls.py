@@ -10,8 +10,8 @@ import pytest
 import trustme
 
 from tests.security.conftest import ESCAPED, PASSWORD, Secured
-from worker.database import connect
 from worker.errors import ProgressError, SetupError
+from worker.postgres.connection import connect
 from worker.settings import Settings
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")

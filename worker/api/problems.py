@@ -24,7 +24,7 @@ from worker.errors import (
     Unavailable,
     ValueRefused,
 )
-from worker.kafka_watch import AGAIN_AFTER_S
+from worker.kafka.outage_gate import AGAIN_AFTER_S
 
 log = structlog.get_logger("api")
 

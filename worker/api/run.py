@@ -16,10 +16,10 @@ from worker.api.auth import keys_of
 from worker.api.changes import Changes
 from worker.api.connection import Connection
 from worker.api.insights import Insights
-from worker.database import bounded
 from worker.errors import SetupError
-from worker.garbage import collect_rarely
+from worker.gc_tuning import collect_rarely
 from worker.logs import configure
+from worker.postgres.connection import bounded
 from worker.service import ProgressService
 from worker.settings import ApiSettings, Settings
 

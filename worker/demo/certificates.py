@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiokafka.errors import KafkaError
 
 from events import CourseCompleted, CourseEvent, CourseEventSubscriber, Received
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import Settings
 
 ENDLESS_MEMORY = 100_000  # event ids

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course_event_id
-from worker.database import connect, translated
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
+from worker.postgres.connection import connect, translated
 from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

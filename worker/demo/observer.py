@@ -12,15 +12,15 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.database import query
 from worker.deadletters import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
 from worker.demo.player import Learner
 from worker.demo.traffic import Origin
 from worker.errors import Unavailable
-from worker.kafka import client
-from worker.pool import connect_pool
+from worker.kafka.client import client
+from worker.postgres.connection import query
+from worker.postgres.pool import connect_pool
 from worker.service import CourseProgress, ProgressService
 from worker.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from events import LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
 from worker.demo.player import Happening, Player, Spoilt
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import Settings
 
 TURN_S = 0.1

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from tests.bench.peers.handler_error import FailOnce, fail_once
 from tests.bench.peers.read_modify_write import ReadModifyWrite, prepared_pool
-from worker.kafka import client
+from worker.kafka.client import client
 from worker.settings import settings
 
 

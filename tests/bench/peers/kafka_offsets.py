@@ -2,9 +2,9 @@
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from worker.kafka import client
+from worker.kafka.client import client
+from worker.kafka.topics import admin_client
 from worker.settings import Settings
-from worker.topics import admin_client
 
 
 async def end(settings: Settings, topic: str) -> int:

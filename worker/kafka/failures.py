@@ -6,7 +6,7 @@ from aiokafka import errors
 from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka import failure
+from worker.kafka.client import failure
 from worker.settings import Settings
 
 # aiokafka's background tasks have ended after these: waiting does not bring them back.

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
 from worker.decode import Occurrence, Outcome, Record, Rejected
-from worker.recent import Recent
+from worker.metrics.throughput import Recent
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from worker.access import require_access
 from worker.errors import SetupError
-from worker.kafka import client, failure, forbidden
+from worker.kafka.client import client, failure, forbidden
+from worker.kafka.permissions import require_access
 from worker.settings import Settings
 
 BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago

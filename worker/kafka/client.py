@@ -19,8 +19,8 @@ from aiokafka.errors import (
 )
 
 from worker.errors import KafkaUnavailable, ProgressError, SetupError
+from worker.kafka.oauth import tokens
 from worker.settings import Settings
-from worker.tokens import tokens
 
 FORBIDDEN = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 UNKNOWN_TO_KAFKA = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)

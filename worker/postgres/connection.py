@@ -19,7 +19,7 @@ URL_UNUSABLE = (
 )
 CONNECT_WITHIN_S = 10
 CLOSE_WITHIN_S = 5
-QUERIES = Path(__file__).parent / "queries"
+QUERIES = Path(__file__).parent.parent / "queries"
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
