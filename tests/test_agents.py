@@ -7,10 +7,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from worker.agents import settle
-from worker.batch import Batch
 from worker.deadletters import DeadLetters
 from worker.errors import AgentGone
-from worker.store import Applied, Span, Store
+from worker.progress.store import Applied, Span, Store
+from worker.stream.batch import Batch
 
 
 class NoLetters:

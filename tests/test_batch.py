@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from worker.batch import Batch, gather, skipped_over
 from worker.decode import Rejected, Skipped
-from worker.store import Span
+from worker.progress.store import Span
+from worker.stream.batch import Batch, gather, skipped_over
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 

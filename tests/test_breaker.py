@@ -16,9 +16,9 @@ from events.producer import OutgoingRecord, Producer
 from tests.conftest import PARTITIONS
 from tests.histories import NOW, histories, publish, record, records_of
 from tests.workers import WorkerProcess, Workers, eventually, records_in
-from worker.breaker import Breaker, Flood
 from worker.decode import Outcome, Record, Rejected, Skipped
-from worker.reference import expected, stored, wrong_rows
+from worker.intake.breaker import Breaker, Flood
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 

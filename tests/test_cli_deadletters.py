@@ -24,7 +24,7 @@ from worker.decode import Rejected
 from worker.errors import KafkaUnavailable
 from worker.kafka.client import client
 from worker.letters import Selection
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.replay import replay
 from worker.settings import Settings
 

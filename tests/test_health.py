@@ -16,10 +16,10 @@ from tests.away import own_broker
 from tests.conftest import execute, new_settings
 from tests.histories import NOW, publish
 from tests.workers import WorkerProcess, Workers, eventually
-from worker.health import create_health
-from worker.intake import Intake
-from worker.lane import Lane, Shared
-from worker.outbox import Relay
+from worker.health.endpoints import create_health
+from worker.intake.intake import Intake
+from worker.intake.lane import Lane, Shared
+from worker.outbox.relay import Relay
 from worker.settings import Settings
 
 

@@ -14,12 +14,12 @@ from events.models import CourseAccessed
 from tests.histories import NOW, publish, recreate
 from tests.workers import Workers, eventually
 from worker.errors import TopicRecreated
-from worker.identity import TopicIdentity
+from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.client import client
 from worker.kafka.topic_id import topic_id
+from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stack import kafka_mock
-from worker.store import Store
 
 USER = uuid4()  # one partition
 

@@ -10,7 +10,7 @@ from events.models import CourseAccessed
 from tests.conftest import execute
 from tests.histories import NOW, histories, publish
 from tests.workers import Workers, eventually
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 

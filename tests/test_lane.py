@@ -5,8 +5,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from worker.lane import Lane, Shared
-from worker.membership import Membership
+from worker.intake.lane import Lane, Shared
+from worker.intake.membership import Membership
 from worker.settings import Settings
 
 MINE, THEIRS = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from events.producer import Producer, PublishFailed
 from tests.histories import course_events
 from tests.workers import eventually
-from worker.outbox import Relay
+from worker.outbox.relay import Relay
 from worker.settings import Settings
 
 USER = uuid4()

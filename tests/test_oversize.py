@@ -12,7 +12,7 @@ from tests.histories import histories, publish, records_of
 from tests.workers import Workers
 from worker.deadletters import TRUNCATED
 from worker.kafka.client import client
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 

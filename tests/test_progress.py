@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from worker.decode import Occurrence
-from worker.progress import fold
+from worker.progress.fold import fold
 
 USER, COURSE = uuid4(), uuid4()
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from tests.workers import Workers, eventually
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 from worker.xapi import Count, events_in, import_file, lessons_per_course
 

@@ -29,10 +29,10 @@ from tests.test_rules import (
 )
 from tests.workers import Workers, eventually
 from worker.postgres.connection import query
+from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.store import Store
 from worker.recount import Difference, Repair, Scope, Verify, connected
-from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
-from worker.store import Store
 
 PARTITIONS = [0, 1, 2, 3]
 EVERYTHING = Scope()

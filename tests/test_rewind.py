@@ -18,8 +18,8 @@ from tests.test_cli import NOWHERE, run
 from tests.workers import Workers, environment, eventually
 from worker.errors import SetupError
 from worker.offsets import Move, Target, rewind
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.recount import Scope, Verify, connected
-from worker.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 USER = uuid4()

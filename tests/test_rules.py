@@ -23,10 +23,10 @@ from events.models import (
     course_event_id,
 )
 from worker.decode import Occurrence
-from worker.progress import fold
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.fold import fold
+from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.store import Applied, Span, Store
 from worker.settings import Settings
-from worker.store import Applied, Span, Store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USER, OTHER_USER, COURSE = uuid4(), uuid4(), uuid4()

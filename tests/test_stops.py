@@ -19,8 +19,8 @@ from events.models import CourseAccessed, LessonCompleted
 from tests.histories import NOW, publish, recreate
 from tests.workers import WorkerProcess, Workers, eventually
 from worker.errors import KafkaUnavailable, SetupError
+from worker.intake.membership import PUSHED_OUT, Membership
 from worker.kafka.failures import meaning
-from worker.membership import PUSHED_OUT, Membership
 from worker.run import line
 from worker.settings import Settings
 

@@ -16,9 +16,9 @@ from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
 from worker.postgres.connection import close, connect, translated
 from worker.postgres.pool import connect_pool
-from worker.progress import fold
+from worker.progress.fold import fold
+from worker.progress.store import Applied, Span, Store
 from worker.settings import Settings
-from worker.store import Applied, Span, Store
 
 P0 = TopicPartition("lesson-events", 0)
 NOW = datetime.now(UTC)

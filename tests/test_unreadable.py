@@ -13,7 +13,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from events.models import CourseAccessed
 from tests.histories import NOW, histories, publish, record, records_of
 from tests.workers import Workers, eventually, records_in
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}

@@ -18,7 +18,7 @@ from events.models import CourseAccessed, CourseCompleted, LessonCompleted
 from events.producer import OutgoingRecord, Producer
 from tests.histories import NOW, certificates, histories, nothing_waits, publish, record, records_of, transitions
 from tests.workers import Workers, environment, eventually
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import faust
 from faust.types import AgentT, ChannelT, StreamT
 
-from worker.batch import Batch
 from worker.deadletters import DeadLetters
 from worker.errors import AgentGone
 from worker.metrics import prometheus as metrics
-from worker.progress import fold
-from worker.store import Applied, OffsetsMoved, Store
+from worker.progress.fold import fold
+from worker.progress.store import Applied, OffsetsMoved, Store
+from worker.stream.batch import Batch
 
 
 class Batches(faust.Channel[Batch]):

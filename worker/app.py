@@ -15,18 +15,18 @@ from events.producer import Producer
 from worker.agents import Batches, add_agents
 from worker.deadletters import DeadLetters
 from worker.errors import SetupError
-from worker.health import create_health
-from worker.idle import UntilIdle
-from worker.intake import Intake
+from worker.health.endpoints import create_health
+from worker.health.heartbeat import StatusTeller
+from worker.health.until_idle import UntilIdle
+from worker.intake.intake import Intake
+from worker.intake.lane import LANES
 from worker.kafka.client import client
 from worker.kafka.permissions import AccessWatch, of_worker, require_access
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
-from worker.lane import LANES
 from worker.logs import logging_config
-from worker.outbox import Relay
+from worker.outbox.relay import Relay
+from worker.progress.store import Store
 from worker.settings import Settings, settings
-from worker.status import StatusTeller
-from worker.store import Store
 
 
 class Boot(BootStrategy):

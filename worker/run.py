@@ -8,7 +8,7 @@ import uvloop
 
 from worker.errors import ProgressError
 from worker.gc_tuning import collect_rarely
-from worker.idle import UntilIdle
+from worker.health.until_idle import UntilIdle
 from worker.logs import configure
 from worker.prepare import prepare
 from worker.settings import Settings

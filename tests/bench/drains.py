@@ -11,7 +11,7 @@ from tests.bench.floor import apply, recorded
 from tests.bench.learners import Order, Rows, bursty, even
 from tests.bench.machine import CORES
 from tests.bench.result import Figure, Result
-from worker.lane import LANES
+from worker.intake.lane import LANES
 from worker.settings import Settings
 
 Contender: TypeAlias = Callable[[Settings], Awaitable[Drained]]

@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.bench.bench import connected
 from tests.bench.drain import Drained, applied
 from tests.bench.machine import Meter
-from worker.batch import gather
 from worker.kafka.client import client
-from worker.progress import fold
+from worker.progress.fold import fold
+from worker.progress.store import Store
 from worker.settings import Settings
-from worker.store import Store
+from worker.stream.batch import gather
 
 Call: TypeAlias = tuple[str, tuple[Any, ...]]
 

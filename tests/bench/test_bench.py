@@ -25,7 +25,7 @@ from tests.bench.sections import SECTIONS, Section
 from tests.bench.shares import Shares
 from tests.bench.sizes import QUICK, Sizes
 from tests.bench.targets import TARGETS, Target, judged
-from worker.lane import LANES
+from worker.intake.lane import LANES
 from worker.postgres.connection import query
 from worker.settings import Settings
 from worker.stack import Servers

@@ -11,7 +11,7 @@ from tests.bench.peers import connect_jdbc, sample
 from tests.bench.peers.contender import CONTENDERS, EMPTY, OURS, Contender
 from tests.bench.peers.mishap import gone
 from tests.workers import eventually
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 EVENTS = 400

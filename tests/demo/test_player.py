@@ -23,7 +23,7 @@ from worker.demo.player import (
     name_of,
     spoilt,
 )
-from worker.reference import expected
+from worker.progress.reference import expected
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 

@@ -17,8 +17,8 @@ from tests.faults.load import Happened, Load, Origin
 from worker.deadletters import OFFSET, PARTITION, TOPIC, own
 from worker.decode import Record
 from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
-from worker.progress import CourseKey
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.fold import CourseKey
+from worker.progress.reference import expected, stored, wrong_rows
 
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
 State: TypeAlias = tuple[datetime, bool]  # changed_at, completed

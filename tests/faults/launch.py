@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
-from worker import cli, store
+from worker import cli
 from worker.deadletters import DeadLetters
 from worker.decode import Rejected
-from worker.intake import Intake
-from worker.lane import Lane
+from worker.intake.intake import Intake
+from worker.intake.lane import Lane
 from worker.postgres import connection as database
+from worker.progress import store
+from worker.progress.store import Applied, Store
 from worker.settings import settings
-from worker.store import Applied, Store
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 

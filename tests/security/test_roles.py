@@ -22,12 +22,12 @@ from tests.workers import Workers
 from worker.decode import Occurrence
 from worker.errors import SetupError
 from worker.postgres.migrate import migrate
-from worker.progress import fold
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.fold import fold
+from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.store import Applied, Span, Store
 from worker.service import CourseProgress, ProgressService, ProgressStats
 from worker.settings import Settings
 from worker.stack import enter, postgres_wheel
-from worker.store import Applied, Span, Store
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
 READ, CALL = {"SELECT"}, {"EXECUTE"}

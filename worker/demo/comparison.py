@@ -9,7 +9,7 @@ from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
 from worker.postgres.connection import connect, translated
-from worker.reference import expected, stored, wrong_rows
+from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
 COMPLETIONS = """

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 from faust.types import EventT
 
-from worker.batch import Batch
 from worker.decode import Record, decode
-from worker.progress import fold
+from worker.progress.fold import fold
+from worker.progress.store import OffsetsMoved, Store
 from worker.settings import Settings
-from worker.store import OffsetsMoved, Store
+from worker.stream.batch import Batch
 
 
 class Received(NamedTuple):

@@ -10,7 +10,7 @@ import asyncpg
 from aiokafka import TopicPartition
 
 from worker.postgres.connection import close, connect, query, translated
-from worker.progress import Folded
+from worker.progress.fold import Folded
 from worker.settings import Settings
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from mode import Service
 
 from worker.errors import Unavailable
-from worker.intake import Intake
+from worker.intake.intake import Intake
 from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings

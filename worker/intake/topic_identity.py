@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
 from worker.kafka.topic_id import topic_id
+from worker.progress.store import Store
 from worker.settings import Settings
-from worker.store import Store
 
 log = structlog.get_logger("identity")
 

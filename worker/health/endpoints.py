@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from worker.intake import Intake
-from worker.outbox import Relay
+from worker.intake.intake import Intake
+from worker.outbox.relay import Relay
 from worker.settings import Settings
 
 DEAD_LETTERS_S = 120

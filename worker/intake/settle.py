@@ -2,8 +2,8 @@
 
 import structlog
 
-from worker.batch import Batch
 from worker.errors import Bug, ProgressError, SetupError, ValueRefused
+from worker.stream.batch import Batch
 
 log = structlog.get_logger("intake")
 

@@ -12,9 +12,9 @@ import asyncpg
 import structlog
 from mode import Service
 
-from worker.consumer import name
 from worker.errors import ProgressError, Unavailable
-from worker.intake import Intake
+from worker.intake.consumer import name
+from worker.intake.intake import Intake
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import bounded, close, connect, query, translated
 from worker.settings import Settings

@@ -21,19 +21,19 @@ from aiokafka.errors import (
 )
 from faust.types import ChannelT
 
-from worker.batch import Batch, gather, skipped_over
-from worker.breaker import Breaker
 from worker.decode import Record
-from worker.ends import LONGEST_ANSWER_S, Ends
 from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, TookTooLong, Unavailable, ValueRefused
-from worker.identity import TopicIdentity
+from worker.intake.bad_headers import fetch_misnamed
+from worker.intake.breaker import Breaker
+from worker.intake.log_watch import LONGEST_ANSWER_S, Ends
+from worker.intake.membership import Membership
+from worker.intake.settle import stopping
+from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import meaning
-from worker.membership import Membership
 from worker.metrics import prometheus as metrics
+from worker.progress.store import Applied, OffsetsMoved, Store
 from worker.settings import Settings
-from worker.stopping import stopping
-from worker.store import Applied, OffsetsMoved, Store
-from worker.unreadable import fetch_misnamed
+from worker.stream.batch import Batch, gather, skipped_over
 
 log = structlog.get_logger("intake")
 

@@ -7,8 +7,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from worker.intake.lag import Lag
 from worker.kafka.failures import meaning
-from worker.lag import Lag
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 

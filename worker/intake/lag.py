@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
-from worker.batch import Batch
-from worker.store import Span
+from worker.progress.store import Span
+from worker.stream.batch import Batch
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import asyncpg
 
 from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from worker.postgres.connection import query
-from worker.progress import CourseKey
+from worker.progress.fold import CourseKey
 
 
 class Row(NamedTuple):

@@ -18,17 +18,17 @@ from faust.types import ChannelT
 from mode import Service
 
 from events.subscriber import stop
-from worker.batch import Batch
-from worker.breaker import Breaker
-from worker.consumer import create_consumer, start
-from worker.ends import LONGEST_ANSWER_S, Ends
 from worker.errors import BreakerOpen
-from worker.identity import TopicIdentity
-from worker.lane import LOOK_EVERY_S, Lane, Shared
-from worker.membership import Membership
+from worker.intake.breaker import Breaker
+from worker.intake.consumer import create_consumer, start
+from worker.intake.lane import LOOK_EVERY_S, Lane, Shared
+from worker.intake.log_watch import LONGEST_ANSWER_S, Ends
+from worker.intake.membership import Membership
+from worker.intake.topic_identity import TopicIdentity
 from worker.metrics import prometheus as metrics
+from worker.progress.store import Store
 from worker.settings import Settings
-from worker.store import Store
+from worker.stream.batch import Batch
 
 log = structlog.get_logger("intake")
 
