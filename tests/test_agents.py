@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from worker.agents import settle
-from worker.deadletters import DeadLetters
+from worker.deadletters.writer import DeadLetters
 from worker.errors import AgentGone
 from worker.progress.store import Applied, Span, Store
 from worker.stream.batch import Batch

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from tests.workers import Workers, environment
-from worker.cli import cli
+from worker.cli.main import cli
 from worker.settings import Settings
 
 USER, COURSE = "0190a6e2-0000-7000-8000-000000000001", "0190a6e2-0000-7000-8000-00000000000a"

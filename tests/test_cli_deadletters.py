@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import worker.replay
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.progress import Progress
 
-import worker.replay
 from events.kinds import Kind
 from events.models import LessonCompleted
 from events.producer import OutgoingRecord, Producer, PublishFailed
@@ -19,13 +19,13 @@ from tests.histories import NOW, Happened, publish, record
 from tests.test_cli import run
 from tests.test_decode import record as consumer_record
 from tests.workers import Workers, environment
-from worker.deadletters import DeadLetters
+from worker.deadletters.letter import Selection
+from worker.deadletters.replay import replay
+from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.errors import KafkaUnavailable
 from worker.kafka.client import client
-from worker.letters import Selection
 from worker.progress.reference import expected, stored, wrong_rows
-from worker.replay import replay
 from worker.settings import Settings
 
 COMMAND = "deadletters"

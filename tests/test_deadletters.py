@@ -9,7 +9,7 @@ from events.kinds import Kind
 from events.producer import Producer
 from tests.histories import records_of
 from tests.test_decode import record
-from worker.deadletters import DeadLetters
+from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.kafka.client import client
 from worker.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from worker.cli import cli
+from worker.cli.main import cli
 from worker.settings import ApiSettings
 
 ROOT = Path(__file__).parent.parent

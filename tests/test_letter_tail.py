@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.test_letters import AT, letter
-from worker.letter_tail import foremost
-from worker.letter_view import Row
-from worker.letters import Position
+from worker.deadletters.letter import Position
+from worker.deadletters.newest import foremost
+from worker.terminal.deadletters import Row
 
 
 def row(hours: int, state: str = "open") -> Row:

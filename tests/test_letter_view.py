@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.test_decode import record
 from tests.test_letters import AT, letter
-from worker.letter_view import Newest, Row, counts, hexdump, page, page_json, plain, table
-from worker.letters import Fate, Letter, Position, Resolution
+from worker.deadletters.letter import Fate, Letter, Position, Resolution
+from worker.terminal.deadletters import Newest, Row, counts, hexdump, page, page_json, plain, table
 
 
 def letter_with(**changed: Any) -> Letter:

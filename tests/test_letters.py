@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from events.kinds import Kind
 from tests.test_decode import record
-from worker.letters import Fate, Ledger, Letter, Origin, Position, Resolution, Selection, read
+from worker.deadletters.letter import Fate, Ledger, Letter, Origin, Position, Resolution, Selection, read
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 HERE = Position(0, 7)

@@ -18,10 +18,10 @@ from tests.test_outbox import put
 from tests.workers import Workers, eventually
 from worker import ops
 from worker.cluster import Group, Member
+from worker.deadletters.letter import Fate, Position
+from worker.deadletters.topic import note, resolved
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
-from worker.letterbox import note, resolved
-from worker.letters import Fate, Position
 from worker.ops import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
 from worker.settings import Settings
 from worker.trail import Rates

@@ -31,7 +31,7 @@ from tests.workers import Workers, eventually
 from worker.postgres.connection import query
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
-from worker.recount import Difference, Repair, Scope, Verify, connected
+from worker.repair.recount import Difference, Repair, Scope, Verify, connected
 from worker.settings import Settings
 
 PARTITIONS = [0, 1, 2, 3]
@@ -220,8 +220,8 @@ async def test_lessons_without_a_progress_row_get_one(database: Database) -> Non
 
 
 async def test_every_chunk_is_looked_at(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.recount.CHUNK", 7)
-    monkeypatch.setattr("worker.recount.LESSON_CHUNK", 3)
+    monkeypatch.setattr("worker.repair.recount.CHUNK", 7)
+    monkeypatch.setattr("worker.repair.recount.LESSON_CHUNK", 3)
     happened = histories(learners=40, seed=11)
     await database.apply(happened)
     await database.connection.execute("delete from course_progress_all where id % 3 = 0")

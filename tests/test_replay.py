@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.test_decode import APPENDED, record
 from tests.test_letters import letter
+from worker.deadletters.letter import Letter, Position, Selection
+from worker.deadletters.replay import Left, Pacer, replayable
 from worker.decode import Occurrence, Record, decode
-from worker.letters import Letter, Position, Selection
-from worker.replay import Left, Pacer, replayable
 
 TOPIC = "lesson-events"
 

@@ -17,9 +17,9 @@ from tests.histories import NOW, Happened, histories, publish, record, recreate
 from tests.test_cli import NOWHERE, run
 from tests.workers import Workers, environment, eventually
 from worker.errors import SetupError
-from worker.offsets import Move, Target, rewind
 from worker.progress.reference import expected, stored, wrong_rows
-from worker.recount import Scope, Verify, connected
+from worker.repair.recount import Scope, Verify, connected
+from worker.repair.rewind import Move, Target, rewind
 from worker.settings import Settings
 
 USER = uuid4()
@@ -234,7 +234,7 @@ async def test_a_worker_that_runs_on_goes_where_it_was_rewound_to(
 
     await eventually(applied)
     await connection.execute("delete from course_progress_all")
-    monkeypatch.setattr("worker.offsets.require_no_worker", nobody)
+    monkeypatch.setattr("worker.repair.rewind.require_no_worker", nobody)
     await rewind(settings, "earliest", [])
     await publish(settings, accesses(1))
 

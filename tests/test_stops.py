@@ -18,10 +18,10 @@ from aiokafka.errors import (
 from events.models import CourseAccessed, LessonCompleted
 from tests.histories import NOW, publish, recreate
 from tests.workers import WorkerProcess, Workers, eventually
+from worker.cli.worker import line
 from worker.errors import KafkaUnavailable, SetupError
 from worker.intake.membership import PUSHED_OUT, Membership
 from worker.kafka.failures import meaning
-from worker.run import line
 from worker.settings import Settings
 
 

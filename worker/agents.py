@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import faust
 from faust.types import AgentT, ChannelT, StreamT
 
-from worker.deadletters import DeadLetters
+from worker.deadletters.writer import DeadLetters
 from worker.errors import AgentGone
 from worker.metrics import prometheus as metrics
 from worker.progress.fold import fold

@@ -13,7 +13,7 @@ from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
 from worker.agents import Batches, add_agents
-from worker.deadletters import DeadLetters
+from worker.deadletters.writer import DeadLetters
 from worker.errors import SetupError
 from worker.health.endpoints import create_health
 from worker.health.heartbeat import StatusTeller

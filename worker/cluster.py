@@ -10,9 +10,9 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
 from events.subscriber import stop
+from worker.deadletters.newest import DeadLetters, LetterTail
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
-from worker.letter_tail import DeadLetters, LetterTail
 from worker.settings import Settings
 
 LARGEST_FETCH = 4 * 1024 * 1024  # dead letters may be large, and only a row of each is kept

@@ -15,9 +15,9 @@ from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutErro
 
 from worker.advice import Advice, advise
 from worker.cluster import Cluster, Group, Member
+from worker.deadletters.newest import DeadLetters
 from worker.errors import KafkaUnavailable, ProgressError
 from worker.kafka.failures import meaning
-from worker.letter_tail import DeadLetters
 from worker.postgres.connection import bounded, query, translated
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings

@@ -14,9 +14,9 @@ from events.producer import OutgoingRecord, Producer
 from tests.api.conftest import Issuer, client_of
 from tests.workers import eventually
 from worker.api.ops import Replays
+from worker.deadletters.letter import Position
+from worker.deadletters.topic import letterbox
 from worker.kafka.client import client as kafka
-from worker.letterbox import letterbox
-from worker.letters import Position
 from worker.settings import ApiSettings
 
 REPLAY = "/api/ops/deadletters/replay"

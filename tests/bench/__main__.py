@@ -17,8 +17,8 @@ from tests.bench.result import Result
 from tests.bench.sections import SECTIONS, Section
 from tests.bench.servers import servers
 from tests.bench.sizes import QUICK, Sizes
+from worker.cli.options import WithExamples
 from worker.gc_tuning import collect_rarely
-from worker.options import WithExamples
 from worker.stack import NoServer
 
 

@@ -7,13 +7,13 @@ from events.producer import Producer
 from tests.away import swallowing
 from tests.test_decode import record
 from tests.workers import eventually
-from worker.deadletters import DeadLetters
+from worker.deadletters.discard import discard
+from worker.deadletters.letter import Position
+from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.demo.certificates import Certificates
 from worker.demo.observer import Observer
-from worker.discard import discard
 from worker.kafka.client import client
-from worker.letters import Position
 from worker.settings import Settings
 
 

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
-from worker import cli
-from worker.deadletters import DeadLetters
+from worker.cli import main as cli
+from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane

@@ -18,12 +18,12 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
 from tests.secured import PASSWORD, Secured
 from tests.workers import Workers, eventually
+from worker.deadletters.letter import Position, Selection
+from worker.deadletters.replay import replay
 from worker.errors import SetupError
 from worker.kafka.client import client, failure
 from worker.kafka.permissions import of_worker, require_access
-from worker.letters import Position, Selection
 from worker.ops import Operations
-from worker.replay import replay
 from worker.service import Accepted, ProgressService
 
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}

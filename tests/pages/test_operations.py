@@ -10,7 +10,7 @@ import pytest
 from events.kinds import Kind
 from tests.test_ops import NOW, status
 from worker.advice import Advice
-from worker.letter_tail import DeadLetters
+from worker.deadletters.newest import DeadLetters
 from worker.ops import Outbox, PartitionView, Snapshot, WorkerView
 from worker.pages.findings import Level
 from worker.pages.operations import OperationsPage, operations, seconds, worker_state

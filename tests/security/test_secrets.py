@@ -18,7 +18,7 @@ from tests.histories import histories, publish
 from tests.security.conftest import ESCAPED, Secured
 from tests.test_cli import COURSE, PUBLISH, USER, commands, run
 from tests.workers import Workers, environment, eventually
-from worker.cli import cli
+from worker.cli.main import cli
 from worker.errors import ProgressError
 from worker.postgres.connection import connect
 from worker.service import ProgressService

@@ -16,8 +16,8 @@ from worker.api.insights import Seeing
 from worker.api.limits import counted
 from worker.api.problems import Problem
 from worker.api.schemas import AS_OF, Answer, Camel, Closed, examples
-from worker.letters import Position, Selection
-from worker.replay import replay
+from worker.deadletters.letter import Position, Selection
+from worker.deadletters.replay import replay
 from worker.settings import Settings
 
 log = structlog.get_logger("api")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from worker.demo.parts import Parts
 from worker.demo.player import TITLES, Learner, name_of
-from worker.terminal import progress_cells, progress_table
+from worker.terminal.progress import progress_cells, progress_table
 
 LEARNERS_SHOWN = 24
 LINE_EVERY_S = 5.0

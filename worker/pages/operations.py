@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from worker.letter_view import Row
 from worker.ops import PartitionView, Snapshot, WorkerView
 from worker.pages.charts import Line, LineChart, line_chart, spark
 from worker.pages.findings import Finding, Level, delayed, findings, furthest
 from worker.pages.words import MINUTE, UNKNOWN, counted, number, ranges, rate, span
+from worker.terminal.deadletters import Row
 from worker.trail import Delay, Point
 
 UNKNOWN_NOTE = "not known at present"

@@ -12,12 +12,12 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from worker.deadletters import ATTEMPTS
+from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, Selection
+from worker.deadletters.topic import letterbox, note, resolved
+from worker.deadletters.writer import ATTEMPTS
 from worker.decode import Rejected, Skipped, decode
 from worker.kafka.client import client, failure
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
-from worker.letterbox import letterbox, note, resolved
-from worker.letters import Fate, Letter, Origin, Position, Resolution, Selection
 from worker.settings import Settings
 
 LARGEST_ROUND = 100

@@ -9,9 +9,9 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import Producer, PublishFailed
+from worker.deadletters.letter import Fate, Position, Selection
+from worker.deadletters.topic import letterbox, note, resolved
 from worker.kafka.client import client, failure
-from worker.letterbox import letterbox, note, resolved
-from worker.letters import Fate, Position, Selection
 from worker.settings import Settings
 
 ROUND = 500

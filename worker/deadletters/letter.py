@@ -17,7 +17,7 @@ from pydantic_core import from_json
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord
-from worker import deadletters
+from worker.deadletters import writer as deadletters
 from worker.decode import Record
 
 

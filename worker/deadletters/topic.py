@@ -15,11 +15,11 @@ from rich.progress import Progress
 
 from events.producer import Producer
 from events.subscriber import stop
+from worker.deadletters.letter import Fate, Ledger, Letter, Position, Resolution, Selection, read
 from worker.decode import Record
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client, require_topics
-from worker.letters import Fate, Ledger, Letter, Position, Resolution, Selection, read
 from worker.settings import Settings
 
 FETCH_WAIT_MS = 1000

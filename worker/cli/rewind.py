@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from worker.offsets import Move, Target
-from worker.offsets import rewind as move
-from worker.options import Moment, WithExamples
+from worker.cli.options import Moment, WithExamples
+from worker.repair.rewind import Move, Target
+from worker.repair.rewind import rewind as move
 from worker.settings import settings
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from worker.options import WithExamples
+from worker.cli.options import WithExamples
 from worker.settings import ApiSettings, read
 
 

@@ -21,7 +21,7 @@ PREFIX = "dlq_"
 TOPIC, PARTITION, OFFSET = "dlq_topic", "dlq_partition", "dlq_offset"
 KIND, REASON, REJECTED_AT, GROUP = "dlq_kind", "dlq_reason", "dlq_rejected_at", "dlq_consumer_group"
 ATTEMPTS = "dlq_attempts"  # how often the event was rejected
-# A record of the dead letter topic that has this is no dead letter: it says what became of one (worker/letters.py).
+# A record of the dead letter topic that has this is no dead letter: it says what became of one (letter.py).
 RESOLVES = "dlq_resolves"
 
 # The bytes that the value had: compressed it fitted into a record, and not into this topic (retention of its origin

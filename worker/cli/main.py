@@ -30,13 +30,13 @@ from events import (
     PublishFailed,
     Receipt,
 )
-from worker.cli_api import api
-from worker.cli_deadletters import deadletters
+from worker.cli.api import api
+from worker.cli.deadletters import deadletters
+from worker.cli.options import Group, Moment
+from worker.cli.rewind import rewind
+from worker.cli.verify import verify
 from worker.errors import ProgressError, SetupError
-from worker.options import Group, Moment
-from worker.rewind import rewind
 from worker.settings import Settings, settings
-from worker.verify import verify
 
 if TYPE_CHECKING:
     from worker.service import CourseProgress
@@ -134,7 +134,7 @@ def topics() -> None:
 )
 def worker(until_idle: bool) -> None:
     """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same, with Faust's logs."""
-    from worker.run import run
+    from worker.cli.worker import run
 
     sys.exit(run(settings(), until_idle=until_idle))
 
@@ -296,7 +296,7 @@ async def published(settings: Settings, event: LessonEvent, at: datetime | None)
 @click.option("--json", "as_json", is_flag=True, help="A JSON array; with --course an object, or null.")
 def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
     """How far a user is, the latest accessed course first."""
-    from worker import terminal
+    from worker.terminal import progress as terminal
 
     found = asyncio.run(progress_of(settings(), user_id, course_id))
     if as_json:
@@ -326,14 +326,11 @@ def watch(as_json: bool) -> None:
 
 
 async def follow(settings: Settings, as_json: bool) -> None:
-    from worker import terminal
     from worker.kafka.client import client
+    from worker.terminal import progress as terminal
 
     topic = settings.course_events_topic
     async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
         async for received in subscriber:
             click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
 
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from events.kinds import Kind
+from worker.deadletters.letter import Letter, Origin, Position, Resolution
 from worker.decode import EPOCH
-from worker.letters import Letter, Origin, Position, Resolution
 
 BYTES_SHOWN = 2048
 BYTES_PER_LINE = 16

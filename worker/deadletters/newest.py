@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
+from worker.deadletters.letter import Letter, Position, read
 from worker.decode import Record
-from worker.letter_view import Row, order
-from worker.letters import Letter, Position, read
+from worker.terminal.deadletters import Row, order
 
 KEPT = 200  # letters of each partition
 LONGEST_TEXT = 1000  # characters

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import click
 
+from worker.cli.options import Moment, WithExamples
 from worker.errors import ProgressError
 from worker.kafka.topics import partitions_of
-from worker.options import Moment, WithExamples
 from worker.postgres.connection import close
-from worker.recount import Difference, Repair, Scope, Verify, connected
+from worker.repair.recount import Difference, Repair, Scope, Verify, connected
 from worker.settings import Settings, settings
 
 DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line

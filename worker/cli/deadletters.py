@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from events.kinds import Kind
+from worker.cli.options import Group, Moment
 from worker.errors import ProgressError
-from worker.options import Group, Moment
 from worker.settings import settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from worker.letter_view import Newest
-    from worker.letters import Letter, Position, Resolution, Selection
+    from worker.deadletters.letter import Letter, Position, Resolution, Selection
+    from worker.terminal.deadletters import Newest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,7 +46,7 @@ class PositionType(click.ParamType):
     name = "position"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Position":
-        from worker.letters import Position
+        from worker.deadletters.letter import Position
 
         try:
             return value if isinstance(value, Position) else Position.parse(value)
@@ -76,7 +76,7 @@ def filtered(command: Command) -> Command:
 
 
 def selection_of(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "Selection":
-    from worker.letters import Selection
+    from worker.deadletters.letter import Selection
 
     return Selection(positions=frozenset(positions), **conditions)
 
@@ -120,7 +120,7 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
 
     Of many, the latest 100 are shown, or as many as --limit says; as JSON all.
     """
-    from worker import letter_view
+    from worker.terminal import deadletters as letter_view
 
     newest = letter_view.Newest(limit or (None if as_json else ROWS_SHOWN))
     kinds = asyncio.run(survey(selection_of(**conditions), resolved_too, newest))
@@ -136,8 +136,8 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
 
 async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -> Counter[Kind]:
     """How many of each kind are selected; puts their rows into `newest`."""
-    from worker.letter_view import Row
-    from worker.letterbox import letterbox
+    from worker.deadletters.topic import letterbox
+    from worker.terminal.deadletters import Row
 
     kinds: Counter[Kind] = Counter()
     with bar() as progress:
@@ -159,7 +159,7 @@ async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -
 @click.option("--raw", is_flag=True, help="The value alone, byte for byte.")
 def show(position: "Position", as_json: bool, raw: bool) -> None:
     """All of the dead letter at POSITION, which `list` shows: headers, key and value, readably."""
-    from worker import letter_view
+    from worker.terminal import deadletters as letter_view
 
     letter, resolution = asyncio.run(letter_at(position))
     if raw:
@@ -170,7 +170,7 @@ def show(position: "Position", as_json: bool, raw: bool) -> None:
 
 async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
     """Raises ProgressError when there is none."""
-    from worker.letterbox import letterbox
+    from worker.deadletters.topic import letterbox
 
     with bar() as progress:
         async with letterbox(settings(), progress) as box:
@@ -202,7 +202,7 @@ def replay(
     What would be rejected again stays. What the database refused is replayed only by POSITION or with --kind refused,
     for the database alone knows. Repeating this is safe, and so is stopping it. Run it while a worker runs.
     """
-    from worker.replay import replay as replay_
+    from worker.deadletters.replay import replay as replay_
 
     selection = selection_of(positions, **conditions)
     with bar() as progress:
@@ -228,9 +228,9 @@ def replay(
 @YES
 def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool, yes: bool, **conditions: Any) -> None:
     """Takes dead letters off the list: those at POSITION, or the filtered ones. `list --all` still shows them."""
-    from worker.discard import discard as discard_
-    from worker.discard import find
-    from worker.letter_view import counts
+    from worker.deadletters.discard import discard as discard_
+    from worker.deadletters.discard import find
+    from worker.terminal.deadletters import counts
 
     if not positions and not any(conditions.values()):
         raise click.UsageError("Say which: a POSITION, or a filter such as --kind.")
@@ -257,7 +257,7 @@ def truncate(yes: bool) -> None:
 
 
 async def truncated() -> int:
-    from worker.letterbox import letterbox
+    from worker.deadletters.topic import letterbox
 
     with bar() as progress:
         async with letterbox(settings(), progress) as box:
