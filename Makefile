@@ -44,7 +44,7 @@ lint: setup ## style, types, the direction of imports
 
 contract: setup ## writes events/schemas, the AsyncAPI document and the API's OpenAPI document anew
 	@$(BIN)/python -m events.contract
-	@$(BIN)/python -m worker.api.openapi
+	@$(BIN)/python -m worker.web.api.openapi
 
 lock: setup ## pins the dependencies anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt

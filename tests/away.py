@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from tests.faults.proxy import Proxy
+from worker.devstack import kafka_jars
+from worker.devstack.process import Unavailable, free_ports
 from worker.settings import Settings
-from worker.stack import kafka_jars
-from worker.stack.process import Unavailable, free_ports
 
 
 class OwnBroker:

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from tests.workers import Workers
+from worker.devstack import NoServer, Servers, servers
 from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
-from worker.stack import NoServer, Servers, servers
 
 PARTITIONS = 4
 

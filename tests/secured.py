@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from worker.stack.kafka_jars import Extras, broker, find_jars
-from worker.stack.process import free_ports
+from worker.devstack.kafka_jars import Extras, broker, find_jars
+from worker.devstack.process import free_ports
 
 ACLS = Path(__file__).parent.parent / "kafka" / "acls.sh"
 PASSWORD = "s3cret-Pa55word"

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.advice import CATCH_UP_S, HEADROOM, advise
+from worker.operations.advice import CATCH_UP_S, HEADROOM, advise
 
 USUAL: dict[str, Any] = {"partitions": 12, "running": 2, "incoming_per_s": 0.0, "capacity_per_s": 1000.0, "lag": 0}
 

@@ -8,8 +8,18 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from worker.analytics import BUCKETS_S, DAY, DAYS, FRESH_S, HOUR, CourseAnalytics, Duration, LessonReach, durations
-from worker.anonymity import K
+from worker.courses.analytics import (
+    BUCKETS_S,
+    DAY,
+    DAYS,
+    FRESH_S,
+    HOUR,
+    CourseAnalytics,
+    Duration,
+    LessonReach,
+    durations,
+)
+from worker.courses.anonymity import K
 from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.postgres.connection import query
 from worker.settings import Settings
@@ -215,7 +225,7 @@ async def test_an_answer_that_is_kept_does_not_wait_behind_another_course(
 async def test_nobody_waits_for_ever_behind_other_courses(
     database_settings: Settings, course: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.analytics.LONGEST_S", 0.05)
+    monkeypatch.setattr("worker.courses.analytics.LONGEST_S", 0.05)
     async with CourseAnalytics(database_settings) as analytics, analytics._asking, asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
             await analytics.of(course)

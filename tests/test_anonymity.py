@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.anonymity import SHARE_OF, K, merged, percent, shown
+from worker.courses.anonymity import SHARE_OF, K, merged, percent, shown
 
 
 def could_be(figure: int) -> list[int]:

@@ -13,13 +13,13 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from events.models import CourseAccessed
 from tests.histories import NOW, publish, recreate
 from tests.workers import Workers, eventually
+from worker.devstack import kafka_mock
 from worker.errors import TopicRecreated
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.client import client
 from worker.kafka.topic_id import topic_id
 from worker.progress.store import Store
 from worker.settings import Settings
-from worker.stack import kafka_mock
 
 USER = uuid4()  # one partition
 

@@ -16,15 +16,15 @@ from tests.conftest import execute, new_settings
 from tests.histories import histories, publish
 from tests.test_outbox import put
 from tests.workers import Workers, eventually
-from worker import ops
-from worker.cluster import Group, Member
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.topic import note, resolved
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
-from worker.ops import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
+from worker.operations import watch as ops
+from worker.operations.cluster import Group, Member
+from worker.operations.lag_history import Rates
+from worker.operations.watch import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
 from worker.settings import Settings
-from worker.trail import Rates
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

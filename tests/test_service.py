@@ -16,7 +16,8 @@ from worker.errors import (
     InvalidUserId,
     KafkaUnavailable,
 )
-from worker.service import Accepted, CourseProgress, ProgressService, ProgressStats
+from worker.learners.reads import CourseProgress, ProgressStats
+from worker.learners.service import Accepted, ProgressService
 from worker.settings import Settings
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.trail import Delay, Point, Sample, Trail
+from worker.operations.lag_history import Delay, Point, Sample, Trail
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from tests.api.processes import ApiProcess, Issuer, Lesson, api_settings, client_of, running
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
-from worker.api.insights import Insights
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings, Settings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
+from worker.web.readers import Insights
 
 HERE = Path(__file__).parent
 

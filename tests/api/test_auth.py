@@ -17,21 +17,14 @@ from fastapi.routing import iter_route_contexts
 
 from tests.api.processes import AUDIENCE, ISSUER, Issuer, api_settings, client_of
 from tests.workers import eventually
-from worker.api.app import api_router, create_api
-from worker.api.auth import (
-    LEEWAY_S,
-    Caller,
-    PemKeys,
-    Scope,
-    courses,
-    scopes,
-)
 from worker.demo.keys import DemoKeys
-from worker.pages.catalogue import NoCatalogue
-from worker.pages.render import Templates
-from worker.pages.routes import _pages as routes_of_pages
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import Settings
+from worker.web.app import api_router, create_api
+from worker.web.auth import LEEWAY_S, Caller, PemKeys, Scope, courses, scopes
+from worker.web.pages.catalog import NoCatalogue
+from worker.web.pages.render import Templates
+from worker.web.pages.routes import _pages as routes_of_pages
 
 PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
 decode = jwt.decode
@@ -109,7 +102,7 @@ async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
     nowhere: FastAPI, issuer: Issuer, user: UUID
 ) -> None:
     """The routers of the API and of the pages ask for all of theirs: those above would ask once more for themselves."""
-    of_pages = routes_of_pages(NoCatalogue(), Templates("worker.pages", login=None))
+    of_pages = routes_of_pages(NoCatalogue(), Templates("worker.web.pages", login=None))
     for number, router in enumerate([api_router(), of_pages]):
         router.add_api_route(f"/api/forgotten/{number}", forgotten)
         nowhere.include_router(router)

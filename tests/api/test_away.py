@@ -12,13 +12,13 @@ from tests.api.processes import Issuer, client_of
 from tests.away import swallowing
 from tests.conftest import execute, new_database
 from tests.workers import eventually
-from worker.api import run
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
 from worker.errors import KafkaUnavailable
 from worker.kafka.outage_gate import KafkaWatch
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web import server
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
 
 READS = ("/api/progress", "/api/progress/stats", "/ready")
 
@@ -68,8 +68,8 @@ async def test_an_absent_database_is_unavailable_until_it_is_back(
 async def test_a_database_that_is_silent_is_unavailable_too_and_the_stream_says_so(
     shared: ApiSettings, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "READ_WITHIN_S", 0.5)
-    async with swallowing(shared) as (proxy, behind), run.answering(behind) as service:
+    monkeypatch.setattr(server, "READ_WITHIN_S", 0.5)
+    async with swallowing(shared) as (proxy, behind), server.answering(behind) as service:
         app = create_api(shared, PemKeys(issuer.key_file), service)
         with app.state.changes.watch(user, user) as watched:
 

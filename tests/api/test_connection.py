@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from tests.api.processes import Issuer, api_settings
-from worker.api import connection, headers
 from worker.demo.website import served
 from worker.settings import Settings
+from worker.web import connection, middleware
 
 POST = (
     b"POST /api/progress/access HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -59,7 +59,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
 async def test_a_body_that_does_not_come_is_not_waited_for(
     nowhere: FastAPI, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headers, "BODY_WITHIN_S", 0.1)
+    monkeypatch.setattr(middleware, "BODY_WITHIN_S", 0.1)
     authorization = f"\r\nAuthorization: Bearer {issuer.token(user)}\r\n\r\n".encode()
     async with connected(nowhere, issuer) as (reader, writer):
         writer.write((POST % 10).removesuffix(b"\r\n\r\n") + authorization + b"{")

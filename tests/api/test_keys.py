@@ -15,19 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.api.processes import Issuer, api_settings, authorized, client_of
-from worker.api import auth
-from worker.api.app import create_api
-from worker.api.auth import (
-    JwksKeys,
-    KeysUnavailable,
-    PemKeys,
-    UnknownKey,
-    keys_of,
-)
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings, Settings
+from worker.web import auth
+from worker.web.app import create_api
+from worker.web.auth import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
 
 
 def pem(key: Any, path: Path) -> Path:

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance, unsupported_method
 
 from tests.api.processes import ApiProcess, Issuer, authorized, client_of
-from worker.api import openapi
-from worker.api.auth import Scope
+from worker.web.api import openapi
+from worker.web.auth import Scope
 
 USER = "6f1c1c9e-52a5-4a3c-9b64-0f3f0a5f7b11"
 CONTRACT = schemathesis.openapi.from_path(openapi.FILE)

@@ -13,11 +13,11 @@ from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
 from tests.api.conftest import Issuer, client_of
 from tests.workers import eventually
-from worker.api.ops import Replays
 from worker.deadletters.letter import Position
 from worker.deadletters.topic import letterbox
 from worker.kafka.client import client as kafka
 from worker.settings import ApiSettings
+from worker.web.api.operations import Replays
 
 REPLAY = "/api/ops/deadletters/replay"
 

@@ -13,13 +13,13 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from tests.api.processes import Issuer, api_settings, client_of
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
-from worker.api.insights import Insights
-from worker.api.limits import RateLimits
 from worker.errors import SetupError, TookTooLong
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import Settings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
+from worker.web.limits import RateLimits
+from worker.web.readers import Insights
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
 LESSON = {"courseId": COURSE, "lessonId": "a", "totalLessons": 4}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.processes import Issuer, Lesson, client_of
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from tests.api.processes import ApiProcess, Issuer, running
 from tests.conftest import execute, new_database
 from tests.workers import eventually
-from worker.api.changes import Changes, State, Watched
-from worker.api.stream import events, since
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web.api.progress_poller import Changes, State, Watched
+from worker.web.api.stream import events, since
 
 WITHIN_S = 30
 
@@ -199,7 +199,7 @@ def test_an_unchanged_state_is_not_told() -> None:
 async def test_a_stream_without_news_is_told_from_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch, service: ProgressService
 ) -> None:
-    monkeypatch.setattr("worker.api.stream.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
     sent = events(Changes(service, 1), Watched(), None, time.time() + WITHIN_S)
 
     assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

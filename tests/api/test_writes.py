@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from tests.api.processes import ApiProcess, Issuer, Lesson, client_of
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 

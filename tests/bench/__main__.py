@@ -18,8 +18,8 @@ from tests.bench.sections import SECTIONS, Section
 from tests.bench.servers import servers
 from tests.bench.sizes import QUICK, Sizes
 from worker.cli.options import WithExamples
+from worker.devstack import NoServer
 from worker.gc_tuning import collect_rarely
-from worker.stack import NoServer
 
 
 def say(line: str) -> None:

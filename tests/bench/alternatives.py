@@ -21,10 +21,10 @@ from tests.bench.peers import connect_jdbc, mishap
 from tests.bench.peers.contender import CONTENDERS, OURS, Contender
 from tests.bench.result import Figure, Result
 from tests.workers import WorkerProcess
+from worker.devstack.kafka_jars import find_jars
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
-from worker.stack.kafka_jars import find_jars
 
 PEERS = Path(connect_jdbc.__file__).parent
 KILLED_ONCE = ("tests.faults.launch", "kill-after-fetch:3", "worker")

@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from events.envelope import binary
 from tests.bench.learners import Happened, Order, Rows, even, in_time
 from tests.bench.sizes import Sizes
+from worker.devstack import Servers
 from worker.kafka.topics import admin_client, create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
-from worker.stack import Servers
 
 QUERIES = Path(__file__).parent / "queries"
 PARTITIONS = 12

@@ -16,7 +16,7 @@ from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
 from tests.workers import WorkerProcess
-from worker.service import Accepted, ProgressService
+from worker.learners.service import Accepted, ProgressService
 
 Operation: TypeAlias = Callable[[], Awaitable[Any]]
 

@@ -12,8 +12,8 @@ from tests.bench.machine import description
 from tests.bench.result import Figure, Result, row, table
 from tests.bench.sections import Section
 from tests.bench.targets import TARGETS, judged
+from worker.devstack.kafka_jars import POM
 from worker.intake.lane import LANES
-from worker.stack.kafka_jars import POM
 
 PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 TEXT = """\

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from worker.stack import Servers, brokers, databases, first_that_starts
-from worker.stack.process import Say
+from worker.devstack import Servers, brokers, databases, first_that_starts
+from worker.devstack.process import Say
 
 MEMORY_MB = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 SIZED = {
@@ -21,7 +21,7 @@ SIZED = {
 
 @contextmanager
 def servers(say: Say) -> Iterator[Servers]:
-    """As `worker.stack.servers`: those of the environment as they are, or new ones."""
+    """As `worker.devstack.servers`: those of the environment as they are, or new ones."""
     sized = {name: start if name == "env" else partial(start, more=SIZED) for name, start in databases().items()}
     with ExitStack() as running:
         database_url, database = first_that_starts("PostgreSQL", sized, running, say)

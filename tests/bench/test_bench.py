@@ -25,10 +25,10 @@ from tests.bench.sections import SECTIONS, Section
 from tests.bench.shares import Shares
 from tests.bench.sizes import QUICK, Sizes
 from tests.bench.targets import TARGETS, Target, judged
+from worker.devstack import Servers
 from worker.intake.lane import LANES
 from worker.postgres.connection import query
 from worker.settings import Settings
-from worker.stack import Servers
 
 FASTER = Target("speed", "ours/theirs", at_least=2)
 # Peers have a test of their own, and need what not every machine has.

@@ -13,7 +13,7 @@ from worker.demo.parts import Parts
 from worker.demo.player import name_of
 from worker.demo.run import Demo, assemble, summary
 from worker.demo.view import SPARKS, Rate, View, short, sparkline
-from worker.service import CourseProgress
+from worker.learners.reads import CourseProgress
 from worker.settings import Settings
 
 NOW = datetime.now(UTC)

@@ -15,17 +15,17 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from tests.api.conftest import Issuer, api_settings, client_of, issuer
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
-from worker.api.insights import Insights
 from worker.demo import run
-from worker.demo.catalogue import NAMES, DemoCatalogue
+from worker.demo.catalog import NAMES, DemoCatalogue
 from worker.demo.keys import DemoKeys
 from worker.demo.player import COURSES
 from worker.demo.website import COOKIE, PAGE, Embedded, begun, demo_settings, masquerade
-from worker.pages.routes import pages
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import Settings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
+from worker.web.pages.routes import pages
+from worker.web.readers import Insights
 
 __all__ = ["issuer"]  # a fixture
 
@@ -127,7 +127,7 @@ def paths(app: FastAPI) -> list[str]:
 
 def test_what_the_production_command_runs_does_not_even_import_the_demo() -> None:
     program = (
-        "import sys, worker.cli_api, worker.api.run, worker.pages.routes; "
+        "import sys, worker.cli.api, worker.web.server, worker.web.pages.routes; "
         "sys.exit(any(name.startswith('worker.demo') for name in sys.modules))"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.faults.fault import Fault, Outcome
-from worker.stack.kafka_jars import POM
+from worker.devstack.kafka_jars import POM
 
 CPUS = Path("/proc/cpuinfo")
 PAGE = Path(__file__).parents[2] / "docs/faults.md"

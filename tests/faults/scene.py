@@ -22,10 +22,10 @@ from tests.faults.proxy import Proxy
 from tests.faults.servers import Server, Servers
 from tests.faults.supervised import Supervised
 from tests.workers import environment, eventually
+from worker.devstack.process import free_ports
 from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
-from worker.stack.process import free_ports
 
 PARTITIONS = 4
 # Workers have the rights that production gives them, also on a bad day.

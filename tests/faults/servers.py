@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from worker.stack import kafka_jars, postgres_wheel
-from worker.stack.process import Say, free_ports, kept, scratch
+from worker.devstack import kafka_jars, postgres_wheel
+from worker.devstack.process import Say, free_ports, kept, scratch
 
 
 class Server:

@@ -9,9 +9,9 @@ import pytest
 from tests import secured
 from tests.kafka_security.users import LESSONS, OTHER, ROLES, USERS, names
 from tests.secured import Endpoint, Secured, token_endpoint
+from worker.devstack.kafka_jars import find_jars, find_java
+from worker.devstack.process import Unavailable
 from worker.kafka.topics import create_missing
-from worker.stack.kafka_jars import find_jars, find_java
-from worker.stack.process import Unavailable
 
 
 @pytest.fixture(scope="package")

@@ -23,8 +23,8 @@ from worker.deadletters.replay import replay
 from worker.errors import SetupError
 from worker.kafka.client import client, failure
 from worker.kafka.permissions import of_worker, require_access
-from worker.ops import Operations
-from worker.service import Accepted, ProgressService
+from worker.learners.service import Accepted, ProgressService
+from worker.operations.watch import Operations
 
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
 MAY: dict[str, dict[str, set[str]]] = {

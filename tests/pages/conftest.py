@@ -15,16 +15,16 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from tests.api.conftest import Issuer, api_settings, insights, issuer, service, shared
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
-from worker.api.app import create_api
-from worker.api.auth import PemKeys
-from worker.api.insights import Insights
-from worker.demo.catalogue import DemoCatalogue
+from worker.demo.catalog import DemoCatalogue
 from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
 from worker.demo.website import begun, masquerade, served
-from worker.pages.routes import pages
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys
+from worker.web.pages.routes import pages
+from worker.web.readers import Insights
 
 __all__ = ["insights", "issuer", "service", "shared"]  # fixtures
 

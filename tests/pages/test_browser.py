@@ -15,10 +15,10 @@ from tests.conftest import execute
 from tests.pages.conftest import Alone, Site
 from tests.test_analytics import learners
 from tests.workers import eventually
-from worker.api.auth import LEEWAY_S, Scope
 from worker.demo.player import COURSES
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web.auth import LEEWAY_S, Scope
 
 STATISTICS = next(course for course in COURSES if course.title == "Statistics")
 PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.pages.charts import LONGEST, axis, bar_chart, brief, labelled, line, line_chart, spark
+from worker.web.pages.charts import LONGEST, axis, bar_chart, brief, labelled, line, line_chart, spark
 
 TEN = datetime(2026, 11, 3, 10, tzinfo=UTC)
 VALUES = st.lists(st.integers(0, 10**7), max_size=60)

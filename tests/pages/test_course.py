@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from worker.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
-from worker.pages.catalogue import Lesson, NoCatalogue
-from worker.pages.course import course, figures, within
+from worker.courses.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
+from worker.web.pages.catalog import Lesson, NoCatalogue
+from worker.web.pages.course import course, figures, within
 
 ID = uuid4()
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

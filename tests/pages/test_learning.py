@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from worker.history import CourseLessons, LessonState, Period
-from worker.pages.catalogue import Lesson, NoCatalogue
-from worker.pages.learning import CourseCard, cards, learning, lessons_of, resume
-from worker.reads import CourseProgress, ProgressStats
+from worker.learners.activity import CourseLessons, LessonState, Period
+from worker.learners.reads import CourseProgress, ProgressStats
+from worker.web.pages.catalog import Lesson, NoCatalogue
+from worker.web.pages.learning import CourseCard, cards, learning, lessons_of, resume
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 STATS = ProgressStats(

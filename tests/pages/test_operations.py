@@ -9,13 +9,13 @@ import pytest
 
 from events.kinds import Kind
 from tests.test_ops import NOW, status
-from worker.advice import Advice
 from worker.deadletters.newest import DeadLetters
-from worker.ops import Outbox, PartitionView, Snapshot, WorkerView
-from worker.pages.findings import Level
-from worker.pages.operations import OperationsPage, operations, seconds, worker_state
-from worker.pages.words import ranges
-from worker.trail import Delay, Point
+from worker.operations.advice import Advice
+from worker.operations.lag_history import Delay, Point
+from worker.operations.watch import Outbox, PartitionView, Snapshot, WorkerView
+from worker.web.pages.diagnosis import Level
+from worker.web.pages.formatting import ranges
+from worker.web.pages.operations import OperationsPage, operations, seconds, worker_state
 
 PARTITION = PartitionView(0, 100, 90, 10, 50.0, 50.0, "a")
 WORKER = WorkerView("a", status("a"), None)

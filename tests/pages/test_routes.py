@@ -10,14 +10,14 @@ from fastapi import FastAPI
 
 from tests.api.conftest import Issuer, client_of
 from tests.pages.conftest import COOKIE, with_pages
-from worker.api.app import create_api
-from worker.api.auth import PemKeys, Scope
-from worker.api.insights import Insights
 from worker.demo.player import COURSES
-from worker.pages.render import assets
-from worker.pages.routes import pages
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings
+from worker.web.app import create_api
+from worker.web.auth import PemKeys, Scope
+from worker.web.pages.render import assets
+from worker.web.pages.routes import pages
+from worker.web.readers import Insights
 
 PAGES = ("/", f"/courses/{COURSES[3].id}", "/ops")
 # What `default-src 'self'` forbids.
@@ -83,7 +83,7 @@ async def test_a_learner_without_progress_is_told_what_will_be_here(app: FastAPI
 async def test_many_courses_are_on_several_pages(
     app: FastAPI, issuer: Issuer, service: ProgressService, monkeypatch: pytest.MonkeyPatch, learner: UUID
 ) -> None:
-    monkeypatch.setattr("worker.pages.routes.COURSES", 3)
+    monkeypatch.setattr("worker.web.pages.routes.COURSES", 3)
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner))
         first = (await client.get("/")).text
@@ -101,7 +101,7 @@ async def test_a_page_of_completed_courses_is_full_of_them(
         for number in range(1, course.lessons + 1):
             await service.mark_lesson_complete(learner, course.id, course.lesson(number), course.lessons)
     await service.update_last_accessed(learner, COURSES[7].id)  # the latest, and not completed
-    monkeypatch.setattr("worker.pages.routes.COURSES", 2)
+    monkeypatch.setattr("worker.web.pages.routes.COURSES", 2)
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner))
         first = (await client.get("/", params={"show": "completed"})).text

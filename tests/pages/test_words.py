@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.pages.words import UNKNOWN, ago, counted, number, rate, readable, span
+from worker.web.pages.formatting import UNKNOWN, ago, counted, number, rate, readable, span
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

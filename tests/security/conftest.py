@@ -13,9 +13,9 @@ import pytest
 
 from tests.conftest import execute, new_settings
 from tests.workers import eventually
+from worker.devstack import enter, postgres_wheel
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
-from worker.stack import enter, postgres_wheel
 
 PAGE = Path(__file__).parents[2] / "docs" / "security-postgresql.md"
 # Escaped it stands in a URL.

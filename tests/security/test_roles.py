@@ -20,14 +20,15 @@ from tests.histories import histories, nothing_waits, publish, transitions
 from tests.security.conftest import PAGE, PASSWORD, Secured
 from tests.workers import Workers
 from worker.decode import Occurrence
+from worker.devstack import enter, postgres_wheel
 from worker.errors import SetupError
+from worker.learners.reads import CourseProgress, ProgressStats
+from worker.learners.service import ProgressService
 from worker.postgres.migrate import migrate
 from worker.progress.fold import fold
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Applied, Span, Store
-from worker.service import CourseProgress, ProgressService, ProgressStats
 from worker.settings import Settings
-from worker.stack import enter, postgres_wheel
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
 READ, CALL = {"SELECT"}, {"EXECUTE"}

@@ -20,8 +20,8 @@ from tests.test_cli import COURSE, PUBLISH, USER, commands, run
 from tests.workers import Workers, environment, eventually
 from worker.cli.main import cli
 from worker.errors import ProgressError
+from worker.learners.service import ProgressService
 from worker.postgres.connection import connect
-from worker.service import ProgressService
 from worker.settings import Settings
 
 MARK = "leaked"

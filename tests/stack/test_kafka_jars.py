@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.stack import kafka_jars
-from worker.stack.process import Missing, PortTaken, StartFailed
+from worker.devstack import kafka_jars
+from worker.devstack.process import Missing, PortTaken, StartFailed
 
 JAVA = """
 if [ "$1" = -version ]; then echo 'openjdk version "{version}" 2026-01-01' >&2; exit; fi

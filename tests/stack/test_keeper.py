@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from traces import eventually, said, starter, traces_of
 
-from worker.stack.process import PortTaken, StartFailed, free_ports, kept, scratch
+from worker.devstack.process import PortTaken, StartFailed, free_ports, kept, scratch
 
 # A shell with a child of its own.
 SCRIPT = """
 import signal
-from worker.stack.process import kept, scratch
+from worker.devstack.process import kept, scratch
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would be spared
 

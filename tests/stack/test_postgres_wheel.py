@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from worker.stack import enter, postgres_wheel
-from worker.stack.process import Missing
+from worker.devstack import enter, postgres_wheel
+from worker.devstack.process import Missing
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from traces import alive, eventually, said, starter, traces_of
 
-from worker.stack import NoServer, docker, kafka_jars, kafka_mock, postgres_wheel, servers
-from worker.stack.process import Missing, PortTaken, Say, StartFailed
+from worker.devstack import NoServer, docker, kafka_jars, kafka_mock, postgres_wheel, servers
+from worker.devstack.process import Missing, PortTaken, Say, StartFailed
 
 OPTIONS = {
     "docker": (docker, "broker"),
@@ -243,8 +243,8 @@ async def test_real_servers_work_and_leave_nothing_behind() -> None:
 
 SCRIPT = """
 import signal
-from worker.stack import docker, servers
-from worker.stack.process import Missing
+from worker.devstack import docker, servers
+from worker.devstack.process import Missing
 
 def missing(say):
     raise Missing("docker", "not for this test")

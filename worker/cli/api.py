@@ -13,8 +13,8 @@ from worker.settings import ApiSettings, read
 )
 def api() -> None:
     """Serves progress over HTTP (docs/api.md). Start more to scale; put TLS in front."""
-    from worker.api.run import run
-    from worker.pages.routes import pages
+    from worker.web.pages.routes import pages
+    from worker.web.server import run
 
     settings = read(ApiSettings)
     run(settings, pages() if settings.api_cookie else None)

@@ -39,7 +39,7 @@ from worker.errors import ProgressError, SetupError
 from worker.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from worker.service import CourseProgress
+    from worker.learners.reads import CourseProgress
 
 
 @click.group(cls=Group, epilog="course-progress demo\ncourse-progress COMMAND --help")
@@ -60,7 +60,7 @@ def main() -> None:
     """
     from aiokafka.errors import KafkaError
 
-    from worker.stack import NoServer
+    from worker.devstack import NoServer
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an exception
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's `&` has it ignored
@@ -147,8 +147,8 @@ def worker(until_idle: bool) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def stack(command: tuple[str, ...]) -> None:
     """Starts a throw-away broker and database, for COMMAND or until Ctrl-C."""
+    from worker.devstack import servers
     from worker.prepare import prepare
-    from worker.stack import servers
 
     with servers() as running:
         os.environ.update(running.environment)
@@ -306,7 +306,7 @@ def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
 
 
 async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
-    from worker.service import ProgressService
+    from worker.learners.service import ProgressService
 
     async with ProgressService(settings) as service:
         if course_id is None:
@@ -333,4 +333,3 @@ async def follow(settings: Settings, as_json: bool) -> None:
     async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
         async for received in subscriber:
             click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
-

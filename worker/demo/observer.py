@@ -19,9 +19,10 @@ from worker.demo.player import Learner
 from worker.demo.traffic import Origin
 from worker.errors import Unavailable
 from worker.kafka.client import client
+from worker.learners.reads import CourseProgress
+from worker.learners.service import ProgressService
 from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
-from worker.service import CourseProgress, ProgressService
 from worker.settings import Settings
 
 TIMEOUT_S = 3.0

@@ -28,12 +28,12 @@ from worker.demo.traffic import Traffic
 from worker.demo.view import View
 from worker.demo.website import website
 from worker.demo.workers import Supervisor
+from worker.devstack import Servers, servers
+from worker.devstack.process import scratch
 from worker.errors import ProgressError, SetupError
 from worker.logs import logging_config
 from worker.prepare import prepare
 from worker.settings import Settings
-from worker.stack import Servers, servers
-from worker.stack.process import scratch
 
 LOOK_EVERY_S = 0.25
 CATCH_UP_WITHIN_S = 120

@@ -15,18 +15,18 @@ from fastapi.responses import RedirectResponse
 
 from events import LessonCompleted
 from events.publisher import Occurrence
-from worker.api.app import create_api
-from worker.api.auth import Scope, from_own_page
-from worker.api.insights import Insights
-from worker.api.problems import Problem
-from worker.api.run import Server, address, answering, config, listen
-from worker.demo.catalogue import DemoCatalogue
+from worker.demo.catalog import DemoCatalogue
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
 from worker.demo.player import COURSES, Learner, name_of
-from worker.pages.render import Templates
-from worker.pages.routes import pages
-from worker.service import ProgressService
+from worker.learners.service import ProgressService
 from worker.settings import ApiSettings, Settings
+from worker.web.app import create_api
+from worker.web.auth import Scope, from_own_page
+from worker.web.pages.render import Templates
+from worker.web.pages.routes import pages
+from worker.web.problems import Problem
+from worker.web.readers import Insights
+from worker.web.server import Server, address, answering, config, listen
 
 COOKIE = "course-progress-demo"
 PAGE = "/demo"
@@ -94,7 +94,7 @@ class Person:
 
 def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
     """The page on which one chooses who to be, and what gives the choice its token."""
-    templates = Templates("worker.demo", "worker.pages", login=PAGE)
+    templates = Templates("worker.demo", "worker.web.pages", login=PAGE)
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE)

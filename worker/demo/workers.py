@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from worker.stack.process import Kept, kept
+from worker.devstack.process import Kept, kept
 
 # The shell tells its process id before it becomes the worker: `kept` itself only knows the keeper's.
 COMMAND = ["sh", "-c", f"echo $$ > pid && exec {shlex.join([sys.executable, '-m', 'worker.cli', 'worker'])}"]

@@ -1,4 +1,4 @@
--- What the learners of course $1 have done, as exact counts: worker/anonymity.py says what of it may be shown. One row.
+-- What the learners of course $1 have done, as exact counts: worker/courses/anonymity.py says what of it may be shown. One row.
 --
 -- Promises: reads the course's progress rows by its index and each learner's lesson rows by the primary key, however
 -- large the tables are: `offset 0` keeps the planner from joining them in another way.

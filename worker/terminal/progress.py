@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events import Received
-from worker.service import CourseProgress
+from worker.learners.reads import CourseProgress
 
 DONE, OPEN = "green", "cyan"
 

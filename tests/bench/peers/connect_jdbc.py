@@ -34,11 +34,11 @@ from events.models import CourseAccessed, LessonCompleted, LessonEvent
 from events.producer import OutgoingRecord
 from tests.bench.peers.kafka_offsets import committed, end
 from tests.bench.peers.sample import Happened
+from worker.devstack import to_stderr
+from worker.devstack.kafka_jars import find_jars, find_java, write_properties
+from worker.devstack.process import free_ports, kept, scratch
 from worker.kafka.topics import admin_client
 from worker.settings import Settings, settings
-from worker.stack import to_stderr
-from worker.stack.kafka_jars import find_jars, find_java, write_properties
-from worker.stack.process import free_ports, kept, scratch
 
 POM = Path(__file__).with_name("connect-pom.xml")
 BATCH = 2000

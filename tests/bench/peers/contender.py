@@ -11,8 +11,8 @@ import asyncpg
 from tests.bench.peers import connect_jdbc
 from tests.bench.peers.read_modify_write import CREATE
 from tests.workers import WorkerProcess
+from worker.devstack.kafka_jars import jars_directory
 from worker.settings import Settings
-from worker.stack.kafka_jars import jars_directory
 
 OURS = "ours"
 BESIDE = Path(__file__).parents[3] / ".venv-bench/bin/python"

@@ -1,0 +1,39 @@
+"""What the simulated courses and their lessons are called, for the pages."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from worker.demo.player import COURSES, Course
+from worker.web.pages.catalog import Lesson
+from worker.web.pages.formatting import short
+
+NAMES: Mapping[str, str] = {
+    "Fire safety": "Leave, call, wait",
+    "Touch typing": "The home row; The upper row; The lower row; Numbers and signs",
+    "Baking bread": "Flour and water; Sourdough; Kneading; First proof; Shaping; Scoring; Into the oven",
+    "First aid": "Stay safe; Call for help; Breathing; CPR; Recovery position; Bleeding; Burns; Shock; Fractures",
+    "Chess openings": "Why openings; The centre; Italian Game; Ruy Lopez; Scotch Game; Sicilian; French; Caro-Kann; "
+    "Queen's Gambit; Slav; King's Indian; English",
+}
+
+
+class DemoCatalogue:
+    """A `pages.catalogue.Catalogue`."""
+
+    def __init__(self) -> None:
+        self._courses = {course.id: course for course in COURSES}
+        self._lessons = {course.id: named(course) for course in COURSES}
+
+    def title(self, course_id: UUID) -> str:
+        course = self._courses.get(course_id)
+        return course.title if course else f"Course {short(course_id)}"
+
+    def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
+        return self._lessons.get(course_id)
+
+
+def named(course: Course) -> list[Lesson]:
+    """The longer courses' lessons are numbered."""
+    names = NAMES[course.title].split("; ") if course.title in NAMES else []
+    names = names or [f"Lesson {number}" for number in range(1, course.lessons + 1)]
+    return [Lesson(course.lesson(number), name) for number, name in enumerate(names, start=1)]

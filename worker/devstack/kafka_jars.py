@@ -1,0 +1,164 @@
+"""A real Kafka broker from its own jars: Java runs them, Maven fetches them once."""
+
+import base64
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from worker.devstack.process import Missing, Say, free_ports, kept, scratch
+
+POM = Path(__file__).with_name("kafka-pom.xml")
+JAVA_NEEDED = 17
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a broker has besides: listeners (NAME://host:port to protocol), settings, SCRAM users for its format."""
+
+    listeners: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    scram_users: Sequence[str] = ()
+
+
+@contextmanager
+def broker(say: Say, extras: Extras = Extras()) -> Iterator[str]:
+    """Yields host:port of a broker that answers, in the clear. Raises `Unavailable`."""
+    java, jars = find_java(), find_jars(say)
+    address, controller = (f"127.0.0.1:{port}" for port in free_ports(2))
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    with scratch("kafka") as directory:
+        settings = with_extras(single_node(listen=address, advertised=address, controller=controller), extras)
+        write_properties(directory / "server.properties", settings | {"log.dirs": f"{directory}/data"})
+        storage = format_storage(java, jars, cluster_id, directory, extras.scram_users)
+        # One shell command, so that one keeper watches both JVMs.
+        with kept(["sh", "-c", f"{storage} && {run_server(java, jars, directory)}"], directory) as server:
+            server.wait_until(lambda: answers(address, cluster_id))
+            yield address
+
+
+def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, str]:
+    """The settings of a broker that is its own controller and has no replicas; also Docker's."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"BROKER://{listen},CONTROLLER://{controller}",
+        "advertised.listeners": f"BROKER://{advertised}",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "BROKER",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@{controller}",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
+        "auto.create.topics.enable": "false",
+        "log.retention.ms": "-1",  # events of long ago are published, and looked for
+    }
+
+
+def with_extras(settings: dict[str, str], extras: Extras) -> dict[str, str]:
+    protocols = [f"{listener.partition(':')[0]}:{protocol}" for listener, protocol in extras.listeners.items()]
+    more = {
+        "listeners": extras.listeners,
+        "advertised.listeners": extras.listeners,
+        "listener.security.protocol.map": protocols,
+    }
+    longer = {name: ",".join([settings[name], *values]) for name, values in more.items()}
+    return settings | longer | dict(extras.settings)
+
+
+def write_properties(path: Path, settings: dict[str, str]) -> None:
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+
+def format_storage(java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str] = ()) -> str:
+    """The shell command that prepares `directory`, which has `server.properties`, for `run_server`."""
+    # Without its second compiler the JVM starts a short job sooner, but it makes the broker slower.
+    storage = [java, "-XX:TieredStopAtLevel=1", *jvm(jars, directory), "kafka.tools.StorageTool", "format"]
+    # With "=", as the id may begin with a dash.
+    storage += [f"--cluster-id={cluster_id}", f"--config={directory}/server.properties"]
+    return shlex.join([*storage, *(f"--add-scram={user}" for user in scram_users)])
+
+
+def run_server(java: str, jars: Path, directory: Path) -> str:
+    """The shell command that becomes the broker."""
+    server = [java, "-Xmx768m", *jvm(jars, directory), "kafka.Kafka", f"{directory}/server.properties"]
+    return f"exec {shlex.join(server)}"
+
+
+def jvm(jars: Path, directory: Path) -> list[str]:
+    # JVMs leave hsperfdata and unpacked native codecs in /tmp when they are killed; not here.
+    tidy = ["-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
+    return [*tidy, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+
+
+def answers(address: str, cluster_id: str) -> bool:
+    """Whether our broker takes requests there; whoever took its port has another cluster id."""
+    host, port = address.split(":")
+    with suppress(OSError, KafkaException):
+        # librdkafka needs a second when nobody listens yet.
+        socket.create_connection((host, int(port)), timeout=1).close()
+        cluster = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=5)
+        return cluster.cluster_id == cluster_id and bool(cluster.brokers)
+    return False
+
+
+def find_java() -> str:
+    java = shutil.which("java")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr if java else ""
+    version = re.search(r'version "(\d+)', told)
+    if java is None or version is None or int(version[1]) < JAVA_NEEDED:
+        found = told.partition("\n")[0] or "none"
+        raise Missing("java", f"install a Java runtime, {JAVA_NEEDED} or newer (found: {found})")
+    return java
+
+
+def find_jars(say: Say, pom: Path = POM) -> Path:
+    """The directory of the jars that `pom` names, downloaded if it is not there. It appears whole or not at all."""
+    jars = jars_directory(pom)
+    if not jars.is_dir():
+        say(f"Downloading {jars.name} with Maven to {jars} (45 to 75 MB, once)")
+        download(jars, pom)
+    return jars
+
+
+def jars_directory(pom: Path) -> Path:
+    project = ElementTree.parse(pom)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "course-progress" / f"{project.findtext('artifactId')}-{project.findtext('version')}"
+
+
+def download(jars: Path, pom: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Missing("mvn", "install Maven, which downloads Kafka")
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=jars.parent, ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        copy = [
+            "dependency:copy-dependencies",
+            "-DincludeScope=runtime",
+            f"-DoutputDirectory={directory}/libs",
+        ]
+        with kept([maven, "-B", "-q", "-f", str(pom), *copy], directory) as run:
+            run.wait(timeout_s=900)
+            with suppress(OSError):  # another process was quicker; its jars are the same
+                (directory / "libs").rename(jars)

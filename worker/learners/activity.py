@@ -1,0 +1,149 @@
+"""What one learner did, for the learner's own page: lessons per day and week, and the lessons of a course."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any, Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from cachetools import TTLCache
+
+from worker.courses.anonymity import K
+from worker.postgres.connection import bounded, query
+from worker.postgres.pool import connect_pool
+from worker.settings import Settings
+
+LONGEST_S = 5.0
+MOST_DAYS = 366
+LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
+COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A day, or a week by its Monday, and how many lessons were completed in it."""
+
+    start: date
+    lessons: int
+
+
+@dataclass(frozen=True, slots=True)
+class LessonState:
+    """A lesson of a course, and when the learner completed it; None: not, or no longer."""
+
+    lesson_id: str
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CourseLessons:
+    """What is known of a course's lessons, in the order in which learners do them.
+
+    There is no catalog: `lessons` are the learner's own and those of enough others, at times more than
+    `total_lessons`, which is what the latest event said, and often fewer.
+    """
+
+    total_lessons: int | None  # None: no event has told yet
+    lessons: tuple[LessonState, ...]
+
+
+class History:
+    """An async context manager. Its operations raise DatabaseUnavailable.
+
+    A lesson counts on the day it is dated by (docs/rules.md, rule 1), as long as it is completed: un-completing it,
+    or starting the course over, takes it out of the past too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = bounded(settings, LONGEST_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
+
+    async def __aenter__(self) -> Self:
+        self._pool = await connect_pool(self._settings)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._pool.close()
+
+    async def per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+        """The last `days` days (1 to MOST_DAYS), today last, idle ones too. Days are the learner's `zone`'s, or UTC's.
+
+        Raises ValueRefused for a zone that PostgreSQL does not know.
+        """
+        last = _today(zone)
+        first = last - timedelta(days=_within(days, MOST_DAYS) - 1)
+        return by_day(await self._completed(user_id, first, last, zone), first, last)
+
+    async def per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+        """The last `weeks` weeks (1 to 52), this one last: as `per_day`. Weeks begin on Mondays."""
+        last = _today(zone)
+        first = monday(last) - timedelta(weeks=_within(weeks, MOST_DAYS // 7) - 1)
+        return by_week(by_day(await self._completed(user_id, first, last, zone), first, last))
+
+    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
+        """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
+        totals: dict[UUID, int | None] = {}
+        own: dict[UUID, list[LessonState]] = defaultdict(list)
+        for row in await self._fetch("lessons_of_learner", user_id, list(course_ids)):
+            totals[row["course_id"]] = row["total_lessons"]
+            if row["lesson_id"] is not None:
+                own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
+        common = await asyncio.gather(*map(self._common_lessons, totals))
+        return {
+            course_id: CourseLessons(total, in_order(own[course_id], known))
+            for (course_id, total), known in zip(totals.items(), common, strict=True)
+        }
+
+    async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
+        known = self._common.get(course_id)
+        if known is None:
+            rows = await self._fetch("common_lessons", course_id, K, LEARNERS_ASKED)
+            known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
+        return known
+
+    async def _completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
+        rows = await self._fetch("lessons_per_day", user_id, first, last, str(zone or "UTC"))
+        return {row["day"]: row["lessons"] for row in rows}
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        return await self._pool.fetch(query(name), *arguments)
+
+
+def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:
+    """The common lessons in their order, then what the learner alone knows."""
+    left = {state.lesson_id: state for state in own}
+    first = [left.pop(lesson_id, LessonState(lesson_id, None)) for lesson_id in common]
+    return (*first, *left.values())
+
+
+def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:
+    """Every day from the first to the last."""
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return tuple(Period(day, completed.get(day, 0)) for day in days)
+
+
+def by_week(days: tuple[Period, ...]) -> tuple[Period, ...]:
+    """Every week that has one of these days."""
+    weeks: dict[date, int] = {}
+    for day in days:
+        weeks[monday(day.start)] = weeks.get(monday(day.start), 0) + day.lessons
+    return tuple(Period(start, lessons) for start, lessons in weeks.items())
+
+
+def monday(day: date) -> date:
+    """Of the day's week."""
+    return day - timedelta(days=day.weekday())
+
+
+def _today(zone: tzinfo | None) -> date:
+    return datetime.now(zone or UTC).date()
+
+
+def _within(number: int, most: int) -> int:
+    if not 1 <= number <= most:
+        raise ValueError(f"{number} is not between 1 and {most}")
+    return number

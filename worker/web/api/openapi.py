@@ -1,0 +1,101 @@
+"""The contract of the API, OpenAPI 3.1: `openapi.json` beside this file, which a test compares with the code.
+
+python -m worker.web.api.openapi    # writes it anew; --check exits 1 if it is out of date
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from worker.web.api.schemas import ProblemAnswer
+from worker.web.problems import KINDS, MEDIA_TYPE, TYPE
+
+FILE = Path(__file__).parent / "openapi.json"
+ABOUT: dict[str, Any] = {
+    "title": "Course progress",
+    "version": "1",
+    "description": "How far a learner is in every course. The learner is the token's `sub`.",
+    "openapi_url": "/api/openapi.json",
+    "docs_url": None,  # its page takes scripts from a CDN
+    "redoc_url": None,
+}
+ANYWHERE = (400, 401, 403, 429, 500, 503)
+TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+WITH_BODY = (408, 413)
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The schema, with the problems that FastAPI does not know of instead of its own errors."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = schema["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        schema["components"]["securitySchemes"] = {"bearer": TOKEN}
+        schemas["Problem"] = ProblemAnswer.model_json_schema()
+        schema["components"]["responses"] = {f"Problem{status}": problem(status) for status in KINDS}
+        schema["components"]["responses"]["Unchanged"] = {"description": "The client has this content already"}
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                complete(operation, path, method)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def complete(operation: dict[str, Any], path: str, method: str) -> None:
+    operation["security"] = [{"bearer": []}]
+    responses = operation["responses"]
+    responses.pop("422", None)
+    # Of a course that nobody knows there are no figures, which is no 404.
+    elsewhere = [(404, "{" in path and "analytics" not in path), (409, "replay" in path)]
+    statuses = [
+        *ANYWHERE,
+        *(WITH_BODY if "requestBody" in operation else ()),
+        *(status for status, possible in elsewhere if possible),
+    ]
+    responses |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
+    if method == "get" and not path.endswith("/stream"):
+        responses["304"] = {"$ref": "#/components/responses/Unchanged"}
+
+
+def problem(status: int) -> dict[str, Any]:
+    name, title = KINDS[status]
+    example = {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {name: {"value": example}}}
+    described = {"description": title, "content": {MEDIA_TYPE: content}}
+    if status in (429, 503):
+        described["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
+    return described
+
+
+def text() -> str:
+    """What the file should say."""
+    from worker.web.app import api_router
+
+    app = FastAPI(**ABOUT)
+    app.include_router(api_router())
+    return json.dumps(described(app), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 1 if `--check` finds that the file is not what the code says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.web.api.openapi", description="Writes worker/web/api/openapi.json."
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of date")
+    if not parser.parse_args(arguments).check:
+        FILE.write_text(text(), "utf-8")
+        return 0
+    if FILE.exists() and FILE.read_text("utf-8") == text():
+        return 0
+    print("out of date: worker/web/api/openapi.json (make contract writes it)", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The learner's reads, which are PostgreSQL's."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from worker.learners.reads import CourseProgress, Place
+from worker.web.api.dependencies import Serving, Whose
+from worker.web.api.responses import fresh, shown
+from worker.web.api.schemas import CourseAnswer, ListAnswer, Progress, Stats, StatsAnswer
+from worker.web.limits import counted
+from worker.web.problems import Problem
+
+MOST_COURSES = 100
+UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+LARGEST_PAGE = 200
+
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+
+
+async def course_ids(
+    text: Annotated[
+        str | None,
+        Query(
+            alias="courseIds",
+            description=f"These courses alone, up to {MOST_COURSES}, comma-separated; no other parameter counts then",
+            pattern=rf"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,{MOST_COURSES - 1}}}$",
+            examples=["0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"],
+        ),
+    ] = None,
+) -> list[UUID]:
+    return [UUID(part) for part in text.split(",")] if text else []
+
+
+async def place(
+    cursor: Annotated[str | None, Query(description="The `nextCursor` of the page before")] = None,
+) -> Place | None:
+    if cursor is None:
+        return None
+    try:
+        time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
+        return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
+    except (ValueError, OverflowError, binascii.Error):
+        raise Problem(400, "cursor: not one of ours", errors=[{"parameter": "cursor", "detail": "not ours"}]) from None
+
+
+def cursor_after(progress: CourseProgress) -> str:
+    text = f"{progress.last_accessed_at.isoformat()} {progress.course_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+@router.get("", response_model=ListAnswer)
+async def list_progress(
+    request: Request,
+    user: Whose,
+    service: Serving,
+    courses: Annotated[list[UUID], Depends(course_ids)],
+    after: Annotated[Place | None, Depends(place)],
+    include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
+) -> Response:
+    """Courses of the learner, the latest accessed first, in pages; or some courses at once."""
+    if courses:
+        some = await service.reads.some(user, courses)
+        found = sorted(some.value.values(), key=lambda p: (-p.last_accessed_at.timestamp(), p.course_id))
+        return fresh(request, ListAnswer(as_of=some.as_of, items=shown(found), next_cursor=None))
+    page = await service.reads.listed(user, include_completed=include_completed, after=after, limit=limit + 1)
+    items = page.value[:limit]
+    cursor = cursor_after(items[-1]) if len(page.value) > limit else None
+    return fresh(request, ListAnswer(as_of=page.as_of, items=shown(items), next_cursor=cursor))
+
+
+@router.get("/stats", response_model=StatsAnswer)
+async def get_stats(request: Request, user: Whose, service: Serving) -> Response:
+    """Statistics over all courses of the learner."""
+    read = await service.reads.stats(user)
+    return fresh(request, StatsAnswer(as_of=read.as_of, stats=Stats.model_validate(read.value)))
+
+
+# After the fixed paths, which would be taken for a course's.
+one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+
+
+@one.get("/{courseId}", response_model=CourseAnswer)
+async def get_progress(
+    request: Request, user: Whose, service: Serving, course_id: Annotated[UUID, Path(alias="courseId")]
+) -> Response:
+    """The learner's progress in one course; 404 where there is none."""
+    read = await service.reads.some(user, [course_id])
+    progress = read.value.get(course_id)
+    if progress is None:
+        raise Problem(404, "no progress in this course", asOf=f"{read.as_of:%Y-%m-%dT%H:%M:%S.%fZ}")
+    return fresh(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))

@@ -1,0 +1,138 @@
+"""What changes in the progress of the learners who watch. One poller per process, however many streams."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from worker.errors import DatabaseUnavailable
+from worker.learners.reads import CourseProgress
+from worker.learners.service import ProgressService
+from worker.web.problems import Problem
+
+log = structlog.get_logger("api")
+
+LOOK_EVERY_S = 0.5
+# However many writes ask for a look.
+LEAST_BETWEEN_LOOKS_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All courses of a learner, as they were."""
+
+    mark: int
+    as_of: datetime
+    courses: Mapping[UUID, CourseProgress]
+
+
+class Watched:
+    """A learner whom streams watch. `state` is None while it cannot be known."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.state: State | None = None
+        self.away = False
+        self.ended = False
+        self.changed = asyncio.Event()
+
+    def show(self, state: State | None) -> None:
+        self.state, self.away = state, state is None
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits for the event that was `changed` goes on."""
+        before, self.changed = self.changed, asyncio.Event()
+        before.set()
+
+
+class Changes:
+    """Looks only while somebody watches. Needs no closing but `close`, which ends the streams."""
+
+    def __init__(self, service: ProgressService, most_per_caller: int) -> None:
+        self._service = service
+        self._most_per_caller = most_per_caller
+        self._callers: Counter[UUID] = Counter()
+        self._watched: dict[UUID, Watched] = {}
+        self._nudged = asyncio.Event()
+        self._poller: asyncio.Task[None] | None = None
+        self.closed = False
+
+    @property
+    def streams(self) -> int:
+        return self._callers.total()
+
+    @contextmanager
+    def watch(self, user_id: UUID, caller: UUID) -> Iterator[Watched]:
+        """The learner, kept up to date meanwhile. Raises a problem, 429, when the caller watches too much."""
+        if self._callers[caller] >= self._most_per_caller:
+            raise Problem(429, f"{self._most_per_caller} streams are open already", headers={"Retry-After": "15"})
+        watched = self._watched.setdefault(user_id, Watched())
+        watched.streams += 1
+        self._callers[caller] += 1
+        self._poll()
+        try:
+            yield watched
+        finally:
+            watched.streams -= 1
+            if not watched.streams and self._watched.get(user_id) is watched:
+                del self._watched[user_id]
+            self._callers[caller] -= 1
+            self._callers += Counter()  # without zeros
+
+    def nudge(self) -> None:
+        """Looks at once: this process has seen a write applied."""
+        self._nudged.set()
+
+    def close(self) -> None:
+        """Ends every stream."""
+        self.closed = True
+        self._nudged.set()
+        for watched in self._watched.values():
+            watched.wake()
+
+    def _poll(self) -> None:
+        self.nudge()
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._run(), name="changes of progress")
+            self._poller.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        while self._watched and not self.closed:
+            self._nudged.clear()
+            try:
+                await self._look()
+            except DatabaseUnavailable:
+                for watched in self._watched.values():
+                    if not watched.away:
+                        watched.show(None)
+            await asyncio.sleep(LEAST_BETWEEN_LOOKS_S)
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S - LEAST_BETWEEN_LOOKS_S):
+                    await self._nudged.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        marks = await self._service.reads.marks(list(self._watched))
+        for user_id, watched in list(self._watched.items()):
+            mark = marks.get(user_id, 0)
+            if watched.state is not None and watched.state.mark == mark:
+                continue
+            # Read after its mark, so never older: at worst the next look reads it again.
+            read = await self._service.reads.listed(user_id, include_completed=True)
+            watched.show(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
+
+    def _ended(self, poller: asyncio.Task[None]) -> None:
+        """A poller that failed ends the streams, or they would stand still: their clients connect again."""
+        if not poller.cancelled() and (error := poller.exception()):
+            log.error("changes cannot be watched", exc_info=error)
+            for watched in self._watched.values():
+                watched.ended = True
+                watched.wake()
+            self._watched = {}

@@ -1,0 +1,113 @@
+"""Server-sent events: a learner's courses, and then each as it changes. docs/api.md describes the events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from worker.web.api.body_guard import SMALL, limited
+from worker.web.api.dependencies import Whose
+from worker.web.api.progress_poller import Changes, State, Watched
+from worker.web.api.responses import shown
+from worker.web.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
+from worker.web.auth import Calling
+from worker.web.limits import counted
+
+HEARTBEAT_S = 15
+RECONNECT_MS = 2000
+
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+
+
+class Stream(StreamingResponse):
+    """Lets go of what it holds when the client or the stream has ended."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, held: ExitStack, events: AsyncIterator[str]) -> None:
+        super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+@router.get(
+    "/stream",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream_progress(
+    request: Request,
+    user: Whose,
+    caller: Calling,
+    last_event_id: Annotated[str | None, Header(description="The browser's, when it connects again")] = None,
+) -> Response:
+    """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
+    `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
+    await nothing_read(request)
+    changes: Changes = request.app.state.changes
+    held = ExitStack()
+    watched = held.enter_context(changes.watch(user, caller.user_id))
+    return Stream(held, events(changes, watched, last_event_id, caller.expires_at))
+
+
+async def nothing_read(request: Request) -> None:
+    """Past the body, which nobody wants: that it is too large can be told only before the stream begins."""
+    async for _ in limited(request, SMALL).stream():
+        pass
+
+
+async def events(changes: Changes, watched: Watched, last_id: str | None, until: float) -> AsyncIterator[str]:
+    yield f"retry: {RECONNECT_MS}\n\n"
+    sent: State | None = None
+    said_away = False
+    while not (changes.closed or watched.ended) and (left_s := until - time.time()) > 0:
+        changed = watched.changed
+        if watched.away and not said_away:
+            yield event("unavailable", None)
+            sent, last_id = None, None  # that it is back is told by a snapshot
+        said_away = watched.away
+        if watched.state is not None and watched.state is not sent:
+            for text in since(sent, watched.state, last_id):
+                yield text
+            sent, last_id = watched.state, None
+        try:
+            async with asyncio.timeout(min(HEARTBEAT_S, left_s)):
+                await changed.wait()
+        except TimeoutError:
+            yield event("heartbeat", None)
+
+
+def since(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
+    """What tells a client that has seen `sent`, or the event `last_id`, how things are now."""
+    answers = list(differences(sent, now)) if sent else [snapshot(now)]
+    if not sent and last_id == str(now.mark):
+        return
+    for number, (name, answer) in enumerate(answers, start=1):
+        # Whoever has seen the last one knows all of this state.
+        yield event(name, answer, now.mark if number == len(answers) else None)
+
+
+def snapshot(now: State) -> tuple[str, Answer]:
+    return "snapshot", ListAnswer(as_of=now.as_of, items=shown(now.courses.values()), next_cursor=None)
+
+
+def differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
+    for course_id, progress in now.courses.items():
+        if sent.courses.get(course_id) != progress:
+            yield "progress", CourseAnswer(as_of=now.as_of, progress=Progress.model_validate(progress))
+    for course_id in sent.courses.keys() - now.courses.keys():
+        yield "removed", RemovedAnswer(as_of=now.as_of, course_id=course_id)
+
+
+def event(name: str, data: BaseModel | None, id: int | None = None) -> str:
+    text = data.model_dump_json(by_alias=True) if data else "{}"
+    return (f"id: {id}\n" if id is not None else "") + f"event: {name}\ndata: {text}\n\n"

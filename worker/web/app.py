@@ -1,0 +1,75 @@
+"""The HTTP API, composed on one screen: docs/api.md says what it promises."""
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from worker.learners.service import ProgressService
+from worker.settings import ApiSettings
+from worker.web import probes as health
+from worker.web.api import completions as writes
+from worker.web.api import courses as analytics
+from worker.web.api import openapi, stream
+from worker.web.api import operations as ops
+from worker.web.api import progress as reads
+from worker.web.api.fast_path import Direct
+from worker.web.api.progress_poller import Changes
+from worker.web.auth import Keys, Tokens, caller
+from worker.web.limits import RateLimits
+from worker.web.middleware import STREAMS, Foreseen, Surrounded
+from worker.web.problems import add_problems
+from worker.web.readers import Insights
+
+
+def create_api(
+    settings: ApiSettings,
+    keys: Keys,
+    service: ProgressService,
+    *,
+    insights: Insights | None = None,
+    cookie: str | None = None,
+    pages: APIRouter | None = None,
+) -> FastAPI:
+    """The API over services that the caller has entered, and leaves after the server has stopped.
+
+    Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
+    these (worker/web/pages), and need `insights`; they answer what no route is for. Raises SetupError. Streams end with
+    `app.state.changes.close()`.
+    """
+    # A redirect to the path without its slash names a host and scheme that are the request's, and the token follows it.
+    app = FastAPI(**openapi.ABOUT, redirect_slashes=False)
+    app.state.tokens = Tokens(settings, keys, cookie)
+    app.state.limits = RateLimits(settings)
+    app.state.service = service
+    app.state.changes = changes = Changes(service, settings.api_streams_per_learner)
+    app.state.insights = insights
+    app.state.replays = ops.Replays(settings)
+    STREAMS.set_function(lambda: changes.streams)
+    app.router.routes.append(Direct())  # which asks for the token itself
+    app.include_router(api_router(insights=insights is not None))
+    app.include_router(health.router)
+    if pages is not None and cookie is not None and insights is not None:
+        app.include_router(pages)
+        app.router.default = pages.default
+    add_problems(app)
+    app.add_middleware(Foreseen)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
+            expose_headers=["ETag", "Retry-After"],
+        )
+    app.add_middleware(Surrounded, body_limit=settings.api_body_limit)
+    app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
+    return app
+
+
+def api_router(*, insights: bool = True) -> APIRouter:
+    """Everything under /api: nothing in it is reached without a token."""
+    router = APIRouter(dependencies=[Depends(caller)])
+    learners = (writes.batches, writes.router, reads.router, stream.router, reads.one)
+    others = (analytics.router, ops.reads, ops.writes) if insights else ()
+    for part in (*learners, *others):
+        router.include_router(part)
+    return router

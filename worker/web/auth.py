@@ -1,0 +1,274 @@
+"""Who calls: a JSON Web Token says it, or nobody gets in.
+
+There is no way from a setting to a symmetric key: production has the two classes of keys below, both of public keys.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+import jwt
+import structlog
+from cachetools import TLRUCache
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from fastapi import Depends, Request
+
+from worker.errors import SetupError, Unavailable
+from worker.settings import ApiSettings
+from worker.web.problems import Problem
+
+log = structlog.get_logger("api")
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+LEEWAY_S = 10
+KEYS_KEEP_S = 300
+ASK_AGAIN_AFTER_S = 5
+REMEMBER_S = 60
+REMEMBERED = 50_000  # tokens, at half a kilobyte each
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Scope(StrEnum):
+    """What a token may allow beyond its own learner's progress."""
+
+    READ_ANY = "progress:read:any"
+    ANALYTICS = "course:analytics"
+    OPS = "ops"
+
+
+class UnknownKey(Exception):
+    """No key of the issuer has this id."""
+
+
+class KeysUnavailable(Unavailable):
+    """The issuer's keys cannot be fetched, and none are known."""
+
+
+class Keys(Protocol):
+    """The keys that tokens may be signed with."""
+
+    @property
+    def algorithms(self) -> Collection[str]:
+        """Those that a token may name; each fits only its own kind of key."""
+
+    async def find(self, kid: str | None) -> Any:
+        """The key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
+
+
+class JwksKeys:
+    """The keys that the issuer publishes. Asked again every five minutes, and for an unknown id: that is a rotation."""
+
+    algorithms = ALGORITHMS
+
+    def __init__(self, url: str) -> None:
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=ASK_AGAIN_AFTER_S)
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+
+    async def find(self, kid: str | None) -> jwt.PyJWK:
+        known = kid in self._keys
+        if self._is_due(known):
+            self._asked_at = time.monotonic()
+            self._asking = asyncio.create_task(self._ask(), name="keys of tokens")
+        if not known and self._asking is not None:
+            await asyncio.wait([self._asking])
+        if kid in self._keys:
+            return self._keys[kid]
+        if not self._keys:
+            raise KeysUnavailable("the issuer's keys cannot be fetched: see PROGRESS_JWT_JWKS_URL")
+        raise UnknownKey(kid)
+
+    def _is_due(self, known: bool) -> bool:
+        if self._asking is not None and not self._asking.done():
+            return False
+        # Made-up ids must not have us ask the issuer with every request.
+        return time.monotonic() - self._asked_at >= (KEYS_KEEP_S if known else ASK_AGAIN_AFTER_S)
+
+    async def _ask(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._client.get_signing_keys, True)
+        except (jwt.PyJWTError, OSError, ValueError) as error:  # those that are known go on being used
+            log.warning("the issuer's keys cannot be fetched", reason=str(error))
+            return
+        self._keys = {key.key_id: key for key in found if key.algorithm_name in ALGORITHMS}
+
+
+class PemKeys:
+    """The issuer's one public key, from a file that is read once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm):
+            raise SetupError("PROGRESS_JWT_KEY_FILE is no PEM of a public key") from None
+        self.algorithms = (_algorithm(self._key),)
+
+    async def find(self, kid: str | None) -> Any:
+        return self._key
+
+
+def _algorithm(key: object) -> str:
+    if isinstance(key, RSAPublicKey) and key.key_size >= 2048:
+        return "RS256"
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return "ES256"
+    if isinstance(key, Ed25519PublicKey):
+        return "EdDSA"
+    raise SetupError("PROGRESS_JWT_KEY_FILE must be an RSA key of 2048 bits or more, a P-256 or an Ed25519 one")
+
+
+def keys_of(settings: ApiSettings) -> Keys:
+    """Where these settings say that the issuer's keys are. Raises SetupError."""
+    url, path = settings.jwt_jwks_url, settings.jwt_key_file
+    if url is not None and path is None:
+        return JwksKeys(str(url))
+    if path is not None and url is None:
+        return PemKeys(path)
+    raise SetupError("set PROGRESS_JWT_JWKS_URL or PROGRESS_JWT_KEY_FILE, one of the two (docs/api.md)")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a valid token is about, what else it allows, and until when (in seconds since 1970)."""
+
+    user_id: UUID
+    scopes: frozenset[str]
+    expires_at: float
+    courses: frozenset[str] = frozenset()  # whose figures it may see, with the scope; "*" is all
+
+    def require(self, scope: Scope) -> None:
+        """Raises a problem, 403."""
+        if scope not in self.scopes:
+            raise Problem(403, f"the token lacks the scope {scope}")
+
+    def require_course(self, course_id: UUID) -> None:
+        """Raises a problem, 403."""
+        if self.courses.isdisjoint({str(course_id), "*"}):
+            raise Problem(403, "the token's claim `courses` does not name this course")
+
+
+class Tokens:
+    """Reads the token of a request: the Authorization header's, or without one a cookie's, if it has a name here.
+
+    A token that was valid is not verified again for a minute, unless it ends before: docs/decisions/0018.
+    """
+
+    def __init__(self, settings: ApiSettings, keys: Keys, cookie: str | None = None) -> None:
+        if not settings.jwt_issuer or not settings.jwt_audience:
+            raise SetupError("PROGRESS_JWT_ISSUER and PROGRESS_JWT_AUDIENCE must be set (docs/api.md)")
+        self._issuer, self._audience = settings.jwt_issuer, settings.jwt_audience
+        self._keys = keys
+        self._cookie = cookie
+        self._valid: TLRUCache[bytes, Caller] = TLRUCache(REMEMBERED, _forget_at, time.time)
+
+    async def caller(self, request: Request) -> Caller:
+        """Raises a problem, 401, for whatever is wrong; KeysUnavailable."""
+        token = self._bearer(request) or self._from_cookie(request)
+        if token is None:
+            raise unauthenticated("there is no token")
+        key = hashlib.sha256(token.encode(errors="replace")).digest()  # a dump of the memory gives nobody a token
+        found = self._valid.get(key)
+        if found is None:
+            found = self._valid[key] = await self._verified(token)
+        return found
+
+    async def _verified(self, token: str) -> Caller:
+        try:
+            return _caller(await self._claims(token))
+        except jwt.ExpiredSignatureError:
+            raise unauthenticated("the token has expired", error="invalid_token") from None
+        except (jwt.PyJWTError, UnknownKey, ValueError, OverflowError) as error:
+            log.debug("a token is not valid", reason=str(error))
+            raise unauthenticated("the token is not valid", error="invalid_token") from None
+
+    def _bearer(self, request: Request) -> str | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    def _from_cookie(self, request: Request) -> str | None:
+        if self._cookie is None or "authorization" in request.headers or not from_own_page(request):
+            return None
+        return request.cookies.get(self._cookie)
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=list(self._keys.algorithms),
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=LEEWAY_S,
+            options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
+        )
+        return claims
+
+
+def _forget_at(_: bytes, caller: Caller, now: float) -> float:
+    return min(now + REMEMBER_S, caller.expires_at + LEEWAY_S)
+
+
+def unauthenticated(detail: str, error: str | None = None) -> Problem:
+    return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer error="{error}"' if error else "Bearer"})
+
+
+def from_own_page(request: Request) -> bool:
+    """Whether no other site's page made the browser send this: a cookie alone proves nothing."""
+    safe = request.method in SAFE_METHODS
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin" or (safe and (site == "none" or _navigates(request)))
+    # Without TLS browsers send no Sec-Fetch-Site, and with every method but GET and HEAD an Origin.
+    origin = request.headers.get("origin")
+    return safe if origin is None else origin.partition("://")[2] == request.headers.get("host")
+
+
+def _navigates(request: Request) -> bool:
+    """Whether somebody follows a link to a page: the other site's cannot see what it shows.
+
+    Nobody follows a link to the API. Another site could open the learner's streams with it until there is none left.
+    """
+    asked = (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest"))
+    return asked == ("navigate", "document") and not request.scope["path"].startswith("/api/")
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    return Caller(UUID(claims["sub"]), scopes(claims), float(claims["exp"]), courses(claims))
+
+
+def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Of `scope`, or else `scp` (Entra ID's and Okta's name for it): a list, or text with spaces."""
+    value = claims.get("scope", claims.get("scp", ()))
+    items = value.split() if isinstance(value, str) else value
+    return (
+        frozenset(item for item in items if isinstance(item, str)) if isinstance(items, list | tuple) else frozenset()
+    )
+
+
+def courses(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Of `courses`: a list of ids, or "*"."""
+    value = claims.get("courses", ())
+    items = [value] if isinstance(value, str) else value
+    return (
+        frozenset(item.lower() for item in items if isinstance(item, str)) if isinstance(items, list) else frozenset()
+    )
+
+
+async def caller(request: Request) -> Caller:
+    """The dependency of everything under /api, of which `openapi` tells: FastAPI's own way would cost each request."""
+    tokens: Tokens = request.app.state.tokens
+    return await tokens.caller(request)
+
+
+Calling = Annotated[Caller, Depends(caller)]

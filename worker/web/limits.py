@@ -1,0 +1,66 @@
+"""How often a learner may call. Counted in each process by itself."""
+
+import threading
+import time
+from typing import Literal
+from uuid import UUID
+
+import limits
+from fastapi import Request
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from worker.errors import SetupError
+from worker.settings import ApiSettings
+from worker.web.auth import Calling
+from worker.web.problems import retry
+
+SWEEP_EVERY_S = 10
+Kind = Literal["reads", "writes", "batches"]
+
+
+class Sweeps(threading.Timer):
+    """A timer that begins again when it is over, until the process ends."""
+
+    def run(self) -> None:
+        while not self.finished.wait(self.interval):
+            self.function()
+
+
+class RateLimits:
+    """Constant memory per learner; approximate where two windows meet."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        # The asynchronous storage walks through all keys at every hit: docs/decisions/0018.
+        self.storage = MemoryStorage()
+        # This one does so in a thread of its own, a new one every 10 ms while there are calls.
+        self.storage.timer.cancel()
+        self.storage.timer = Sweeps(SWEEP_EVERY_S, self.storage.timer.function)
+        self.storage.timer.daemon = True
+        self.storage.timer.start()
+        self._limiter = SlidingWindowCounterRateLimiter(self.storage)
+        self._limits: dict[Kind, limits.RateLimitItem] = {
+            "reads": _parsed("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
+            "writes": _parsed("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
+            "batches": _parsed("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
+        }
+
+    def hit(self, kind: Kind, user_id: UUID) -> None:
+        """Counts a call. Raises a problem, 429, for one too many."""
+        limit = self._limits[kind]
+        if not self._limiter.hit(limit, kind, str(user_id)):
+            free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
+            raise retry(429, f"more than {limit} of {kind}", free_at - time.time())
+
+
+def _parsed(variable: str, text: str) -> limits.RateLimitItem:
+    try:
+        return limits.parse(text)
+    except ValueError:
+        raise SetupError(f"{variable} is no rate such as 120/minute") from None
+
+
+async def counted(request: Request, caller: Calling) -> None:
+    """A dependency of routes that read: counts the call. What has a body is counted before (`bodies.py`)."""
+    limits_of_all: RateLimits = request.app.state.limits
+    limits_of_all.hit("reads", caller.user_id)

@@ -1,0 +1,129 @@
+"""What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
+
+import asyncio
+import time
+
+import structlog
+from prometheus_client import Gauge, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from worker.web.problems import Problem, response
+
+log = structlog.get_logger("api")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+REQUEST_SECONDS = Histogram(
+    "progress_api_request_seconds",
+    "Seconds until a response begins, by route, method and status",
+    ["route", "method", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+STREAMS = Gauge("progress_api_streams", "Streams of server-sent events that are open")
+BODY_WITHIN_S = 60
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Surrounded:
+    """The outermost middleware. Pure ASGI: streams pass through it as they come."""
+
+    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+        self._app = app
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                _count(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
+
+
+class Foreseen:
+    """The innermost middleware: what nobody foresaw is a problem like all others, and tells nothing of our insides."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception:
+            log.exception("a request failed")
+            if started:
+                raise
+            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, send)
+
+
+def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """The body, or a 413 as soon as it is known to have more bytes than the limit."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    told = int(declared) if declared.isdigit() else 0
+    taken = 0
+
+    def require(size: int) -> None:
+        if size > limit:
+            raise Problem(413, f"more than {limit} bytes")
+
+    async def received() -> Message:
+        nonlocal taken
+        require(told)
+        message = await receive()
+        taken += len(message.get("body", b""))
+        require(taken)
+        return message
+
+    return received
+
+
+def in_time(receive: Receive) -> Receive:
+    """The body, or a 408 when it takes longer than BODY_WITHIN_S."""
+    complete = False
+    until = asyncio.get_running_loop().time() + BODY_WITHIN_S
+
+    async def received() -> Message:
+        nonlocal complete
+        try:
+            async with asyncio.timeout_at(None if complete else until):  # then what is awaited is that the client goes
+                message = await receive()
+        except TimeoutError:
+            raise Problem(408, f"not there within {BODY_WITHIN_S} s", headers={"Connection": "close"}) from None
+        complete = not message.get("more_body", False)
+        return message
+
+    return received
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    REQUEST_SECONDS.labels(route, method, str(status)).observe(seconds)

@@ -1,0 +1,148 @@
+"""What "My learning" shows. Pure."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from worker.learners.activity import CourseLessons, Period
+from worker.learners.reads import CourseProgress, ProgressStats
+from worker.web.pages.catalog import Catalogue, Lesson
+from worker.web.pages.charts import BarChart, bar_chart
+from worker.web.pages.formatting import ago, counted, readable
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A lesson that can be completed."""
+
+    id: str
+    title: str
+    anchor: str  # the same wherever the lesson stands: a click that follows another must be for the same lesson
+    completed: bool
+    href: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CourseCard:
+    id: UUID
+    title: str
+    percent: int
+    completed: int
+    total: int | None  # as the latest event said; None: none has yet
+    # What a click says that the course has: what the catalogue has, more or less than the row, as the website's player
+    # says too; else the row's. None: no lesson can be clicked.
+    told_total: int | None
+    catalogued: bool  # whether the catalogue knows its lessons
+    is_complete: bool
+    activity: str
+    active_at: datetime  # what `activity` speaks of
+    lessons: tuple[Tile, ...]
+    unknown: int  # lessons of the course of which nobody knows the name
+    resume: Tile | None  # where to go on
+
+    @property
+    def done(self) -> str:
+        return f"{self.completed:,} of {counted(self.total, 'lesson')}" if self.total else "Not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """The page."""
+
+    in_progress: int
+    completed: int
+    lessons: int
+    average: int
+    cards: tuple[CourseCard, ...]
+    weeks: BarChart
+    show: str  # all, current or completed
+    first: bool  # of the pages of the list
+    older: str | None  # the cursor of the next page
+
+    @property
+    def resume(self) -> CourseCard | None:
+        """The course that was last open, if there is anything left in it."""
+        cards = self.cards if self.first else ()
+        return next((card for card in cards if card.resume and not card.is_complete), None)
+
+
+def learning(
+    stats: ProgressStats,
+    cards: Iterable[CourseCard],
+    weeks: Sequence[Period],
+    show: str = "all",
+    *,
+    first: bool = True,
+    older: str | None = None,
+) -> Learning:
+    return Learning(
+        stats.in_progress_courses,
+        stats.completed_courses,
+        stats.lessons_completed,
+        stats.average_percentage,
+        tuple(cards),
+        bar_chart("Lessons per week", ("Week of", "Lessons"), [(f"{w.start:%-d %b}", w.lessons) for w in weeks]),
+        show,
+        first,
+        older,
+    )
+
+
+def cards(
+    rows: Iterable[CourseProgress], catalogue: Catalogue, known: Mapping[UUID, CourseLessons], now: datetime
+) -> tuple[CourseCard, ...]:
+    """One per row; `known` has what the events tell of courses whose lessons are not in the catalogue."""
+    return tuple(card(row, catalogue, known.get(row.course_id), now) for row in rows)
+
+
+def lessons_of(row: CourseProgress, catalogued: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
+    """Those of the catalogue, or that others did, and whatever else the learner completed."""
+    ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
+    if row.last_lesson_id is not None:
+        ids.append(row.last_lesson_id)
+    have = {lesson.id for lesson in catalogued}
+    return [*catalogued, *(Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have)]
+
+
+def card(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None, now: datetime) -> CourseCard:
+    catalogued = catalogue.lessons(row.course_id) or ()
+    tiles = tiles_of(row, lessons_of(row, catalogued, known))
+    told_total = len(catalogued) or row.total_lessons
+    return CourseCard(
+        id=row.course_id,
+        title=catalogue.title(row.course_id),
+        percent=row.progress_percentage,
+        completed=row.lessons_completed,
+        total=row.total_lessons,
+        told_total=told_total,
+        catalogued=bool(catalogued),
+        is_complete=row.completed_at is not None,
+        activity=f"Completed {ago(row.completed_at, now)}"
+        if row.completed_at
+        else f"Last opened {ago(row.last_accessed_at, now)}",
+        active_at=row.completed_at or row.last_accessed_at,
+        lessons=tiles,
+        unknown=max(0, (told_total or 0) - len(tiles)),
+        resume=resume([tile for tile in tiles if told_total or tile.href], row.last_lesson_id),
+    )
+
+
+def tiles_of(row: CourseProgress, lessons: Sequence[Lesson]) -> tuple[Tile, ...]:
+    completed = set(row.completed_lessons)
+    return tuple(
+        Tile(lesson.id, lesson.title, anchor(row.course_id, lesson.id), lesson.id in completed, lesson.href)
+        for lesson in lessons
+    )
+
+
+def anchor(course_id: UUID, lesson_id: str) -> str:
+    """For an element's id, which may hold no space."""
+    return f"{course_id}-{hashlib.blake2s(lesson_id.encode(), digest_size=8).hexdigest()}"
+
+
+def resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:
+    """The last lesson if it is not completed, else the first one after it that is not, else the first of all."""
+    last = next((n for n, tile in enumerate(tiles) if tile.id == last_lesson_id), 0)
+    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not tile.completed), None)

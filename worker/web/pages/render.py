@@ -1,0 +1,59 @@
+"""Templates and static files."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from worker.web.pages.formatting import counted, span
+
+MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    content: bytes
+    media_type: str
+    digest: str
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """The files of static/, by name."""
+    found = {}
+    for file in files("worker.web.pages").joinpath("static").iterdir():
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        found[file.name] = Asset(content, MEDIA_TYPES[file.name.rpartition(".")[2]], digest)
+    return found
+
+
+def static(name: str) -> str:
+    """The address of a static file, another one when its content is another: it may be kept for ever."""
+    return f"/static/{name}?v={assets()[name].digest}"
+
+
+class Templates:
+    """Of these packages' templates/, the first one's first."""
+
+    def __init__(self, *packages: str, **everywhere: Any) -> None:
+        loaders: list[BaseLoader] = [PackageLoader(package) for package in packages]
+        self._environment = Environment(
+            loader=ChoiceLoader(loaders),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals |= {"static": static} | everywhere
+        self._environment.filters |= {"counted": counted, "span": span}
+
+    def page(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
+        """The page `name`.html."""
+        text = self._environment.get_template(f"{name}.html").render(**values)
+        return HTMLResponse(text, status, headers)

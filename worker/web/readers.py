@@ -1,0 +1,40 @@
+"""What is looked at besides a learner's progress: courses, a learner's past, and operations."""
+
+from contextlib import AsyncExitStack
+from typing import Annotated, Self
+
+from fastapi import Depends, Request
+
+from worker.courses.analytics import CourseAnalytics
+from worker.learners.activity import History
+from worker.operations.watch import Operations
+from worker.settings import Settings
+
+
+class Insights:
+    """An async context manager of the three."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.analytics = CourseAnalytics(settings)
+        self.history = History(settings)
+        self.operations = Operations(settings)
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            for part in (self.analytics, self.history, self.operations):
+                await opening.enter_async_context(part)
+            self._opened = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._opened.aclose()
+
+
+async def insights(request: Request) -> Insights:
+    """A dependency."""
+    found: Insights = request.app.state.insights
+    return found
+
+
+Seeing = Annotated[Insights, Depends(insights)]

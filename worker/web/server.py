@@ -1,0 +1,105 @@
+"""Runs one API process until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import APIRouter, FastAPI
+
+from worker.errors import SetupError
+from worker.gc_tuning import collect_rarely
+from worker.learners.service import ProgressService
+from worker.logs import configure
+from worker.postgres.connection import bounded
+from worker.settings import ApiSettings, Settings
+from worker.web.api.progress_poller import Changes
+from worker.web.app import create_api
+from worker.web.auth import keys_of
+from worker.web.connection import Connection
+from worker.web.readers import Insights
+
+log = structlog.get_logger("api")
+
+PUBLISH_WITHIN_S = 5
+READ_WITHIN_S = 5
+STOP_WITHIN_S = 15
+
+
+class Server(uvicorn.Server):
+    """Ends the streams when it is told to stop, and then ends as somebody who did what was asked: with status 0."""
+
+    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+        super().__init__(config)
+        self._changes = changes
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._changes.close()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again after the end.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def run(settings: ApiSettings, pages: APIRouter | None = None) -> None:
+    """Returns after SIGTERM or SIGINT. Pages find the token in the cookie of the settings. Raises SetupError."""
+    configure(settings)
+    uvloop.run(_serve(settings, pages))
+
+
+async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
+    keys = keys_of(settings)
+    listening = listen(settings)
+    async with (
+        answering(settings) as service,
+        Insights(settings) as insights,
+    ):
+        app = create_api(settings, keys, service, insights=insights, cookie=settings.api_cookie, pages=pages)
+        collect_rarely()
+        log.info("listening", address=address(listening))
+        await Server(config(app), app.state.changes).serve([listening])
+
+
+def answering(settings: Settings) -> ProgressService:
+    """The service for people who wait: a server that is silent is told as away after seconds, not after a minute."""
+    return ProgressService(bounded(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+    )
+
+
+def address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+def listen(settings: ApiSettings) -> socket.socket:
+    """Raises SetupError."""
+    where = (settings.api_host, settings.api_port)
+    try:
+        listening = socket.create_server(where)
+    except OSError as error:
+        raise SetupError(
+            f"{where[0]}:{where[1]} cannot be listened on ({error.strerror}): set PROGRESS_API_PORT, 0 is any"
+        ) from error
+    # asyncio sets it only on sockets that name their protocol; without it an answer may wait 40 ms for an ACK.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
