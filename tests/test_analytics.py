@@ -268,7 +268,7 @@ async def test_what_it_reads_does_not_grow_with_other_courses(
     )
     days = [NOON.date(), NOON.date()]
 
-    rows = await connection.fetch(f"explain {query('course_analytics')}", course, *days, BUCKETS_S, K)
+    rows = await connection.fetch(f"explain {query('courses/course_analytics')}", course, *days, BUCKETS_S, K)
     text = "\n".join(row[0] for row in rows)
 
     assert "Seq Scan" not in text

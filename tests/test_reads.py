@@ -11,7 +11,7 @@ from worker.postgres.connection import query
 
 async def test_a_read_of_one_course_is_not_planned_each_time(connection: asyncpg.Connection) -> None:
     await fill(connection, [Rows(5000, done=1)])
-    read = query("progress_of_courses")
+    read = query("learners/progress_of_courses")
     for _ in range(10):
         await connection.fetch(read, uuid4(), [uuid4()])
 

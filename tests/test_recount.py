@@ -256,10 +256,10 @@ async def test_lesson_rows_are_looked_up_by_index_without_statistics_and_with(da
 
     for _ in range(2):
         plans = [
-            await plan(database, "recount", *everything),
-            await plan(database, "lessons_without_row", None, None, OTHER_USER, COURSE, None),
-            await plan(database, "lesson_chunk", USER, COURSE, 50),
-            await plan(database, "progress_chunk", 0, 50),
+            await plan(database, "repair/recount", *everything),
+            await plan(database, "repair/lessons_without_row", None, None, OTHER_USER, COURSE, None),
+            await plan(database, "repair/lesson_chunk", USER, COURSE, 50),
+            await plan(database, "repair/progress_chunk", 0, 50),
         ]
         assert "Seq Scan" not in "".join(plans)
         assert re.search(r"lesson_progress_pkey.*\n.*Index Cond: .*= p.user_id.*= p.course_id", plans[0])

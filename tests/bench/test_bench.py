@@ -72,7 +72,7 @@ async def test_sql_and_python_name_rows_alike(filled: Settings) -> None:
 
 async def test_rows_that_are_there_beforehand_are_what_their_lessons_say(filled: Settings) -> None:
     async with connected(filled) as connection:
-        assert await connection.fetch(query("recount"), 0, 10**6, None, None) == []
+        assert await connection.fetch(query("repair/recount"), 0, 10**6, None, None) == []
         assert await connection.fetchval("select count(*) from lesson_progress") == 40 * 20
 
 

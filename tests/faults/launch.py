@@ -122,7 +122,7 @@ def _rewritten(name: str, old: str, new: str) -> None:
     def query(asked: str) -> str:
         text = original(asked)
         if asked == name:
-            assert old in text, f"{name}.sql has changed: the sabotage must follow"
+            assert old in text, f"worker/{name}.sql has changed: the sabotage must follow"
             return text.replace(old, new)
         return text
 
@@ -131,13 +131,13 @@ def _rewritten(name: str, old: str, new: str) -> None:
 
 def without_compare_and_swap(at: int) -> None:
     """Whatever offset is stored, the batch is applied and the offset set."""
-    _rewritten("apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
+    _rewritten("progress/apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
     freeze_before_apply(at)
 
 
 def without_the_outboxs_transaction(at: int) -> None:
     """Announcements are written after the commit, by a statement of their own; the worker dies in between."""
-    _rewritten("apply", "insert into outbox (", "insert into pg_temp.announcements (")
+    _rewritten("progress/apply", "insert into outbox (", "insert into pg_temp.announcements (")
     apply: Method = Store.apply
     left = at
 

@@ -125,7 +125,7 @@ class CourseAnalytics:
     async def _figures(self, course_id: UUID) -> Analytics | None:
         today = datetime.now(UTC).date()
         days = [today - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
-        [row] = await self._pool.fetch(query("course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
+        [row] = await self._pool.fetch(query("courses/course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
         return None if row["learners"] < K else _analytics(course_id, days, row)
 
 

@@ -46,12 +46,12 @@ class StatusTeller(Service):
     @Service.task
     async def _tell(self) -> None:
         while not self.should_stop:
-            await self._run("tell_status", *self._row(), FORGOTTEN_AFTER_S)
+            await self._run("health/write_heartbeat", *self._row(), FORGOTTEN_AFTER_S)
             await self.sleep(TELL_EVERY_S)
 
     async def on_shutdown(self) -> None:
         """After its task has ended: one that still told would bring the row back."""
-        await self._run("take_back_status", self._settings.consumer_group, self._worker)
+        await self._run("health/delete_heartbeat", self._settings.consumer_group, self._worker)
         if self._connection is not None:
             await close(self._connection)
 

@@ -49,7 +49,7 @@ class UntilIdle(Service):
         topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
         group = self._settings.consumer_group
         try:
-            [row] = await self._pool.fetch(query("done"), group, topics, partitions, list(ends.values()))
+            [row] = await self._pool.fetch(query("health/until_idle"), group, topics, partitions, list(ends.values()))
         except Unavailable:
             return False
         return bool(row[0])

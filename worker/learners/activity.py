@@ -88,7 +88,7 @@ class History:
         """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
         totals: dict[UUID, int | None] = {}
         own: dict[UUID, list[LessonState]] = defaultdict(list)
-        for row in await self._fetch("lessons_of_learner", user_id, list(course_ids)):
+        for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids)):
             totals[row["course_id"]] = row["total_lessons"]
             if row["lesson_id"] is not None:
                 own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
@@ -101,12 +101,12 @@ class History:
     async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
         known = self._common.get(course_id)
         if known is None:
-            rows = await self._fetch("common_lessons", course_id, K, LEARNERS_ASKED)
+            rows = await self._fetch("courses/common_lessons", course_id, K, LEARNERS_ASKED)
             known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
         return known
 
     async def _completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
-        rows = await self._fetch("lessons_per_day", user_id, first, last, str(zone or "UTC"))
+        rows = await self._fetch("learners/lessons_per_day", user_id, first, last, str(zone or "UTC"))
         return {row["day"]: row["lessons"] for row in rows}
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:

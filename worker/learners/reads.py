@@ -66,7 +66,7 @@ class Reads:
 
     async def some(self, user_id: UUID, course_ids: Iterable[UUID]) -> Read[dict[UUID, CourseProgress]]:
         """By course id, without those that have no progress."""
-        read = _progress(await self.fetch("progress_of_courses", user_id, list(course_ids)))
+        read = _progress(await self.fetch("learners/progress_of_courses", user_id, list(course_ids)))
         return Read(read.as_of, {progress.course_id: progress for progress in read.value})
 
     async def listed(
@@ -81,21 +81,21 @@ class Reads:
         """The latest accessed first; those after a place, and at most so many of them."""
         place = (after.last_accessed_at, after.course_id) if after else (None, None)
         return _progress(
-            await self.fetch("progress_of_user", user_id, include_completed, *place, limit, include_current)
+            await self.fetch("learners/progress_of_user", user_id, include_completed, *place, limit, include_current)
         )
 
     async def stats(self, user_id: UUID) -> Read[ProgressStats]:
         """Zeros for a user without progress."""
-        [row] = await self.fetch("progress_stats", user_id)
+        [row] = await self.fetch("learners/progress_stats", user_id)
         values = dict(row)
         return Read(values.pop("as_of"), ProgressStats(**values))
 
     async def marks(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
         """Of each user with progress a number, another one whenever a row of theirs came, went or changed."""
-        return {row["user_id"]: row["mark"] for row in await self.fetch("progress_marks", list(user_ids))}
+        return {row["user_id"]: row["mark"] for row in await self.fetch("learners/progress_marks", list(user_ids))}
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of `queries/<name>.sql`. Raises ValueRefused too."""
+        """The rows of `worker/<name>.sql`. Raises ValueRefused too."""
         return await self._pool.fetch(query(name), *arguments)
 
 

@@ -95,7 +95,7 @@ class ProgressService:
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Whether the lesson is completed now; False for a lesson nobody knows."""
         try:
-            [row] = await self.reads.fetch("lesson_completed", _user(user_id), _course(course_id), lesson_id)
+            [row] = await self.reads.fetch("learners/lesson_completed", _user(user_id), _course(course_id), lesson_id)
         except ValueRefused:  # text that no lesson id can be
             return False
         return bool(row["completed"])
@@ -227,7 +227,9 @@ class ProgressService:
         return True
 
     async def _passed(self, topic: str, partition: int, offset: int) -> bool:
-        [row] = await self.reads.fetch("offset_passed", self._settings.consumer_group, topic, partition, offset)
+        [row] = await self.reads.fetch(
+            "learners/offset_passed", self._settings.consumer_group, topic, partition, offset
+        )
         return bool(row["passed"])
 
 

@@ -289,16 +289,16 @@ class Operations:
                 all_three.create_task(found.ask("outbox", self._outbox))
 
     async def _stored(self) -> dict[int, int]:
-        rows = await self._fetch("next_offsets", self._settings.consumer_group)
+        rows = await self._fetch("postgres/next_offsets", self._settings.consumer_group)
         return {
             row["partition"]: row["next_offset"] for row in rows if row["topic"] == self._settings.lesson_events_topic
         }
 
     async def _statuses(self) -> list[Status]:
-        return [Status(**row) for row in await self._fetch("worker_statuses", self._settings.consumer_group)]
+        return [Status(**row) for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)]
 
     async def _outbox(self) -> Outbox:
-        depths = await self._fetch("outbox_depth", [], [], COUNT_UP_TO)
+        depths = await self._fetch("outbox/depth", [], [], COUNT_UP_TO)
         [outbox] = (Outbox(row["rows"], row["oldest_s"]) for row in depths if row["whose"] == "all")
         return outbox
 

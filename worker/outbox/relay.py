@@ -109,10 +109,10 @@ class Relay(Service):
         owned = self._owned()
         with translated(connection):
             if self._locked - owned:
-                await connection.execute(query("unlock_partitions"), *self._keys(self._locked - owned))
+                await connection.execute(query("outbox/unlock_partitions"), *self._keys(self._locked - owned))
                 self._locked &= owned
             if owned - self._locked:
-                got = await connection.fetch(query("lock_partitions"), *self._keys(owned - self._locked))
+                got = await connection.fetch(query("outbox/lock_partitions"), *self._keys(owned - self._locked))
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in got}
 
     async def _measure(self, connection: asyncpg.Connection) -> None:
@@ -121,7 +121,7 @@ class Relay(Service):
             return
         self._measured_at = time.monotonic()
         with translated(connection):
-            rows = await connection.fetch(query("outbox_depth"), *self._keys(self._locked), COUNT_UP_TO)
+            rows = await connection.fetch(query("outbox/depth"), *self._keys(self._locked), COUNT_UP_TO)
         for row in rows:
             metrics.report_outbox(row["whose"], row["rows"], row["oldest_s"])
 
@@ -131,7 +131,7 @@ class Relay(Service):
     async def _publish_some(self, connection: asyncpg.Connection) -> bool:
         """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""
         with translated(connection):
-            rows = await connection.fetch(query("outbox"), *self._keys(self._locked), ROUND)
+            rows = await connection.fetch(query("outbox/next_rows"), *self._keys(self._locked), ROUND)
         if not rows:
             return False
         try:

@@ -19,7 +19,7 @@ URL_UNUSABLE = (
 )
 CONNECT_WITHIN_S = 10
 CLOSE_WITHIN_S = 5
-QUERIES = Path(__file__).parent.parent / "queries"
+ROOMS = Path(__file__).parent.parent
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
 # Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
@@ -33,8 +33,8 @@ REFUSED_CLASSES = ("22", "23", "54")
 
 @cache
 def query(name: str) -> str:
-    """The text of `queries/<name>.sql`."""
-    return (QUERIES / f"{name}.sql").read_text()
+    """Reads the statement `worker/<name>.sql`: `progress/apply`, say."""
+    return (ROOMS / f"{name}.sql").read_text()
 
 
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:

@@ -1,6 +1,6 @@
 """The rules of progress, for one batch: which events of it count, and what they say together.
 
-Pure: no clock, no I/O. `docs/rules.md` states the rules; `queries/apply.sql` joins what is folded here with the rows.
+Pure: no clock, no I/O. `docs/rules.md` states the rules; `apply.sql` joins what is folded here with the rows.
 Folding is associative but for one case: an un-completion that arrives after two or more completions that
 happened later than it. Then a lesson's `completed_at` is the latest of these.
 """

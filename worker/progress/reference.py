@@ -68,7 +68,7 @@ def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
 
 async def stored(connection: asyncpg.Connection) -> dict[CourseKey, Row]:
     """The visible rows of the database, in the reference model's terms."""
-    rows = await connection.fetch(query("rows"))
+    rows = await connection.fetch(query("progress/rows"))
     return {
         (row["user_id"], row["course_id"]): Row(
             **{name: row[name] for name in Row._fields} | {"completed_lessons": frozenset(row["completed_lessons"])}

@@ -1,4 +1,4 @@
-"""One folded batch in one statement: `queries/apply.sql`, and `queries/reset.sql` before it where it is needed."""
+"""One folded batch in one statement: `apply.sql`, and `reset.sql` before it where it is needed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Store:
                 async with connection.transaction(isolation="repeatable_read"):
                     # Unlike apply.sql, reset.sql needs a plan for its very arrays.
                     await connection.execute("set local plan_cache_mode = force_custom_plan")
-                    revoked = await connection.fetchval(query("reset"), *_reset_columns(folded))
+                    revoked = await connection.fetchval(query("progress/reset"), *_reset_columns(folded))
                     outcome = await self._apply(connection, folded, spans)
                     if isinstance(outcome, OffsetsMoved):
                         raise _RollBack(outcome)
@@ -81,7 +81,7 @@ class Store:
         """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
         connection = await self._connected()
         with translated(connection):
-            rows = await connection.fetch(query("next_offsets"), self._settings.consumer_group)
+            rows = await connection.fetch(query("postgres/next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
         return {tp: stored.get(tp) for tp in partitions}
 
@@ -89,9 +89,11 @@ class Store:
         """The id of the topic that the stored offsets count in: `topic_id` from now on, where none is known."""
         connection = await self._connected()
         with translated(connection):
-            known: UUID | None = await connection.fetchval(query("known_topic"), self._settings.consumer_group, topic)
+            known: UUID | None = await connection.fetchval(
+                query("postgres/known_topic"), self._settings.consumer_group, topic
+            )
             if known is None:
-                await connection.execute(query("know_topic"), self._settings.consumer_group, topic, topic_id)
+                await connection.execute(query("postgres/know_topic"), self._settings.consumer_group, topic, topic_id)
         return known or topic_id
 
     async def close(self) -> None:
@@ -115,7 +117,7 @@ class Store:
     async def _apply(self, connection: asyncpg.Connection, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
         sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
         row = await connection.fetchrow(
-            query("apply"),
+            query("progress/apply"),
             self._settings.consumer_group,
             [tp.topic for tp in spans],
             [tp.partition for tp in spans],

@@ -1,6 +1,6 @@
 """Recounts progress rows from their lesson rows, and repairs them: for damage that no worker did.
 
-Checked of each progress row, by `queries/recount.sql`:
+Checked of each progress row, by `recount.sql`:
 
 - `lessons_completed` is the number of its completed lesson rows;
 - it has a `completed_at` exactly when it is complete, which lies after its reset, not after its last access, and, of a
@@ -85,12 +85,12 @@ class Verify:
         after = 0
         while True:
             with translated(self._connection):
-                chunk = await self._connection.fetchrow(query("progress_chunk"), after, CHUNK)
+                chunk = await self._connection.fetchrow(query("repair/progress_chunk"), after, CHUNK)
                 if chunk is None:
                     return
                 last, rows = chunk
                 found = await self._connection.fetch(
-                    query("recount"), after, last, self._scope.course_id, self._scope.since
+                    query("repair/recount"), after, last, self._scope.course_id, self._scope.since
                 )
             for row in found:
                 yield _difference(row)
@@ -102,10 +102,12 @@ class Verify:
         after: tuple[UUID | None, UUID | None] = (None, None)
         while True:
             with translated(self._connection):
-                last = await self._connection.fetchrow(query("lesson_chunk"), *after, LESSON_CHUNK)
+                last = await self._connection.fetchrow(query("repair/lesson_chunk"), *after, LESSON_CHUNK)
                 if last is None:
                     return
-                found = await self._connection.fetch(query("lessons_without_row"), *after, *last, self._scope.course_id)
+                found = await self._connection.fetch(
+                    query("repair/lessons_without_row"), *after, *last, self._scope.course_id
+                )
             for user_id, course_id in found:
                 yield Difference(None, user_id, course_id, {}, {})
             after = tuple(last)
@@ -147,9 +149,9 @@ class Repair:
         with translated(self.connection):
             async with self.connection.transaction():
                 id = difference.id or await self._insert(difference)
-                forgotten = int((await self.connection.execute(query("forget_before_reset"), id)).split()[-1])
+                forgotten = int((await self.connection.execute(query("repair/forget_before_reset"), id)).split()[-1])
                 await self.connection.execute("select from course_progress_all where id = $1 for update", id)
-                row = id and await self.connection.fetchrow(query("recount"), id - 1, id, None, None)
+                row = id and await self.connection.fetchrow(query("repair/recount"), id - 1, id, None, None)
                 if row:
                     await self._write(row)
         if not row:
@@ -167,4 +169,6 @@ class Repair:
     async def _write(self, row: asyncpg.Record) -> None:
         partition = DefaultPartitioner()(str(row["user_id"]).encode(), self.partitions, [])
         wanted = [row[name] for name in RECOUNTED]
-        await self.connection.execute(query("repair"), row["id"], *wanted, row["announce"], self.topic, partition)
+        await self.connection.execute(
+            query("repair/repair"), row["id"], *wanted, row["announce"], self.topic, partition
+        )

@@ -108,7 +108,9 @@ async def require_no_worker(
 
 
 async def _recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
-    known = await connection.fetchval(query("known_topic"), settings.consumer_group, settings.lesson_events_topic)
+    known = await connection.fetchval(
+        query("postgres/known_topic"), settings.consumer_group, settings.lesson_events_topic
+    )
     return None not in (known, found) and known != found
 
 
@@ -119,7 +121,7 @@ async def _planned(
     partitions: Collection[TopicPartition],
     recreated: bool,
 ) -> list[Move]:
-    rows = await connection.fetch(query("next_offsets"), settings.consumer_group)
+    rows = await connection.fetch(query("postgres/next_offsets"), settings.consumer_group)
     stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     # As the workers see it: an open transaction is the end.
     consumer = AIOKafkaConsumer(**client(settings), isolation_level="read_committed")
@@ -164,10 +166,12 @@ async def _move(
             if not move.changes:
                 continue
             arguments = (settings.consumer_group, move.tp.topic, move.tp.partition, move.stored, move.to)
-            if await connection.execute(query("move_offset"), *arguments) == "INSERT 0 0":
+            if await connection.execute(query("repair/move_offset"), *arguments) == "INSERT 0 0":
                 raise SetupError(
                     f"a worker has moved {move.tp.topic}[{move.tp.partition}] meanwhile: stop the workers first. "
                     "Nothing was changed"
                 )
         if found is not None:
-            await connection.execute(query("know_topic"), settings.consumer_group, settings.lesson_events_topic, found)
+            await connection.execute(
+                query("postgres/know_topic"), settings.consumer_group, settings.lesson_events_topic, found
+            )

@@ -18,7 +18,7 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Whether reads can be answered; that Kafka is away takes no instance out, for it is away for all of them."""
     try:
-        await request.app.state.service.reads.fetch("ready")
+        await request.app.state.service.reads.fetch("web/ready")
     except ProgressError:
         return JSONResponse({"ready": False, "waiting_for": "PostgreSQL"}, 503)
     return JSONResponse({"ready": True, "waiting_for": None})
