@@ -9,8 +9,9 @@ from aiokafka import TopicPartition
 from worker.agents import settle
 from worker.deadletters.writer import DeadLetters
 from worker.errors import AgentGone
-from worker.progress.store import Applied, Span, Store
+from worker.progress.store import Store
 from worker.stream.batch import Batch
+from worker.stream.sink import Applied, Span
 
 
 class NoLetters:

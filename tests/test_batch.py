@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from events.kinds import Kind
 from worker.decode import Rejected, Skipped
-from worker.progress.store import Span
 from worker.stream.batch import Batch, gather, skipped_over
+from worker.stream.sink import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -19,8 +19,8 @@ from tests.histories import NOW, Happened, publish, record
 from tests.test_cli import run
 from tests.test_decode import record as consumer_record
 from tests.workers import Workers, environment
-from worker.deadletters.letter import Selection
 from worker.deadletters.replay import replay
+from worker.deadletters.selection import Selection
 from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.errors import KafkaUnavailable

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from worker.cli.main import cli
-from worker.settings import ApiSettings
+from worker.web.settings import ApiSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

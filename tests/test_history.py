@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from worker.learners.activity import CourseLessons, History, LessonState, Period, by_day, by_week
+from worker.courses.lessons import CourseLessons, LessonState
+from worker.learners.activity import History, Period, by_day, by_week
 from worker.settings import Settings
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.histories import histories, publish
 from tests.workers import Workers, eventually
 from worker.intake.lag import Lag
-from worker.progress.store import Span
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather
+from worker.stream.sink import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.test_letters import AT, letter
 from worker.deadletters.letter import Position
 from worker.deadletters.newest import foremost
-from worker.terminal.deadletters import Row
+from worker.deadletters.row import Row
 
 
 def row(hours: int, state: str = "open") -> Row:

@@ -14,7 +14,8 @@ from events.kinds import Kind
 from tests.test_decode import record
 from tests.test_letters import AT, letter
 from worker.deadletters.letter import Fate, Letter, Position, Resolution
-from worker.terminal.deadletters import Newest, Row, counts, hexdump, page, page_json, plain, table
+from worker.deadletters.row import Row
+from worker.terminal.deadletters import Newest, counts, hexdump, page, page_json, plain, table
 
 
 def letter_with(**changed: Any) -> Letter:

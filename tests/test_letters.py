@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from events.kinds import Kind
 from tests.test_decode import record
-from worker.deadletters.letter import Fate, Ledger, Letter, Origin, Position, Resolution, Selection, read
+from worker.deadletters.ledger import Ledger
+from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, read
+from worker.deadletters.selection import Selection
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 HERE = Position(0, 7)

@@ -23,7 +23,8 @@ from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.watch import Found, Operations, Outbox, Snapshot, Status, held_up, snapshot, together
+from worker.operations.snapshot import Found, Outbox, Snapshot, Status, held_up, snapshot, together
+from worker.operations.watch import Operations
 from worker.settings import Settings
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

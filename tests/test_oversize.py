@@ -10,7 +10,7 @@ from events.producer import OutgoingRecord, Producer
 from tests.faults.comparison import records_of as all_records_of
 from tests.histories import histories, publish, records_of
 from tests.workers import Workers
-from worker.deadletters.writer import TRUNCATED
+from worker.deadletters.headers import TRUNCATED
 from worker.kafka.client import client
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings

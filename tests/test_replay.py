@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.test_decode import APPENDED, record
 from tests.test_letters import letter
-from worker.deadletters.letter import Letter, Position, Selection
+from worker.deadletters.letter import Letter, Position
 from worker.deadletters.replay import Left, Pacer, replayable
+from worker.deadletters.selection import Selection
 from worker.decode import Occurrence, Record, decode
 
 TOPIC = "lesson-events"

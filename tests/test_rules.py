@@ -25,8 +25,9 @@ from events.models import (
 from worker.decode import Occurrence
 from worker.progress.fold import fold
 from worker.progress.reference import expected, stored, wrong_rows
-from worker.progress.store import Applied, Span, Store
+from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.sink import Applied, Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USER, OTHER_USER, COURSE = uuid4(), uuid4(), uuid4()

@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from worker.errors import SetupError
-from worker.settings import ApiSettings, Settings
+from worker.settings import Settings
+from worker.web.settings import ApiSettings
 
 README = Path(__file__).parent.parent / "README.md"
 

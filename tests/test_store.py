@@ -17,8 +17,9 @@ from tests.bench.floor import BIG, Recorder, nodes, planned, writing
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.progress.fold import Folded, fold
-from worker.progress.store import Applied, OffsetsMoved, Span, Store
+from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.sink import Applied, OffsetsMoved, Span
 
 P0, P1 = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)
 NOW = datetime.now(UTC).replace(microsecond=0)

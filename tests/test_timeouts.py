@@ -14,11 +14,13 @@ from events.models import CourseAccessed
 from tests.away import swallowing
 from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
-from worker.postgres.connection import close, connect, translated
+from worker.postgres.connection import close, connect
+from worker.postgres.failures import translated
 from worker.postgres.pool import connect_pool
 from worker.progress.fold import fold
-from worker.progress.store import Applied, Span, Store
+from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.sink import Applied, Span
 
 P0 = TopicPartition("lesson-events", 0)
 NOW = datetime.now(UTC)

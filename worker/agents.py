@@ -10,8 +10,9 @@ from worker.deadletters.writer import DeadLetters
 from worker.errors import AgentGone
 from worker.metrics import prometheus as metrics
 from worker.progress.fold import fold
-from worker.progress.store import Applied, OffsetsMoved, Store
+from worker.progress.store import Store
 from worker.stream.batch import Batch
+from worker.stream.sink import Applied, OffsetsMoved
 
 
 class Batches(faust.Channel[Batch]):

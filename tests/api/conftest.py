@@ -13,10 +13,11 @@ from tests.api.processes import ApiProcess, Issuer, Lesson, api_settings, client
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings, Settings
+from worker.settings import Settings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
 from worker.web.readers import Insights
+from worker.web.settings import ApiSettings
 
 HERE = Path(__file__).parent
 

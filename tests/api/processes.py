@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
 from tests.workers import WorkerProcess, eventually
-from worker.settings import ApiSettings, Settings
+from worker.settings import Settings
+from worker.web.settings import ApiSettings
 
 ISSUER, AUDIENCE = "https://login.example", "progress"
 GENEROUS = "100000/second"

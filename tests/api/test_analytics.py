@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from tests.api.conftest import Issuer, client_of
 from tests.test_analytics import learners
-from worker.settings import ApiSettings
+from worker.web.settings import ApiSettings
 
 SCOPE = "course:analytics"
 

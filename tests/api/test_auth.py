@@ -20,8 +20,10 @@ from tests.workers import eventually
 from worker.demo.keys import DemoKeys
 from worker.learners.service import ProgressService
 from worker.settings import Settings
-from worker.web.app import api_router, create_api
-from worker.web.auth import LEEWAY_S, Caller, PemKeys, Scope, courses, scopes
+from worker.web.api.routes import api_router
+from worker.web.app import create_api
+from worker.web.auth import LEEWAY_S, Caller, Scope, courses, scopes
+from worker.web.keys import PemKeys
 from worker.web.pages.catalog import NoCatalogue
 from worker.web.pages.render import Templates
 from worker.web.pages.routes import _pages as routes_of_pages

@@ -15,10 +15,10 @@ from tests.workers import eventually
 from worker.errors import KafkaUnavailable
 from worker.kafka.outage_gate import KafkaWatch
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web import server
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
+from worker.web.settings import ApiSettings
 
 READS = ("/api/progress", "/api/progress/stats", "/ready")
 

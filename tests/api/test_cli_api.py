@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from tests.api.processes import ApiProcess, Issuer, client_of, running
 from tests.test_cli import run
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
 from worker.web.middleware import REQUEST_SECONDS
 from worker.web.server import listen
+from worker.web.settings import ApiSettings
 
 PAGE = Path(__file__).parents[2] / "docs/api.md"
 URL = {"PROGRESS_JWT_JWKS_URL": "https://login.example/jwks.json"}

@@ -18,10 +18,11 @@ from tests.api.processes import Issuer, api_settings, authorized, client_of
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings, Settings
-from worker.web import auth
+from worker.settings import Settings
+from worker.web import keys
 from worker.web.app import create_api
-from worker.web.auth import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
+from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
+from worker.web.settings import ApiSettings
 
 
 def pem(key: Any, path: Path) -> Path:
@@ -72,7 +73,7 @@ def test_no_setting_leads_to_a_symmetric_key(issuer: Issuer) -> None:
     names = [name for name in ApiSettings.model_fields if name.startswith("jwt_")]
 
     assert names == ["jwt_issuer", "jwt_audience", "jwt_jwks_url", "jwt_key_file"]
-    assert not any(name.startswith("HS") for name in auth.ALGORITHMS)
+    assert not any(name.startswith("HS") for name in keys.ALGORITHMS)
     assert isinstance(keys_of(api_settings(Settings(), issuer)), PemKeys)
     url = {"jwt_key_file": None, "jwt_jwks_url": "https://login.example/jwks.json"}
     assert isinstance(keys_of(api_settings(Settings(), issuer, **url)), JwksKeys)
@@ -128,7 +129,7 @@ async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytes
         site.publish(("new", NEW))
         with pytest.raises(UnknownKey):  # asked a moment ago
             await keys.find("new")
-        monkeypatch.setattr(auth, "ASK_AGAIN_AFTER_S", 0)
+        monkeypatch.setattr(keys, "ASK_AGAIN_AFTER_S", 0)
 
         assert (await keys.find("new")).key_id == "new"
         with pytest.raises(UnknownKey):
@@ -151,7 +152,7 @@ async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.
         site.publish(("old", OLD))
         keys = JwksKeys(url)
         await keys.find("old")
-        monkeypatch.setattr(auth, "KEYS_KEEP_S", 0)
+        monkeypatch.setattr(keys, "KEYS_KEEP_S", 0)
         site.jwks = None
         for _ in range(2):
             assert (await keys.find("old")).key_id == "old"

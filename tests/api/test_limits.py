@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from tests.workers import eventually
-from worker.settings import ApiSettings
 from worker.web import limits
 from worker.web.limits import RateLimits
+from worker.web.settings import ApiSettings
 
 
 def test_counting_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from tests.workers import eventually
 from worker.deadletters.letter import Position
 from worker.deadletters.topic import letterbox
 from worker.kafka.client import client as kafka
-from worker.settings import ApiSettings
 from worker.web.api.operations import Replays
+from worker.web.settings import ApiSettings
 
 REPLAY = "/api/ops/deadletters/replay"
 

@@ -17,7 +17,7 @@ from worker.errors import SetupError, TookTooLong
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
 from worker.web.limits import RateLimits
 from worker.web.readers import Insights
 

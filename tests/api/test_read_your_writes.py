@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.api.processes import ApiProcess, Issuer
 from tests.workers import Workers, eventually
-from worker.settings import ApiSettings
+from worker.web.settings import ApiSettings
 
 LESSONS = ("a", "b", "c")
 

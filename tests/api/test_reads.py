@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.api.processes import Issuer, Lesson, client_of
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
+from worker.web.settings import ApiSettings
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

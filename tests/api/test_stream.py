@@ -17,9 +17,9 @@ from tests.api.processes import ApiProcess, Issuer, running
 from tests.conftest import execute, new_database
 from tests.workers import eventually
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.api.progress_poller import Changes, State, Watched
 from worker.web.api.stream import events, since
+from worker.web.settings import ApiSettings
 
 WITHIN_S = 30
 

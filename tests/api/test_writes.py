@@ -10,9 +10,9 @@ import pytest
 
 from tests.api.processes import ApiProcess, Issuer, Lesson, client_of
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
+from worker.web.settings import ApiSettings
 
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 

@@ -23,7 +23,7 @@ from worker.demo.website import COOKIE, PAGE, Embedded, begun, demo_settings, ma
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
 from worker.web.pages.routes import pages
 from worker.web.readers import Insights
 

@@ -14,7 +14,7 @@ from events.envelope import data_of, read
 from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, LessonCompleted, ProgressReset
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
-from worker.deadletters.writer import OFFSET, PARTITION, TOPIC, own
+from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own
 from worker.decode import Record
 from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
 from worker.progress.fold import CourseKey

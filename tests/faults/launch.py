@@ -12,15 +12,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
-from worker.cli import main as cli
+from worker.cli import main
 from worker.deadletters.writer import DeadLetters
 from worker.decode import Rejected
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane
 from worker.postgres import connection as database
 from worker.progress import store
-from worker.progress.store import Applied, Store
+from worker.progress.store import Store
 from worker.settings import settings
+from worker.stream.sink import Applied
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -191,4 +192,4 @@ STEPS = [
 if __name__ == "__main__":
     name, _, at = sys.argv.pop(1).partition(":")
     {step.__name__.replace("_", "-"): step for step in STEPS}[name](int(at))
-    cli.main()
+    main()

@@ -18,10 +18,12 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
 from tests.secured import PASSWORD, Secured
 from tests.workers import Workers, eventually
-from worker.deadletters.letter import Position, Selection
+from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
+from worker.deadletters.selection import Selection
 from worker.errors import SetupError
-from worker.kafka.client import client, failure
+from worker.kafka.client import client
+from worker.kafka.failures import failure
 from worker.kafka.permissions import of_worker, require_access
 from worker.learners.service import Accepted, ProgressService
 from worker.operations.watch import Operations

@@ -20,11 +20,11 @@ from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
 from worker.demo.website import begun, masquerade, served
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys
+from worker.web.keys import PemKeys
 from worker.web.pages.routes import pages
 from worker.web.readers import Insights
+from worker.web.settings import ApiSettings
 
 __all__ = ["insights", "issuer", "service", "shared"]  # fixtures
 

@@ -17,8 +17,8 @@ from tests.test_analytics import learners
 from tests.workers import eventually
 from worker.demo.player import COURSES
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.auth import LEEWAY_S, Scope
+from worker.web.settings import ApiSettings
 
 STATISTICS = next(course for course in COURSES if course.title == "Statistics")
 PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from worker.courses.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
-from worker.web.pages.catalog import Lesson, NoCatalogue
+from worker.courses.catalog import Lesson
+from worker.web.pages.catalog import NoCatalogue
 from worker.web.pages.course import course, figures, within
 
 ID = uuid4()

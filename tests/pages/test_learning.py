@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from worker.learners.activity import CourseLessons, LessonState, Period
+from worker.courses.catalog import Lesson
+from worker.courses.lessons import CourseLessons, LessonState
+from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
-from worker.web.pages.catalog import Lesson, NoCatalogue
+from worker.web.pages.catalog import NoCatalogue
 from worker.web.pages.learning import CourseCard, cards, learning, lessons_of, resume
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

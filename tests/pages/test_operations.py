@@ -12,7 +12,7 @@ from tests.test_ops import NOW, status
 from worker.deadletters.newest import DeadLetters
 from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point
-from worker.operations.watch import Outbox, PartitionView, Snapshot, WorkerView
+from worker.operations.snapshot import Outbox, PartitionView, Snapshot, WorkerView
 from worker.web.pages.diagnosis import Level
 from worker.web.pages.formatting import ranges
 from worker.web.pages.operations import OperationsPage, operations, seconds, worker_state

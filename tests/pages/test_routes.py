@@ -12,12 +12,13 @@ from tests.api.conftest import Issuer, client_of
 from tests.pages.conftest import COOKIE, with_pages
 from worker.demo.player import COURSES
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web.app import create_api
-from worker.web.auth import PemKeys, Scope
+from worker.web.auth import Scope
+from worker.web.keys import PemKeys
 from worker.web.pages.render import assets
 from worker.web.pages.routes import pages
 from worker.web.readers import Insights
+from worker.web.settings import ApiSettings
 
 PAGES = ("/", f"/courses/{COURSES[3].id}", "/ops")
 # What `default-src 'self'` forbids.

@@ -27,8 +27,9 @@ from worker.learners.service import ProgressService
 from worker.postgres.migrate import migrate
 from worker.progress.fold import fold
 from worker.progress.reference import expected, stored, wrong_rows
-from worker.progress.store import Applied, Span, Store
+from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.sink import Applied, Span
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
 READ, CALL = {"SELECT"}, {"EXECUTE"}

@@ -1,0 +1,3 @@
+"""The command line, `course-progress`."""
+
+from worker.cli.main import main as main

@@ -3,7 +3,8 @@
 import click
 
 from worker.cli.options import WithExamples
-from worker.settings import ApiSettings, read
+from worker.settings import read
+from worker.web.settings import ApiSettings
 
 
 @click.command(

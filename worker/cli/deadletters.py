@@ -19,7 +19,8 @@ from worker.settings import settings
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from worker.deadletters.letter import Letter, Position, Resolution, Selection
+    from worker.deadletters.letter import Letter, Position, Resolution
+    from worker.deadletters.selection import Selection
     from worker.terminal.deadletters import Newest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -76,7 +77,7 @@ def filtered(command: Command) -> Command:
 
 
 def selection_of(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "Selection":
-    from worker.deadletters.letter import Selection
+    from worker.deadletters.selection import Selection
 
     return Selection(positions=frozenset(positions), **conditions)
 
@@ -136,8 +137,8 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
 
 async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -> Counter[Kind]:
     """How many of each kind are selected; puts their rows into `newest`."""
+    from worker.deadletters.row import Row
     from worker.deadletters.topic import letterbox
-    from worker.terminal.deadletters import Row
 
     kinds: Counter[Kind] = Counter()
     with bar() as progress:

@@ -9,9 +9,11 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import Producer, PublishFailed
-from worker.deadletters.letter import Fate, Position, Selection
+from worker.deadletters.letter import Fate, Position
+from worker.deadletters.selection import Selection
 from worker.deadletters.topic import letterbox, note, resolved
-from worker.kafka.client import client, failure
+from worker.kafka.client import client
+from worker.kafka.failures import failure
 from worker.settings import Settings
 
 ROUND = 500

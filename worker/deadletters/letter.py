@@ -6,8 +6,7 @@ letter in its partition (docs/decisions/0011).
 
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +16,7 @@ from pydantic_core import from_json
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord
-from worker.deadletters import writer as deadletters
+from worker.deadletters import headers
 from worker.decode import Record
 
 
@@ -107,14 +106,14 @@ class Resolution:
     def record(self, topic: str) -> OutgoingRecord:
         """The record that says so, for the letter's own partition: what cuts this off has cut off the letter before."""
         texts = {
-            deadletters.RESOLVES: str(self.of),
+            headers.RESOLVES: str(self.of),
             "dlq_fate": self.fate,
             "dlq_resolved_at": self.at,
             "dlq_resolved_by": self.by,
             "dlq_replayed_to": self.to,
         }
-        headers = [(name, text.encode()) for name, text in texts.items()]
-        return OutgoingRecord(topic, None, b"", headers, partition=self.of.partition)
+        encoded = [(name, text.encode()) for name, text in texts.items()]
+        return OutgoingRecord(topic, None, b"", encoded, partition=self.of.partition)
 
 
 def read(record: Record) -> Letter | Resolution:
@@ -130,7 +129,7 @@ def read(record: Record) -> Letter | Resolution:
 def _resolution(texts: dict[str, str]) -> Resolution | None:
     try:
         return Resolution(
-            Position.parse(texts[deadletters.RESOLVES]),
+            Position.parse(texts[headers.RESOLVES]),
             Fate(texts["dlq_fate"]),
             texts["dlq_resolved_at"],
             texts["dlq_resolved_by"],
@@ -145,21 +144,19 @@ def _letter(record: Record, texts: dict[str, str]) -> Letter:
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
-        replace(record, headers=deadletters.own(record.headers), **where),
+        replace(record, headers=headers.own(record.headers), **where),
         origin,
-        Kind(texts.get(deadletters.KIND, Kind.UNKNOWN)),
-        texts.get(deadletters.REASON, ""),
-        _moment(texts.get(deadletters.REJECTED_AT, "")),
-        texts.get(deadletters.GROUP, ""),
-        max(1, deadletters.attempts(record.headers)),  # letters from before attempts were counted
+        Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
+        texts.get(headers.REASON, ""),
+        _moment(texts.get(headers.REJECTED_AT, "")),
+        texts.get(headers.GROUP, ""),
+        max(1, headers.attempts(record.headers)),  # letters from before attempts were counted
     )
 
 
 def _origin(texts: dict[str, str]) -> Origin | None:
     try:
-        return Origin(
-            sys.intern(texts[deadletters.TOPIC]), int(texts[deadletters.PARTITION]), int(texts[deadletters.OFFSET])
-        )
+        return Origin(sys.intern(texts[headers.TOPIC]), int(texts[headers.PARTITION]), int(texts[headers.OFFSET]))
     except (KeyError, ValueError):
         return None
 
@@ -170,58 +167,3 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else None
-
-
-class Ledger:
-    """What the whole topic says of its letters: which are resolved, and which are copies of one another.
-
-    Keeps a few hundred bytes per record of the topic, never a value.
-    """
-
-    def __init__(self) -> None:
-        self.resolutions: dict[Position, Resolution] = {}
-        self._positions: dict[Hashable, list[Position]] = defaultdict(list)
-
-    def note(self, entry: Letter | Resolution) -> None:
-        if isinstance(entry, Resolution):
-            self.resolutions[entry.of] = entry
-        else:
-            self._positions[entry.identity].append(entry.position)
-
-    def copies(self, letter: Letter) -> list[Position]:
-        """Where the letter stands, over and over, and is not resolved."""
-        return [p for p in self._positions[letter.identity] if p not in self.resolutions]
-
-    def open(self) -> Iterator[Position]:
-        """Every letter that is not resolved, copies too."""
-        return (p for positions in self._positions.values() for p in positions if p not in self.resolutions)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which letters somebody asks for: those that meet each condition that was given."""
-
-    positions: Collection[Position] = ()
-    kinds: Collection[Kind] = ()
-    types: Collection[str] = ()
-    reason: str = ""  # a part of it, in any case
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def takes(self, letter: Letter) -> bool:
-        return (
-            (not self.positions or letter.position in self.positions)
-            and (not self.kinds or letter.kind in self.kinds)
-            and (not self.types or letter.type in self.types)
-            and self.reason.casefold() in letter.reason.casefold()
-            and self._in_time(letter.rejected_at)
-        )
-
-    def names(self, letter: Letter) -> bool:
-        """Whether somebody thought of this very letter, or of its kind."""
-        return letter.position in self.positions or letter.kind in self.kinds
-
-    def _in_time(self, moment: datetime | None) -> bool:
-        if moment is None:
-            return self.since is None and self.until is None
-        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Position, read
+from worker.deadletters.row import Row, order
 from worker.decode import Record
-from worker.terminal.deadletters import Row, order
 
 KEPT = 200  # letters of each partition
 LONGEST_TEXT = 1000  # characters

@@ -12,11 +12,13 @@ from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, Selection
+from worker.deadletters.headers import ATTEMPTS
+from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
+from worker.deadletters.selection import Selection
 from worker.deadletters.topic import letterbox, note, resolved
-from worker.deadletters.writer import ATTEMPTS
 from worker.decode import Rejected, Skipped, decode
-from worker.kafka.client import client, failure
+from worker.kafka.client import client
+from worker.kafka.failures import failure
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.settings import Settings
 

@@ -15,7 +15,9 @@ from rich.progress import Progress
 
 from events.producer import Producer
 from events.subscriber import stop
-from worker.deadletters.letter import Fate, Ledger, Letter, Position, Resolution, Selection, read
+from worker.deadletters.ledger import Ledger
+from worker.deadletters.letter import Fate, Letter, Position, Resolution, read
+from worker.deadletters.selection import Selection
 from worker.decode import Record
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client

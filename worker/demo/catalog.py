@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from worker.courses.catalog import Lesson
 from worker.demo.player import COURSES, Course
-from worker.web.pages.catalog import Lesson
 from worker.web.pages.formatting import short
 
 NAMES: Mapping[str, str] = {

@@ -8,7 +8,8 @@ from uuid import UUID
 from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course_event_id
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
-from worker.postgres.connection import connect, translated
+from worker.postgres.connection import connect
+from worker.postgres.failures import translated
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

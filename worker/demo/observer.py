@@ -12,7 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.deadletters.writer import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
+from worker.deadletters.headers import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
 from worker.decode import Record
 from worker.demo.certificates import Certificates
 from worker.demo.player import Learner

@@ -19,7 +19,7 @@ from worker.demo.catalog import DemoCatalogue
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
 from worker.demo.player import COURSES, Learner, name_of
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings, Settings
+from worker.settings import Settings
 from worker.web.app import create_api
 from worker.web.auth import Scope, from_own_page
 from worker.web.pages.render import Templates
@@ -27,6 +27,7 @@ from worker.web.pages.routes import pages
 from worker.web.problems import Problem
 from worker.web.readers import Insights
 from worker.web.server import Server, address, answering, config, listen
+from worker.web.settings import ApiSettings
 
 COOKIE = "course-progress-demo"
 PAGE = "/demo"

@@ -16,7 +16,8 @@ from worker.errors import ProgressError, Unavailable
 from worker.intake.consumer import name
 from worker.intake.intake import Intake
 from worker.metrics import prometheus as metrics
-from worker.postgres.connection import bounded, close, connect, query, translated
+from worker.postgres.connection import bounded, close, connect, query
+from worker.postgres.failures import translated
 from worker.settings import Settings
 
 log = structlog.get_logger("status")

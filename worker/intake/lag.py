@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
-from worker.progress.store import Span
 from worker.stream.batch import Batch
+from worker.stream.sink import Span
 
 
 @dataclass(slots=True)

@@ -31,9 +31,10 @@ from worker.intake.settle import stopping
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import meaning
 from worker.metrics import prometheus as metrics
-from worker.progress.store import Applied, OffsetsMoved, Store
+from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skipped_over
+from worker.stream.sink import Applied, OffsetsMoved
 
 log = structlog.get_logger("intake")
 

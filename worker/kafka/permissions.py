@@ -15,7 +15,8 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from mode import Service
 
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka.client import client, failure, forbidden
+from worker.kafka.client import client
+from worker.kafka.failures import failure, forbidden
 from worker.settings import Settings
 
 TIMEOUT_S = 10

@@ -8,7 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from worker.errors import SetupError
-from worker.kafka.client import client, failure, forbidden
+from worker.kafka.client import client
+from worker.kafka.failures import failure, forbidden
 from worker.kafka.permissions import require_access
 from worker.settings import Settings
 

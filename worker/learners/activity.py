@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Self
@@ -13,14 +13,13 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.courses.anonymity import K
+from worker.courses.lessons import COMMON_KEPT, COMMON_KEPT_S, LEARNERS_ASKED, CourseLessons, LessonState, in_order
 from worker.postgres.connection import bounded, query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 LONGEST_S = 5.0
 MOST_DAYS = 366
-LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
-COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +28,6 @@ class Period:
 
     start: date
     lessons: int
-
-
-@dataclass(frozen=True, slots=True)
-class LessonState:
-    """A lesson of a course, and when the learner completed it; None: not, or no longer."""
-
-    lesson_id: str
-    completed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class CourseLessons:
-    """What is known of a course's lessons, in the order in which learners do them.
-
-    There is no catalog: `lessons` are the learner's own and those of enough others, at times more than
-    `total_lessons`, which is what the latest event said, and often fewer.
-    """
-
-    total_lessons: int | None  # None: no event has told yet
-    lessons: tuple[LessonState, ...]
 
 
 class History:
@@ -111,13 +90,6 @@ class History:
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         return await self._pool.fetch(query(name), *arguments)
-
-
-def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:
-    """The common lessons in their order, then what the learner alone knows."""
-    left = {state.lesson_id: state for state in own}
-    first = [left.pop(lesson_id, LessonState(lesson_id, None)) for lesson_id in common]
-    return (*first, *left.values())
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:

@@ -25,7 +25,8 @@ from worker.errors import (
     ProgressError,
     ValueRefused,
 )
-from worker.kafka.client import client, failure
+from worker.kafka.client import client
+from worker.kafka.failures import failure
 from worker.kafka.outage_gate import KafkaWatch
 from worker.learners.reads import CourseProgress, ProgressStats, Reads
 from worker.postgres.pool import connect_pool

@@ -15,9 +15,10 @@ from events.envelope import binary
 from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.errors import SetupError, Unavailable
-from worker.kafka.client import failure
+from worker.kafka.failures import failure
 from worker.metrics import prometheus as metrics
-from worker.postgres.connection import close, connect, query, translated
+from worker.postgres.connection import close, connect, query
+from worker.postgres.failures import translated
 from worker.settings import Settings
 
 log = structlog.get_logger("outbox")

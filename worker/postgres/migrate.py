@@ -8,7 +8,8 @@ from pathlib import Path
 import asyncpg
 
 from worker.errors import SetupError
-from worker.postgres.connection import connect, limits, translated
+from worker.postgres.connection import connect, limits
+from worker.postgres.failures import translated
 from worker.settings import A_DAY_S, Settings, migrations_dir
 
 LOCK = 7_266_741_118_021  # any constant: two migrations at once take turns

@@ -6,7 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from worker.postgres.connection import CLOSE_WITHIN_S, CONNECT_WITHIN_S, open_connection, parameters, translated
+from worker.postgres.connection import CLOSE_WITHIN_S, CONNECT_WITHIN_S, open_connection, parameters
+from worker.postgres.failures import translated
 from worker.settings import Settings
 
 GIVE_BACK_WITHIN_S = 1

@@ -1,7 +1,6 @@
 """One folded batch in one statement: `apply.sql`, and `reset.sql` before it where it is needed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -9,36 +8,13 @@ from uuid import UUID
 import asyncpg
 from aiokafka import TopicPartition
 
-from worker.postgres.connection import close, connect, query, translated
+from worker.postgres.connection import close, connect, query
+from worker.postgres.failures import translated
 from worker.progress.fold import Folded
 from worker.settings import Settings
+from worker.stream.sink import Applied, OffsetsMoved, Spans
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets of one partition that a batch covers."""
-
-    expected: int | None  # the stored offset that this worker last saw; None: there was none
-    next: int
-
-
-Spans = Mapping[TopicPartition, Span]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The batch and its offsets are durable."""
-
-    transitions: int  # rows added to the outbox
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetsMoved:
-    """Nothing was written: another worker moved these partitions to the offsets given."""
-
-    found: dict[TopicPartition, int | None]
 
 
 class _RollBack(Exception):

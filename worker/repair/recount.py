@@ -24,7 +24,8 @@ from uuid import UUID
 import asyncpg
 from aiokafka.partitioner import DefaultPartitioner
 
-from worker.postgres.connection import connect, query, translated
+from worker.postgres.connection import connect, query
+from worker.postgres.failures import translated
 from worker.settings import Settings
 
 CHUNK = 5_000

@@ -21,7 +21,8 @@ from worker.errors import SetupError
 from worker.kafka.client import client
 from worker.kafka.topic_id import topic_id
 from worker.kafka.topics import admin_client, partitions_of
-from worker.postgres.connection import close, connect, query, translated
+from worker.postgres.connection import close, connect, query
+from worker.postgres.failures import translated
 from worker.settings import Settings
 
 Target = Literal["earliest"] | datetime | int

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from events.kinds import Kind
 from worker.decode import Occurrence, Outcome, Record, Rejected, decode
-from worker.progress.store import Applied, OffsetsMoved, Span
+from worker.stream.sink import Applied, OffsetsMoved, Span
 
 Offsets = Mapping[TopicPartition, int | None]
 

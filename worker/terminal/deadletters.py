@@ -2,11 +2,9 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from typing import Self
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json
@@ -15,49 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from events.kinds import Kind
-from worker.deadletters.letter import Letter, Origin, Position, Resolution
-from worker.decode import EPOCH
+from worker.deadletters.letter import Letter, Resolution
+from worker.deadletters.row import Row, order
 
 BYTES_SHOWN = 2048
 BYTES_PER_LINE = 16
 WIDTH_OF_A_FILE = 200  # where output is no terminal
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A letter on one line."""
-
-    position: str
-    rejected_at: datetime | None
-    kind: Kind
-    type: str
-    origin: Origin | None
-    attempts: int
-    copies: int
-    reason: str
-    state: str
-
-    @classmethod
-    def of(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
-        return cls(
-            str(letter.position),
-            letter.rejected_at,
-            letter.kind,
-            letter.type,
-            letter.origin,
-            letter.attempts,
-            max(1, len(copies)),
-            letter.reason,
-            resolution.fate if resolution else "open",
-        )
-
-    def json(self) -> str:
-        return TypeAdapter(Row).dump_json(self).decode()
-
-
-def order(row: Row) -> tuple[datetime, str]:
-    """Letters are ordered by when they were rejected."""
-    return row.rejected_at or EPOCH, row.position
 
 
 class Newest:

@@ -1,23 +1,22 @@
 """The HTTP API, composed on one screen: docs/api.md says what it promises."""
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from worker.learners.service import ProgressService
-from worker.settings import ApiSettings
 from worker.web import probes as health
-from worker.web.api import completions as writes
-from worker.web.api import courses as analytics
-from worker.web.api import openapi, stream
+from worker.web.api import openapi
 from worker.web.api import operations as ops
-from worker.web.api import progress as reads
 from worker.web.api.fast_path import Direct
 from worker.web.api.progress_poller import Changes
-from worker.web.auth import Keys, Tokens, caller
+from worker.web.api.routes import api_router
+from worker.web.auth import Tokens
+from worker.web.keys import Keys
 from worker.web.limits import RateLimits
 from worker.web.middleware import STREAMS, Foreseen, Surrounded
 from worker.web.problems import add_problems
 from worker.web.readers import Insights
+from worker.web.settings import ApiSettings
 
 
 def create_api(
@@ -63,13 +62,3 @@ def create_api(
     app.add_middleware(Surrounded, body_limit=settings.api_body_limit)
     app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
     return app
-
-
-def api_router(*, insights: bool = True) -> APIRouter:
-    """Everything under /api: nothing in it is reached without a token."""
-    router = APIRouter(dependencies=[Depends(caller)])
-    learners = (writes.batches, writes.router, reads.router, stream.router, reads.one)
-    others = (analytics.router, ops.reads, ops.writes) if insights else ()
-    for part in (*learners, *others):
-        router.include_router(part)
-    return router

@@ -11,9 +11,9 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from worker.errors import SetupError
-from worker.settings import ApiSettings
 from worker.web.auth import Calling
 from worker.web.problems import retry
+from worker.web.settings import ApiSettings
 
 SWEEP_EVERY_S = 10
 Kind = Literal["reads", "writes", "batches"]

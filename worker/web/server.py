@@ -16,12 +16,13 @@ from worker.gc_tuning import collect_rarely
 from worker.learners.service import ProgressService
 from worker.logs import configure
 from worker.postgres.connection import bounded
-from worker.settings import ApiSettings, Settings
+from worker.settings import Settings
 from worker.web.api.progress_poller import Changes
 from worker.web.app import create_api
-from worker.web.auth import keys_of
 from worker.web.connection import Connection
+from worker.web.keys import keys_of
 from worker.web.readers import Insights
+from worker.web.settings import ApiSettings
 
 log = structlog.get_logger("api")
 

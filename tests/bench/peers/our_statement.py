@@ -8,9 +8,10 @@ from faust.types import EventT
 
 from worker.decode import Record, decode
 from worker.progress.fold import fold
-from worker.progress.store import OffsetsMoved, Store
+from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.batch import Batch
+from worker.stream.sink import OffsetsMoved
 
 
 class Received(NamedTuple):

@@ -75,7 +75,7 @@ def problem(status: int) -> dict[str, Any]:
 
 def text() -> str:
     """What the file should say."""
-    from worker.web.app import api_router
+    from worker.web.api.routes import api_router
 
     app = FastAPI(**ABOUT)
     app.include_router(api_router())

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, StrictBool
 from rich.progress import Progress as Shown
 
-from worker.deadletters.letter import Position, Selection
+from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
+from worker.deadletters.selection import Selection
 from worker.settings import Settings
 from worker.web.api.body_guard import asked_first
 from worker.web.api.responses import fresh, told

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from worker.courses.analytics import Analytics, Duration
 from worker.courses.anonymity import SHARE_OF, K
-from worker.web.pages.catalog import Catalogue
+from worker.courses.catalog import Catalogue
 from worker.web.pages.charts import BarChart, bar_chart
 from worker.web.pages.formatting import readable, span
 

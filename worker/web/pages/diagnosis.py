@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from worker.operations.lag_history import Delay
-from worker.operations.watch import PartitionView, Snapshot, WorkerView
+from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
 from worker.web.pages.formatting import UNKNOWN, counted, number, ranges, rate, span
 
 LATE_S = 10  # longer than a healthy worker ever takes, and about what a restart does

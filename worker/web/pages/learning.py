@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.learners.activity import CourseLessons, Period
+from worker.courses.catalog import Catalogue, Lesson
+from worker.courses.lessons import CourseLessons
+from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
-from worker.web.pages.catalog import Catalogue, Lesson
 from worker.web.pages.charts import BarChart, bar_chart
 from worker.web.pages.formatting import ago, counted, readable
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from worker.deadletters.row import Row
 from worker.operations.lag_history import Delay, Point
-from worker.operations.watch import PartitionView, Snapshot, WorkerView
-from worker.terminal.deadletters import Row
+from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
 from worker.web.pages.charts import Line, LineChart, line_chart, spark
 from worker.web.pages.diagnosis import Finding, Level, delayed, findings, furthest
 from worker.web.pages.formatting import MINUTE, UNKNOWN, counted, number, ranges, rate, span

@@ -13,8 +13,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from worker.courses.catalog import Catalogue
+from worker.courses.lessons import CourseLessons
 from worker.errors import ProgressError
-from worker.learners.activity import CourseLessons, History
+from worker.learners.activity import History
 from worker.learners.reads import CourseProgress, Place
 from worker.web.api.courses import Course
 from worker.web.api.dependencies import Serving
@@ -22,7 +24,7 @@ from worker.web.api.operations import operator
 from worker.web.api.progress import cursor_after, place
 from worker.web.auth import Calling, caller
 from worker.web.limits import counted
-from worker.web.pages.catalog import Catalogue, NoCatalogue
+from worker.web.pages.catalog import NoCatalogue
 from worker.web.pages.course import course
 from worker.web.pages.learning import cards, learning
 from worker.web.pages.operations import operations

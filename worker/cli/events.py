@@ -1,0 +1,109 @@
+"""Commands that send and follow events."""
+
+import asyncio
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+from pydantic import ValidationError
+
+from events import (
+    LESSON_EVENTS,
+    CourseEventSubscriber,
+    LessonEvent,
+    LessonEventPublisher,
+    Receipt,
+)
+from worker.cli.options import Group, Moment, WithExamples
+from worker.settings import Settings, settings
+
+
+@click.group("import", cls=Group, epilog="course-progress import xapi statements.json.gz")
+def import_() -> None:
+    """Publishes what other systems have recorded as lesson events."""
+
+
+@import_.command(
+    epilog="course-progress import xapi statements.json.gz\n"
+    "course-progress import xapi statements.jsonl --total-lessons 12"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--total-lessons",
+    type=click.IntRange(1, 10_000),
+    help="Lessons of each course; without it, as many as the file names for the course.",
+)
+def xapi(file: Path, total_lessons: int | None) -> None:
+    """Publishes xAPI statements: JSON lines, gzip or not. Importing a file again changes nothing."""
+    from worker.xapi import import_file
+
+    count = asyncio.run(import_file(settings(), file, total_lessons, say=partial(click.echo, err=True)))
+    skipped = ", ".join(f"{verb} {times:,}" for verb, times in count.skipped.most_common()) or "none"
+    click.echo(f"published {count.published:,}; skipped: {skipped}; malformed lines: {count.malformed:,}")
+
+
+@click.command(
+    cls=WithExamples,
+    epilog="""\
+course-progress publish LessonCompleted --user 0190a6e2-0000-7000-8000-000000000001 \\
+    --course 0190a6e2-0000-7000-8000-00000000000a --lesson intro --total-lessons 3""",
+)
+@click.argument("type_name", metavar="TYPE")
+@click.option("--user", "user_id", type=click.UUID, required=True)
+@click.option("--course", "course_id", type=click.UUID, required=True)
+@click.option("--lesson", "lesson_id", help="1 to 255 characters.")
+@click.option("--total-lessons", type=int, help="Lessons the course has.")
+@click.option("--at", type=Moment(), help="When it happened, by default now.")
+def publish(type_name: str, at: datetime | None, **data: Any) -> None:
+    """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed or ProgressReset."""
+    event = event_from(type_name, {name: value for name, value in data.items() if value is not None})
+    receipt = asyncio.run(published(settings(), event, at))
+    where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
+    click.echo(f"{where} id {receipt.event_id}")
+
+
+def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
+    """Raises UsageError, in the words of the command line."""
+    model = {name.lower(): model for name, model in LESSON_EVENTS.items()}.get(type_name.lower())
+    if model is None:
+        raise click.UsageError(f"TYPE is {type_name!r}, not one of {', '.join(LESSON_EVENTS)}.")
+    options = {"lesson_id": "--lesson", "total_lessons": "--total-lessons"}
+    for name in data.keys() - model.model_fields.keys():
+        raise click.UsageError(f"{options[name]} has no meaning for {model.__name__}.")
+    try:
+        return model(**data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise click.UsageError(f"{options[str(problem['loc'][0])]}: {problem['msg']}.") from None
+
+
+async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
+    from worker.kafka.client import client
+
+    topic = settings.lesson_events_topic
+    async with LessonEventPublisher(**client(settings), topic=topic, source="command-line", timeout_s=10) as publisher:
+        return await publisher.publish(event, occurred_at=at)
+
+
+@click.command(
+    cls=WithExamples,
+    short_help="Follows course-events, one line per event.",
+    epilog="course-progress watch\ncourse-progress watch --json | jq .user_id",
+)
+@click.option("--json", "as_json", is_flag=True, help="Each event as one JSON object.")
+def watch(as_json: bool) -> None:
+    """Follows course-events from the oldest on, one line per event, until Ctrl-C."""
+    asyncio.run(follow(settings(), as_json))
+
+
+async def follow(settings: Settings, as_json: bool) -> None:
+    from worker.kafka.client import client
+    from worker.terminal import progress as terminal
+
+    topic = settings.course_events_topic
+    async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
+        async for received in subscriber:
+            click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))

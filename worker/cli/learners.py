@@ -1,0 +1,38 @@
+"""The command `course-progress show`."""
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+
+from worker.cli.options import WithExamples
+from worker.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from worker.learners.reads import CourseProgress
+
+
+@click.command(cls=WithExamples, epilog="course-progress show --user 0190a6e2-0000-7000-8000-000000000001")
+@click.option("--user", "user_id", type=click.UUID, required=True)
+@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array; with --course an object, or null.")
+def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
+    """How far a user is, the latest accessed course first."""
+    from worker.terminal import progress as terminal
+
+    found = asyncio.run(progress_of(settings(), user_id, course_id))
+    if as_json:
+        click.echo(terminal.as_json(found, one=course_id is not None))
+    else:
+        terminal.show(found)
+
+
+async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
+    from worker.learners.service import ProgressService
+
+    async with ProgressService(settings) as service:
+        if course_id is None:
+            return await service.get_user_progress(user_id)
+        progress = await service.get_course_progress(user_id, course_id)
+        return [progress] if progress else []

@@ -1,0 +1,49 @@
+"""A dead letter on one line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from pydantic import TypeAdapter
+
+from events.kinds import Kind
+from worker.deadletters.letter import Letter, Origin, Position, Resolution
+from worker.decode import EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A letter on one line."""
+
+    position: str
+    rejected_at: datetime | None
+    kind: Kind
+    type: str
+    origin: Origin | None
+    attempts: int
+    copies: int
+    reason: str
+    state: str
+
+    @classmethod
+    def of(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
+        return cls(
+            str(letter.position),
+            letter.rejected_at,
+            letter.kind,
+            letter.type,
+            letter.origin,
+            letter.attempts,
+            max(1, len(copies)),
+            letter.reason,
+            resolution.fate if resolution else "open",
+        )
+
+    def json(self) -> str:
+        return TypeAdapter(Row).dump_json(self).decode()
+
+
+def order(row: Row) -> tuple[datetime, str]:
+    """Letters are ordered by when they were rejected."""
+    return row.rejected_at or EPOCH, row.position

@@ -1,0 +1,114 @@
+"""The keys that tokens may be signed with."""
+
+import asyncio
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from worker.errors import SetupError, Unavailable
+from worker.web.auth import log
+from worker.web.settings import ApiSettings
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+KEYS_KEEP_S = 300
+ASK_AGAIN_AFTER_S = 5
+
+
+class UnknownKey(Exception):
+    """No key of the issuer has this id."""
+
+
+class KeysUnavailable(Unavailable):
+    """The issuer's keys cannot be fetched, and none are known."""
+
+
+class Keys(Protocol):
+    """The keys that tokens may be signed with."""
+
+    @property
+    def algorithms(self) -> Collection[str]:
+        """Those that a token may name; each fits only its own kind of key."""
+
+    async def find(self, kid: str | None) -> Any:
+        """The key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
+
+
+class JwksKeys:
+    """The keys that the issuer publishes. Asked again every five minutes, and for an unknown id: that is a rotation."""
+
+    algorithms = ALGORITHMS
+
+    def __init__(self, url: str) -> None:
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=ASK_AGAIN_AFTER_S)
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+
+    async def find(self, kid: str | None) -> jwt.PyJWK:
+        known = kid in self._keys
+        if self._is_due(known):
+            self._asked_at = time.monotonic()
+            self._asking = asyncio.create_task(self._ask(), name="keys of tokens")
+        if not known and self._asking is not None:
+            await asyncio.wait([self._asking])
+        if kid in self._keys:
+            return self._keys[kid]
+        if not self._keys:
+            raise KeysUnavailable("the issuer's keys cannot be fetched: see PROGRESS_JWT_JWKS_URL")
+        raise UnknownKey(kid)
+
+    def _is_due(self, known: bool) -> bool:
+        if self._asking is not None and not self._asking.done():
+            return False
+        # Made-up ids must not have us ask the issuer with every request.
+        return time.monotonic() - self._asked_at >= (KEYS_KEEP_S if known else ASK_AGAIN_AFTER_S)
+
+    async def _ask(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._client.get_signing_keys, True)
+        except (jwt.PyJWTError, OSError, ValueError) as error:  # those that are known go on being used
+            log.warning("the issuer's keys cannot be fetched", reason=str(error))
+            return
+        self._keys = {key.key_id: key for key in found if key.algorithm_name in ALGORITHMS}
+
+
+class PemKeys:
+    """The issuer's one public key, from a file that is read once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm):
+            raise SetupError("PROGRESS_JWT_KEY_FILE is no PEM of a public key") from None
+        self.algorithms = (_algorithm(self._key),)
+
+    async def find(self, kid: str | None) -> Any:
+        return self._key
+
+
+def _algorithm(key: object) -> str:
+    if isinstance(key, RSAPublicKey) and key.key_size >= 2048:
+        return "RS256"
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return "ES256"
+    if isinstance(key, Ed25519PublicKey):
+        return "EdDSA"
+    raise SetupError("PROGRESS_JWT_KEY_FILE must be an RSA key of 2048 bits or more, a P-256 or an Ed25519 one")
+
+
+def keys_of(settings: ApiSettings) -> Keys:
+    """Where these settings say that the issuer's keys are. Raises SetupError."""
+    url, path = settings.jwt_jwks_url, settings.jwt_key_file
+    if url is not None and path is None:
+        return JwksKeys(str(url))
+    if path is not None and url is None:
+        return PemKeys(path)
+    raise SetupError("set PROGRESS_JWT_JWKS_URL or PROGRESS_JWT_KEY_FILE, one of the two (docs/api.md)")
