@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from events import topics
+from events.consumer import ANSWER_TIMEOUT_S, close_consumer
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.models import COURSE_EVENTS, CourseEvent
 
 COMMIT_INTERVAL_S = 0.1
-LAST_COMMIT_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class CourseEventSubscriber(AsyncIterator[Received]):
         try:
             # While Kafka is away aiokafka would go on trying; what stays uncommitted is delivered again.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_COMMIT_TIMEOUT_S):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await self._commit()
         finally:
-            await stop(self._consumer)
+            await close_consumer(self._consumer)
 
     def __aiter__(self) -> Self:
         if self._in_hand is not None:  # its body did not finish
@@ -126,19 +126,6 @@ class CourseEventSubscriber(AsyncIterator[Received]):
                 await self._consumer.commit(offsets)
         self._done.clear()
         self._committed_at = _now()
-
-
-async def stop(consumer: AIOKafkaConsumer) -> None:
-    """Leaves the group and closes the connections, also while Kafka is away."""
-    stopping = asyncio.create_task(consumer.stop(), name="consumer stops")
-    await asyncio.wait({stopping}, timeout=LAST_COMMIT_TIMEOUT_S)
-    if stopping.done() and not stopping.cancelled():
-        stopping.result()
-        return
-    # While Kafka is away aiokafka waits for it, or trips over a fetch that it cancelled itself, before it closes.
-    stopping.cancel()
-    await asyncio.wait({stopping})
-    await consumer._client.close()
 
 
 def _received(record: ConsumerRecord) -> Received | None:

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 import worker.replay
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from rich.progress import Progress
 
 from events.kinds import Kind
 from events.models import LessonCompleted
@@ -152,7 +151,7 @@ async def test_killed_between_event_and_note_a_replay_is_repeated_without_harm(
     with monkeypatch.context() as patched:
         patched.setattr(worker.replay, "note", killed)
         with pytest.raises(KafkaUnavailable, match="0 were replayed"):
-            await replay(settings, Selection(kinds=["refused"]), rate=100, progress=Progress(disable=True))
+            await replay(settings, Selection(kinds=["refused"]), rate=100)
     produced = sum((await ends(settings)).values()) - sum(before.values())
 
     assert produced == 2

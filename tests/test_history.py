@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from worker.courses.lessons import CourseLessons, LessonState
+from worker.courses.lessons import CourseLessons, KnownLessons, LessonState
 from worker.learners.activity import History, Period, by_day, by_week
 from worker.settings import Settings
 
@@ -29,6 +29,12 @@ def course() -> UUID:
 async def history(database_settings: Settings) -> AsyncIterator[History]:
     async with History(database_settings) as history:
         yield history
+
+
+@pytest.fixture
+async def known(database_settings: Settings) -> AsyncIterator[KnownLessons]:
+    async with KnownLessons(database_settings) as known:
+        yield known
 
 
 async def lesson(
@@ -118,37 +124,37 @@ def test_weeks_begin_on_mondays_and_lose_no_lesson() -> None:
 
 
 async def test_a_course_that_the_learner_has_not_begun_is_none(
-    history: History, connection: asyncpg.Connection, user: UUID, course: UUID
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID
 ) -> None:
     for _ in range(9):
         other = uuid4()
         await enrolled(connection, other, course)
         await lesson(connection, other, course, "a")
 
-    assert await history.lessons(user, [course]) == {}
+    assert await known.lessons(user, [course]) == {}
 
 
 async def test_a_course_that_was_only_opened_has_no_known_lesson(
-    history: History, connection: asyncpg.Connection, user: UUID, course: UUID
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID
 ) -> None:
     await enrolled(connection, user, course, total=None)
 
-    assert await history.lessons(user, [course]) == {course: CourseLessons(None, ())}
+    assert await known.lessons(user, [course]) == {course: CourseLessons(None, ())}
 
 
 async def test_own_lessons_have_their_state(
-    history: History, connection: asyncpg.Connection, user: UUID, course: UUID
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID
 ) -> None:
     await enrolled(connection, user, course)
     await lesson(connection, user, course, "b", NOON)
     await lesson(connection, user, course, "a", NOON + timedelta(hours=1), completed=False)
 
-    known = CourseLessons(4, (LessonState("b", NOON), LessonState("a", None)))
-    assert await history.lessons(user, [course]) == {course: known}
+    lessons = CourseLessons(4, (LessonState("b", NOON), LessonState("a", None)))
+    assert await known.lessons(user, [course]) == {course: lessons}
 
 
 async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few_others_own_are_not(
-    history: History, connection: asyncpg.Connection, user: UUID, course: UUID
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID
 ) -> None:
     await enrolled(connection, user, course)
     await lesson(connection, user, course, "second", NOON)
@@ -162,7 +168,7 @@ async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few
         if number < 4:
             await lesson(connection, other, course, "made up", NOON)
 
-    found = await history.lessons(user, [course])
+    found = await known.lessons(user, [course])
 
     assert found[course].lessons == (
         LessonState("first", None),

@@ -1,5 +1,7 @@
 """The only reader of the environment. README.md lists every setting; a test compares the two."""
 
+import os
+import socket
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
         le=30,
         description="how long ProgressService waits for its event to be applied; then it says `Accepted`. 30 at most",
     )
+
+    @property
+    def worker_name(self) -> str:
+        """Names this worker in `worker_status` and as Kafka's client id, by which the group knows its members."""
+        return self.group_instance_id or f"{socket.gethostname()}-{os.getpid()}"
 
     @field_validator("kafka_oauth_token_url")
     @classmethod

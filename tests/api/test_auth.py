@@ -24,7 +24,7 @@ from worker.web.api.routes import api_router
 from worker.web.app import create_api
 from worker.web.auth import LEEWAY_S, Caller, Scope, courses, scopes
 from worker.web.keys import PemKeys
-from worker.web.pages.catalog import NoCatalogue
+from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.render import Templates
 from worker.web.pages.routes import _pages as routes_of_pages
 
@@ -104,7 +104,7 @@ async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
     nowhere: FastAPI, issuer: Issuer, user: UUID
 ) -> None:
     """The routers of the API and of the pages ask for all of theirs: those above would ask once more for themselves."""
-    of_pages = routes_of_pages(NoCatalogue(), Templates("worker.web.pages", login=None))
+    of_pages = routes_of_pages(NoCatalog(), Templates("worker.web.pages", login=None))
     for number, router in enumerate([api_router(), of_pages]):
         router.add_api_route(f"/api/forgotten/{number}", forgotten)
         nowhere.include_router(router)

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from rich.progress import Progress as Shown
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
@@ -91,9 +90,8 @@ async def test_a_replay_is_noted_as_the_callers(operator: httpx.AsyncClient, sha
     position = await dead_letter(shared, an_event(user, uuid4()))
     await operator.post(REPLAY, json={"positions": [position]})
 
-    with Shown(disable=True) as nowhere:
-        async with letterbox(shared, nowhere) as box:
-            ledger = await box.ledger()
+    async with letterbox(shared) as box:
+        ledger = await box.ledger()
 
     assert ledger.resolutions[Position.parse(position)].by == str(user)
 

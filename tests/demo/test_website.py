@@ -16,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 
 from tests.api.conftest import Issuer, api_settings, client_of, issuer
 from worker.demo import run
-from worker.demo.catalog import NAMES, DemoCatalogue
+from worker.demo.catalog import NAMES, DemoCatalog
 from worker.demo.keys import DemoKeys
 from worker.demo.player import COURSES
 from worker.demo.website import COOKIE, PAGE, Embedded, begun, demo_settings, masquerade
@@ -39,7 +39,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     settings, keys = demo_settings(AWAY), DemoKeys()
     async with ProgressService(settings) as service, Insights(settings) as insights:
         app = create_api(
-            settings, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE)
+            settings, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE)
         )
         app.include_router(masquerade(keys, service, []))
         async with client_of(app) as client:
@@ -135,11 +135,11 @@ def test_what_the_production_command_runs_does_not_even_import_the_demo() -> Non
 
 
 def test_every_lesson_of_the_demo_has_a_name() -> None:
-    catalogue = DemoCatalogue()
+    catalog = DemoCatalog()
 
     assert NAMES.keys() <= {course.title for course in COURSES}
     for course in COURSES:
-        lessons = catalogue.lessons(course.id) or ()
+        lessons = catalog.lessons(course.id) or ()
         assert [lesson.id for lesson in lessons] == [course.lesson(n) for n in range(1, course.lessons + 1)]
 
 

@@ -12,7 +12,6 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
 )
-from rich.progress import Progress as Shown
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
@@ -141,8 +140,7 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
         [stored] = await producer.send_all([OutgoingRecord(DEAD, None, value.encode(), headers)])
     named = Selection(positions={Position(stored.partition, stored.offset)})
 
-    with Shown(disable=True) as nowhere:
-        tally = await replay(user(broker, "api"), named, rate=100, progress=nowhere)
+    tally = await replay(user(broker, "api"), named, rate=100)
 
     assert tally.replayed == 1
 

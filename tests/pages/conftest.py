@@ -1,4 +1,4 @@
-"""The pages over one worker, with the demo's catalogue; and browsers that look at them."""
+"""The pages over one worker, with the demo's catalog; and browsers that look at them."""
 
 import os
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from tests.api.conftest import Issuer, api_settings, insights, issuer, service, shared
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
-from worker.demo.catalog import DemoCatalogue
+from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
 from worker.demo.website import begun, masquerade, served
@@ -39,7 +39,7 @@ def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, 
         service,
         insights=insights,
         cookie=COOKIE,
-        pages=pages(DemoCatalogue(), login="/login"),
+        pages=pages(DemoCatalog(), login="/login"),
     )
 
 

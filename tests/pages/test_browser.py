@@ -60,7 +60,7 @@ async def page(site: Site, everything: str) -> AsyncIterator[Page]:
 async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
     page: Page, learner: UUID, service: ProgressService
 ) -> None:
-    """Of a course that no catalogue knows, lessons stand in the order of their latest change."""
+    """Of a course that no catalog knows, lessons stand in the order of their latest change."""
     course = uuid4()
     for lesson in "abc":
         await service.mark_lesson_complete(learner, course, lesson, 4)
@@ -163,9 +163,7 @@ async def test_a_click_without_a_connection_goes_back_and_says_so(page: Page) ->
     await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
 
 
-async def test_a_click_says_the_catalogues_total_whatever_the_stream_tells(
-    site: Site, service: ProgressService
-) -> None:
+async def test_a_click_says_the_catalogs_total_whatever_the_stream_tells(site: Site, service: ProgressService) -> None:
     learner = uuid4()
     await service.mark_lesson_complete(learner, STATISTICS.id, STATISTICS.lesson(1), 2)
     async with site.window(site.issuer.token(learner)) as window:

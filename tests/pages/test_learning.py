@@ -1,4 +1,4 @@
-"""What "My learning" shows of rows, catalogue and events."""
+"""What "My learning" shows of rows, catalog and events."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from worker.courses.catalog import Lesson
 from worker.courses.lessons import CourseLessons, LessonState
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
-from worker.web.pages.catalog import NoCatalogue
+from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.learning import CourseCard, cards, learning, lessons_of, resume
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -21,7 +21,7 @@ STATS = ProgressStats(
 
 
 class Known:
-    """A catalogue of one course."""
+    """A catalog of one course."""
 
     def title(self, course_id: UUID) -> str:
         return "Known"
@@ -42,7 +42,7 @@ def one(row: CourseProgress) -> CourseCard:
     return card
 
 
-def test_a_course_has_the_catalogues_lessons_with_checkmarks() -> None:
+def test_a_course_has_the_catalogs_lessons_with_checkmarks() -> None:
     card = one(row("b", last="b"))
 
     assert (card.title, card.percent, card.done, card.activity) == (
@@ -58,25 +58,25 @@ def test_a_course_has_the_catalogues_lessons_with_checkmarks() -> None:
     ]
 
 
-def test_a_lesson_that_the_catalogue_does_not_know_is_there_too() -> None:
+def test_a_lesson_that_the_catalog_does_not_know_is_there_too() -> None:
     card = one(row("b", "old", total=4))
 
     assert [tile.id for tile in card.lessons] == ["a", "b", "c", "old"]
     assert card.unknown == 0
 
 
-def test_without_a_catalogue_there_are_the_lessons_that_events_tell_of_and_how_many_are_missing() -> None:
+def test_without_a_catalog_there_are_the_lessons_that_events_tell_of_and_how_many_are_missing() -> None:
     found = row("x", total=5, last="y")
     known = {found.course_id: CourseLessons(5, (LessonState("x", NOW), LessonState("z", None)))}
 
-    [card] = cards([found], NoCatalogue(), known, NOW)
+    [card] = cards([found], NoCatalog(), known, NOW)
 
     assert card.title == f"Course {str(found.course_id)[:8]}"
     assert [tile.id for tile in card.lessons] == ["x", "z", "y"]
     assert card.unknown == 2
 
 
-def test_a_click_says_the_catalogues_total_not_the_rows_which_may_be_old() -> None:
+def test_a_click_says_the_catalogs_total_not_the_rows_which_may_be_old() -> None:
     grown, shrunk = one(row("a", total=2)), one(row("a", total=4))
 
     assert (grown.done, grown.told_total) == ("1 of 2 lessons", 3)
@@ -85,7 +85,7 @@ def test_a_click_says_the_catalogues_total_not_the_rows_which_may_be_old() -> No
 
 def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_known() -> None:
     known = one(row(total=None))
-    [unknown] = cards([row(total=None, last="a")], NoCatalogue(), {}, NOW)
+    [unknown] = cards([row(total=None, last="a")], NoCatalog(), {}, NOW)
 
     assert (known.done, known.told_total, known.unknown, known.resume) == ("Not begun", 3, 0, known.lessons[0])
     assert (unknown.done, unknown.told_total, unknown.resume) == ("Not begun", None, None)
@@ -132,7 +132,7 @@ def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
 
 
 def test_a_lesson_without_a_title_has_a_short_id() -> None:
-    [known] = cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalogue(), {}, NOW)
+    [known] = cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalog(), {}, NOW)
 
     assert [tile.title for tile in known.lessons] == ["Lesson 5f3b7a52", "intro"]
 

@@ -115,7 +115,7 @@ async def test_a_page_of_completed_courses_is_full_of_them(
     assert 'href="/?show=completed">Latest courses' in second
 
 
-async def test_without_a_catalogue_ids_stand_for_names(
+async def test_without_a_catalog_ids_stand_for_names(
     shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights, learner: UUID
 ) -> None:
     app = create_api(shared, PemKeys(issuer.key_file), service, insights=insights, cookie=COOKIE, pages=pages())

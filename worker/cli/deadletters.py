@@ -5,7 +5,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,10 +18,9 @@ from worker.errors import ProgressError
 from worker.settings import settings
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from worker.deadletters.letter import Letter, Position, Resolution
     from worker.deadletters.selection import Selection
+    from worker.deadletters.topic import Advance
     from worker.terminal.deadletters import Newest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,15 +82,24 @@ def selection_of(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "
     return Selection(positions=frozenset(positions), **conditions)
 
 
-def bar() -> "Progress":
-    """Progress on a terminal, beside whatever is printed."""
+@contextmanager
+def bar() -> "Iterator[Advance]":
+    """Shows a bar on a terminal, beside whatever is printed."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     hidden = not sys.stderr.isatty()
-    return Progress(
+    tasks: dict[str, TaskID] = {}
+    with Progress(
         console=Console(stderr=True), transient=True, disable=hidden, redirect_stdout=False, redirect_stderr=False
-    )
+    ) as shown:
+
+        def advance(doing: str, passed: int, total: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = shown.add_task(doing)
+            shown.update(tasks[doing], completed=passed, total=total, visible=passed < total)
+
+        yield advance
 
 
 @click.group(
@@ -141,8 +150,8 @@ async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -
     from worker.deadletters.topic import letterbox
 
     kinds: Counter[Kind] = Counter()
-    with bar() as progress:
-        async with letterbox(settings(), progress) as box:
+    with bar() as advance:
+        async with letterbox(settings(), advance) as box:
             ledger = await box.ledger()
             letters = box.each_letter(selection) if resolved_too else box.open_letters(ledger, selection)
             async for letter, copies in letters:
@@ -173,8 +182,8 @@ async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
     """Raises ProgressError when there is none."""
     from worker.deadletters.topic import letterbox
 
-    with bar() as progress:
-        async with letterbox(settings(), progress) as box:
+    with bar() as advance:
+        async with letterbox(settings(), advance) as box:
             ledger = await box.ledger()
             async for letter in box.letters(selection_of((position,))):
                 return letter, ledger.resolutions.get(position)
@@ -206,9 +215,9 @@ def replay(
     from worker.deadletters.replay import replay as replay_
 
     selection = selection_of(positions, **conditions)
-    with bar() as progress:
+    with bar() as advance:
         tally = asyncio.run(
-            replay_(settings(), selection, to=to, rate=rate, limit=limit, dry_run=dry_run, progress=progress)
+            replay_(settings(), selection, to=to, rate=rate, limit=limit, dry_run=dry_run, advance=advance)
         )
     if not tally.replayed and not tally.left:
         click.echo(NONE_OPEN, err=True)
@@ -235,8 +244,8 @@ def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool,
 
     if not positions and not any(conditions.values()):
         raise click.UsageError("Say which: a POSITION, or a filter such as --kind.")
-    with bar() as progress:
-        found = asyncio.run(find(settings(), selection_of(positions, **conditions), limit, progress))
+    with bar() as advance:
+        found = asyncio.run(find(settings(), selection_of(positions, **conditions), limit, advance))
     click.echo(counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
     if found.positions and not dry_run:
         if not yes:
@@ -260,6 +269,6 @@ def truncate(yes: bool) -> None:
 async def truncated() -> int:
     from worker.deadletters.topic import letterbox
 
-    with bar() as progress:
-        async with letterbox(settings(), progress) as box:
+    with bar() as advance:
+        async with letterbox(settings(), advance) as box:
             return await box.truncate(await box.ledger())

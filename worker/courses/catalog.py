@@ -15,11 +15,11 @@ class Lesson:
     href: str | None = None
 
 
-class Catalogue(Protocol):
+class Catalog(Protocol):
     """Asked for each course on a page: neither may block."""
 
     def title(self, course_id: UUID) -> str:
         """What the course is called."""
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
-        """The course's lessons in their order; None where the catalogue does not know them."""
+        """The course's lessons in their order; None where the catalog does not know them."""

@@ -1,8 +1,22 @@
 """Which lessons a course has, as far as learners' events tell."""
 
-from collections.abc import Iterable
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+from cachetools import TTLCache
+
+from worker.courses.anonymity import K
+from worker.postgres.connection import bounded, query
+from worker.postgres.pool import connect_pool
+from worker.settings import Settings
+
+LONGEST_S = 5.0
 
 LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
 COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
@@ -26,6 +40,45 @@ class CourseLessons:
 
     total_lessons: int | None  # None: no event has told yet
     lessons: tuple[LessonState, ...]
+
+
+class KnownLessons:
+    """An async context manager. Its operation raises DatabaseUnavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = bounded(settings, LONGEST_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
+
+    async def __aenter__(self) -> Self:
+        self._pool = await connect_pool(self._settings, max_size=5)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._pool.close()
+
+    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
+        """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
+        totals: dict[UUID, int | None] = {}
+        own: dict[UUID, list[LessonState]] = defaultdict(list)
+        for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids)):
+            totals[row["course_id"]] = row["total_lessons"]
+            if row["lesson_id"] is not None:
+                own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
+        common = await asyncio.gather(*map(self._common_lessons, totals))
+        return {
+            course_id: CourseLessons(total, in_order(own[course_id], known))
+            for (course_id, total), known in zip(totals.items(), common, strict=True)
+        }
+
+    async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
+        known = self._common.get(course_id)
+        if known is None:
+            rows = await self._fetch("courses/common_lessons", course_id, K, LEARNERS_ASKED)
+            known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
+        return known
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+        return await self._pool.fetch(query(name), *arguments)
 
 
 def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from rich.progress import Progress
-
 from events.kinds import Kind
 from events.producer import Producer, PublishFailed
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import letterbox, note, resolved
+from worker.deadletters.topic import Advance, letterbox, note, resolved
 from worker.kafka.client import client
 from worker.kafka.failures import failure
 from worker.settings import Settings
@@ -27,10 +25,10 @@ class Found:
     positions: list[Position] = field(default_factory=list)
 
 
-async def find(settings: Settings, selection: Selection, limit: int | None, progress: Progress) -> Found:
+async def find(settings: Settings, selection: Selection, limit: int | None, advance: Advance | None = None) -> Found:
     """The selected open letters, at most `limit`. Raises KafkaUnavailable and SetupError, as the letterbox."""
     found = Found()
-    async with letterbox(settings, progress) as box:
+    async with letterbox(settings, advance) as box:
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             found.kinds[letter.kind] += 1
             found.positions += copies

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.structs import RecordMetadata
-from rich.progress import Progress
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import letterbox, note, resolved
+from worker.deadletters.topic import Advance, letterbox, note, resolved
 from worker.decode import Rejected, Skipped, decode
 from worker.kafka.client import client
 from worker.kafka.failures import failure
@@ -85,7 +84,7 @@ async def replay(
     rate: float,
     limit: int | None = None,
     dry_run: bool = False,
-    progress: Progress,
+    advance: Advance | None = None,
     by: str | None = None,
 ) -> Tally:
     """Replays the selected open letters, at most `limit`; a dry run only counts. Safe to repeat and to kill.
@@ -97,7 +96,7 @@ async def replay(
     topic = to or settings.lesson_events_topic
     tally = Tally()
     await require_topics(settings, topic)
-    async with letterbox(settings, progress) as box, Producer(**client(settings), **LIMITS) as producer:
+    async with letterbox(settings, advance) as box, Producer(**client(settings), **LIMITS) as producer:
         rounds = Rounds(settings, producer, rate, by)
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             record = replayable(letter, selection, topic, from_anywhere=to is not None)

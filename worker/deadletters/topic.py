@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from getpass import getuser
@@ -11,10 +11,9 @@ from socket import gethostname
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
-from rich.progress import Progress
 
+from events.consumer import close_consumer
 from events.producer import Producer
-from events.subscriber import stop
 from worker.deadletters.ledger import Ledger
 from worker.deadletters.letter import Fate, Letter, Position, Resolution, read
 from worker.deadletters.selection import Selection
@@ -28,16 +27,17 @@ FETCH_WAIT_MS = 1000
 LONGEST_SILENCE_S = 30
 
 Spans = Mapping[TopicPartition, tuple[int, int]]  # from this offset, up to but not with that one
+Advance = Callable[[str, int, int], None]  # called with what is done, records read so far, and records in all
 
 
 class Letterbox:
     """Reads the topic as it was when this was opened; what is written meanwhile is not seen."""
 
-    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, spans: Spans, progress: Progress) -> None:
+    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, spans: Spans, advance: Advance | None) -> None:
         self._settings = settings
         self._consumer = consumer
         self._spans = spans
-        self._progress = progress
+        self._advance = advance
 
     async def ledger(self) -> Ledger:
         """What the topic says of its letters. Reads all of it."""
@@ -96,7 +96,8 @@ class Letterbox:
         return {tp: (min(offsets), max(offsets) + 1) for tp, offsets in asked.items() if offsets}
 
     async def _records(self, spans: Spans, doing: str) -> AsyncIterator[Record]:
-        task = self._progress.add_task(doing, total=sum(end - first for first, end in spans.values()))
+        total = sum(end - first for first, end in spans.values())
+        passed = 0
         unread = {tp for tp, (first, end) in spans.items() if first < end}
         for tp in unread:
             self._consumer.seek(tp, spans[tp][0])
@@ -105,9 +106,10 @@ class Letterbox:
                 for record in records:
                     if record.offset < spans[tp][1]:
                         yield record
-                self._progress.advance(task, len(records))
+                passed += len(records)
+            if self._advance:
+                self._advance(doing, passed, total)
             unread = {tp for tp, position in (await self._positions(unread)).items() if position < spans[tp][1]}
-        self._progress.remove_task(task)
 
     async def _fetch(self, unread: Collection[TopicPartition]) -> dict[TopicPartition, list[Record]]:
         """Some records of these partitions; none where what follows is never handed out, as a transaction's marker."""
@@ -128,7 +130,7 @@ class Letterbox:
 
 
 @asynccontextmanager
-async def letterbox(settings: Settings, progress: Progress) -> AsyncIterator[Letterbox]:
+async def letterbox(settings: Settings, advance: Advance | None = None) -> AsyncIterator[Letterbox]:
     """The topic from its start to where it ends now. Raises KafkaUnavailable, or SetupError when it is missing."""
     await require_topics(settings, settings.dead_letter_topic)
     consumer = AIOKafkaConsumer(
@@ -142,9 +144,9 @@ async def letterbox(settings: Settings, progress: Progress) -> AsyncIterator[Let
         await consumer.start()
         first = await consumer.beginning_offsets(consumer.assignment())
         end = await consumer.end_offsets(consumer.assignment())
-        yield Letterbox(settings, consumer, {tp: (first[tp], end[tp]) for tp in first}, progress)
+        yield Letterbox(settings, consumer, {tp: (first[tp], end[tp]) for tp in first}, advance)
     finally:
-        await stop(consumer)
+        await close_consumer(consumer)
 
 
 async def note(settings: Settings, producer: Producer, resolutions: Sequence[Resolution]) -> None:

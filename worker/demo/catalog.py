@@ -17,8 +17,8 @@ NAMES: Mapping[str, str] = {
 }
 
 
-class DemoCatalogue:
-    """A `pages.catalogue.Catalogue`."""
+class DemoCatalog:
+    """A `pages.catalog.Catalog`."""
 
     def __init__(self) -> None:
         self._courses = {course.id: course for course in COURSES}

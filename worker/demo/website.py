@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 
 from events import LessonCompleted
 from events.publisher import Occurrence
-from worker.demo.catalog import DemoCatalogue
+from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
 from worker.demo.player import COURSES, Learner, name_of
 from worker.learners.service import ProgressService
@@ -58,7 +58,7 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
     own = demo_settings(settings)
     keys = DemoKeys()
     async with answering(own) as service, Insights(own) as insights:
-        app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalogue(), login=PAGE))
+        app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE))
         app.include_router(masquerade(keys, service, learners))
         async with served(app, own) as serving:
             yield replace(serving, address=serving.address + PAGE)

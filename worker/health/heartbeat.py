@@ -13,7 +13,6 @@ import structlog
 from mode import Service
 
 from worker.errors import ProgressError, Unavailable
-from worker.intake.consumer import name
 from worker.intake.intake import Intake
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import bounded, close, connect, query
@@ -37,7 +36,7 @@ class StatusTeller(Service):
         super().__init__(**service)
         self._settings = bounded(settings, LONGEST_S)
         self._intake = intake
-        self._worker = name(settings)
+        self._worker = settings.worker_name
         self._runs_as = (socket.gethostname(), version("course-progress"))
         self._started_at = datetime.now(UTC)
         self._connection: asyncpg.Connection | None = None

@@ -1,28 +1,20 @@
 """The consumer of lesson events, as a member of the group that shares them."""
 
-import os
-import socket
-
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from events.subscriber import stop
+from events.consumer import close_consumer
 from worker.kafka.client import client
 from worker.kafka.failures import meaning
 from worker.settings import Settings
-
-
-def name(settings: Settings) -> str:
-    """What this worker is called, in `worker_status` and as Kafka's client id: a member of the group is known by it."""
-    return settings.group_instance_id or f"{socket.gethostname()}-{os.getpid()}"
 
 
 def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
     """Not started yet: while it starts it calls the listener, which needs it."""
     consumer = AIOKafkaConsumer(
         **client(settings),
-        client_id=name(settings),
+        client_id=settings.worker_name,
         group_id=settings.consumer_group,
         group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,
@@ -45,5 +37,5 @@ async def start(consumer: AIOKafkaConsumer, settings: Settings) -> None:
     try:
         await consumer.start()
     except KafkaError as error:
-        await stop(consumer)
+        await close_consumer(consumer)
         raise meaning(error, settings) from error

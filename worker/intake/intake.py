@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from faust.types import ChannelT
 from mode import Service
 
-from events.subscriber import stop
+from events.consumer import close_consumer
 from worker.errors import BreakerOpen
 from worker.intake.breaker import Breaker
 from worker.intake.consumer import create_consumer, start
@@ -117,7 +117,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if self._running:  # it may be stopped before it has started
             await asyncio.wait(self._running, timeout=self._settings.rebalance_timeout_s)
         await self._commit()
-        await stop(self._consumer)
+        await close_consumer(self._consumer)
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:

@@ -1,19 +1,12 @@
-"""What one learner did, for the learner's own page: lessons per day and week, and the lessons of a course."""
+"""What one learner did, for the learner's own page: lessons per day and week."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import asyncpg
-from cachetools import TTLCache
-
-from worker.courses.anonymity import K
-from worker.courses.lessons import COMMON_KEPT, COMMON_KEPT_S, LEARNERS_ASKED, CourseLessons, LessonState, in_order
 from worker.postgres.connection import bounded, query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
@@ -39,10 +32,9 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = bounded(settings, LONGEST_S)
-        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
 
     async def __aenter__(self) -> Self:
-        self._pool = await connect_pool(self._settings)
+        self._pool = await connect_pool(self._settings, max_size=5)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -63,33 +55,9 @@ class History:
         first = monday(last) - timedelta(weeks=_within(weeks, MOST_DAYS // 7) - 1)
         return by_week(by_day(await self._completed(user_id, first, last, zone), first, last))
 
-    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
-        """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
-        totals: dict[UUID, int | None] = {}
-        own: dict[UUID, list[LessonState]] = defaultdict(list)
-        for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids)):
-            totals[row["course_id"]] = row["total_lessons"]
-            if row["lesson_id"] is not None:
-                own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
-        common = await asyncio.gather(*map(self._common_lessons, totals))
-        return {
-            course_id: CourseLessons(total, in_order(own[course_id], known))
-            for (course_id, total), known in zip(totals.items(), common, strict=True)
-        }
-
-    async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
-        known = self._common.get(course_id)
-        if known is None:
-            rows = await self._fetch("courses/common_lessons", course_id, K, LEARNERS_ASKED)
-            known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
-        return known
-
     async def _completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
-        rows = await self._fetch("learners/lessons_per_day", user_id, first, last, str(zone or "UTC"))
+        rows = await self._pool.fetch(query("learners/lessons_per_day"), user_id, first, last, str(zone or "UTC"))
         return {row["day"]: row["lessons"] for row in rows}
-
-    async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        return await self._pool.fetch(query(name), *arguments)
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
-from events.subscriber import stop
+from events.consumer import close_consumer
 from worker.deadletters.newest import DeadLetters, LetterTail
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
@@ -65,7 +65,7 @@ class Cluster:
                 fetch_max_bytes=LARGEST_FETCH,
                 max_partition_fetch_bytes=LARGEST_FETCH // 4,
             )
-            opening.push_async_callback(stop, self._consumer)
+            opening.push_async_callback(close_consumer, self._consumer)
             await self._consumer.start()
             self._tail = LetterTail(self._consumer)
             self._open = opening.pop_all()

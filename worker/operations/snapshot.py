@@ -187,7 +187,7 @@ def held_up(statuses: Collection[Status]) -> str | None:
 
 
 def together(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
-    """Each worker once, by name: a member's client id is its worker's name (consumer.name)."""
+    """Each worker once, by name: a member's client id is its worker's name (Settings.worker_name)."""
     said = {status.worker: status for status in statuses}
     members = {member.client_id: member for member in (group.members if group else ())}
     return tuple(WorkerView(name, said.get(name), members.get(name)) for name in sorted(said.keys() | members.keys()))

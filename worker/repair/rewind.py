@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
-from events.subscriber import stop
+from events.consumer import close_consumer
 from worker.errors import SetupError
 from worker.kafka.client import client
 from worker.kafka.topic_id import topic_id
@@ -132,7 +132,7 @@ async def _planned(
         end = await consumer.end_offsets(partitions)
         targets = await _targets(consumer, to, first, end)
     finally:
-        await stop(consumer)
+        await close_consumer(consumer)
     return [Move(tp, stored.get(tp), first[tp], end[tp], targets[tp], recreated) for tp in partitions]
 
 

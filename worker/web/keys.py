@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jwt
+import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from worker.errors import SetupError, Unavailable
-from worker.web.auth import log
 from worker.web.settings import ApiSettings
+
+log = structlog.get_logger("api")
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 KEYS_KEEP_S = 300

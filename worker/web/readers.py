@@ -6,23 +6,25 @@ from typing import Annotated, Self
 from fastapi import Depends, Request
 
 from worker.courses.analytics import CourseAnalytics
+from worker.courses.lessons import KnownLessons
 from worker.learners.activity import History
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
 
 class Insights:
-    """An async context manager of the three."""
+    """An async context manager of the four."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
         self.history = History(settings)
+        self.lessons = KnownLessons(settings)
         self.operations = Operations(settings)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            for part in (self.analytics, self.history, self.operations):
+            for part in (self.analytics, self.history, self.lessons, self.operations):
                 await opening.enter_async_context(part)
             self._opened = opening.pop_all()
         return self

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from worker.web.api.routes import api_router
 from worker.web.api.schemas import ProblemAnswer
 from worker.web.problems import KINDS, MEDIA_TYPE, TYPE
 
@@ -75,8 +76,6 @@ def problem(status: int) -> dict[str, Any]:
 
 def text() -> str:
     """What the file should say."""
-    from worker.web.api.routes import api_router
-
     app = FastAPI(**ABOUT)
     app.include_router(api_router())
     return json.dumps(described(app), indent=2, ensure_ascii=False) + "\n"

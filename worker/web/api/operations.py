@@ -7,7 +7,6 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, StrictBool
-from rich.progress import Progress as Shown
 
 from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
@@ -206,10 +205,7 @@ class Replays:
             raise Problem(409, "a replay is running")
         chosen = Selection(positions=frozenset(map(Position.parse, body.positions)))
         async with self._busy:
-            with Shown(disable=True) as nowhere:
-                tally = await replay(
-                    self._settings, chosen, rate=REPLAYED_PER_S, dry_run=body.dry_run, progress=nowhere, by=by
-                )
+            tally = await replay(self._settings, chosen, rate=REPLAYED_PER_S, dry_run=body.dry_run, by=by)
         log.info("dead letters replayed", by=by, replayed=tally.replayed, dry_run=body.dry_run, asked=body.positions)
         return ReplayAnswer(
             as_of=datetime.now(UTC), dry_run=body.dry_run, replayed=tally.replayed, left=dict(tally.left)

@@ -1,4 +1,4 @@
-"""What courses and lessons are called. This system knows ids alone: a website that has a catalogue gives it."""
+"""What courses and lessons are called. This system knows ids alone: a website that has a catalog gives it."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,7 +7,7 @@ from worker.courses.catalog import Lesson
 from worker.web.pages.formatting import short
 
 
-class NoCatalogue:
+class NoCatalog:
     """Ids, shortened."""
 
     def title(self, course_id: UUID) -> str:

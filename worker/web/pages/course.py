@@ -7,7 +7,7 @@ from uuid import UUID
 
 from worker.courses.analytics import Analytics, Duration
 from worker.courses.anonymity import SHARE_OF, K
-from worker.courses.catalog import Catalogue
+from worker.courses.catalog import Catalog
 from worker.web.pages.charts import BarChart, bar_chart
 from worker.web.pages.formatting import readable, span
 
@@ -47,12 +47,12 @@ class Course:
     share_of: int = SHARE_OF
 
 
-def course(course_id: UUID, found: Analytics | None, catalogue: Catalogue) -> Course:
-    return Course(course_id, catalogue.title(course_id), figures(found, catalogue) if found else None)
+def course(course_id: UUID, found: Analytics | None, catalog: Catalog) -> Course:
+    return Course(course_id, catalog.title(course_id), figures(found, catalog) if found else None)
 
 
-def figures(found: Analytics, catalogue: Catalogue) -> Figures:
-    listed = steps(found, catalogue)
+def figures(found: Analytics, catalog: Catalog) -> Figures:
+    listed = steps(found, catalog)
     return Figures(
         as_of=found.as_of,
         learners=found.learners,
@@ -76,9 +76,9 @@ def figures(found: Analytics, catalogue: Catalogue) -> Figures:
     )
 
 
-def steps(found: Analytics, catalogue: Catalogue) -> tuple[Step, ...]:
-    """In the catalogue's order where it has one, else as learners complete them."""
-    known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalogue.lessons(found.course_id) or ())}
+def steps(found: Analytics, catalog: Catalog) -> tuple[Step, ...]:
+    """In the catalog's order where it has one, else as learners complete them."""
+    known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalog.lessons(found.course_id) or ())}
     lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
     return tuple(

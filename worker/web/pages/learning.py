@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.courses.catalog import Catalogue, Lesson
+from worker.courses.catalog import Catalog, Lesson
 from worker.courses.lessons import CourseLessons
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
@@ -32,10 +32,10 @@ class CourseCard:
     percent: int
     completed: int
     total: int | None  # as the latest event said; None: none has yet
-    # What a click says that the course has: what the catalogue has, more or less than the row, as the website's player
+    # What a click says that the course has: what the catalog has, more or less than the row, as the website's player
     # says too; else the row's. None: no lesson can be clicked.
     told_total: int | None
-    catalogued: bool  # whether the catalogue knows its lessons
+    catalogd: bool  # whether the catalog knows its lessons
     is_complete: bool
     activity: str
     active_at: datetime  # what `activity` speaks of
@@ -92,33 +92,33 @@ def learning(
 
 
 def cards(
-    rows: Iterable[CourseProgress], catalogue: Catalogue, known: Mapping[UUID, CourseLessons], now: datetime
+    rows: Iterable[CourseProgress], catalog: Catalog, known: Mapping[UUID, CourseLessons], now: datetime
 ) -> tuple[CourseCard, ...]:
-    """One per row; `known` has what the events tell of courses whose lessons are not in the catalogue."""
-    return tuple(card(row, catalogue, known.get(row.course_id), now) for row in rows)
+    """One per row; `known` has what the events tell of courses whose lessons are not in the catalog."""
+    return tuple(card(row, catalog, known.get(row.course_id), now) for row in rows)
 
 
-def lessons_of(row: CourseProgress, catalogued: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
-    """Those of the catalogue, or that others did, and whatever else the learner completed."""
+def lessons_of(row: CourseProgress, catalogd: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
+    """Those of the catalog, or that others did, and whatever else the learner completed."""
     ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
-    have = {lesson.id for lesson in catalogued}
-    return [*catalogued, *(Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have)]
+    have = {lesson.id for lesson in catalogd}
+    return [*catalogd, *(Lesson(id, readable(id)) for id in dict.fromkeys(ids) if id not in have)]
 
 
-def card(row: CourseProgress, catalogue: Catalogue, known: CourseLessons | None, now: datetime) -> CourseCard:
-    catalogued = catalogue.lessons(row.course_id) or ()
-    tiles = tiles_of(row, lessons_of(row, catalogued, known))
-    told_total = len(catalogued) or row.total_lessons
+def card(row: CourseProgress, catalog: Catalog, known: CourseLessons | None, now: datetime) -> CourseCard:
+    catalogd = catalog.lessons(row.course_id) or ()
+    tiles = tiles_of(row, lessons_of(row, catalogd, known))
+    told_total = len(catalogd) or row.total_lessons
     return CourseCard(
         id=row.course_id,
-        title=catalogue.title(row.course_id),
+        title=catalog.title(row.course_id),
         percent=row.progress_percentage,
         completed=row.lessons_completed,
         total=row.total_lessons,
         told_total=told_total,
-        catalogued=bool(catalogued),
+        catalogd=bool(catalogd),
         is_complete=row.completed_at is not None,
         activity=f"Completed {ago(row.completed_at, now)}"
         if row.completed_at

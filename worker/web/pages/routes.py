@@ -13,10 +13,9 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from worker.courses.catalog import Catalogue
-from worker.courses.lessons import CourseLessons
+from worker.courses.catalog import Catalog
+from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
-from worker.learners.activity import History
 from worker.learners.reads import CourseProgress, Place
 from worker.web.api.courses import Course
 from worker.web.api.dependencies import Serving
@@ -24,7 +23,7 @@ from worker.web.api.operations import operator
 from worker.web.api.progress import cursor_after, place
 from worker.web.auth import Calling, caller
 from worker.web.limits import counted
-from worker.web.pages.catalog import NoCatalogue
+from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.course import course
 from worker.web.pages.learning import cards, learning
 from worker.web.pages.operations import operations
@@ -38,12 +37,12 @@ FOREVER = "public, max-age=31536000, immutable"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def pages(catalogue: Catalogue | None = None, login: str | None = None) -> APIRouter:
+def pages(catalog: Catalog | None = None, login: str | None = None) -> APIRouter:
     """For `create_api`. `login` is where somebody without a token is sent to get one."""
     templates = Templates("worker.web.pages", login=login)
     router = APIRouter(include_in_schema=False)
     router.include_router(static_files())
-    router.include_router(_pages(catalogue or NoCatalogue(), templates))
+    router.include_router(_pages(catalog or NoCatalog(), templates))
     router.default = Nowhere(templates, otherwise=router.default)
     return router
 
@@ -78,7 +77,7 @@ def static_files() -> APIRouter:
     return router
 
 
-def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
+def _pages(catalog: Catalog, templates: Templates) -> APIRouter:
     router = APIRouter(dependencies=[Depends(caller), Depends(counted)], route_class=readable_problems(templates))
 
     @router.get("/")
@@ -103,15 +102,15 @@ def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
         )
         rows = page.value[:COURSES]
         older = cursor_after(rows[-1]) if len(page.value) > COURSES else None
-        known = await lessons(insights.history, user, rows, catalogue)
-        listed = cards(rows, catalogue, known, page.as_of)
+        known = await lessons(insights.lessons, user, rows, catalog)
+        listed = cards(rows, catalog, known, page.as_of)
         view = learning(stats.value, listed, weeks, show, first=after is None, older=older)
         return templates.page("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: Calling, course_id: Course, insights: Seeing) -> Response:
         found = await insights.analytics.of(course_id)
-        return templates.page("course", caller=caller, page=course(course_id, found, catalogue))
+        return templates.page("course", caller=caller, page=course(course_id, found, catalog))
 
     @router.get("/ops", dependencies=[Depends(operator)])
     async def operations_page(caller: Calling, insights: Seeing) -> Response:
@@ -124,11 +123,11 @@ def _pages(catalogue: Catalogue, templates: Templates) -> APIRouter:
 
 
 async def lessons(
-    history: History, user_id: UUID, rows: list[CourseProgress], catalogue: Catalogue
+    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: Catalog
 ) -> Mapping[UUID, CourseLessons]:
-    """What the events tell of the courses that the catalogue does not know."""
-    unknown = [row.course_id for row in rows if catalogue.lessons(row.course_id) is None]
-    return await history.lessons(user_id, unknown) if unknown else {}
+    """What the events tell of the courses that the catalog does not know."""
+    unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
+    return await known.lessons(user_id, unknown) if unknown else {}
 
 
 def readable_problems(templates: Templates) -> type[APIRoute]:

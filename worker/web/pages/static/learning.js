@@ -103,8 +103,8 @@ function show(progress) {
   const buttons = [...card.querySelectorAll("button[data-lesson]")];
   if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
   card.dataset.completed = progress.lessonsCompleted;
-  // Of a course that grew the catalogue knows more than the row: a click must not say the old total again.
-  if (progress.totalLessons && !("catalogued" in card.dataset)) card.dataset.total = progress.totalLessons;
+  // Of a course that grew the catalog knows more than the row: a click must not say the old total again.
+  if (progress.totalLessons && !("catalogd" in card.dataset)) card.dataset.total = progress.totalLessons;
   bar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
   for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
