@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from worker.decode import Rejected, Skipped
 from worker.stream.batch import Batch, gather, skipped_over
+from worker.stream.outcome import Rejected, Skipped
 from worker.stream.sink import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)

@@ -16,10 +16,10 @@ from events.producer import OutgoingRecord, Producer
 from tests.conftest import PARTITIONS
 from tests.histories import NOW, histories, publish, record, records_of
 from tests.workers import WorkerProcess, Workers, eventually, records_in
-from worker.decode import Outcome, Record, Rejected, Skipped
 from worker.intake.breaker import Breaker, Flood
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
+from worker.stream.outcome import Outcome, Record, Rejected, Skipped
 
 
 def entry(offset: int, rejected: bool) -> tuple[Record, Outcome]:

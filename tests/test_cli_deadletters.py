@@ -21,11 +21,11 @@ from tests.workers import Workers, environment
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.deadletters.writer import DeadLetters
-from worker.decode import Rejected
 from worker.errors import KafkaUnavailable
 from worker.kafka.client import client
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
+from worker.stream.outcome import Rejected
 
 COMMAND = "deadletters"
 NO_POISON = "alter table lesson_progress add constraint no_poison check (lesson_id <> 'poison')"

@@ -10,9 +10,9 @@ from events.producer import Producer
 from tests.histories import records_of
 from tests.test_decode import record
 from worker.deadletters.writer import DeadLetters
-from worker.decode import Rejected
 from worker.kafka.client import client
 from worker.settings import Settings
+from worker.stream.outcome import Rejected
 
 
 def counted(kind: Kind) -> float:

@@ -10,7 +10,8 @@ from aiokafka.structs import ConsumerRecord
 from events.envelope import binary
 from events.kinds import Kind
 from events.models import CourseAccessed
-from worker.decode import Occurrence, Rejected, Skipped, decode
+from worker.decode import decode
+from worker.stream.outcome import Occurrence, Rejected, Skipped
 
 APPENDED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EVENT = CourseAccessed(user_id=uuid4(), course_id=uuid4())

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
-from worker.decode import Occurrence
 from worker.progress.fold import fold
+from worker.stream.outcome import Occurrence
 
 USER, COURSE = uuid4(), uuid4()
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.test_decode import record
-from worker.decode import Outcome, Record, Rejected
 from worker.metrics.throughput import MINUTE_S, RATE_S, Recent
+from worker.stream.outcome import Outcome, Record, Rejected
 
 WALL = 1_800_000_000.0
 

@@ -13,7 +13,8 @@ from tests.test_letters import letter
 from worker.deadletters.letter import Letter, Position
 from worker.deadletters.replay import Left, Pacer, replayable
 from worker.deadletters.selection import Selection
-from worker.decode import Occurrence, Record, decode
+from worker.decode import decode
+from worker.stream.outcome import Occurrence, Record
 
 TOPIC = "lesson-events"
 

@@ -22,11 +22,11 @@ from events.models import (
     ProgressReset,
     course_event_id,
 )
-from worker.decode import Occurrence
 from worker.progress.fold import fold
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,11 +14,11 @@ from aiokafka import TopicPartition
 
 from events.models import LessonCompleted, ProgressReset
 from tests.bench.floor import BIG, Recorder, nodes, planned, writing
-from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.progress.fold import Folded, fold
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, OffsetsMoved, Span
 
 P0, P1 = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)

@@ -12,7 +12,6 @@ from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
 from tests.away import swallowing
-from worker.decode import Occurrence
 from worker.errors import DatabaseUnavailable
 from worker.postgres.connection import close, connect
 from worker.postgres.failures import translated
@@ -20,6 +19,7 @@ from worker.postgres.pool import connect_pool
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
 P0 = TopicPartition("lesson-events", 0)

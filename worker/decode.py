@@ -1,59 +1,21 @@
 """Bytes to events: what a record says, or why it can never be applied. Pure."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeAlias
-
-from aiokafka.structs import ConsumerRecord
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
-from events.models import EARLIEST, LESSON_EVENTS, LessonEvent
-
-Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
+from events.models import EARLIEST, LESSON_EVENTS
+from worker.stream.outcome import BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
 
 AHEAD_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Occurrence(NamedTuple):
-    """One event, and when it happened to the learner: the time that every rule uses."""
-
-    occurred_at: datetime
-    event: LessonEvent
-    topic: str
-    partition: int
-    clamped: bool = False
-
-
-class Misnamed(Record):  # type: ignore[misc]
-    """A record with a header whose name is not UTF-8, which is written with backslashes here (unreadable.py)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A record that can never be applied. It goes to the dead letters as it came."""
-
-    record: Record
-    reason: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A record that says nothing to this worker: a tombstone, or an event of a type it does not know."""
-
-    reason: str
-
-
-Outcome: TypeAlias = Occurrence | Rejected | Skipped
 
 
 def decode(record: Record) -> Outcome:
     """What one record of lesson-events says. Never raises for anything a producer can write."""
     if record.value is None:
         return Skipped("tombstone")
-    if isinstance(record, Misnamed):
+    if isinstance(record, BadHeaderRecord):
         return Rejected(record, "the name of a header is not UTF-8", Kind.UNREADABLE_HEADER)
     try:
         envelope = read(record.value, record.headers)

@@ -10,11 +10,11 @@ from tests.workers import eventually
 from worker.deadletters.discard import discard
 from worker.deadletters.letter import Position
 from worker.deadletters.writer import DeadLetters
-from worker.decode import Rejected
 from worker.demo.certificates import Certificates
 from worker.demo.observer import Observer
 from worker.kafka.client import client
 from worker.settings import Settings
+from worker.stream.outcome import Rejected
 
 
 async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from events import CourseAccessed, LessonUncompleted
-from worker.decode import Rejected, decode
+from worker.decode import decode
 from worker.demo.player import (
     COURSES,
     COURSES_PER_LEARNER,
@@ -24,6 +24,7 @@ from worker.demo.player import (
     spoilt,
 )
 from worker.progress.reference import expected
+from worker.stream.outcome import Rejected
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 

@@ -15,10 +15,10 @@ from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, Lesson
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own
-from worker.decode import Record
 from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
 from worker.progress.fold import CourseKey
 from worker.progress.reference import expected, stored, wrong_rows
+from worker.stream.outcome import Record
 
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
 State: TypeAlias = tuple[datetime, bool]  # changed_at, completed

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from events.producer import OutgoingRecord
 from tests.faults.load import BAD, SKIPPED, STAMPED, Happened, Sent, spoilt
-from worker.decode import Occurrence, Record, Rejected, decode
+from worker.decode import decode
+from worker.stream.outcome import Occurrence, Record, Rejected
 
 BASES = 1500
 Base: TypeAlias = tuple[bytes, list[tuple[str, bytes]]]  # a value and headers

@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 from events.producer import OutgoingRecord, Producer
 from worker.cli import main
 from worker.deadletters.writer import DeadLetters
-from worker.decode import Rejected
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane
 from worker.postgres import connection as database
 from worker.progress import store
 from worker.progress.store import Store
 from worker.settings import settings
+from worker.stream.outcome import Rejected
 from worker.stream.sink import Applied
 
 Method: TypeAlias = Callable[..., Awaitable[Any]]

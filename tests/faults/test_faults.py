@@ -13,7 +13,7 @@ from tests.faults.load import STAMPED
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 from tests.faults.worker_faults import killed_at, thawed_after_its_partitions_moved
-from worker.decode import Record
+from worker.stream.outcome import Record
 
 # One process plays them, and has the servers that they kill.
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]

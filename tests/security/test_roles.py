@@ -19,7 +19,6 @@ from tests.conftest import execute, url_of
 from tests.histories import histories, nothing_waits, publish, transitions
 from tests.security.conftest import PAGE, PASSWORD, Secured
 from tests.workers import Workers
-from worker.decode import Occurrence
 from worker.devstack import enter, postgres_wheel
 from worker.errors import SetupError
 from worker.learners.reads import CourseProgress, ProgressStats
@@ -29,6 +28,7 @@ from worker.progress.fold import fold
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from events.kinds import Kind
 from events.producer import OutgoingRecord
 from worker.deadletters import headers
-from worker.decode import Record
+from worker.stream.outcome import Record
 
 
 class Position(NamedTuple):

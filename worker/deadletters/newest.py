@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Position, read
 from worker.deadletters.row import Row, order
-from worker.decode import Record
+from worker.stream.outcome import Record
 
 KEPT = 200  # letters of each partition
 LONGEST_TEXT = 1000  # characters

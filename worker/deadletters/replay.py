@@ -15,11 +15,12 @@ from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
 from worker.deadletters.topic import Advance, letterbox, note, resolved
-from worker.decode import Rejected, Skipped, decode
+from worker.decode import decode
 from worker.kafka.client import client
 from worker.kafka.failures import failure
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.settings import Settings
+from worker.stream.outcome import Rejected, Skipped
 
 LARGEST_ROUND = 100
 ROUNDS_PER_S = 10

@@ -17,11 +17,11 @@ from events.producer import Producer
 from worker.deadletters.ledger import Ledger
 from worker.deadletters.letter import Fate, Letter, Position, Resolution, read
 from worker.deadletters.selection import Selection
-from worker.decode import Record
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client, require_topics
 from worker.settings import Settings
+from worker.stream.outcome import Record
 
 FETCH_WAIT_MS = 1000
 LONGEST_SILENCE_S = 30

@@ -20,10 +20,10 @@ from worker.deadletters.headers import (
     attempts,
     own,
 )
-from worker.decode import Rejected
 from worker.kafka.failures import failure
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
+from worker.stream.outcome import Rejected
 
 KEPT_BYTES = 100_000
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)

@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from worker.deadletters.headers import OFFSET, PARTITION, REASON, RESOLVES, TOPIC
-from worker.decode import Record
 from worker.demo.certificates import Certificates
 from worker.demo.player import Learner
 from worker.demo.traffic import Origin
@@ -24,6 +23,7 @@ from worker.learners.service import ProgressService
 from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
+from worker.stream.outcome import Record
 
 TIMEOUT_S = 3.0
 REASONS_KEPT = 50

@@ -15,7 +15,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
-from worker.decode import Misnamed, Record
+from worker.stream.outcome import BadHeaderRecord, Record
 
 PAGE_BYTES = 1024 * 1024  # what aiokafka fetches of a partition: so what it tripped over is in it
 
@@ -87,7 +87,9 @@ def _marked(record: Record) -> Record:
     if not any(isinstance(name, _Name) for name, _ in record.headers):
         return record
     headers = tuple((str(name), value) for name, value in record.headers)
-    return Misnamed(**{name: getattr(record, name) for name in record.__dataclass_fields__} | {"headers": headers})
+    return BadHeaderRecord(
+        **{name: getattr(record, name) for name in record.__dataclass_fields__} | {"headers": headers}
+    )
 
 
 def _records(tp: TopicPartition, batches: Any, aborted: Any, offset: int) -> PartitionRecords:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker.decode import Outcome, Record, Rejected
+from worker.stream.outcome import Outcome, Record, Rejected
 
 Entries = Sequence[tuple[Record, Outcome]]
 

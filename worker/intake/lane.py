@@ -21,7 +21,6 @@ from aiokafka.errors import (
 )
 from faust.types import ChannelT
 
-from worker.decode import Record
 from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, TookTooLong, Unavailable, ValueRefused
 from worker.intake.bad_headers import fetch_misnamed
 from worker.intake.breaker import Breaker
@@ -34,6 +33,7 @@ from worker.metrics import prometheus as metrics
 from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skipped_over
+from worker.stream.outcome import Record
 from worker.stream.sink import Applied, OffsetsMoved
 
 log = structlog.get_logger("intake")

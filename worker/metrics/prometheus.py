@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
-from worker.decode import Occurrence, Outcome, Record, Rejected
 from worker.metrics.throughput import Recent
+from worker.stream.outcome import Occurrence, Outcome, Record, Rejected
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from worker.decode import Outcome, Record, Rejected
+from worker.stream.outcome import Outcome, Record, Rejected
 
 MINUTE_S = 60
 RATE_S = 10  # of the rate and of how busy it is

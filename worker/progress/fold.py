@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
-from worker.decode import Occurrence
+from worker.stream.outcome import Occurrence
 
 T = TypeVar("T")
 CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row

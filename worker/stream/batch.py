@@ -8,7 +8,8 @@ from typing import Self
 from aiokafka import TopicPartition
 
 from events.kinds import Kind
-from worker.decode import Occurrence, Outcome, Record, Rejected, decode
+from worker.decode import decode
+from worker.stream.outcome import Occurrence, Outcome, Record, Rejected
 from worker.stream.sink import Applied, OffsetsMoved, Span
 
 Offsets = Mapping[TopicPartition, int | None]

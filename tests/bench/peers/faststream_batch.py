@@ -15,8 +15,8 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 
 from tests.bench.peers.handler_error import FailOnce, fail_once
 from tests.bench.peers.our_statement import OurStatement
-from worker.decode import Record
 from worker.settings import settings
+from worker.stream.outcome import Record
 
 BATCH = 2000
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 from faust.types import EventT
 
-from worker.decode import Record, decode
+from worker.decode import decode
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.batch import Batch
+from worker.stream.outcome import Record
 from worker.stream.sink import OffsetsMoved
 
 

@@ -20,8 +20,9 @@ from events.models import (
     ProgressReset,
     course_event_id,
 )
-from worker.decode import Occurrence, Record, decode
+from worker.decode import decode
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence, Record
 
 CREATE = """
 create table if not exists bench_progress (
