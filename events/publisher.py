@@ -14,7 +14,7 @@ from events.models import EARLIEST, LessonEvent
 from events.producer import OutgoingRecord, Producer
 
 # An event and when it happened, and its id unless a new one will do.
-Occurrence: TypeAlias = tuple[LessonEvent, datetime] | tuple[LessonEvent, datetime, str]
+OutgoingEvent: TypeAlias = tuple[LessonEvent, datetime] | tuple[LessonEvent, datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class LessonEventPublisher:
         Give the `event_id` of an earlier attempt to repeat it. Raises ValueError for an
         `occurred_at` that is naive or before 2000, PublishFailed when Kafka does not acknowledge in time.
         """
-        occurrence = (event, occurred_at or datetime.now(UTC), event_id or str(uuid4()))
-        return (await self.publish_many([occurrence]))[0]
+        outgoing = (event, occurred_at or datetime.now(UTC), event_id or str(uuid4()))
+        return (await self.publish_many([outgoing]))[0]
 
-    async def publish_many(self, occurrences: Iterable[Occurrence]) -> list[Receipt]:
+    async def publish_many(self, events: Iterable[OutgoingEvent]) -> list[Receipt]:
         """Publishes many events without waiting in between; the receipts come in the order given.
 
         Raises ValueError before anything is sent, or PublishFailed, with the first event's error,
@@ -75,7 +75,7 @@ class LessonEventPublisher:
         """
         # Not the time of the event: readers hold that against this one, to catch a wrong clock.
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
-        outgoing = [self._outgoing(now_ms, *occurrence) for occurrence in occurrences]
+        outgoing = [self._outgoing(now_ms, *event) for event in events]
         stored = await self._producer.send_all([record for _, record in outgoing])
         return [_receipt(id, now_ms, where) for (id, _), where in zip(outgoing, stored, strict=True)]
 

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from worker.agents import settle
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import AgentGone
 from worker.progress.store import Store
 from worker.stream.batch import Batch
@@ -36,7 +36,7 @@ def settling() -> tuple[Batch, Hanging, asyncio.Task[bool]]:
     batch = Batch([], {TopicPartition("t", 0): Span(0, 1)})
     batch.settled = asyncio.get_running_loop().create_future()
     store = Hanging()
-    task = asyncio.create_task(settle(batch, cast(Store, store), cast(DeadLetters, NoLetters())))
+    task = asyncio.create_task(settle(batch, cast(Store, store), cast(DeadLetterWriter, NoLetters())))
     return batch, store, task
 
 

@@ -5,22 +5,22 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.courses.anonymity import SHARE_OF, K, merged, percent, shown
+from worker.courses.anonymity import SHARE_OF, K, merge_small, percent, rounded_down
 
 
 def could_be(figure: int) -> list[int]:
     """The counts that are shown as this."""
-    return [learners for learners in range(figure, figure + 2 * K) if shown(learners) == figure]
+    return [learners for learners in range(figure, figure + 2 * K) if rounded_down(learners) == figure]
 
 
 def differences(whole: int, part: int) -> set[int]:
     """What somebody who sees both figures may think that their difference is."""
-    return {w - p for w in could_be(shown(whole)) for p in could_be(shown(part)) if p <= w}
+    return {w - p for w in could_be(rounded_down(whole)) for p in could_be(rounded_down(part)) if p <= w}
 
 
 def test_fewer_than_five_look_the_same() -> None:
-    assert {shown(learners) for learners in range(K)} == {0}
-    assert shown(K) == K
+    assert {rounded_down(learners) for learners in range(K)} == {0}
+    assert rounded_down(K) == K
 
 
 @given(st.integers(K, 2000), st.data())
@@ -35,7 +35,7 @@ def test_the_rest_of_a_group_is_never_known_to_be_few(whole: int, data: st.DataO
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=9))
 def test_parts_of_a_whole_are_all_of_it_and_never_small(counts: list[int]) -> None:
-    parts = merged(counts)
+    parts = merge_small(counts)
 
     assert all(count >= K for _, count in parts)
     assert sum(count for _, count in parts) == (sum(counts) if parts else 0)
@@ -49,7 +49,7 @@ def _ends(parts: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def test_small_buckets_join_the_next_one_and_the_last_the_one_before() -> None:
-    assert merged([1, 0, 4, 7, 0, 3, 0]) == [(2, 5), (6, 10)]
+    assert merge_small([1, 0, 4, 7, 0, 3, 0]) == [(2, 5), (6, 10)]
 
 
 def test_a_share_needs_enough_learners_and_is_that_of_the_shown_counts() -> None:

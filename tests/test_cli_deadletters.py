@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-import worker.replay
+import worker.deadletters.replay
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
@@ -20,7 +20,7 @@ from tests.test_decode import record as consumer_record
 from tests.workers import Workers, environment
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import KafkaUnavailable
 from worker.kafka.client import client
 from worker.progress.reference import expected, stored, wrong_rows
@@ -149,7 +149,7 @@ async def test_killed_between_event_and_note_a_replay_is_repeated_without_harm(
 
     before = await ends(settings)
     with monkeypatch.context() as patched:
-        patched.setattr(worker.replay, "note", killed)
+        patched.setattr(worker.deadletters.replay, "note", killed)
         with pytest.raises(KafkaUnavailable, match="0 were replayed"):
             await replay(settings, Selection(kinds=["refused"]), rate=100)
     produced = sum((await ends(settings)).values()) - sum(before.values())
@@ -228,7 +228,7 @@ async def test_a_letter_that_is_there_twice_is_shown_and_replayed_once(settings:
     copies = [consumed(sent), consumed(sent)]
     async with Producer(**client(settings)) as producer:
         for copy in copies:
-            await DeadLetters(settings, producer).write([Rejected(copy, "no_poison", Kind.REFUSED)])
+            await DeadLetterWriter(settings, producer).write([Rejected(copy, "no_poison", Kind.REFUSED)])
     before = await ends(settings)
 
     assert [row["copies"] for row in listed(settings)] == [2]

@@ -9,7 +9,7 @@ from events.kinds import Kind
 from events.producer import Producer
 from tests.histories import records_of
 from tests.test_decode import record
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.kafka.client import client
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
@@ -22,7 +22,7 @@ def counted(kind: Kind) -> float:
 async def letters(settings: Settings, rejected: list[Rejected]) -> list[dict[str, bytes]]:
     """The headers that the dead letters of these have, in their order."""
     async with Producer(**client(settings)) as producer:
-        await DeadLetters(settings, producer).write(rejected)
+        await DeadLetterWriter(settings, producer).write(rejected)
     written = await records_of(settings, settings.dead_letter_topic, len(rejected))
     in_order: list[ConsumerRecord] = sorted(written, key=lambda letter: dict(letter.headers)["dlq_offset"])
     return [dict(letter.headers) for letter in in_order]

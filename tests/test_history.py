@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from worker.courses.lessons import CourseLessons, KnownLessons, LessonState
-from worker.learners.activity import History, Period, by_day, by_week
+from worker.learners.activity import Activity, Period, by_day, by_week
 from worker.settings import Settings
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
@@ -26,8 +26,8 @@ def course() -> UUID:
 
 
 @pytest.fixture
-async def history(database_settings: Settings) -> AsyncIterator[History]:
-    async with History(database_settings) as history:
+async def history(database_settings: Settings) -> AsyncIterator[Activity]:
+    async with Activity(database_settings) as history:
         yield history
 
 
@@ -73,7 +73,7 @@ async def enrolled(connection: asyncpg.Connection, user: UUID, course: UUID, tot
 
 
 async def test_lessons_are_counted_on_the_day_of_their_completion(
-    history: History, connection: asyncpg.Connection, user: UUID
+    history: Activity, connection: asyncpg.Connection, user: UUID
 ) -> None:
     for number in range(3):
         await lesson(connection, user, uuid4(), f"{number}")
@@ -91,7 +91,7 @@ async def test_lessons_are_counted_on_the_day_of_their_completion(
     }
 
 
-async def test_a_learner_without_lessons_has_idle_weeks(history: History, user: UUID) -> None:
+async def test_a_learner_without_lessons_has_idle_weeks(history: Activity, user: UUID) -> None:
     weeks = await history.per_week(user, 12)
 
     assert [week.lessons for week in weeks] == [0] * 12
@@ -99,7 +99,7 @@ async def test_a_learner_without_lessons_has_idle_weeks(history: History, user: 
 
 
 async def test_days_are_those_of_the_learners_zone(
-    history: History, connection: asyncpg.Connection, user: UUID
+    history: Activity, connection: asyncpg.Connection, user: UUID
 ) -> None:
     await lesson(connection, user, uuid4(), "late", NOON.replace(hour=23))
 
@@ -110,7 +110,7 @@ async def test_days_are_those_of_the_learners_zone(
     assert there[NOON.date() + timedelta(days=1)] == 1
 
 
-async def test_a_range_that_is_too_long_is_refused(history: History, user: UUID) -> None:
+async def test_a_range_that_is_too_long_is_refused(history: Activity, user: UUID) -> None:
     for days in (0, 367):
         with pytest.raises(ValueError, match="between 1 and 366"):
             await history.per_day(user, days)

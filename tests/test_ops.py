@@ -17,13 +17,13 @@ from tests.histories import histories, publish
 from tests.test_outbox import put
 from tests.workers import Workers, eventually
 from worker.deadletters.letter import Fate, Position
-from worker.deadletters.topic import note, resolved
+from worker.deadletters.topic import resolved, write_resolutions
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Found, Outbox, Snapshot, Status, held_up, snapshot, together
+from worker.operations.snapshot import Look, Outbox, Snapshot, Status, build_snapshot, held_up, join_workers
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
@@ -65,7 +65,7 @@ def open_letters(taken: Snapshot) -> Mapping[Kind, int] | None:
 def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
     group = Group("Stable", (Member("a-1", "a", "h", (0, 1)), Member("c-1", "c", "h", (2,))))
 
-    a, b, c, d = together([status("a"), status("b", silent_s=61), status("d")], group)
+    a, b, c, d = join_workers([status("a"), status("b", silent_s=61), status("d")], group)
 
     assert [w.name for w in (a, b, c, d)] == ["a", "b", "c", "d"]
     assert [w.running for w in (a, b, c, d)] == [True, False, True, True]
@@ -73,25 +73,25 @@ def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> No
 
 
 def test_lag_counts_from_the_first_event_that_is_there() -> None:
-    found = Found(NOW, lesson_events={0: (0, 9), 1: (50, 60), 2: (50, 60)}, stored={1: 55, 2: 10})
+    found = Look(NOW, lesson_events={0: (0, 9), 1: (50, 60), 2: (50, 60)}, stored={1: 55, 2: 10})
 
-    taken = snapshot(found, None)
+    taken = build_snapshot(found, None)
 
     assert [p.lag for p in taken.partitions] == [9, 5, 10]
     assert taken.lag == 24
 
 
 def test_without_offsets_there_is_no_lag_and_no_advice() -> None:
-    taken = snapshot(Found(NOW, {"stored": "away"}, lesson_events={0: (0, 9)}), None)
+    taken = build_snapshot(Look(NOW, {"stored": "away"}, lesson_events={0: (0, 9)}), None)
 
     assert (taken.partitions[0].end, taken.partitions[0].lag, taken.lag) == (9, None, None)
     assert taken.advice.workers is None
 
 
 def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_others() -> None:
-    found = Found(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
+    found = Look(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
 
-    assert snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
+    assert build_snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
     assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
     assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
     assert held_up([]) is None
@@ -128,7 +128,9 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
 
         await write_letters(settings, 300, Kind.TIME)
         async with Producer(**client(settings)) as producer:
-            await note(settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)])
+            await write_resolutions(
+                settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
+            )
         await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 10}))
 
         taken = await operations.snapshot()

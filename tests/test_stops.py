@@ -21,7 +21,7 @@ from tests.workers import WorkerProcess, Workers, eventually
 from worker.cli.worker import line
 from worker.errors import KafkaUnavailable, SetupError
 from worker.intake.membership import PUSHED_OUT, Membership
-from worker.kafka.failures import meaning
+from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
 
 
@@ -137,8 +137,11 @@ def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> 
     in_a_text = KafkaError(f"Unexpected exception in heartbeat task: {GroupLoadInProgressError()!r}")
     ended = KafkaError(f"Unexpected error during coordination {RequestTimedOutError()!r}")
 
-    passing = [meaning(error, settings) for error in (RequestTimedOutError(), in_a_text)]
-    stopping = [meaning(error, settings) for error in (GroupAuthorizationFailedError("g"), ended, KafkaError("?"))]
+    passing = [explain_consumer_error(error, settings) for error in (RequestTimedOutError(), in_a_text)]
+    stopping = [
+        explain_consumer_error(error, settings)
+        for error in (GroupAuthorizationFailedError("g"), ended, KafkaError("?"))
+    ]
 
     assert {type(error) for error in passing} == {KafkaUnavailable}
     assert {type(error) for error in stopping} == {SetupError}
@@ -149,7 +152,7 @@ def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> 
     "named", ["lessons", {"lessons"}, TopicPartition("lessons", 1)], ids=["topic", "topics", "partition"]
 )
 def test_a_forbidden_topic_is_named_however_aiokafka_names_it(named: object) -> None:
-    stopping = meaning(TopicAuthorizationFailedError(named), Settings())
+    stopping = explain_consumer_error(TopicAuthorizationFailedError(named), Settings())
 
     assert isinstance(stopping, SetupError)
     assert "access to topic lessons:" in str(stopping)
@@ -158,7 +161,7 @@ def test_a_forbidden_topic_is_named_however_aiokafka_names_it(named: object) -> 
 def test_a_static_member_that_kafka_fences_off_is_told_of_the_setting() -> None:
     fenced = KafkaError("Unexpected exception in heartbeat task: UnknownError()")
 
-    assert "PROGRESS_GROUP_INSTANCE_ID=same" in str(meaning(fenced, Settings(group_instance_id="same")))
+    assert "PROGRESS_GROUP_INSTANCE_ID=same" in str(explain_consumer_error(fenced, Settings(group_instance_id="same")))
 
 
 async def test_a_recreated_topic_stops_the_worker_with_one_line_that_says_what_to_do(

@@ -14,7 +14,7 @@ from events.models import CourseAccessed
 from tests.away import swallowing
 from worker.errors import DatabaseUnavailable
 from worker.postgres.connection import close, connect
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.postgres.pool import connect_pool
 from worker.progress.fold import fold
 from worker.progress.store import Store
@@ -54,7 +54,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(
 ) -> None:
     connection = await opened(database_settings.model_copy(update={"database_timeout_s": 3}))
 
-    with pytest.raises(DatabaseUnavailable) as slow, translated():
+    with pytest.raises(DatabaseUnavailable) as slow, translate_errors():
         await connection.fetch("select pg_sleep(60)")
 
     assert isinstance(slow.value.__cause__, asyncpg.QueryCanceledError)
@@ -70,7 +70,7 @@ async def test_a_transaction_left_idle_is_ended_by_the_server_and_its_locks_with
 
     await connection.execute("update consumed_offset set next_offset = 2")
 
-    with pytest.raises(DatabaseUnavailable), translated(idle):
+    with pytest.raises(DatabaseUnavailable), translate_errors(idle):
         await idle.execute("commit")
     await close(idle)
 

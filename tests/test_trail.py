@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.operations.lag_history import Delay, Point, Sample, Trail
+from worker.operations.lag_history import Delay, LagHistory, Point, Sample
 
 START = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -13,8 +13,8 @@ def sample(second: float, end: int, applied: int) -> Sample:
     return Sample(START + timedelta(seconds=second), {0: end, 1: 7}, {0: applied, 1: 7})
 
 
-def trail(*samples: Sample, kept_s: float = 100) -> Trail:
-    made = Trail(kept_s)
+def trail(*samples: Sample, kept_s: float = 100) -> LagHistory:
+    made = LagHistory(kept_s)
     for one in samples:
         made.add(one)
     return made

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import faust
 from faust.types import AgentT, ChannelT, StreamT
 
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import AgentGone
 from worker.metrics import prometheus as metrics
 from worker.progress.fold import fold
@@ -26,7 +26,7 @@ def add_agents(
     app: faust.App,
     batches: ChannelT[Batch],
     stores: Sequence[Store],
-    dead_letters: DeadLetters,
+    dead_letters: DeadLetterWriter,
     on_transitions: Callable[[], None],
 ) -> AgentT[Batch]:
     """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first; as many at once as
@@ -45,7 +45,7 @@ def add_agents(
     return progress
 
 
-async def settle(batch: Batch, store: Store, dead_letters: DeadLetters) -> bool:
+async def settle(batch: Batch, store: Store, dead_letters: DeadLetterWriter) -> bool:
     """Applies a batch and puts the outcome, or the error, into `batch.settled`. Raises only when it is cancelled.
 
     Returns whether it put something into the outbox.
@@ -68,7 +68,7 @@ def _fail(batch: Batch, error: Exception) -> None:
         batch.settled.set_exception(error)
 
 
-async def _apply(batch: Batch, store: Store, dead_letters: DeadLetters) -> Applied | OffsetsMoved:
+async def _apply(batch: Batch, store: Store, dead_letters: DeadLetterWriter) -> Applied | OffsetsMoved:
     if not batch.dead_letters_written:
         with metrics.stage("dead_letters"):
             await dead_letters.write(batch.rejected)

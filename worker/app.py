@@ -13,15 +13,15 @@ from faust.contrib.asgi import serve_asgi
 
 from events.producer import Producer
 from worker.agents import Batches, add_agents
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import SetupError
 from worker.health.endpoints import create_health
-from worker.health.heartbeat import StatusTeller
+from worker.health.heartbeat import Heartbeat
 from worker.health.until_idle import UntilIdle
 from worker.intake.intake import Intake
 from worker.intake.lane import LANES
 from worker.kafka.client import client
-from worker.kafka.permissions import AccessWatch, of_worker, require_access
+from worker.kafka.permissions import PermissionWatch, require_access, worker_permissions
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.logs import logging_config
 from worker.outbox.relay import Relay
@@ -51,7 +51,7 @@ class Worker(faust.App):
             worker_redirect_stdouts=False,
         )
         self.settings = settings
-        self.access = AccessWatch(settings)
+        self.access = PermissionWatch(settings)
         self.to_course_events = Producer(**client(settings))
         # aiokafka measures a record before it is compressed, as it was rejected; the broker measures it as it comes.
         self.to_dead_letters = Producer(**client(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED)
@@ -59,8 +59,8 @@ class Worker(faust.App):
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.stores)
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
-        self.status = StatusTeller(settings, self.intake)
-        dead_letters = DeadLetters(settings, self.to_dead_letters)
+        self.status = Heartbeat(settings, self.intake)
+        dead_letters = DeadLetterWriter(settings, self.to_dead_letters)
         add_agents(self, self.batches, self.stores, dead_letters, on_transitions=self.relay.nudge)
         self.until_idle: UntilIdle | None = None
         health = create_health(self.intake, self.relay, settings)
@@ -76,7 +76,7 @@ class Worker(faust.App):
     async def on_start(self) -> None:
         await super().on_start()
         require_free_port(self.settings)
-        await require_access(client(self.settings), of_worker(self.settings))
+        await require_access(client(self.settings), worker_permissions(self.settings))
         await require_topics(self.settings)
         # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
         self.flow_control.resume()

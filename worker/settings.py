@@ -122,13 +122,13 @@ class Settings(BaseSettings):
 
     @field_validator("kafka_oauth_token_url")
     @classmethod
-    def _nobody_overhears_the_client_secret(cls, url: HttpUrl | None) -> HttpUrl | None:
+    def _require_https_for_token_url(cls, url: HttpUrl | None) -> HttpUrl | None:
         if url is not None and url.scheme != "https" and url.host not in LOOPBACK:
             raise ValueError("must begin with https")
         return url
 
     @model_validator(mode="after")
-    def _kafka_security_fits_together(self) -> Self:
+    def _require_matching_kafka_security(self) -> Self:
         must, may = _security(self)
         given = {name for name in SECURITY if getattr(self, name)}
         why = f"with these {variables(CHOICE)} (docs/security-kafka.md)"

@@ -16,7 +16,7 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
 HERE = Path(__file__).parent
@@ -54,14 +54,14 @@ async def service(shared: ApiSettings) -> AsyncIterator[ProgressService]:
 
 
 @pytest.fixture(scope="package")
-async def insights(shared: ApiSettings) -> AsyncIterator[Insights]:
-    async with Insights(shared) as insights:
-        yield insights
+async def readers(shared: ApiSettings) -> AsyncIterator[Readers]:
+    async with Readers(shared) as readers:
+        yield readers
 
 
 @pytest.fixture
-def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights) -> FastAPI:
-    return create_api(shared, PemKeys(issuer.key_file), service, insights=insights, cookie="session")
+def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
+    return create_api(shared, PemKeys(issuer.key_file), service, readers=readers, cookie="session")
 
 
 @pytest.fixture
@@ -104,5 +104,5 @@ async def nowhere(issuer: Issuer) -> AsyncIterator[FastAPI]:
     settings = api_settings(
         Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1"), issuer
     )
-    async with ProgressService(settings, publish_timeout_s=1) as service, Insights(settings) as insights:
-        yield create_api(settings, PemKeys(issuer.key_file), service, insights=insights, cookie="session")
+    async with ProgressService(settings, publish_timeout_s=1) as service, Readers(settings) as readers:
+        yield create_api(settings, PemKeys(issuer.key_file), service, readers=readers, cookie="session")

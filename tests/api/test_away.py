@@ -13,7 +13,7 @@ from tests.away import swallowing
 from tests.conftest import execute, new_database
 from tests.workers import eventually
 from worker.errors import KafkaUnavailable
-from worker.kafka.outage_gate import KafkaWatch
+from worker.kafka.outage_gate import OutageGate
 from worker.learners.service import ProgressService
 from worker.web import server
 from worker.web.app import create_api
@@ -71,7 +71,7 @@ async def test_a_database_that_is_silent_is_unavailable_too_and_the_stream_says_
     monkeypatch.setattr(server, "READ_WITHIN_S", 0.5)
     async with swallowing(shared) as (proxy, behind), server.answering(behind) as service:
         app = create_api(shared, PemKeys(issuer.key_file), service)
-        with app.state.changes.watch(user, user) as watched:
+        with app.state.poller.watch(user, user) as watched:
 
             async def known() -> bool:
                 return watched.state is not None
@@ -104,7 +104,7 @@ async def test_a_process_is_live_and_not_ready_without_its_database(nowhere: Fas
     assert ready.json() == {"ready": False, "waiting_for": "PostgreSQL"}
 
 
-def attempted(watch: KafkaWatch, error: Exception | None = None) -> bool:
+def attempted(watch: OutageGate, error: Exception | None = None) -> bool:
     """Whether it was tried."""
     tried = False
     try:
@@ -118,7 +118,7 @@ def attempted(watch: KafkaWatch, error: Exception | None = None) -> bool:
 
 
 def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = KafkaWatch()
+    watch = OutageGate()
     assert attempted(watch, KafkaUnavailable("away"))
     assert not attempted(watch)  # a moment ago
 
@@ -154,7 +154,7 @@ async def test_a_write_that_waits_for_a_worker_keeps_nobody_from_kafka(
 
 
 def test_a_write_that_fails_for_another_reason_says_nothing_of_kafka() -> None:
-    watch = KafkaWatch()
+    watch = OutageGate()
     with pytest.raises(ValueError, match="other"), watch.attempt():
         raise ValueError("other")
 

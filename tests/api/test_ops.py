@@ -13,7 +13,7 @@ from events.producer import OutgoingRecord, Producer
 from tests.api.conftest import Issuer, client_of
 from tests.workers import eventually
 from worker.deadletters.letter import Position
-from worker.deadletters.topic import letterbox
+from worker.deadletters.topic import open_topic
 from worker.kafka.client import client as kafka
 from worker.web.api.operations import Replays
 from worker.web.settings import ApiSettings
@@ -90,7 +90,7 @@ async def test_a_replay_is_noted_as_the_callers(operator: httpx.AsyncClient, sha
     position = await dead_letter(shared, an_event(user, uuid4()))
     await operator.post(REPLAY, json={"positions": [position]})
 
-    async with letterbox(shared) as box:
+    async with open_topic(shared) as box:
         ledger = await box.ledger()
 
     assert ledger.resolutions[Position.parse(position)].by == str(user)

@@ -19,7 +19,7 @@ from worker.settings import Settings
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
 from worker.web.limits import RateLimits
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
 LESSON = {"courseId": COURSE, "lessonId": "a", "totalLessons": 4}
@@ -177,7 +177,7 @@ async def test_a_body_is_not_even_read_without_a_token_or_beyond_the_rate(
     issuer: Issuer, user: UUID, path: str
 ) -> None:
     settings = api_settings(Settings(), issuer, rate_limit_writes="1/minute", rate_limit_batches="1/minute")
-    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings), insights=Insights(settings))
+    app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings), readers=Readers(settings))
 
     async def read() -> AsyncIterator[bytes]:
         reads.append(path)
@@ -199,7 +199,7 @@ async def test_a_course_too_large_for_its_figures_is_no_outage(
     async def too_long(course_id: UUID) -> None:
         raise TookTooLong("statement timeout")
 
-    monkeypatch.setattr(nowhere.state.insights.analytics, "_figures", too_long)
+    monkeypatch.setattr(nowhere.state.readers.analytics, "_figures", too_long)
     token = issuer.token(uuid4(), "course:analytics", courses="*")
     async with client_of(nowhere, token) as client:
         answer = await client.get(f"/api/courses/{COURSE}/analytics")

@@ -17,7 +17,7 @@ from tests.api.processes import ApiProcess, Issuer, running
 from tests.conftest import execute, new_database
 from tests.workers import eventually
 from worker.learners.service import ProgressService
-from worker.web.api.progress_poller import Changes, State, Watched
+from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
 from worker.web.api.stream import events, since
 from worker.web.settings import ApiSettings
 
@@ -181,7 +181,7 @@ async def test_a_stream_says_that_the_database_is_away_and_goes_on_when_it_is_ba
 
 
 async def test_whoever_waits_while_something_changes_is_woken() -> None:
-    watched = Watched()
+    watched = WatchedLearner()
     changed = watched.changed
 
     watched.show(None)
@@ -200,6 +200,6 @@ async def test_a_stream_without_news_is_told_from_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch, service: ProgressService
 ) -> None:
     monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
-    sent = events(Changes(service, 1), Watched(), None, time.time() + WITHIN_S)
+    sent = events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
 
     assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

@@ -15,7 +15,7 @@ from tests.bench.machine import CORES, Cpu, Meter
 from tests.workers import WorkerProcess
 from worker.settings import Settings
 
-LOOK_EVERY_S = 0.02
+POLL_EVERY_S = 0.02
 STARTS_WITHIN_S = 90
 
 
@@ -102,7 +102,7 @@ async def all_held_back(connection: asyncpg.Connection, processes: list[WorkerPr
     async with asyncio.timeout(STARTS_WITHIN_S):
         while await connection.fetchval(query("held_back")) < len(processes):
             require_running(processes)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
 
 
 async def followed(
@@ -112,7 +112,7 @@ async def followed(
     events: int,
     longest_s: float = math.inf,
     look: Look | None = None,
-    every_s: float = LOOK_EVERY_S,
+    every_s: float = POLL_EVERY_S,
 ) -> Drained:
     """Until `events` are applied, or `longest_s` is over.
 
@@ -134,7 +134,7 @@ async def followed(
 
 
 async def look_until(
-    look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool], every_s: float = LOOK_EVERY_S
+    look: Look, processes: list[WorkerProcess], enough: Callable[[Seen], bool], every_s: float = POLL_EVERY_S
 ) -> Seen:
     while not enough(seen := await look()):
         require_running(processes)

@@ -9,7 +9,7 @@ from tests.test_decode import record
 from tests.workers import eventually
 from worker.deadletters.discard import discard
 from worker.deadletters.letter import Position
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.demo.certificates import Certificates
 from worker.demo.observer import Observer
 from worker.kafka.client import client
@@ -20,7 +20,7 @@ from worker.stream.outcome import Rejected
 async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Settings) -> None:
     async with Observer(settings, Certificates(settings, remember=True), remember=True) as observer:
         async with Producer(**client(settings)) as producer:
-            await DeadLetters(settings, producer).write([Rejected(record(), "why", Kind.SCHEMA)])
+            await DeadLetterWriter(settings, producer).write([Rejected(record(), "why", Kind.SCHEMA)])
         await discard(settings, [Position(partition, 0) for partition in range(settings.topic_partitions)])
 
         async def all_seen() -> bool:

@@ -25,7 +25,7 @@ from worker.settings import Settings
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
 from worker.web.pages.routes import pages
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 
 __all__ = ["issuer"]  # a fixture
 
@@ -37,9 +37,9 @@ AWAY = Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_boo
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """The demo's website over servers that are away."""
     settings, keys = demo_settings(AWAY), DemoKeys()
-    async with ProgressService(settings) as service, Insights(settings) as insights:
+    async with ProgressService(settings) as service, Readers(settings) as readers:
         app = create_api(
-            settings, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE)
+            settings, keys, service, readers=readers, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE)
         )
         app.include_router(masquerade(keys, service, []))
         async with client_of(app) as client:
@@ -108,9 +108,9 @@ async def test_the_page_offers_every_course_and_role(client: httpx.AsyncClient) 
 
 async def test_no_setting_of_the_production_command_leads_here(issuer: Issuer) -> None:
     settings = api_settings(AWAY, issuer, api_cookie=COOKIE)
-    async with ProgressService(settings) as service, Insights(settings) as insights:
+    async with ProgressService(settings) as service, Readers(settings) as readers:
         app = create_api(
-            settings, PemKeys(issuer.key_file), service, insights=insights, cookie=settings.api_cookie, pages=pages()
+            settings, PemKeys(issuer.key_file), service, readers=readers, cookie=settings.api_cookie, pages=pages()
         )
         async with client_of(app) as client:
             answers = [await client.get(PAGE), await client.post(PAGE, data={"as": "operator"})]

@@ -14,7 +14,7 @@ from events.envelope import data_of, read
 from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, LessonCompleted, ProgressReset
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
-from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own
+from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own_headers
 from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
 from worker.progress.fold import CourseKey
 from worker.progress.reference import expected, stored, wrong_rows
@@ -144,7 +144,7 @@ def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: It
 def _kept(sent: OutgoingRecord, letter: Record | None) -> bool:
     return (
         letter is not None
-        and own(letter.headers) == own(sent.headers)  # those named as ours are replaced
+        and own_headers(letter.headers) == own_headers(sent.headers)  # those named as ours are replaced
         and sent.timestamp_ms in (None, letter.timestamp)
     )
 

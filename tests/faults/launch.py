@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
 from worker.cli import main
-from worker.deadletters.writer import DeadLetters
+from worker.deadletters.writer import DeadLetterWriter
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane
 from worker.postgres import connection as database
@@ -56,7 +56,7 @@ def kill_after_commit(at: int) -> None:
 
 def kill_after_dead_letters(at: int) -> None:
     """Behind the acknowledgement of dead letters, before their batch is applied."""
-    after(DeadLetters, "_send", at, lambda _: True)
+    after(DeadLetterWriter, "_send", at, lambda _: True)
 
 
 def kill_after_produce(at: int) -> None:
@@ -162,17 +162,17 @@ def without_the_outboxs_transaction(at: int) -> None:
 
 def without_waiting_for_dead_letters(at: int) -> None:
     """Dead letters are on their way when the batch is applied, and the worker dies."""
-    write: Method = DeadLetters.write
+    write: Method = DeadLetterWriter.write
     under_way: set[asyncio.Task[None]] = set()
 
-    async def soon(self: DeadLetters, rejected: list[Rejected]) -> None:
+    async def soon(self: DeadLetterWriter, rejected: list[Rejected]) -> None:
         await asyncio.sleep(1)
         await write(self, rejected)
 
-    async def wrapped(self: DeadLetters, rejected: list[Rejected]) -> None:
+    async def wrapped(self: DeadLetterWriter, rejected: list[Rejected]) -> None:
         under_way.add(asyncio.create_task(soon(self, rejected)))
 
-    setattr(DeadLetters, "write", wrapped)
+    setattr(DeadLetterWriter, "write", wrapped)
     kill_after_commit(at)
 
 

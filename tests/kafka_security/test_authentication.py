@@ -15,7 +15,7 @@ from tests.secured import MARKED, Endpoint, Secured
 from tests.workers import Workers, environment, eventually
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client
-from worker.kafka.permissions import of_worker, require_access
+from worker.kafka.permissions import require_access, worker_permissions
 
 
 @pytest.mark.parametrize("how", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate"])
@@ -60,14 +60,14 @@ async def test_a_token_file_is_read_at_every_connection(broker: Secured, tmp_pat
     )
     reach = client(settings)
     with pytest.raises(KafkaUnavailable):
-        await require_access(reach, of_worker(settings))
+        await require_access(reach, worker_permissions(settings))
     file.write_text(secured.unsecured_jwt("worker", lifetime_s=-60))
     with pytest.raises(SetupError):
-        await require_access(reach, of_worker(settings))
+        await require_access(reach, worker_permissions(settings))
 
     file.write_text(secured.unsecured_jwt("worker", lifetime_s=60) + "\n")
 
-    await require_access(reach, of_worker(settings))
+    await require_access(reach, worker_permissions(settings))
 
 
 @pytest.mark.parametrize("how", ["SCRAM-SHA-512", "OAUTHBEARER", "no authority"])

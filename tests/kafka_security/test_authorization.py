@@ -22,8 +22,8 @@ from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.errors import SetupError
 from worker.kafka.client import client
-from worker.kafka.failures import failure
-from worker.kafka.permissions import of_worker, require_access
+from worker.kafka.failures import explain
+from worker.kafka.permissions import require_access, worker_permissions
 from worker.learners.service import Accepted, ProgressService
 from worker.operations.watch import Operations
 
@@ -95,7 +95,7 @@ async def writes(reach: dict[str, Any], topic: str) -> bool:
         async with Producer(**reach) as producer:
             await producer.send_all([nothing(topic)])
     except PublishFailed as error:
-        if not isinstance(failure("refused", error), SetupError):
+        if not isinstance(explain("refused", error), SetupError):
             raise
         return False
     return True
@@ -108,7 +108,7 @@ async def reads(reach: dict[str, Any], topic: str) -> bool:
             await consumer.start()
             await consumer.getone()
     except KafkaError as error:
-        if not isinstance(failure("refused", error), SetupError):
+        if not isinstance(explain("refused", error), SetupError):
             raise
         return False
     finally:
@@ -147,7 +147,7 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
 
 async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker: Secured) -> None:
     with pytest.raises(SetupError) as refused:
-        await require_access(client(user(broker, "operator")), of_worker(names()))
+        await require_access(client(user(broker, "operator")), worker_permissions(names()))
 
     assert f"Read on topic {LESSONS}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)

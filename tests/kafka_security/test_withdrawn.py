@@ -25,7 +25,7 @@ from tests.workers import Workers, eventually
 from worker.errors import SetupError
 from worker.kafka import permissions as access
 from worker.kafka.client import client
-from worker.kafka.permissions import AccessWatch
+from worker.kafka.permissions import PermissionWatch
 
 
 @pytest.mark.parametrize(("operation", "topic"), [("READ", LESSONS), ("WRITE", DEAD), ("WRITE", COURSES)])
@@ -90,7 +90,7 @@ async def test_a_user_who_is_removed_is_noticed_while_old_connections_last(
 ) -> None:
     monkeypatch.setattr(access, "LOOK_EVERY_S", 0.05)
     broker.allow("worker", *OF_WORKER, user="goer")
-    watch = AccessWatch(user(broker, "goer"))
+    watch = PermissionWatch(user(broker, "goer"))
     await watch.start()
     try:
         removal = UserScramCredentialDeletion("goer", ScramMechanism.SCRAM_SHA_256)

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.api.conftest import Issuer, api_settings, insights, issuer, service, shared
+from tests.api.conftest import Issuer, api_settings, issuer, readers, service, shared
 from tests.conftest import new_database, new_settings
 from tests.workers import Workers
 from worker.demo.catalog import DemoCatalog
@@ -23,29 +23,29 @@ from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
 from worker.web.pages.routes import pages
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
-__all__ = ["insights", "issuer", "service", "shared"]  # fixtures
+__all__ = ["issuer", "readers", "service", "shared"]  # fixtures
 
 CHROMIUM = Path("/usr/bin/chromium")
 COOKIE = "session"
 
 
-def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights) -> FastAPI:
+def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
     return create_api(
         settings,
         PemKeys(issuer.key_file),
         service,
-        insights=insights,
+        readers=readers,
         cookie=COOKIE,
         pages=pages(DemoCatalog(), login="/login"),
     )
 
 
 @pytest.fixture
-def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights) -> FastAPI:
-    app = with_pages(shared, issuer, service, insights)
+def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
+    app = with_pages(shared, issuer, service, readers)
     app.include_router(masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
     return app
 
@@ -123,7 +123,7 @@ async def alone(
         settings = api_settings(await new_settings(url, kafka_bootstrap_servers), issuer)
         with Workers(settings) as workers:
             workers.start()
-            async with ProgressService(settings) as service, Insights(settings) as insights:
-                app = with_pages(settings, issuer, service, insights)
+            async with ProgressService(settings) as service, Readers(settings) as readers:
+                app = with_pages(settings, issuer, service, readers)
                 async with served(app, settings) as serving:
                     yield Alone(Site(serving.address, issuer, browser), url.rpartition("/")[2], service)

@@ -9,7 +9,7 @@ import pytest
 
 from events.kinds import Kind
 from tests.test_ops import NOW, status
-from worker.deadletters.newest import DeadLetters
+from worker.deadletters.newest import NewestSummary
 from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point
 from worker.operations.snapshot import Outbox, PartitionView, Snapshot, WorkerView
@@ -31,7 +31,7 @@ WELL = Snapshot(
     breaker=None,
     visible_p50_s=0.012,
     visible_p99_s=0.034,
-    dead_letters=DeadLetters(0, {}, ()),
+    dead_letters=NewestSummary(0, {}, ()),
     outbox=Outbox(0, 0),
     advice=Advice(1, "One is enough."),
 )
@@ -58,7 +58,7 @@ def test_all_is_well_says_so_in_one_line() -> None:
 
 
 def test_dead_letters_are_mentioned_and_no_alarm() -> None:
-    page = shown(dead_letters=DeadLetters(9, {Kind.SCHEMA: 3}, ()))
+    page = shown(dead_letters=NewestSummary(9, {Kind.SCHEMA: 3}, ()))
 
     assert page.level == Level.WELL
     assert page.findings[0].text.startswith("1 worker")

@@ -17,7 +17,7 @@ from worker.web.auth import Scope
 from worker.web.keys import PemKeys
 from worker.web.pages.render import assets
 from worker.web.pages.routes import pages
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
 PAGES = ("/", f"/courses/{COURSES[3].id}", "/ops")
@@ -116,9 +116,9 @@ async def test_a_page_of_completed_courses_is_full_of_them(
 
 
 async def test_without_a_catalog_ids_stand_for_names(
-    shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights, learner: UUID
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers, learner: UUID
 ) -> None:
-    app = create_api(shared, PemKeys(issuer.key_file), service, insights=insights, cookie=COOKIE, pages=pages())
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, cookie=COOKIE, pages=pages())
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner))
         page = (await client.get("/")).text
@@ -198,8 +198,8 @@ async def test_no_such_course_is_a_page_too(visitor: httpx.AsyncClient) -> None:
 
 
 async def test_an_absent_database_is_a_page_too(nowhere_settings: ApiSettings, issuer: Issuer) -> None:
-    async with ProgressService(nowhere_settings) as service, Insights(nowhere_settings) as insights:
-        app = with_pages(nowhere_settings, issuer, service, insights)
+    async with ProgressService(nowhere_settings) as service, Readers(nowhere_settings) as readers:
+        app = with_pages(nowhere_settings, issuer, service, readers)
         async with client_of(app, issuer.token(uuid4(), "ops")) as client:
             learning, operations = await client.get("/"), await client.get("/ops")
 
@@ -248,8 +248,8 @@ def test_no_file_comes_from_elsewhere() -> None:
 
 
 async def test_without_a_cookies_name_there_are_no_pages(
-    shared: ApiSettings, issuer: Issuer, service: ProgressService, insights: Insights
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers
 ) -> None:
-    app = create_api(shared, PemKeys(issuer.key_file), service, insights=insights, pages=pages())
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, pages=pages())
     async with client_of(app, issuer.token(uuid4())) as client:
         assert [(await client.get(path)).status_code for path in PAGES] == [404, 404, 404]

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.web.pages.formatting import UNKNOWN, ago, counted, number, rate, readable, span
+from worker.web.pages.formatting import UNKNOWN, ago, number, plural, rate, readable, span
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_a_moment_is_said_as_how_long_ago_it_was(before: timedelta, said: str) -
 
 
 def test_one_is_no_plural() -> None:
-    assert [counted(n, "lesson") for n in (0, 1, 2000)] == ["0 lessons", "1 lesson", "2,000 lessons"]
+    assert [plural(n, "lesson") for n in (0, 1, 2000)] == ["0 lessons", "1 lesson", "2,000 lessons"]
 
 
 def test_what_is_not_known_is_a_dash() -> None:

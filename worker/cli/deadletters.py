@@ -147,11 +147,11 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
 async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -> Counter[Kind]:
     """How many of each kind are selected; puts their rows into `newest`."""
     from worker.deadletters.row import Row
-    from worker.deadletters.topic import letterbox
+    from worker.deadletters.topic import open_topic
 
     kinds: Counter[Kind] = Counter()
     with bar() as advance:
-        async with letterbox(settings(), advance) as box:
+        async with open_topic(settings(), advance) as box:
             ledger = await box.ledger()
             letters = box.each_letter(selection) if resolved_too else box.open_letters(ledger, selection)
             async for letter, copies in letters:
@@ -180,10 +180,10 @@ def show(position: "Position", as_json: bool, raw: bool) -> None:
 
 async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
     """Raises ProgressError when there is none."""
-    from worker.deadletters.topic import letterbox
+    from worker.deadletters.topic import open_topic
 
     with bar() as advance:
-        async with letterbox(settings(), advance) as box:
+        async with open_topic(settings(), advance) as box:
             ledger = await box.ledger()
             async for letter in box.letters(selection_of((position,))):
                 return letter, ledger.resolutions.get(position)
@@ -267,8 +267,8 @@ def truncate(yes: bool) -> None:
 
 
 async def truncated() -> int:
-    from worker.deadletters.topic import letterbox
+    from worker.deadletters.topic import open_topic
 
     with bar() as advance:
-        async with letterbox(settings(), advance) as box:
+        async with open_topic(settings(), advance) as box:
             return await box.truncate(await box.ledger())

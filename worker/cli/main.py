@@ -82,10 +82,10 @@ def fail(reason: str) -> NoReturn:
 def refusal(error: Exception) -> str | None:
     """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
     from worker.kafka.client import client
-    from worker.kafka.failures import failure
+    from worker.kafka.failures import explain
     from worker.kafka.permissions import require_access
 
-    problem: ProgressError = failure("Kafka", error)
+    problem: ProgressError = explain("Kafka", error)
     if not isinstance(problem, SetupError):
         try:
             asyncio.run(require_access(client(settings()), {}))

@@ -12,9 +12,9 @@ from uuid import UUID
 import asyncpg
 from cachetools import TTLCache
 
-from worker.courses.anonymity import K, merged, percent, shown
+from worker.courses.anonymity import K, merge_small, percent, rounded_down
 from worker.errors import DatabaseUnavailable, TookTooLong, TooMuchToCount
-from worker.postgres.connection import bounded, query
+from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
@@ -75,7 +75,7 @@ class CourseAnalytics:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = bounded(settings, LONGEST_S)
+        self._settings = with_time_limit(settings, LONGEST_S)
         self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT, FRESH_S, clock)
         self._asking = asyncio.Lock()
 
@@ -134,18 +134,18 @@ def _analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analyt
     return Analytics(
         course_id,
         row["as_of"],
-        shown(row["learners"]),
-        shown(row["completed"]),
+        rounded_down(row["learners"]),
+        rounded_down(row["completed"]),
         percent(row["completed"], row["learners"]),
-        tuple(LessonReach(id, shown(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
+        tuple(LessonReach(id, rounded_down(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
         durations(row["seconds"]),
-        tuple(ActiveDay(day, shown(on.get(day, 0))) for day in days),
+        tuple(ActiveDay(day, rounded_down(on.get(day, 0))) for day in days),
     )
 
 
 def durations(counts: list[int]) -> tuple[Duration, ...]:
     """The histogram of exact counts per bucket, as it may be shown."""
     starts, ends = (0, *BUCKETS_S), (*BUCKETS_S, None)
-    parts = merged(counts)
+    parts = merge_small(counts)
     first = [0, *(last + 1 for last, _ in parts[:-1])]
-    return tuple(Duration(starts[f], ends[last], shown(n)) for f, (last, n) in zip(first, parts, strict=False))
+    return tuple(Duration(starts[f], ends[last], rounded_down(n)) for f, (last, n) in zip(first, parts, strict=False))

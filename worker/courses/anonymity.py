@@ -18,17 +18,17 @@ K = 5
 SHARE_OF = 50
 
 
-def shown(learners: int) -> int:
+def rounded_down(learners: int) -> int:
     """The count as it may be told: a multiple of K, 0 for fewer than K."""
     return learners - learners % K
 
 
 def percent(part: int, whole: int) -> int | None:
     """The share of two exact counts, as whole percent; None where there are too few learners to tell."""
-    return 100 * shown(part) // shown(whole) if whole >= SHARE_OF else None
+    return 100 * rounded_down(part) // rounded_down(whole) if whole >= SHARE_OF else None
 
 
-def merged(counts: Sequence[int]) -> list[tuple[int, int]]:
+def merge_small(counts: Sequence[int]) -> list[tuple[int, int]]:
     """Neighbouring buckets put together until each has at least K: the index of each one's last bucket, and its exact
     count. Empty when there are fewer than K in all."""
     parts: list[tuple[int, int]] = []

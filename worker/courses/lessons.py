@@ -12,7 +12,7 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.courses.anonymity import K
-from worker.postgres.connection import bounded, query
+from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
@@ -46,7 +46,7 @@ class KnownLessons:
     """An async context manager. Its operation raises DatabaseUnavailable."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = bounded(settings, LONGEST_S)
+        self._settings = with_time_limit(settings, LONGEST_S)
         self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
 
     async def __aenter__(self) -> Self:

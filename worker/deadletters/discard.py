@@ -9,9 +9,9 @@ from events.kinds import Kind
 from events.producer import Producer, PublishFailed
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import Advance, letterbox, note, resolved
+from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
 from worker.kafka.client import client
-from worker.kafka.failures import failure
+from worker.kafka.failures import explain
 from worker.settings import Settings
 
 ROUND = 500
@@ -26,9 +26,9 @@ class Found:
 
 
 async def find(settings: Settings, selection: Selection, limit: int | None, advance: Advance | None = None) -> Found:
-    """The selected open letters, at most `limit`. Raises KafkaUnavailable and SetupError, as the letterbox."""
+    """The selected open letters, at most `limit`. Raises KafkaUnavailable and SetupError, as `open_topic`."""
     found = Found()
-    async with letterbox(settings, advance) as box:
+    async with open_topic(settings, advance) as box:
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             found.kinds[letter.kind] += 1
             found.positions += copies
@@ -43,6 +43,6 @@ async def discard(settings: Settings, positions: Sequence[Position]) -> None:
     try:
         async with Producer(**client(settings)) as producer:
             while batch := list(islice(remaining, ROUND)):
-                await note(settings, producer, [resolved(position, Fate.DISCARDED) for position in batch])
+                await write_resolutions(settings, producer, [resolved(position, Fate.DISCARDED) for position in batch])
     except PublishFailed as error:
-        raise failure("some may be discarded; run it again to go on", error) from error
+        raise explain("some may be discarded; run it again to go on", error) from error

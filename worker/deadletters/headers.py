@@ -19,12 +19,12 @@ ATTEMPTS_TEXT = re.compile("[0-9]{1,6}")
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 
-def own(headers: Headers) -> list[tuple[str, bytes]]:
+def own_headers(headers: Headers) -> list[tuple[str, bytes]]:
     """The headers that came with the record."""
     return [(name, value) for name, value in headers if not name.startswith(PREFIX)]
 
 
-def attempts(headers: Headers) -> int:
+def count_attempts(headers: Headers) -> int:
     """How often an event with these headers was rejected. Anybody can write a header: nonsense is 0."""
     text = (dict(headers).get(ATTEMPTS) or b"").decode(errors="replace")
     return int(text) if ATTEMPTS_TEXT.fullmatch(text) else 0

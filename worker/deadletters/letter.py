@@ -144,13 +144,13 @@ def _letter(record: Record, texts: dict[str, str]) -> Letter:
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
-        replace(record, headers=headers.own(record.headers), **where),
+        replace(record, headers=headers.own_headers(record.headers), **where),
         origin,
         Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
         texts.get(headers.REASON, ""),
         _moment(texts.get(headers.REJECTED_AT, "")),
         texts.get(headers.GROUP, ""),
-        max(1, headers.attempts(record.headers)),  # letters from before attempts were counted
+        max(1, headers.count_attempts(record.headers)),  # letters from before attempts were counted
     )
 
 

@@ -1,4 +1,4 @@
-"""The newest dead letters, followed: for a page that asks again and again. The whole topic is `letterbox`'s to read."""
+"""Follows the newest dead letters, for a page that asks again and again (`DeadLetterTopic` reads the whole topic)."""
 
 import time
 from collections import Counter, deque
@@ -19,7 +19,7 @@ FETCH_WAIT_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetters:
+class NewestSummary:
     """What the dead letter topic says. A letter that was replayed or discarded says so in its row's `state`."""
 
     records: int  # in the topic: letters, their copies, and records of what became of them
@@ -37,7 +37,7 @@ def foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
     return tuple(sorted(letters, key=lambda row: (row.state == "open", order(row)), reverse=True)[:most])
 
 
-class LetterTail:
+class NewestDeadLetters:
     """Keeps a row, never a value, for the newest letters of each partition: KEPT at most, those among its last KEPT
     records when it begins.
 
@@ -51,7 +51,7 @@ class LetterTail:
         self._fates: dict[str, str] = {}
         self._begun: set[TopicPartition] = set()
 
-    async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> DeadLetters:
+    async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
         """Reads on towards the ends of these spans, for about LOOK_S; what is left is the next look's.
 
         The partitions are paused before and after: a fetch that waits for records holds up, for half a second, each
@@ -91,13 +91,13 @@ class LetterTail:
             else:
                 self._fates[str(entry.of)] = entry.fate
 
-    def _told(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> DeadLetters:
+    def _told(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
         held = {row.position for rows in self._rows.values() for row in rows}
         self._fates = {position: fate for position, fate in self._fates.items() if position in held}
         letters = [
             replace(row, state=self._fates.get(row.position, row.state)) for rows in self._rows.values() for row in rows
         ]
-        return DeadLetters(
+        return NewestSummary(
             sum(end - first for first, end in spans.values()),
             Counter(row.kind for row in letters if row.state == "open"),
             foremost(letters, newest),

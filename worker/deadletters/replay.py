@@ -14,10 +14,10 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import Advance, letterbox, note, resolved
+from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
 from worker.decode import decode
 from worker.kafka.client import client
-from worker.kafka.failures import failure
+from worker.kafka.failures import explain
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.settings import Settings
 from worker.stream.outcome import Rejected, Skipped
@@ -97,7 +97,7 @@ async def replay(
     topic = to or settings.lesson_events_topic
     tally = Tally()
     await require_topics(settings, topic)
-    async with letterbox(settings, advance) as box, Producer(**client(settings), **LIMITS) as producer:
+    async with open_topic(settings, advance) as box, Producer(**client(settings), **LIMITS) as producer:
         rounds = Rounds(settings, producer, rate, by)
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             record = replayable(letter, selection, topic, from_anywhere=to is not None)
@@ -140,9 +140,9 @@ class Rounds:
         await asyncio.sleep(self._pacer.wait_s(len(self._taken), time.monotonic()))
         try:
             stored = await self._producer.send_all([record for record, _ in self._taken])
-            await note(self._settings, self._producer, [*self._resolutions(stored)])
+            await write_resolutions(self._settings, self._producer, [*self._resolutions(stored)])
         except PublishFailed as error:
-            raise failure(f"{self._replayed:,} were replayed; run it again to go on", error) from error
+            raise explain(f"{self._replayed:,} were replayed; run it again to go on", error) from error
         self._replayed += len(self._taken)
         self._taken.clear()
 

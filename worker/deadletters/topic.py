@@ -30,7 +30,7 @@ Spans = Mapping[TopicPartition, tuple[int, int]]  # from this offset, up to but 
 Advance = Callable[[str, int, int], None]  # called with what is done, records read so far, and records in all
 
 
-class Letterbox:
+class DeadLetterTopic:
     """Reads the topic as it was when this was opened; what is written meanwhile is not seen."""
 
     def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, spans: Spans, advance: Advance | None) -> None:
@@ -130,7 +130,7 @@ class Letterbox:
 
 
 @asynccontextmanager
-async def letterbox(settings: Settings, advance: Advance | None = None) -> AsyncIterator[Letterbox]:
+async def open_topic(settings: Settings, advance: Advance | None = None) -> AsyncIterator[DeadLetterTopic]:
     """The topic from its start to where it ends now. Raises KafkaUnavailable, or SetupError when it is missing."""
     await require_topics(settings, settings.dead_letter_topic)
     consumer = AIOKafkaConsumer(
@@ -144,12 +144,12 @@ async def letterbox(settings: Settings, advance: Advance | None = None) -> Async
         await consumer.start()
         first = await consumer.beginning_offsets(consumer.assignment())
         end = await consumer.end_offsets(consumer.assignment())
-        yield Letterbox(settings, consumer, {tp: (first[tp], end[tp]) for tp in first}, advance)
+        yield DeadLetterTopic(settings, consumer, {tp: (first[tp], end[tp]) for tp in first}, advance)
     finally:
         await close_consumer(consumer)
 
 
-async def note(settings: Settings, producer: Producer, resolutions: Sequence[Resolution]) -> None:
+async def write_resolutions(settings: Settings, producer: Producer, resolutions: Sequence[Resolution]) -> None:
     """Durable when it returns. Raises PublishFailed, and then some may be there; noting them again changes nothing."""
     await producer.send_all([resolution.record(settings.dead_letter_topic) for resolution in resolutions])
 

@@ -17,10 +17,10 @@ from worker.deadletters.headers import (
     REJECTED_AT,
     TOPIC,
     TRUNCATED,
-    attempts,
-    own,
+    count_attempts,
+    own_headers,
 )
-from worker.kafka.failures import failure
+from worker.kafka.failures import explain
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
@@ -29,7 +29,7 @@ KEPT_BYTES = 100_000
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
-class DeadLetters:
+class DeadLetterWriter:
     """Writes dead letters. A batch that carries one is not applied before Kafka has acknowledged it."""
 
     def __init__(self, settings: Settings, producer: Producer) -> None:
@@ -43,7 +43,7 @@ class DeadLetters:
         try:
             await self._send([self._record(r) for r in rejected])
         except PublishFailed as error:
-            raise failure("dead letters cannot be written", error) from error
+            raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
 
@@ -72,9 +72,9 @@ class DeadLetters:
             REASON: rejected.reason,
             REJECTED_AT: datetime.now(UTC).isoformat(),
             GROUP: self._settings.consumer_group,
-            ATTEMPTS: str(attempts(record.headers) + 1),
+            ATTEMPTS: str(count_attempts(record.headers) + 1),
         }
-        headers = [*own(record.headers), *((name, text.encode()) for name, text in added.items())]
+        headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)
 
 

@@ -9,7 +9,7 @@ from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
 from worker.postgres.connection import connect
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
@@ -51,7 +51,7 @@ async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -
     users = {event.user_id for event, _ in traffic.history}
     connection = await connect(settings)
     try:
-        with translated():
+        with translate_errors():
             found = {key: row for key, row in (await stored(connection)).items() if key[0] in users}
             completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, list(users))]
     finally:

@@ -35,7 +35,7 @@ from worker.logs import logging_config
 from worker.prepare import prepare
 from worker.settings import Settings
 
-LOOK_EVERY_S = 0.25
+REFRESH_EVERY_S = 0.25
 CATCH_UP_WITHIN_S = 120
 FAREWELL_S = 3  # the same for whoever pressed Ctrl-C
 DIFFERENCES_SHOWN = 20
@@ -150,12 +150,12 @@ class Demo:
         while True:
             async with running_task(self._parts.observer.look(self._view.learners)) as look:
                 while not look.done():
-                    await asyncio.wait({look}, timeout=LOOK_EVERY_S)
+                    await asyncio.wait({look}, timeout=REFRESH_EVERY_S)
                     self._view.show()
             look.result()
             if done():
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(REFRESH_EVERY_S)
 
 
 @asynccontextmanager

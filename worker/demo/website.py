@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
 from events import LessonCompleted
-from events.publisher import Occurrence
+from events.publisher import OutgoingEvent
 from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
 from worker.demo.player import COURSES, Learner, name_of
@@ -25,7 +25,7 @@ from worker.web.auth import Scope, from_own_page
 from worker.web.pages.render import Templates
 from worker.web.pages.routes import pages
 from worker.web.problems import Problem
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.server import Server, address, answering, config, listen
 from worker.web.settings import ApiSettings
 
@@ -57,8 +57,8 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
     """Serves until the block is left; the address is that of the page to begin with."""
     own = demo_settings(settings)
     keys = DemoKeys()
-    async with answering(own) as service, Insights(own) as insights:
-        app = create_api(own, keys, service, insights=insights, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE))
+    async with answering(own) as service, Readers(own) as readers:
+        app = create_api(own, keys, service, readers=readers, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE))
         app.include_router(masquerade(keys, service, learners))
         async with served(app, own) as serving:
             yield replace(serving, address=serving.address + PAGE)
@@ -68,7 +68,7 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
 async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Serving]:
     """The app over HTTP, in this process."""
     listening = listen(settings)
-    server = Embedded(config(app), app.state.changes)
+    server = Embedded(config(app), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
         yield Serving(address(listening), serving)
@@ -143,7 +143,7 @@ def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tupl
     return keys.token(user_id, *scopes), page
 
 
-def begun(user_id: UUID, now: datetime) -> Iterator[Occurrence]:
+def begun(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
     """What a newcomer has done in the last weeks: some of each course's lessons, evenly."""
     courses = {course.title: course for course in COURSES}
     for title, done, weeks in BEGUN:

@@ -14,7 +14,7 @@ from worker.devstack.process import Kept, kept
 
 # The shell tells its process id before it becomes the worker: `kept` itself only knows the keeper's.
 COMMAND = ["sh", "-c", f"echo $$ > pid && exec {shlex.join([sys.executable, '-m', 'worker.cli', 'worker'])}"]
-LOOK_EVERY_S = 0.1
+CHECK_WORKER_EVERY_S = 0.1
 RESTART_AFTER_S = 0.5
 SHOWN_S = 8.0
 
@@ -47,7 +47,7 @@ class Supervisor:
     async def _watch(self, worker: Kept) -> None:
         while worker.keeper.poll() is None:
             self.pid = pid_in(worker.log.parent)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_WORKER_EVERY_S)
         self._trouble = f"worker {self.pid} {how_it_ended(worker.keeper.returncode, worker.log)}"
         self._ended_at = time.monotonic()
         self.pid = None

@@ -15,18 +15,18 @@ from mode import Service
 from worker.errors import ProgressError, Unavailable
 from worker.intake.intake import Intake
 from worker.metrics import prometheus as metrics
-from worker.postgres.connection import bounded, close, connect, query
-from worker.postgres.failures import translated
+from worker.postgres.connection import close, connect, query, with_time_limit
+from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
 log = structlog.get_logger("status")
 
-TELL_EVERY_S = 2.0
+WRITE_EVERY_S = 2.0
 LONGEST_S = 3.0
 FORGOTTEN_AFTER_S = 24 * 60 * 60
 
 
-class StatusTeller(Service):
+class Heartbeat(Service):
     """Writes this worker's row every TELL_EVERY_S, on a connection of its own, and deletes it at a clean stop.
 
     The data path never waits for it. While the database is away it says nothing, and tries again.
@@ -34,20 +34,20 @@ class StatusTeller(Service):
 
     def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
         super().__init__(**service)
-        self._settings = bounded(settings, LONGEST_S)
+        self._settings = with_time_limit(settings, LONGEST_S)
         self._intake = intake
         self._worker = settings.worker_name
         self._runs_as = (socket.gethostname(), version("course-progress"))
         self._started_at = datetime.now(UTC)
         self._connection: asyncpg.Connection | None = None
         self._problem = ""
-        metrics.RECENT.large = min(metrics.RECENT.large, max(1, settings.batch_size // 4))
+        metrics.THROUGHPUT.large = min(metrics.THROUGHPUT.large, max(1, settings.batch_size // 4))
 
     @Service.task
     async def _tell(self) -> None:
         while not self.should_stop:
             await self._run("health/write_heartbeat", *self._row(), FORGOTTEN_AFTER_S)
-            await self.sleep(TELL_EVERY_S)
+            await self.sleep(WRITE_EVERY_S)
 
     async def on_shutdown(self) -> None:
         """After its task has ended: one that still told would bring the row back."""
@@ -56,7 +56,7 @@ class StatusTeller(Service):
             await close(self._connection)
 
     def _row(self) -> tuple[Any, ...]:
-        doing = metrics.RECENT.doing(time.monotonic())
+        doing = metrics.THROUGHPUT.summary(time.monotonic())
         breaker = self._intake.breaker_open
         return (
             self._settings.consumer_group,
@@ -74,7 +74,7 @@ class StatusTeller(Service):
         try:
             async with asyncio.timeout(2 * LONGEST_S):
                 connection = await self._connected()
-                with translated(connection):
+                with translate_errors(connection):
                     await connection.execute(query(statement), *arguments)
             self._problem = ""
         except (Unavailable, TimeoutError):

@@ -13,7 +13,7 @@ from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
-LOOK_EVERY_S = 0.1
+CHECK_IDLE_EVERY_S = 0.1
 
 
 class UntilIdle(Service):
@@ -43,7 +43,7 @@ class UntilIdle(Service):
                 return
             if self._intake.breaker_open:
                 raise self._intake.breaker_open
-            await self.sleep(LOOK_EVERY_S)
+            await self.sleep(CHECK_IDLE_EVERY_S)
 
     async def _done(self, ends: dict[TopicPartition, int]) -> bool:
         topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]

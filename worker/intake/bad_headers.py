@@ -53,11 +53,11 @@ class _Batches(_MemoryRecordsPy):  # type: ignore[misc]
         return _Batch(stored) if batch.magic >= 2 else batch  # older ones have no headers
 
 
-async def fetch_misnamed(
+async def fetch_with_bad_headers(
     consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int | None], most: int
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, list[Record]]]:
     """What aiokafka cannot hand out: of each partition that has such a record next to `start` (None: to its log's
-    beginning), at most `most` records, in which those it cannot read are `Misnamed`. Of others nothing.
+    beginning), at most `most` records, in which those it cannot read are `BadHeaderRecord`. Of others nothing.
 
     Returns where each partition goes on, and the records. Does not move the consumer. Raises KafkaError.
     """
@@ -66,15 +66,15 @@ async def fetch_misnamed(
     found: dict[TopicPartition, list[Record]] = {}
     for tp, offset in positions.copy().items():
         stored, aborted = await _fetch(consumer, tp, offset)
-        if _readable(_records(tp, MemoryRecords(stored), aborted, offset)):
+        if _is_readable(_records(tp, MemoryRecords(stored), aborted, offset)):
             continue
         lenient = _records(tp, _Batches(stored), aborted, offset)
-        found[tp] = [_marked(record) for record in islice(lenient, most)]
+        found[tp] = [_mark(record) for record in islice(lenient, most)]
         positions[tp] = lenient.next_fetch_offset
     return positions, found
 
 
-def _readable(records: Iterable[Record]) -> bool:
+def _is_readable(records: Iterable[Record]) -> bool:
     """Whether aiokafka can read them. It trips also over records before the offset, if they are in one batch."""
     try:
         deque(records, maxlen=0)
@@ -83,7 +83,7 @@ def _readable(records: Iterable[Record]) -> bool:
     return True
 
 
-def _marked(record: Record) -> Record:
+def _mark(record: Record) -> Record:
     if not any(isinstance(name, _Name) for name, _ in record.headers):
         return record
     headers = tuple((str(name), value) for name, value in record.headers)

@@ -6,7 +6,7 @@ from aiokafka.errors import KafkaError
 
 from events.consumer import close_consumer
 from worker.kafka.client import client
-from worker.kafka.failures import meaning
+from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
 
 
@@ -38,4 +38,4 @@ async def start(consumer: AIOKafkaConsumer, settings: Settings) -> None:
         await consumer.start()
     except KafkaError as error:
         await close_consumer(consumer)
-        raise meaning(error, settings) from error
+        raise explain_consumer_error(error, settings) from error

@@ -22,7 +22,7 @@ from worker.errors import BreakerOpen
 from worker.intake.breaker import Breaker
 from worker.intake.consumer import create_consumer, start
 from worker.intake.lane import LOOK_EVERY_S, Lane, Shared
-from worker.intake.log_watch import LONGEST_ANSWER_S, Ends
+from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
 from worker.intake.membership import Membership
 from worker.intake.topic_identity import TopicIdentity
 from worker.metrics import prometheus as metrics
@@ -46,7 +46,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes: list[Lane] = []
         self._running: set[asyncio.Future[None]] = set()
         self._identity = TopicIdentity(settings)
-        self._ends = Ends(settings)
+        self._ends = LogWatch(settings)
         self._membership = Membership(settings)
         self._committable: dict[TopicPartition, int] = {}
         self._joined = False  # the group has told which partitions are ours, perhaps none; not so in a rebalance
@@ -165,7 +165,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _look_around(self) -> None:
         while not self.should_stop:
             metrics.PARTITIONS.set(len(self.owned))
-            await self._ends.look(self._consumer)
+            await self._ends.poll(self._consumer)
             if not self._ends.away:
                 await self._commit()
             await self.sleep(LOOK_EVERY_S)

@@ -22,13 +22,13 @@ from aiokafka.errors import (
 from faust.types import ChannelT
 
 from worker.errors import BreakerOpen, Bug, OffsetBeyondLog, TookTooLong, Unavailable, ValueRefused
-from worker.intake.bad_headers import fetch_misnamed
+from worker.intake.bad_headers import fetch_with_bad_headers
 from worker.intake.breaker import Breaker
-from worker.intake.log_watch import LONGEST_ANSWER_S, Ends
+from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
 from worker.intake.membership import Membership
 from worker.intake.settle import stopping
 from worker.intake.topic_identity import TopicIdentity
-from worker.kafka.failures import meaning
+from worker.kafka.failures import explain_consumer_error
 from worker.metrics import prometheus as metrics
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -52,7 +52,7 @@ class Shared:
     consumer: AIOKafkaConsumer
     batches: ChannelT[Batch]
     identity: TopicIdentity
-    ends: Ends
+    ends: LogWatch
     breaker: Breaker
     membership: Membership
     committable: dict[TopicPartition, int]  # what Kafka may be told
@@ -119,7 +119,7 @@ class Lane:
     async def _fetch(self) -> Batch:
         fetched = await self._getmany(FETCH_WAIT_S)
         if fetched:
-            metrics.RECENT.takes(self._number)
+            metrics.THROUGHPUT.batch_taken(self._number)
         with metrics.stage("decode"):
             batch = gather(fetched, self._next)
         if not fetched:
@@ -163,7 +163,7 @@ class Lane:
         """
         start = self._next.copy()
         try:
-            positions, found = await fetch_misnamed(self._consumer, start, self._settings.batch_size)
+            positions, found = await fetch_with_bad_headers(self._consumer, start, self._settings.batch_size)
         except KafkaError as error:
             self.readopt(start)
             if not isinstance(error, OffsetOutOfRangeError):  # of which adopting says what it means
@@ -177,10 +177,10 @@ class Lane:
 
     async def _kafka_fails(self, error: KafkaError) -> None:
         """Waits a moment for what passes by itself; raises SetupError for what does not."""
-        what = meaning(error, self._settings)
+        what = explain_consumer_error(error, self._settings)
         if not isinstance(what, Unavailable):
             raise what from error
-        self._shared.ends.say(str(what))
+        self._shared.ends.note_kafka(str(what))
         await self._sleep(LOOK_EVERY_S)
 
     async def _positions(self) -> dict[TopicPartition, int]:
@@ -307,7 +307,7 @@ class Lane:
                 first = await self._consumer.beginning_offsets(partitions)
                 end = await self._consumer.end_offsets(partitions)
         except (Unavailable, KafkaError, TimeoutError) as error:
-            reason = error if isinstance(error, Unavailable) else meaning(error, self._settings)
+            reason = error if isinstance(error, Unavailable) else explain_consumer_error(error, self._settings)
             if not isinstance(reason, Unavailable):
                 raise reason from error
             self._unadopted |= partitions & self._mine

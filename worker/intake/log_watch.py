@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from worker.intake.lag import Lag
-from worker.kafka.failures import meaning
+from worker.kafka.failures import explain_consumer_error
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("kafka")
 LONGEST_ANSWER_S = 3.0
 
 
-class Ends:
+class LogWatch:
     """Keeps the lag of the partitions owned, and `away`: why Kafka is held to be away, or None."""
 
     def __init__(self, settings: Settings) -> None:
@@ -25,7 +25,7 @@ class Ends:
         self.lag = Lag()
         self.away: str | None = None
 
-    async def look(self, consumer: AIOKafkaConsumer) -> None:
+    async def poll(self, consumer: AIOKafkaConsumer) -> None:
         """Returns within LONGEST_ANSWER_S, whatever Kafka does."""
         # Without partitions of our own the first one's end says whether Kafka answers.
         partitions = consumer.assignment() or {TopicPartition(self._settings.lesson_events_topic, 0)}
@@ -33,13 +33,13 @@ class Ends:
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 ends = await consumer.end_offsets(partitions)
         except (KafkaError, TimeoutError) as error:
-            self.say(str(meaning(error, self._settings)))
+            self.note_kafka(str(explain_consumer_error(error, self._settings)))
         else:
-            self.say(None)
+            self.note_kafka(None)
             self.lag.ends(ends, time.time())
         metrics.report_lag(self.lag.of(time.time()))
 
-    def say(self, away: str | None) -> None:
+    def note_kafka(self, away: str | None) -> None:
         """Notes why Kafka is away, or that it is not; logs that it went, and that it came back."""
         if away and not self.away:
             log.warning("waiting for Kafka", error=away)

@@ -25,9 +25,9 @@ from worker.settings import Settings
 ENDED = ("Unexpected error during coordination", "Unexpected error during data retrieval")
 
 
-def meaning(error: KafkaError | TimeoutError, settings: Settings) -> KafkaUnavailable | SetupError:
+def explain_consumer_error(error: KafkaError | TimeoutError, settings: Settings) -> KafkaUnavailable | SetupError:
     """KafkaUnavailable where waiting helps, else SetupError."""
-    what = failure(f"Kafka at {settings.kafka_bootstrap_servers} does not answer", error)
+    what = explain(f"Kafka at {settings.kafka_bootstrap_servers} does not answer", error)
     if isinstance(what, SetupError) or isinstance(error, TimeoutError) or _passes(error):
         return what
     return SetupError(f"Kafka: {error!r}; {_what_to_do(error, settings)}")
@@ -56,7 +56,7 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampEr
 HANGING_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
-def failure(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
+def explain(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
     """What to raise for an error of a client: SetupError where Kafka refused us, for repeating that helps nobody.
 
     The text says what was refused, and never with which credentials.
@@ -65,7 +65,7 @@ def failure(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
         if isinstance(cause, SetupError):
             return SetupError(f"{what}: {cause}")
         if isinstance(cause, FORBIDDEN):
-            return SetupError(f"{what}: {forbidden(_resource(cause))}")
+            return SetupError(f"{what}: {explain_forbidden(_resource(cause))}")
         if isinstance(cause, REFUSED):
             refused = f"Kafka refuses a record for good ({type(cause).__name__})"
             return SetupError(f"{what}: {refused}: see max.message.bytes and message.timestamp.… of the topic")
@@ -76,7 +76,7 @@ def failure(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
     return KafkaUnavailable(f"{what}: {error if isinstance(error, ProgressError) else repr(error)}")
 
 
-def forbidden(what: str) -> str:
+def explain_forbidden(what: str) -> str:
     return f"Kafka's ACLs do not allow these credentials {what}: kafka/acls.sh grants what each role needs"
 
 

@@ -9,7 +9,7 @@ from worker.errors import KafkaUnavailable
 AGAIN_AFTER_S = 2
 
 
-class KafkaWatch:
+class OutageGate:
     """Once a publication has failed, one at a time tries again and the others are refused at once.
 
     They would wait one behind the other, each for its whole time limit.

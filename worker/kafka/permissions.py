@@ -16,18 +16,18 @@ from mode import Service
 
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client
-from worker.kafka.failures import failure, forbidden
+from worker.kafka.failures import explain, explain_forbidden
 from worker.settings import Settings
 
 TIMEOUT_S = 10
-LOOK_EVERY_S = 30.0
+CHECK_PERMISSIONS_EVERY_S = 30.0
 READ, WRITE = 3, 4  # the protocol's numbers of the operations
 NAMES = {READ: "Read", WRITE: "Write"}
 NOT_TOLD = -(2**31)
 HUNG_UP = (KafkaConnectionError, ConnectionResetError)
 
 
-def of_worker(settings: Settings) -> dict[str, int]:
+def worker_permissions(settings: Settings) -> dict[str, int]:
     """The operation that a worker needs on each topic."""
     return {
         settings.lesson_events_topic: READ,
@@ -45,15 +45,15 @@ async def require_access(reach: Mapping[str, Any], needed: Mapping[str, int]) ->
     allowed = await _allowed(reach, list(needed))
     missing = [f"{NAMES[op]} on topic {topic}" for topic, op in needed.items() if not allowed[topic] & 1 << op]
     if missing:
-        raise SetupError(forbidden(", ".join(missing)))
+        raise SetupError(explain_forbidden(", ".join(missing)))
 
 
-class AccessWatch(Service):
+class PermissionWatch(Service):
     """Stops the worker when its access was withdrawn: nothing is lost, and a restart reads new credentials."""
 
     def __init__(self, settings: Settings, **service: Any) -> None:
         super().__init__(**service)
-        self._needed = of_worker(settings)
+        self._needed = worker_permissions(settings)
         self._reach = client(settings)  # with the certificates that the worker's clients began with
 
     async def on_started(self) -> None:
@@ -61,7 +61,7 @@ class AccessWatch(Service):
 
     async def _watch(self) -> None:
         while True:
-            await self.sleep(LOOK_EVERY_S)
+            await self.sleep(CHECK_PERMISSIONS_EVERY_S)
             if self.should_stop:
                 return
             with suppress(KafkaUnavailable):  # whoever needs Kafka meanwhile says so
@@ -99,7 +99,7 @@ def _operations(error: int, operations: int) -> int:
 
 
 def _problem(where: str, error: Exception) -> KafkaUnavailable | SetupError:
-    problem = failure(where, error)
+    problem = explain(where, error)
     if isinstance(problem, KafkaUnavailable) and isinstance(error, HUNG_UP):
         return KafkaUnavailable(f"{problem}: does PROGRESS_KAFKA_SECURITY_PROTOCOL fit this port?")
     return problem

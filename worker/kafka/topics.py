@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizat
 
 from worker.errors import SetupError
 from worker.kafka.client import client
-from worker.kafka.failures import failure, forbidden
+from worker.kafka.failures import explain, explain_forbidden
 from worker.kafka.permissions import require_access
 from worker.settings import Settings
 
@@ -45,7 +45,7 @@ async def create_missing(settings: Settings) -> list[str]:
         response = await admin.create_topics(missing)
     for name, code, *reason in response.topic_errors:
         if code == TopicAuthorizationFailedError.errno:
-            raise SetupError(forbidden(f"to see or create topic {name}"))
+            raise SetupError(explain_forbidden(f"to see or create topic {name}"))
         if code not in (0, TopicAlreadyExistsError.errno):
             raise SetupError(f"topic {name} cannot be created: {reason or for_code(code).__name__}")
     return [topic.name for topic in missing]
@@ -78,7 +78,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise failure(f"Kafka at {settings.kafka_bootstrap_servers}", error) from error
+        raise explain(f"Kafka at {settings.kafka_bootstrap_servers}", error) from error
     finally:
         await admin.close()
 

@@ -7,7 +7,7 @@ from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from worker.postgres.connection import bounded, query
+from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
@@ -23,7 +23,7 @@ class Period:
     lessons: int
 
 
-class History:
+class Activity:
     """An async context manager. Its operations raise DatabaseUnavailable.
 
     A lesson counts on the day it is dated by (docs/rules.md, rule 1), as long as it is completed: un-completing it,
@@ -31,7 +31,7 @@ class History:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = bounded(settings, LONGEST_S)
+        self._settings = with_time_limit(settings, LONGEST_S)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=5)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import PublishFailed
-from events.publisher import LessonEventPublisher, Occurrence, Receipt
+from events.publisher import LessonEventPublisher, OutgoingEvent, Receipt
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,
@@ -26,13 +26,13 @@ from worker.errors import (
     ValueRefused,
 )
 from worker.kafka.client import client
-from worker.kafka.failures import failure
-from worker.kafka.outage_gate import KafkaWatch
+from worker.kafka.failures import explain
+from worker.kafka.outage_gate import OutageGate
 from worker.learners.reads import CourseProgress, ProgressStats, Reads
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
-LOOK_EVERY_S = 0.005
+POLL_OFFSET_EVERY_S = 0.005
 SLOWEST_LOOK_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
 
@@ -61,7 +61,7 @@ class ProgressService:
         self._publish_timeout_s = publish_timeout_s
         self._publisher: LessonEventPublisher | None = None
         self._entering = asyncio.Lock()
-        self._kafka = KafkaWatch()
+        self._kafka = OutageGate()
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
@@ -160,7 +160,7 @@ class ProgressService:
         receipt = await self._publish(event, occurred_at)
         return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
 
-    async def apply(self, occurrences: Sequence[Occurrence]) -> tuple[list[str], bool]:
+    async def apply(self, occurrences: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
         """Publishes events, then waits once for all: their ids, and whether all are applied within the deadline.
 
         An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when any was
@@ -189,13 +189,13 @@ class ProgressService:
         [receipt] = await self._publish_many([(event, occurred_at, str(uuid4()))])
         return receipt
 
-    async def _publish_many(self, occurrences: Sequence[Occurrence]) -> list[Receipt]:
+    async def _publish_many(self, occurrences: Sequence[OutgoingEvent]) -> list[Receipt]:
         with self._kafka.attempt():
             try:
                 publisher = await self._connected()
                 return await publisher.publish_many(occurrences)
             except PublishFailed as error:
-                raise failure("the event is not published", error) from error
+                raise explain("the event is not published", error) from error
 
     async def _connected(self) -> LessonEventPublisher:
         """The publisher, connected at the first write: a website that only reads needs no Kafka."""
@@ -218,7 +218,7 @@ class ProgressService:
         last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset)}
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
-                look_s = LOOK_EVERY_S
+                look_s = POLL_OFFSET_EVERY_S
                 for (topic, partition), offset in last.items():
                     while not await self._passed(topic, partition, offset):
                         await asyncio.sleep(look_s)

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
-from worker.metrics.throughput import Recent
+from worker.metrics.throughput import Throughput
 from worker.stream.outcome import Occurrence, Outcome, Record, Rejected
 
 EVENTS = Counter(
@@ -56,12 +56,12 @@ OUTBOX_SECONDS = Gauge(
     "progress_outbox_oldest_seconds", "How long the oldest of these rows has waited; 0 without one", ["whose"]
 )
 
-RECENT = Recent()  # beside Prometheus's: what the worker tells in worker_status
+THROUGHPUT = Throughput()  # beside Prometheus's: what the worker tells in worker_status
 
 
 def count_batch(lane: int, entries: list[tuple[Record, Outcome]], transitions: int) -> None:
     """Counts a settled batch: each record once, and how long its oldest one was on the way."""
-    RECENT.settled(lane, entries, time.monotonic(), time.time())
+    THROUGHPUT.batch_settled(lane, entries, time.monotonic(), time.time())
     TRANSITIONS.inc(transitions)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)
@@ -81,12 +81,12 @@ def _labels(outcome: Outcome) -> tuple[str, str]:
 def stage(name: str) -> Iterator[None]:
     """Measures one stage of one batch."""
     started = time.monotonic()
-    RECENT.begins(started)
+    THROUGHPUT.stage_began(started)
     try:
         yield
     finally:
         ended = time.monotonic()
-        RECENT.ends(ended)
+        THROUGHPUT.stage_ended(ended)
         STAGE_SECONDS.labels(name).observe(ended - started)
 
 

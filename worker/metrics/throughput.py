@@ -30,7 +30,7 @@ class _Second:
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class ThroughputSummary:
     """A worker's last seconds."""
 
     events_per_s: float
@@ -41,7 +41,7 @@ class Doing:
     dead_letters: int  # since it started
 
 
-class Recent:
+class Throughput:
     """Told of the stages of work as they begin and end, they may overlap, and of each batch when it is settled."""
 
     def __init__(self) -> None:
@@ -56,21 +56,21 @@ class Recent:
         self._large: deque[float] = deque(maxlen=LARGE_KEPT)
         self._dead_letters = 0
 
-    def takes(self, lane: int) -> None:
+    def batch_taken(self, lane: int) -> None:
         """The lane has a batch in work until it is settled, or takes another instead."""
         self._taken.add(lane)
 
-    def begins(self, now: float) -> None:
+    def stage_began(self, now: float) -> None:
         if not self._working:
             self._since = now
         self._working += 1
 
-    def ends(self, now: float) -> None:
+    def stage_ended(self, now: float) -> None:
         self._working -= 1
         if not self._working:
             self._worked(now)
 
-    def settled(self, lane: int, entries: Sequence[tuple[Record, Outcome]], now: float, wall: float) -> None:
+    def batch_settled(self, lane: int, entries: Sequence[tuple[Record, Outcome]], now: float, wall: float) -> None:
         """`now` is a monotonic time, `wall` the time of day, to which records' timestamps compare."""
         if self._working:
             self._worked(now)
@@ -85,7 +85,7 @@ class Recent:
         if len(entries) >= self.large and took_s:
             self._large.append(len(entries) / took_s)
 
-    def doing(self, now: float) -> Doing:
+    def summary(self, now: float) -> ThroughputSummary:
         if self._working:
             self._worked(now)
         minute = [second for at, second in self._seconds if at > int(now) - MINUTE_S]
@@ -93,7 +93,7 @@ class Recent:
         visible: Counter[int] = Counter()
         for second in minute:
             visible.update(second.visible)
-        return Doing(
+        return ThroughputSummary(
             sum(second.events for second in late) / RATE_S,
             min(1.0, sum(second.busy_s for second in late) / RATE_S),
             median(self._large) if self._large else None,

@@ -10,7 +10,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
 from events.consumer import close_consumer
-from worker.deadletters.newest import DeadLetters, LetterTail
+from worker.deadletters.newest import NewestDeadLetters, NewestSummary
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
@@ -67,7 +67,7 @@ class Cluster:
             )
             opening.push_async_callback(close_consumer, self._consumer)
             await self._consumer.start()
-            self._tail = LetterTail(self._consumer)
+            self._tail = NewestDeadLetters(self._consumer)
             self._open = opening.pop_all()
 
     async def close(self) -> None:
@@ -80,13 +80,13 @@ class Cluster:
         spans = await self._spans(self._settings.lesson_events_topic)
         return {tp.partition: span for tp, span in spans.items()}
 
-    async def dead_letters(self, newest: int) -> DeadLetters:
+    async def dead_letters(self, newest: int) -> NewestSummary:
         """The newest of the dead letter topic."""
         spans = await self._spans(self._settings.dead_letter_topic)
         if self._consumer.assignment() != spans.keys():
             self._consumer.assign(list(spans))
             self._consumer.pause(*spans)
-            self._tail = LetterTail(self._consumer)
+            self._tail = NewestDeadLetters(self._consumer)
         return await self._tail.look(spans, newest)
 
     async def group(self) -> Group:

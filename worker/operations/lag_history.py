@@ -50,7 +50,7 @@ class Point:
     applied_per_s: float
 
 
-class Trail:
+class LagHistory:
     """The samples of the last `kept_s`. A time when one server was away is a gap."""
 
     def __init__(self, kept_s: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from worker.deadletters.newest import DeadLetters
+from worker.deadletters.newest import NewestSummary
 from worker.errors import ProgressError
 from worker.operations.advice import Advice, advise
 from worker.operations.cluster import Group, Member
@@ -108,20 +108,20 @@ class Snapshot:
     breaker: str | None  # why a worker's breaker is open
     visible_p50_s: float | None  # of the slowest worker: from a record's timestamp to its commit, in the last minute
     visible_p99_s: float | None
-    dead_letters: DeadLetters | None
+    dead_letters: NewestSummary | None
     outbox: Outbox | None
     advice: Advice
 
 
 @dataclass(slots=True)
-class Found:
+class Look:
     """The answers of one look; None where `missing` says why."""
 
     at: datetime
     missing: dict[str, str] = field(default_factory=dict)
     lesson_events: dict[int, tuple[int, int]] | None = None
     group: Group | None = None
-    dead_letters: DeadLetters | None = None
+    dead_letters: NewestSummary | None = None
     stored: dict[int, int] | None = None
     statuses: list[Status] | None = None
     outbox: Outbox | None = None
@@ -145,9 +145,9 @@ class Found:
         return Sample(self.at, ends, on)
 
 
-def snapshot(found: Found, rates: Rates | None) -> Snapshot:
+def build_snapshot(found: Look, rates: Rates | None) -> Snapshot:
     """What one look found, put together; `rates` None: not known at present."""
-    workers = together(found.statuses or [], found.group)
+    workers = join_workers(found.statuses or [], found.group)
     running = [worker for worker in workers if worker.running]
     statuses = [worker.told for worker in running if worker.told is not None]
     partitions = _partitions(found, rates, running)
@@ -186,14 +186,14 @@ def held_up(statuses: Collection[Status]) -> str | None:
     return reasons[0] if reasons and all(reasons) else None
 
 
-def together(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
+def join_workers(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
     """Each worker once, by name: a member's client id is its worker's name (Settings.worker_name)."""
     said = {status.worker: status for status in statuses}
     members = {member.client_id: member for member in (group.members if group else ())}
     return tuple(WorkerView(name, said.get(name), members.get(name)) for name in sorted(said.keys() | members.keys()))
 
 
-def _partitions(found: Found, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
+def _partitions(found: Look, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
     ends = {partition: end for partition, (_, end) in (found.lesson_events or {}).items()}
     stored = found.stored or {}
     lag = found.sample.lag if found.sample else {}

@@ -11,18 +11,18 @@ import structlog
 from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutError
 
 from worker.errors import KafkaUnavailable
-from worker.kafka.failures import meaning
+from worker.kafka.failures import explain_consumer_error
 from worker.operations.cluster import Cluster
-from worker.operations.lag_history import Delay, Point, Trail
-from worker.operations.snapshot import Found, Outbox, Question, Snapshot, Status, snapshot
-from worker.postgres.connection import bounded, query
-from worker.postgres.failures import translated
+from worker.operations.lag_history import Delay, LagHistory, Point
+from worker.operations.snapshot import Look, Outbox, Question, Snapshot, Status, build_snapshot
+from worker.postgres.connection import query, with_time_limit
+from worker.postgres.failures import translate_errors
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 log = structlog.get_logger("operations")
 
-LOOK_EVERY_S = 2.0
+SNAPSHOT_EVERY_S = 2.0
 WATCHED_S = 60.0
 SAMPLE_EVERY_S = 30.0
 LONGEST_ANSWER_S = 3.0
@@ -40,9 +40,9 @@ class Operations:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = bounded(settings, LONGEST_ANSWER_S)
+        self._settings = with_time_limit(settings, LONGEST_ANSWER_S)
         self._cluster = Cluster(settings)
-        self._trail = Trail(KEPT_S)
+        self._trail = LagHistory(KEPT_S)
         self._snapshot: Snapshot | None = None
         self._looked = asyncio.Event()
         self._asked = asyncio.Event()
@@ -84,7 +84,7 @@ class Operations:
         assert self._snapshot is not None
         return self._snapshot
 
-    def history(self, every_s: float = SAMPLE_EVERY_S - LOOK_EVERY_S) -> tuple[Point, ...]:
+    def history(self, every_s: float = SAMPLE_EVERY_S - SNAPSHOT_EVERY_S) -> tuple[Point, ...]:
         """Lag and rates of the last quarter of an hour, oldest first; some SAMPLE_EVERY_S apart, whether or not
         anybody looked, but for times when a server was away."""
         return self._trail.points(every_s)
@@ -103,9 +103,9 @@ class Operations:
             if (sample := found.sample) is not None:
                 self._trail.add(sample)
             if watched:
-                self._snapshot = snapshot(found, self._trail.rates() if sample else None)
+                self._snapshot = build_snapshot(found, self._trail.rates() if sample else None)
                 self._looked.set()
-                await asyncio.sleep(max(0, LOOK_EVERY_S - (loop.time() - began)))
+                await asyncio.sleep(max(0, SNAPSHOT_EVERY_S - (loop.time() - began)))
             else:
                 self._looked.clear()
                 await self._until_asked(began + SAMPLE_EVERY_S)
@@ -116,15 +116,15 @@ class Operations:
             async with asyncio.timeout_at(at):
                 await self._asked.wait()
 
-    async def _look(self, *, everything: bool) -> Found:
+    async def _look(self, *, everything: bool) -> Look:
         """All that a snapshot needs, or only a sample."""
-        found = Found(datetime.now(UTC))
+        found = Look(datetime.now(UTC))
         async with asyncio.TaskGroup() as both:
             both.create_task(self._look_at_kafka(found, everything))
             both.create_task(self._look_at_postgresql(found, everything))
         return found
 
-    async def _look_at_kafka(self, found: Found, everything: bool) -> None:
+    async def _look_at_kafka(self, found: Look, everything: bool) -> None:
         """One question after the other, on one connection; where Kafka is away, only the first has to wait for it."""
         cluster = self._cluster
         questions: dict[str, Question] = {"lesson_events": cluster.lesson_events}
@@ -144,11 +144,11 @@ class Operations:
                 await self._cluster.connect()
                 return await question()
         except (KafkaError, TimeoutError) as error:
-            raise meaning(error, self._settings) from error
+            raise explain_consumer_error(error, self._settings) from error
         except UnicodeDecodeError as error:  # aiokafka's, for all records of the fetch
             raise KafkaUnavailable("a dead letter has a header whose name is not UTF-8") from error
 
-    async def _look_at_postgresql(self, found: Found, everything: bool) -> None:
+    async def _look_at_postgresql(self, found: Look, everything: bool) -> None:
         async with asyncio.TaskGroup() as all_three:
             all_three.create_task(found.ask("stored", self._stored))
             if everything:
@@ -170,7 +170,7 @@ class Operations:
         return outbox
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        with translated():
+        with translate_errors():
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 return await self._pool.fetch(query(name), *arguments)
 

@@ -15,17 +15,17 @@ from events.envelope import binary
 from events.models import COURSE_EVENTS
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.errors import SetupError, Unavailable
-from worker.kafka.failures import failure
+from worker.kafka.failures import explain
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
 log = structlog.get_logger("outbox")
 
 SOURCE = "course-progress"
 ROUND = 500  # rows of a partition
-LOOK_EVERY_S = 1.0
+RELAY_EVERY_S = 1.0
 MEASURE_EVERY_S = 5.0
 COUNT_UP_TO = 100_000
 SILENCE_S = 30
@@ -74,7 +74,7 @@ class Relay(Service):
     async def _run(self) -> None:
         failures = 0
         while not self.should_stop:
-            await self._pause(LOOK_EVERY_S * min(2**failures, 30) if failures else LOOK_EVERY_S)
+            await self._pause(RELAY_EVERY_S * min(2**failures, 30) if failures else RELAY_EVERY_S)
             failures = 0 if await self._round() else failures + 1
 
     async def _pause(self, longest_s: float) -> None:
@@ -108,7 +108,7 @@ class Relay(Service):
     async def _lock(self, connection: asyncpg.Connection) -> None:
         """Takes the locks of partitions that came, and releases those of partitions that went."""
         owned = self._owned()
-        with translated(connection):
+        with translate_errors(connection):
             if self._locked - owned:
                 await connection.execute(query("outbox/unlock_partitions"), *self._keys(self._locked - owned))
                 self._locked &= owned
@@ -121,7 +121,7 @@ class Relay(Service):
         if time.monotonic() - self._measured_at < MEASURE_EVERY_S:
             return
         self._measured_at = time.monotonic()
-        with translated(connection):
+        with translate_errors(connection):
             rows = await connection.fetch(query("outbox/depth"), *self._keys(self._locked), COUNT_UP_TO)
         for row in rows:
             metrics.report_outbox(row["whose"], row["rows"], row["oldest_s"])
@@ -131,15 +131,15 @@ class Relay(Service):
 
     async def _publish_some(self, connection: asyncpg.Connection) -> bool:
         """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""
-        with translated(connection):
+        with translate_errors(connection):
             rows = await connection.fetch(query("outbox/next_rows"), *self._keys(self._locked), ROUND)
         if not rows:
             return False
         try:
             await self._producer.send_all([self._record(row) for row in rows])
         except PublishFailed as error:
-            raise failure("course events cannot be published", error) from error
-        with translated(connection):
+            raise explain("course events cannot be published", error) from error
+        with translate_errors(connection):
             await connection.execute("delete from outbox where seq = any($1)", [row["seq"] for row in rows])
         metrics.RELAYED.inc(len(rows))
         return len(rows) >= ROUND

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from worker.errors import SetupError
-from worker.postgres.failures import URL_UNUSABLE, translated
+from worker.postgres.failures import URL_UNUSABLE, translate_errors
 from worker.settings import Settings
 
 OLDEST_SERVER = 18
@@ -27,11 +27,11 @@ def query(name: str) -> str:
 
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """One connection in UTC. Raises DatabaseUnavailable, or SetupError for a server that is too old."""
-    return await open_connection(**parameters(settings, server_settings))
+    return await open_connection(**connect_arguments(settings, server_settings))
 
 
 async def open_connection(dsn: str | None = None, **arguments: Any) -> asyncpg.Connection:
-    with translated(), _url_understood():
+    with translate_errors(), _url_understood():
         connection: asyncpg.Connection = await asyncpg.connect(dsn, **arguments)
     version = connection.get_server_version()
     if version.major < OLDEST_SERVER:
@@ -40,7 +40,7 @@ async def open_connection(dsn: str | None = None, **arguments: Any) -> asyncpg.C
     return connection
 
 
-def limits(settings: Settings) -> dict[str, str]:
+def server_timeouts(settings: Settings) -> dict[str, str]:
     """What the server cuts short itself, so that nothing of it goes on, or holds its locks, unseen.
 
     A statement a little before the client gives up: the server's error says what happened.
@@ -74,17 +74,17 @@ async def close(connection: asyncpg.Connection) -> None:
         connection.terminate()
 
 
-def bounded(settings: Settings, longest_s: float) -> Settings:
+def with_time_limit(settings: Settings, longest_s: float) -> Settings:
     """The same settings, but that no statement, and no wait for a lock, takes longer."""
     names = ("database_timeout_s", "database_lock_timeout_s")
     return settings.model_copy(update={name: min(getattr(settings, name), longest_s) for name in names})
 
 
-def parameters(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
+def connect_arguments(settings: Settings, server_settings: Mapping[str, str]) -> dict[str, Any]:
     known_as = {"application_name": "course-progress", "timezone": "UTC"}
     return {
         "dsn": settings.database_url.get_secret_value(),
         "command_timeout": settings.database_timeout_s,
         "timeout": min(CONNECT_WITHIN_S, settings.database_timeout_s),
-        "server_settings": known_as | limits(settings) | dict(server_settings),
+        "server_settings": known_as | server_timeouts(settings) | dict(server_settings),
     }

@@ -23,7 +23,7 @@ REFUSED_CLASSES = ("22", "23", "54")
 
 
 @contextmanager
-def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
+def translate_errors(connection: asyncpg.Connection | None = None) -> Iterator[None]:
     """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; a bug stays what it is.
 
     A connection that the driver has lost track of is closed.
@@ -31,7 +31,7 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        raise _meaning(error) from error
+        raise _translate(error) from error
     except asyncpg.ClientConfigurationError:
         raise SetupError(URL_UNUSABLE) from None  # its text may have a part of the password
     except asyncpg.InterfaceError as error:
@@ -51,7 +51,7 @@ def translated(connection: asyncpg.Connection | None = None) -> Iterator[None]:
         raise DatabaseUnavailable(f"PostgreSQL does not answer ({_line(error)}); see PROGRESS_DATABASE_URL") from error
 
 
-def _meaning(error: asyncpg.PostgresError) -> Exception:
+def _translate(error: asyncpg.PostgresError) -> Exception:
     state = error.sqlstate or ""
     if isinstance(error, asyncpg.UniqueViolationError):
         return DatabaseUnavailable(_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error

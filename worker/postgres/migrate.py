@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 
 from worker.errors import SetupError
-from worker.postgres.connection import connect, limits
-from worker.postgres.failures import translated
+from worker.postgres.connection import connect, server_timeouts
+from worker.postgres.failures import translate_errors
 from worker.settings import A_DAY_S, Settings, migrations_dir
 
 LOCK = 7_266_741_118_021  # any constant: two migrations at once take turns
@@ -53,7 +53,7 @@ async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
     patient = {"database_timeout_s": A_DAY_S, "database_lock_timeout_s": A_DAY_S}
     connection = await connect(settings.model_copy(update=patient))
     try:
-        with translated():
+        with translate_errors():
             await connection.execute("select pg_advisory_lock($1)", LOCK)
             await connection.execute(BOOKKEEPING)
             applied = {r["version"]: r["checksum"] for r in await connection.fetch("select * from schema_migrations")}
@@ -79,7 +79,9 @@ def _refuse_changed(wanted: list[Migration], applied: dict[str, str | None]) -> 
 async def _apply(connection: asyncpg.Connection, migration: Migration, settings: Settings) -> None:
     async with connection.transaction():
         # Whoever comes after a change of a table that waits for its lock waits too: better give up, and be repeated.
-        await connection.execute("select set_config('lock_timeout', $1, true)", limits(settings)["lock_timeout"])
+        await connection.execute(
+            "select set_config('lock_timeout', $1, true)", server_timeouts(settings)["lock_timeout"]
+        )
         await connection.execute(migration.statements)
         await connection.execute(
             "insert into schema_migrations (version, checksum) values ($1, $2)",

@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncpg
 
-from worker.postgres.connection import CLOSE_WITHIN_S, CONNECT_WITHIN_S, open_connection, parameters
-from worker.postgres.failures import translated
+from worker.postgres.connection import CLOSE_WITHIN_S, CONNECT_WITHIN_S, connect_arguments, open_connection
+from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
 GIVE_BACK_WITHIN_S = 1
@@ -25,12 +25,13 @@ class Pool:
         self._turns = asyncio.Semaphore(connections.get_max_size())
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows. Raises what `translated` does. Who gives up waiting is free within GIVE_BACK_WITHIN_S, also when
-        nobody is at the other end.
+        """Returns the rows. Raises what `translate_errors` does.
+
+        A caller that gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody is at the other end.
 
         asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
         """
-        with translated():
+        with translate_errors():
             async with asyncio.timeout(CONNECT_WITHIN_S) as limit, self._turns:
                 connection = await self._connections.acquire()
                 limit.reschedule(None)
@@ -55,7 +56,7 @@ class Pool:
 async def connect_pool(settings: Settings, *, max_size: int = 10) -> Pool:
     """The first connection is opened at the first query, and errors come then."""
     connections = await asyncpg.create_pool(
-        **parameters(settings, {"jit": "off"}),
+        **connect_arguments(settings, {"jit": "off"}),
         connect=open_connection,
         reset=_nothing_to_reset,
         min_size=0,

@@ -9,7 +9,7 @@ import asyncpg
 from aiokafka import TopicPartition
 
 from worker.postgres.connection import close, connect, query
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.progress.fold import Folded
 from worker.settings import Settings
 from worker.stream.sink import Applied, OffsetsMoved, Spans
@@ -38,7 +38,7 @@ class Store:
     async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
         connection = await self._connected()
-        with translated(connection):
+        with translate_errors(connection):
             if not folded.resets:
                 return await self._apply(connection, folded, spans)
             try:
@@ -56,7 +56,7 @@ class Store:
     async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
         connection = await self._connected()
-        with translated(connection):
+        with translate_errors(connection):
             rows = await connection.fetch(query("postgres/next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
         return {tp: stored.get(tp) for tp in partitions}
@@ -64,7 +64,7 @@ class Store:
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """The id of the topic that the stored offsets count in: `topic_id` from now on, where none is known."""
         connection = await self._connected()
-        with translated(connection):
+        with translate_errors(connection):
             known: UUID | None = await connection.fetchval(
                 query("postgres/known_topic"), self._settings.consumer_group, topic
             )

@@ -25,7 +25,7 @@ import asyncpg
 from aiokafka.partitioner import DefaultPartitioner
 
 from worker.postgres.connection import connect, query
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
 CHUNK = 5_000
@@ -85,7 +85,7 @@ class Verify:
     async def _recount(self) -> AsyncGenerator[Difference, None]:
         after = 0
         while True:
-            with translated(self._connection):
+            with translate_errors(self._connection):
                 chunk = await self._connection.fetchrow(query("repair/progress_chunk"), after, CHUNK)
                 if chunk is None:
                     return
@@ -102,7 +102,7 @@ class Verify:
     async def _lessons_without_row(self) -> AsyncGenerator[Difference, None]:
         after: tuple[UUID | None, UUID | None] = (None, None)
         while True:
-            with translated(self._connection):
+            with translate_errors(self._connection):
                 last = await self._connection.fetchrow(query("repair/lesson_chunk"), *after, LESSON_CHUNK)
                 if last is None:
                     return
@@ -147,7 +147,7 @@ class Repair:
         Waits for workers that are writing the row, and they repeat their batch. Lesson rows first and then the
         progress row: as workers lock them.
         """
-        with translated(self.connection):
+        with translate_errors(self.connection):
             async with self.connection.transaction():
                 id = difference.id or await self._insert(difference)
                 forgotten = int((await self.connection.execute(query("repair/forget_before_reset"), id)).split()[-1])

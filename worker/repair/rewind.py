@@ -22,7 +22,7 @@ from worker.kafka.client import client
 from worker.kafka.topic_id import topic_id
 from worker.kafka.topics import admin_client, partitions_of
 from worker.postgres.connection import close, connect, query
-from worker.postgres.failures import translated
+from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
 Target = Literal["earliest"] | datetime | int
@@ -84,7 +84,7 @@ def _chosen(existing: Collection[int], wanted: Collection[int], topic: str) -> l
 async def _database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     connection = await connect(settings)
     try:
-        with translated(connection):
+        with translate_errors(connection):
             yield connection
     finally:
         await close(connection)

@@ -7,15 +7,15 @@ from worker.learners.service import ProgressService
 from worker.web import probes as health
 from worker.web.api import openapi
 from worker.web.api import operations as ops
-from worker.web.api.fast_path import Direct
-from worker.web.api.progress_poller import Changes
+from worker.web.api.fast_path import FastPath
+from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.routes import api_router
 from worker.web.auth import Tokens
 from worker.web.keys import Keys
 from worker.web.limits import RateLimits
-from worker.web.middleware import STREAMS, Foreseen, Surrounded
+from worker.web.middleware import STREAMS, CatchAllMiddleware, OuterMiddleware
 from worker.web.problems import add_problems
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
 
@@ -24,33 +24,33 @@ def create_api(
     keys: Keys,
     service: ProgressService,
     *,
-    insights: Insights | None = None,
+    readers: Readers | None = None,
     cookie: str | None = None,
     pages: APIRouter | None = None,
 ) -> FastAPI:
     """The API over services that the caller has entered, and leaves after the server has stopped.
 
     Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
-    these (worker/web/pages), and need `insights`; they answer what no route is for. Raises SetupError. Streams end with
-    `app.state.changes.close()`.
+    these (worker/web/pages), and need `readers`; they answer what no route is for. Raises SetupError. Streams end with
+    `app.state.poller.close()`.
     """
     # A redirect to the path without its slash names a host and scheme that are the request's, and the token follows it.
     app = FastAPI(**openapi.ABOUT, redirect_slashes=False)
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
-    app.state.changes = changes = Changes(service, settings.api_streams_per_learner)
-    app.state.insights = insights
+    app.state.poller = changes = ProgressPoller(service, settings.api_streams_per_learner)
+    app.state.readers = readers
     app.state.replays = ops.Replays(settings)
     STREAMS.set_function(lambda: changes.streams)
-    app.router.routes.append(Direct())  # which asks for the token itself
-    app.include_router(api_router(insights=insights is not None))
+    app.router.routes.append(FastPath())  # which asks for the token itself
+    app.include_router(api_router(readers=readers is not None))
     app.include_router(health.router)
-    if pages is not None and cookie is not None and insights is not None:
+    if pages is not None and cookie is not None and readers is not None:
         app.include_router(pages)
         app.router.default = pages.default
     add_problems(app)
-    app.add_middleware(Foreseen)
+    app.add_middleware(CatchAllMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -59,6 +59,6 @@ def create_api(
             allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
             expose_headers=["ETag", "Retry-After"],
         )
-    app.add_middleware(Surrounded, body_limit=settings.api_body_limit)
+    app.add_middleware(OuterMiddleware, body_limit=settings.api_body_limit)
     app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
     return app

@@ -170,4 +170,4 @@ async def caller(request: Request) -> Caller:
     return await tokens.caller(request)
 
 
-Calling = Annotated[Caller, Depends(caller)]
+CallerDep = Annotated[Caller, Depends(caller)]

@@ -11,7 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from worker.errors import SetupError
-from worker.web.auth import Calling
+from worker.web.auth import CallerDep
 from worker.web.problems import retry
 from worker.web.settings import ApiSettings
 
@@ -60,7 +60,7 @@ def _parsed(variable: str, text: str) -> limits.RateLimitItem:
         raise SetupError(f"{variable} is no rate such as 120/minute") from None
 
 
-async def counted(request: Request, caller: Calling) -> None:
+async def count_call(request: Request, caller: CallerDep) -> None:
     """A dependency of routes that read: counts the call. What has a body is counted before (`bodies.py`)."""
     limits_of_all: RateLimits = request.app.state.limits
     limits_of_all.hit("reads", caller.user_id)

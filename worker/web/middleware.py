@@ -32,7 +32,7 @@ BODY_WITHIN_S = 60
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Surrounded:
+class OuterMiddleware:
     """The outermost middleware. Pure ASGI: streams pass through it as they come."""
 
     def __init__(self, app: ASGIApp, body_limit: int) -> None:
@@ -56,7 +56,7 @@ class Surrounded:
         await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
 
 
-class Foreseen:
+class CatchAllMiddleware:
     """The innermost middleware: what nobody foresaw is a problem like all others, and tells nothing of our insides."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -76,7 +76,7 @@ def response(request: Request, problem: HTTPException) -> Response:
 
 
 def add_problems(app: FastAPI) -> None:
-    """Has the app answer every error with a problem. What nobody foresaw is for `headers.Foreseen`."""
+    """Has the app answer every error with a problem. What nobody foresaw is for `CatchAllMiddleware`."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(ProgressError, _progress)

@@ -7,24 +7,24 @@ from fastapi import Depends, Request
 
 from worker.courses.analytics import CourseAnalytics
 from worker.courses.lessons import KnownLessons
-from worker.learners.activity import History
+from worker.learners.activity import Activity
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
 
-class Insights:
+class Readers:
     """An async context manager of the four."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
-        self.history = History(settings)
+        self.activity = Activity(settings)
         self.lessons = KnownLessons(settings)
         self.operations = Operations(settings)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            for part in (self.analytics, self.history, self.lessons, self.operations):
+            for part in (self.analytics, self.activity, self.lessons, self.operations):
                 await opening.enter_async_context(part)
             self._opened = opening.pop_all()
         return self
@@ -33,10 +33,10 @@ class Insights:
         await self._opened.aclose()
 
 
-async def insights(request: Request) -> Insights:
+async def readers(request: Request) -> Readers:
     """A dependency."""
-    found: Insights = request.app.state.insights
+    found: Readers = request.app.state.readers
     return found
 
 
-Seeing = Annotated[Insights, Depends(insights)]
+ReadersDep = Annotated[Readers, Depends(readers)]

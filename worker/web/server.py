@@ -15,13 +15,13 @@ from worker.errors import SetupError
 from worker.gc_tuning import collect_rarely
 from worker.learners.service import ProgressService
 from worker.logs import configure
-from worker.postgres.connection import bounded
+from worker.postgres.connection import with_time_limit
 from worker.settings import Settings
-from worker.web.api.progress_poller import Changes
+from worker.web.api.progress_poller import ProgressPoller
 from worker.web.app import create_api
 from worker.web.connection import Connection
 from worker.web.keys import keys_of
-from worker.web.readers import Insights
+from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
 log = structlog.get_logger("api")
@@ -34,7 +34,7 @@ STOP_WITHIN_S = 15
 class Server(uvicorn.Server):
     """Ends the streams when it is told to stop, and then ends as somebody who did what was asked: with status 0."""
 
-    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+    def __init__(self, config: uvicorn.Config, changes: ProgressPoller) -> None:
         super().__init__(config)
         self._changes = changes
 
@@ -62,17 +62,17 @@ async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
     listening = listen(settings)
     async with (
         answering(settings) as service,
-        Insights(settings) as insights,
+        Readers(settings) as readers,
     ):
-        app = create_api(settings, keys, service, insights=insights, cookie=settings.api_cookie, pages=pages)
+        app = create_api(settings, keys, service, readers=readers, cookie=settings.api_cookie, pages=pages)
         collect_rarely()
         log.info("listening", address=address(listening))
-        await Server(config(app), app.state.changes).serve([listening])
+        await Server(config(app), app.state.poller).serve([listening])
 
 
 def answering(settings: Settings) -> ProgressService:
     """The service for people who wait: a server that is silent is told as away after seconds, not after a minute."""
-    return ProgressService(bounded(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
+    return ProgressService(with_time_limit(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
 
 
 def config(app: FastAPI) -> uvicorn.Config:

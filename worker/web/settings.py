@@ -38,7 +38,7 @@ class ApiSettings(Settings):
 
     @field_validator("jwt_jwks_url")
     @classmethod
-    def _nobody_puts_keys_of_their_own_in_between(cls, url: HttpUrl | None) -> HttpUrl | None:
+    def _require_https_for_jwks_url(cls, url: HttpUrl | None) -> HttpUrl | None:
         if url is not None and url.scheme != "https" and url.host not in LOOPBACK:
             raise ValueError("must begin with https")
         return url

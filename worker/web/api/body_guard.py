@@ -21,7 +21,7 @@ def limited(request: Request, largest: int) -> Request:
     return Request(request.scope, within_size(request.scope, request.receive, largest))
 
 
-def asked_first(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
+def guarded_route(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
     """Routes that ask who calls, count the call, and take no larger body, and none but JSON, before they parse it.
 
     `largest` None: the API's own limit alone.

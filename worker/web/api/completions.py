@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from worker.learners.reads import CourseProgress, Read
 from worker.learners.service import Accepted, ProgressService
-from worker.web.api.body_guard import asked_first
-from worker.web.api.dependencies import Serving
-from worker.web.api.progress_poller import Changes
-from worker.web.api.responses import shown, told
+from worker.web.api.body_guard import guarded_route
+from worker.web.api.dependencies import ServiceDep
+from worker.web.api.progress_poller import ProgressPoller
+from worker.web.api.responses import json_response, to_schema
 from worker.web.api.schemas import (
     AcceptedAnswer,
     AccessBody,
@@ -25,18 +25,18 @@ from worker.web.api.schemas import (
     WriteAnswer,
     errors_of,
 )
-from worker.web.auth import Calling
+from worker.web.auth import CallerDep
 from worker.web.problems import described
 
-router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("writes"))
-batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=asked_first("batches", largest=None))
+router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("writes"))
+batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
 class Writing:
     """One write: publishes, waits, and reads what is there afterwards."""
 
-    def __init__(self, user_id: UUID, service: ProgressService, changes: Changes) -> None:
+    def __init__(self, user_id: UUID, service: ProgressService, changes: ProgressPoller) -> None:
         self.user_id = user_id
         self.service = service
         self._changes = changes
@@ -51,11 +51,11 @@ class Writing:
         """`holds`: whether the progress is as it was to be, which an event that is dated later can prevent."""
         outcome = await write
         if isinstance(outcome, Accepted):
-            return told(AcceptedAnswer(event_id=outcome.event_id), 202)
+            return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._changes.nudge()
         read = await self.service.reads.some(self.user_id, [course_id])
         progress = read.value.get(course_id)
-        return told(
+        return json_response(
             WriteAnswer(
                 as_of=read.as_of,
                 success=outcome if isinstance(outcome, bool) else progress is not None and holds(progress),
@@ -77,8 +77,8 @@ class Writing:
         return ids, applied, await self.service.reads.some(self.user_id, courses)
 
 
-async def writing(request: Request, caller: Calling, service: Serving) -> Writing:
-    return Writing(caller.user_id, service, request.app.state.changes)
+async def writing(request: Request, caller: CallerDep, service: ServiceDep) -> Writing:
+    return Writing(caller.user_id, service, request.app.state.poller)
 
 
 Write = Annotated[Writing, Depends(writing)]
@@ -133,5 +133,5 @@ async def batch(body: BatchBody, write: Write) -> Response:
         else BatchResult(status="applied" if applied else "accepted", event_id=next(left))
         for errors in faults
     ]
-    answer = BatchAnswer(as_of=read.as_of, results=results, progress=shown(read.value.values()))
-    return told(answer, 200 if applied else 202)
+    answer = BatchAnswer(as_of=read.as_of, results=results, progress=to_schema(read.value.values()))
+    return json_response(answer, 200 if applied else 202)

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from worker.courses.analytics import FRESH_S, Analytics
 from worker.courses.anonymity import K
-from worker.web.api.responses import fresh
+from worker.web.api.responses import conditional_response
 from worker.web.api.schemas import AS_OF, COURSE, Answer, Camel, examples
-from worker.web.auth import Calling, Scope
-from worker.web.limits import counted
-from worker.web.readers import Seeing
+from worker.web.auth import CallerDep, Scope
+from worker.web.limits import count_call
+from worker.web.readers import ReadersDep
 
-router = APIRouter(prefix="/api/courses", tags=["courses"], dependencies=[Depends(counted)])
+router = APIRouter(prefix="/api/courses", tags=["courses"], dependencies=[Depends(count_call)])
 
 ROUNDED = f"A multiple of {K}, rounded down: 0 is fewer than {K}"
 
@@ -75,7 +75,7 @@ class AnalyticsAnswer(Answer):
     figures: Figures | None = Field(description=f"Null: the course has fewer than {K} learners")
 
 
-async def course(caller: Calling, course_id: Annotated[UUID, Path(alias="courseId")]) -> UUID:
+async def course(caller: CallerDep, course_id: Annotated[UUID, Path(alias="courseId")]) -> UUID:
     """The course, of which the caller may see the figures. Raises a problem, 403."""
     caller.require(Scope.ANALYTICS)
     caller.require_course(course_id)
@@ -86,10 +86,10 @@ Course = Annotated[UUID, Depends(course)]
 
 
 @router.get("/{courseId}/analytics", response_model=AnalyticsAnswer)
-async def get_analytics(request: Request, course_id: Course, insights: Seeing) -> Response:
+async def get_analytics(request: Request, course_id: Course, readers: ReadersDep) -> Response:
     """Learners, completion, drop-out by lesson, time to complete, active learners; at most a minute old. Nothing that
     singles out a learner: counts are multiples of five."""
-    return fresh(request, answer(course_id, await insights.analytics.of(course_id)))
+    return conditional_response(request, answer(course_id, await readers.analytics.of(course_id)))
 
 
 def answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:

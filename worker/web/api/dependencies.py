@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from worker.learners.service import ProgressService
-from worker.web.auth import Calling, Scope
+from worker.web.auth import CallerDep, Scope
 
 
 async def service(request: Request) -> ProgressService:
@@ -17,8 +17,8 @@ async def service(request: Request) -> ProgressService:
     return found
 
 
-async def whose(
-    caller: Calling,
+async def learner(
+    caller: CallerDep,
     user_id: Annotated[
         UUID | None, Query(alias="userId", description="Somebody else: needs the scope progress:read:any")
     ] = None,
@@ -29,5 +29,5 @@ async def whose(
     return user_id or caller.user_id
 
 
-Serving = Annotated[ProgressService, Depends(service)]
-Whose = Annotated[UUID, Depends(whose)]
+ServiceDep = Annotated[ProgressService, Depends(service)]
+LearnerDep = Annotated[UUID, Depends(learner)]

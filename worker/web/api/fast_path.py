@@ -9,17 +9,17 @@ from starlette.routing import Match, Route
 from worker.web.api.dependencies import service
 from worker.web.api.progress import UUID_PATTERN, get_progress
 from worker.web.auth import caller
-from worker.web.limits import counted
+from worker.web.limits import count_call
 
 
 async def get_own_progress(request: Request) -> Response:
     """What FastAPI would have get_progress do for a request without a query."""
     calling = await caller(request)
-    await counted(request, calling)
+    await count_call(request, calling)
     return await get_progress(request, calling.user_id, await service(request), request.path_params["courseId"])
 
 
-class Direct(Route):
+class FastPath(Route):
     """`GET /{courseId}` without a query, as nearly everybody asks it. With one it is FastAPI's.
 
     FastAPI's way to a handler and to its arguments takes a third of the call's CPU: docs/decisions/0024.

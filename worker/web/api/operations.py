@@ -12,13 +12,13 @@ from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.settings import Settings
-from worker.web.api.body_guard import asked_first
-from worker.web.api.responses import fresh, told
+from worker.web.api.body_guard import guarded_route
+from worker.web.api.responses import conditional_response, json_response
 from worker.web.api.schemas import AS_OF, Answer, Camel, Closed, examples
-from worker.web.auth import Calling, Scope
-from worker.web.limits import counted
+from worker.web.auth import CallerDep, Scope
+from worker.web.limits import count_call
 from worker.web.problems import Problem
-from worker.web.readers import Seeing
+from worker.web.readers import ReadersDep
 
 log = structlog.get_logger("api")
 
@@ -26,13 +26,15 @@ MOST_POSITIONS = 100
 REPLAYED_PER_S = 100
 
 
-async def operator(caller: Calling) -> None:
+async def operator(caller: CallerDep) -> None:
     """Raises a problem, 403."""
     caller.require(Scope.OPS)
 
 
-reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(counted)])
-writes = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=asked_first("writes"))
+reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(count_call)])
+writes = APIRouter(
+    prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=guarded_route("writes")
+)
 
 
 # What is seen
@@ -159,13 +161,15 @@ class OpsAnswer(Answer):
 
 
 @reads.get("", response_model=OpsAnswer)
-async def get_ops(request: Request, insights: Seeing) -> Response:
+async def get_ops(request: Request, readers: ReadersDep) -> Response:
     """Lag and throughput per partition, workers, dead letters, outbox, breaker, and advice; some seconds old."""
-    operations = insights.operations
+    operations = readers.operations
     snapshot = await operations.snapshot()
     names = OpsAnswer.model_fields.keys() - {"as_of", "history"}
     seen = {name: getattr(snapshot, name) for name in names}
-    return fresh(request, OpsAnswer.model_validate(seen | {"as_of": snapshot.at, "history": operations.history()}))
+    return conditional_response(
+        request, OpsAnswer.model_validate(seen | {"as_of": snapshot.at, "history": operations.history()})
+    )
 
 
 # What is done
@@ -213,8 +217,8 @@ class Replays:
 
 
 @writes.post("/deadletters/replay", response_model=ReplayAnswer)
-async def replay_dead_letters(request: Request, body: ReplayBody, caller: Calling) -> Response:
+async def replay_dead_letters(request: Request, body: ReplayBody, caller: CallerDep) -> Response:
     """Produces dead letters again that today's rules allow. Repeating it changes nothing; it reads the whole topic of
     dead letters first."""
     replays: Replays = request.app.state.replays
-    return told(await replays.run(body, str(caller.user_id)))
+    return json_response(await replays.run(body, str(caller.user_id)))

@@ -9,17 +9,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from worker.learners.reads import CourseProgress, Place
-from worker.web.api.dependencies import Serving, Whose
-from worker.web.api.responses import fresh, shown
+from worker.web.api.dependencies import LearnerDep, ServiceDep
+from worker.web.api.responses import conditional_response, to_schema
 from worker.web.api.schemas import CourseAnswer, ListAnswer, Progress, Stats, StatsAnswer
-from worker.web.limits import counted
+from worker.web.limits import count_call
 from worker.web.problems import Problem
 
 MOST_COURSES = 100
 UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LARGEST_PAGE = 200
 
-router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
 async def course_ids(
@@ -56,8 +56,8 @@ def cursor_after(progress: CourseProgress) -> str:
 @router.get("", response_model=ListAnswer)
 async def list_progress(
     request: Request,
-    user: Whose,
-    service: Serving,
+    user: LearnerDep,
+    service: ServiceDep,
     courses: Annotated[list[UUID], Depends(course_ids)],
     after: Annotated[Place | None, Depends(place)],
     include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
@@ -67,31 +67,31 @@ async def list_progress(
     if courses:
         some = await service.reads.some(user, courses)
         found = sorted(some.value.values(), key=lambda p: (-p.last_accessed_at.timestamp(), p.course_id))
-        return fresh(request, ListAnswer(as_of=some.as_of, items=shown(found), next_cursor=None))
+        return conditional_response(request, ListAnswer(as_of=some.as_of, items=to_schema(found), next_cursor=None))
     page = await service.reads.listed(user, include_completed=include_completed, after=after, limit=limit + 1)
     items = page.value[:limit]
     cursor = cursor_after(items[-1]) if len(page.value) > limit else None
-    return fresh(request, ListAnswer(as_of=page.as_of, items=shown(items), next_cursor=cursor))
+    return conditional_response(request, ListAnswer(as_of=page.as_of, items=to_schema(items), next_cursor=cursor))
 
 
 @router.get("/stats", response_model=StatsAnswer)
-async def get_stats(request: Request, user: Whose, service: Serving) -> Response:
+async def get_stats(request: Request, user: LearnerDep, service: ServiceDep) -> Response:
     """Statistics over all courses of the learner."""
     read = await service.reads.stats(user)
-    return fresh(request, StatsAnswer(as_of=read.as_of, stats=Stats.model_validate(read.value)))
+    return conditional_response(request, StatsAnswer(as_of=read.as_of, stats=Stats.model_validate(read.value)))
 
 
 # After the fixed paths, which would be taken for a course's.
-one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
 @one.get("/{courseId}", response_model=CourseAnswer)
 async def get_progress(
-    request: Request, user: Whose, service: Serving, course_id: Annotated[UUID, Path(alias="courseId")]
+    request: Request, user: LearnerDep, service: ServiceDep, course_id: Annotated[UUID, Path(alias="courseId")]
 ) -> Response:
     """The learner's progress in one course; 404 where there is none."""
     read = await service.reads.some(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:
         raise Problem(404, "no progress in this course", asOf=f"{read.as_of:%Y-%m-%dT%H:%M:%S.%fZ}")
-    return fresh(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))
+    return conditional_response(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))

@@ -17,7 +17,7 @@ from worker.web.problems import Problem
 
 log = structlog.get_logger("api")
 
-LOOK_EVERY_S = 0.5
+POLL_STREAMS_EVERY_S = 0.5
 # However many writes ask for a look.
 LEAST_BETWEEN_LOOKS_S = 0.05
 
@@ -31,7 +31,7 @@ class State:
     courses: Mapping[UUID, CourseProgress]
 
 
-class Watched:
+class WatchedLearner:
     """A learner whom streams watch. `state` is None while it cannot be known."""
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class Watched:
         before.set()
 
 
-class Changes:
+class ProgressPoller:
     """Looks only while somebody watches. Needs no closing but `close`, which ends the streams."""
 
     def __init__(self, service: ProgressService, most_per_caller: int) -> None:
         self._service = service
         self._most_per_caller = most_per_caller
         self._callers: Counter[UUID] = Counter()
-        self._watched: dict[UUID, Watched] = {}
+        self._watched: dict[UUID, WatchedLearner] = {}
         self._nudged = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
         self.closed = False
@@ -68,11 +68,11 @@ class Changes:
         return self._callers.total()
 
     @contextmanager
-    def watch(self, user_id: UUID, caller: UUID) -> Iterator[Watched]:
+    def watch(self, user_id: UUID, caller: UUID) -> Iterator[WatchedLearner]:
         """The learner, kept up to date meanwhile. Raises a problem, 429, when the caller watches too much."""
         if self._callers[caller] >= self._most_per_caller:
             raise Problem(429, f"{self._most_per_caller} streams are open already", headers={"Retry-After": "15"})
-        watched = self._watched.setdefault(user_id, Watched())
+        watched = self._watched.setdefault(user_id, WatchedLearner())
         watched.streams += 1
         self._callers[caller] += 1
         self._poll()
@@ -113,7 +113,7 @@ class Changes:
                         watched.show(None)
             await asyncio.sleep(LEAST_BETWEEN_LOOKS_S)
             try:
-                async with asyncio.timeout(LOOK_EVERY_S - LEAST_BETWEEN_LOOKS_S):
+                async with asyncio.timeout(POLL_STREAMS_EVERY_S - LEAST_BETWEEN_LOOKS_S):
                     await self._nudged.wait()
             except TimeoutError:
                 continue

@@ -9,18 +9,20 @@ from worker.learners.reads import CourseProgress
 from worker.web.api.schemas import AcceptedAnswer, Answer, Progress
 
 
-def shown(found: Iterable[CourseProgress]) -> list[Progress]:
+def to_schema(found: Iterable[CourseProgress]) -> list[Progress]:
     return [Progress.model_validate(progress) for progress in found]
 
 
-def fresh(request: Request, answer: Answer) -> Response:
+def conditional_response(request: Request, answer: Answer) -> Response:
     """The answer, or 304 when the client has this content already."""
     headers = {"ETag": answer.etag(), "Cache-Control": "private, no-cache"}
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or headers["ETag"] in (tag.strip() for tag in known.split(",")):
         return Response(status_code=304, headers=headers)
-    return told(answer, headers=headers)
+    return json_response(answer, headers=headers)
 
 
-def told(answer: Answer | AcceptedAnswer, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(
+    answer: Answer | AcceptedAnswer, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     return Response(answer.model_dump_json(by_alias=True), status, headers, JSONResponse.media_type)

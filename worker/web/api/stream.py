@@ -12,17 +12,17 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from worker.web.api.body_guard import SMALL, limited
-from worker.web.api.dependencies import Whose
-from worker.web.api.progress_poller import Changes, State, Watched
-from worker.web.api.responses import shown
+from worker.web.api.dependencies import LearnerDep
+from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
+from worker.web.api.responses import to_schema
 from worker.web.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
-from worker.web.auth import Calling
-from worker.web.limits import counted
+from worker.web.auth import CallerDep
+from worker.web.limits import count_call
 
 HEARTBEAT_S = 15
 RECONNECT_MS = 2000
 
-router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(counted)])
+router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
 class Stream(StreamingResponse):
@@ -46,14 +46,14 @@ class Stream(StreamingResponse):
 )
 async def stream_progress(
     request: Request,
-    user: Whose,
-    caller: Calling,
+    user: LearnerDep,
+    caller: CallerDep,
     last_event_id: Annotated[str | None, Header(description="The browser's, when it connects again")] = None,
 ) -> Response:
     """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
     `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
     await nothing_read(request)
-    changes: Changes = request.app.state.changes
+    changes: ProgressPoller = request.app.state.poller
     held = ExitStack()
     watched = held.enter_context(changes.watch(user, caller.user_id))
     return Stream(held, events(changes, watched, last_event_id, caller.expires_at))
@@ -65,7 +65,9 @@ async def nothing_read(request: Request) -> None:
         pass
 
 
-async def events(changes: Changes, watched: Watched, last_id: str | None, until: float) -> AsyncIterator[str]:
+async def events(
+    changes: ProgressPoller, watched: WatchedLearner, last_id: str | None, until: float
+) -> AsyncIterator[str]:
     yield f"retry: {RECONNECT_MS}\n\n"
     sent: State | None = None
     said_away = False
@@ -97,7 +99,7 @@ def since(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
 
 
 def snapshot(now: State) -> tuple[str, Answer]:
-    return "snapshot", ListAnswer(as_of=now.as_of, items=shown(now.courses.values()), next_cursor=None)
+    return "snapshot", ListAnswer(as_of=now.as_of, items=to_schema(now.courses.values()), next_cursor=None)
 
 
 def differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:

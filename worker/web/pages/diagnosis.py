@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from worker.operations.lag_history import Delay
 from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
-from worker.web.pages.formatting import UNKNOWN, counted, number, ranges, rate, span
+from worker.web.pages.formatting import UNKNOWN, number, plural, ranges, rate, span
 
 LATE_S = 10  # longer than a healthy worker ever takes, and about what a restart does
 STILL_S = 30
@@ -52,7 +52,7 @@ def findings(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> 
         running = sum(worker.running for worker in snapshot.workers)
         keep_up = "keeps up" if running == 1 else "keep up"
         yield Finding(
-            Level.WELL, f"{counted(running, 'worker')} {keep_up} with {rate(snapshot.incoming_per_s)} events/s"
+            Level.WELL, f"{plural(running, 'worker')} {keep_up} with {rate(snapshot.incoming_per_s)} events/s"
         )
     yield from others
 
@@ -85,7 +85,7 @@ def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Findin
         lasts = any(partition in delays and delays[partition].seconds >= STILL_S for partition in idle)
         do = "Restart a worker." if lasts else "During a restart that is usual. If it lasts, restart a worker."
         yield Finding(
-            Level.ACT if lasts else Level.WATCH, f"Nobody reads {counted(len(idle), 'partition')}: {ranges(idle)}", do
+            Level.ACT if lasts else Level.WATCH, f"Nobody reads {plural(len(idle), 'partition')}: {ranges(idle)}", do
         )
     for reason, names in held_up(running).items():
         who = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} workers wait"
@@ -99,7 +99,7 @@ def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Findin
     wanted = snapshot.advice.workers
     if running and wanted is not None and wanted > len(running):
         do = f"Start {wanted - len(running)} more: course-progress worker."
-        yield Finding(Level.WATCH, f"{counted(wanted, 'worker')} would keep up, {len(running)} run", do)
+        yield Finding(Level.WATCH, f"{plural(wanted, 'worker')} would keep up, {len(running)} run", do)
 
 
 def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
@@ -126,7 +126,7 @@ def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
         yield Finding(Level.WATCH, f"The outbox has waited for {span(snapshot.outbox.oldest_s)}", do)
     if snapshot.dead_letters and (opened := sum(snapshot.dead_letters.kinds.values())):
         do = "No hurry: they hold up nobody. Replay them below when their cause is mended."
-        yield Finding(Level.WELL, f"{counted(opened, 'open dead letter')} among the newest", do)
+        yield Finding(Level.WELL, f"{plural(opened, 'open dead letter')} among the newest", do)
 
 
 def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:

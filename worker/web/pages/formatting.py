@@ -16,7 +16,7 @@ def span(seconds: float) -> str:
         return f"{max(1, round(seconds * 1000))} ms"
     for size, name in UNITS:
         if seconds >= size:
-            return counted(int(seconds // size), name)
+            return plural(int(seconds // size), name)
     return "0 seconds"
 
 
@@ -26,7 +26,7 @@ def ago(moment: datetime, now: datetime) -> str:
     return "just now" if seconds < MINUTE else f"{span(seconds)} ago"
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1 lesson`, `2 lessons`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

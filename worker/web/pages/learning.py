@@ -11,7 +11,7 @@ from worker.courses.lessons import CourseLessons
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.charts import BarChart, bar_chart
-from worker.web.pages.formatting import ago, counted, readable
+from worker.web.pages.formatting import ago, plural, readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CourseCard:
 
     @property
     def done(self) -> str:
-        return f"{self.completed:,} of {counted(self.total, 'lesson')}" if self.total else "Not begun"
+        return f"{self.completed:,} of {plural(self.total, 'lesson')}" if self.total else "Not begun"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from worker.operations.lag_history import Delay, Point
 from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
 from worker.web.pages.charts import Line, LineChart, line_chart, spark
 from worker.web.pages.diagnosis import Finding, Level, delayed, findings, furthest
-from worker.web.pages.formatting import MINUTE, UNKNOWN, counted, number, ranges, rate, span
+from worker.web.pages.formatting import MINUTE, UNKNOWN, number, plural, ranges, rate, span
 
 UNKNOWN_NOTE = "not known at present"
 
@@ -117,7 +117,7 @@ def reading(snapshot: Snapshot) -> Figure:
     running = sum(worker.running for worker in snapshot.workers)
     read = sum(view.owner is not None for view in snapshot.partitions)
     return Figure(
-        "Workers that run", number(running), f"read {read} of {counted(len(snapshot.partitions), 'partition')}"
+        "Workers that run", number(running), f"read {read} of {plural(len(snapshot.partitions), 'partition')}"
     )
 
 

@@ -10,7 +10,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from worker.web.pages.formatting import counted, span
+from worker.web.pages.formatting import plural, span
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -51,7 +51,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals |= {"static": static} | everywhere
-        self._environment.filters |= {"counted": counted, "span": span}
+        self._environment.filters |= {"counted": plural, "span": span}
 
     def page(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
         """The page `name`.html."""

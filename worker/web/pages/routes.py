@@ -18,18 +18,18 @@ from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
 from worker.learners.reads import CourseProgress, Place
 from worker.web.api.courses import Course
-from worker.web.api.dependencies import Serving
+from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import operator
 from worker.web.api.progress import cursor_after, place
-from worker.web.auth import Calling, caller
-from worker.web.limits import counted
+from worker.web.auth import CallerDep, caller
+from worker.web.limits import count_call
 from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.course import course
 from worker.web.pages.learning import cards, learning
 from worker.web.pages.operations import operations
 from worker.web.pages.render import Templates, assets
 from worker.web.problems import KINDS, Problem, meaning
-from worker.web.readers import Seeing
+from worker.web.readers import ReadersDep
 
 COURSES = 24  # on one page
 WEEKS = 12
@@ -78,13 +78,13 @@ def static_files() -> APIRouter:
 
 
 def _pages(catalog: Catalog, templates: Templates) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(caller), Depends(counted)], route_class=readable_problems(templates))
+    router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=readable_problems(templates))
 
     @router.get("/")
     async def my_learning(
-        caller: Calling,
-        service: Serving,
-        insights: Seeing,
+        caller: CallerDep,
+        service: ServiceDep,
+        readers: ReadersDep,
         after: Annotated[Place | None, Depends(place)],
         show: Literal["all", "current", "completed"] = "all",
     ) -> Response:
@@ -98,23 +98,23 @@ def _pages(catalog: Catalog, templates: Templates) -> APIRouter:
                 limit=COURSES + 1,
             ),
             reads.stats(user),
-            insights.history.per_week(user, WEEKS),
+            readers.activity.per_week(user, WEEKS),
         )
         rows = page.value[:COURSES]
         older = cursor_after(rows[-1]) if len(page.value) > COURSES else None
-        known = await lessons(insights.lessons, user, rows, catalog)
+        known = await lessons(readers.lessons, user, rows, catalog)
         listed = cards(rows, catalog, known, page.as_of)
         view = learning(stats.value, listed, weeks, show, first=after is None, older=older)
         return templates.page("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
-    async def course_page(caller: Calling, course_id: Course, insights: Seeing) -> Response:
-        found = await insights.analytics.of(course_id)
+    async def course_page(caller: CallerDep, course_id: Course, readers: ReadersDep) -> Response:
+        found = await readers.analytics.of(course_id)
         return templates.page("course", caller=caller, page=course(course_id, found, catalog))
 
     @router.get("/ops", dependencies=[Depends(operator)])
-    async def operations_page(caller: Calling, insights: Seeing) -> Response:
-        operating = insights.operations
+    async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
+        operating = readers.operations
         snapshot = await operating.snapshot()
         view = operations(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
         return templates.page("ops", caller=caller, page=view)
