@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.workers import Workers
+from tests.processes import Workers
 from worker.devstack import NoServer, Servers, servers
 from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
@@ -18,7 +18,7 @@ PARTITIONS = 4
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", metavar="DIRECTORY", help="where tests/pages leaves pictures of the pages")
+    parser.addoption("--screenshots", metavar="DIRECTORY", help="where tests/web/pages leaves pictures of the pages")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from events.envelope import binary
 from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import OutgoingRecord, Producer
 from events.subscriber import CourseEventSubscriber, Received
-from tests.workers import eventually
+from tests.processes import eventually
 from worker.kafka.topics import create_missing
 from worker.settings import Settings
 

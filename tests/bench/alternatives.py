@@ -20,7 +20,7 @@ from tests.bench.learners import Rows, even, in_time, strangers
 from tests.bench.peers import connect_jdbc, mishap
 from tests.bench.peers.contender import CONTENDERS, OURS, Contender
 from tests.bench.result import Figure, Result
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.devstack.kafka_jars import find_jars
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client

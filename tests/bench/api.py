@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 import psutil
 
-from tests.api.processes import Issuer, api_settings, authorized, running
 from tests.bench.ahead import ahead, allowed
 from tests.bench.bench import Bench, connected
 from tests.bench.caller import Caller
@@ -26,7 +25,8 @@ from tests.bench.learners import Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import HOST, Shares, told
-from tests.workers import WorkerProcess, eventually
+from tests.processes import WorkerProcess, eventually
+from tests.web.processes import Issuer, api_settings, authorized, running
 from worker.settings import Settings
 
 READS_PER_S, WRITES_PER_S, EVENTS_PER_S = 200, 20, 500

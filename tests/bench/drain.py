@@ -12,7 +12,7 @@ import asyncpg
 
 from tests.bench.bench import connected, query
 from tests.bench.machine import CORES, Cpu, Meter
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.settings import Settings
 
 POLL_EVERY_S = 0.02

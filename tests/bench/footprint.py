@@ -15,7 +15,7 @@ from tests.bench.bench import Bench, Record, connected, publish, query, records
 from tests.bench.drain import applied, look_until, require_running, stop
 from tests.bench.learners import START, Rows, even, in_time
 from tests.bench.result import Figure, Result
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.settings import Settings
 
 AHEAD = 100_000  # the worker always has so many events to do

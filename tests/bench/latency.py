@@ -25,7 +25,7 @@ from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
-from tests.workers import WorkerProcess, eventually
+from tests.processes import WorkerProcess, eventually
 from worker.kafka.client import client
 from worker.settings import Settings
 

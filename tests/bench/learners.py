@@ -13,7 +13,7 @@ from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUn
 
 COURSES = 5000
 START = datetime(2026, 6, 1, tzinfo=UTC)  # the rows that are there beforehand are older
-# As in 22,000 statements of real learners (tests/test_real_learners.py), where 2,000 in a row touch 706 to 802
+# As in 22,000 statements of real learners (tests/e2e/test_real_learners.py), where 2,000 in a row touch 706 to 802
 # progress rows: so many are at work at a time, and leave after so many events.
 AT_WORK, STAY_FOR = 200, 3.4
 

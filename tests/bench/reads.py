@@ -15,7 +15,7 @@ from tests.bench.learners import Rows, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.learners.service import Accepted, ProgressService
 
 Operation: TypeAlias = Callable[[], Awaitable[Any]]

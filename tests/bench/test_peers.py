@@ -10,7 +10,7 @@ from events.producer import OutgoingRecord, Producer
 from tests.bench.peers import connect_jdbc, sample
 from tests.bench.peers.contender import CONTENDERS, EMPTY, OURS, Contender
 from tests.bench.peers.mishap import gone
-from tests.workers import eventually
+from tests.processes import eventually
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

@@ -12,7 +12,7 @@ import asyncpg
 import psutil
 import pytest
 
-from tests.workers import environment, eventually
+from tests.processes import environment, eventually
 from worker.settings import Settings
 
 

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from tests.api.conftest import Issuer, api_settings, client_of, issuer
+from tests.web.conftest import Issuer, api_settings, client_of, issuer
 from worker.demo import run
 from worker.demo.catalog import NAMES, DemoCatalog
 from worker.demo.keys import DemoKeys

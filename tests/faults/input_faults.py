@@ -13,7 +13,7 @@ from tests.faults.fault import fault
 from tests.faults.garbage import garbage
 from tests.faults.load import STAMPED, START, Learners, Sent
 from tests.faults.scene import Scene
-from tests.workers import eventually
+from tests.processes import eventually
 
 NO_BREAKER = {"breaker_share": 0, "breaker_consecutive": 0}
 

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from tests.faults.fault import fault
 from tests.faults.postgres_faults import AWAY_S
 from tests.faults.scene import PARTITIONS, Scene
-from tests.workers import eventually
+from tests.processes import eventually
 from worker.kafka.topics import DEAD_LETTERS
 
 

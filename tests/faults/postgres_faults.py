@@ -8,7 +8,7 @@ import asyncpg
 
 from tests.faults.fault import fault
 from tests.faults.scene import Scene
-from tests.workers import eventually
+from tests.processes import eventually
 
 AWAY_S = 30
 

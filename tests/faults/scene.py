@@ -21,7 +21,7 @@ from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Server, Servers
 from tests.faults.supervised import Supervised
-from tests.workers import environment, eventually
+from tests.processes import environment, eventually
 from worker.devstack.process import free_ports
 from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.workers import environment, eventually
+from tests.processes import environment, eventually
 from worker.settings import Settings
 
 RESTART_AFTER_S = 0.3

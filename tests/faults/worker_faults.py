@@ -6,7 +6,7 @@ import signal
 from tests.faults.fault import fault
 from tests.faults.scene import SESSION_TIMEOUT_S, Scene
 from tests.faults.supervised import Supervised
-from tests.workers import eventually
+from tests.processes import eventually
 
 
 async def killed_at(scene: Scene, step: str, at: int) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests import secured
 from tests.kafka_security.journey import certificate_is_due, complete_a_course, percentage
 from tests.kafka_security.users import known_worker, names, user, with_certificate, with_token
+from tests.processes import Workers, environment, eventually
 from tests.secured import MARKED, Endpoint, Secured
-from tests.workers import Workers, environment, eventually
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client
 from worker.kafka.permissions import require_access, worker_permissions

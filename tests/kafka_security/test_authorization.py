@@ -15,8 +15,8 @@ from confluent_kafka.admin import (
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
+from tests.processes import Workers, eventually
 from tests.secured import PASSWORD, Secured
-from tests.workers import Workers, eventually
 from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection

@@ -20,8 +20,8 @@ from confluent_kafka.admin import (
 from events.producer import OutgoingRecord, Producer
 from tests.kafka_security.journey import certificate_is_due, complete_a_course, percentage
 from tests.kafka_security.users import COURSES, DEAD, LESSONS, OF_WORKER, user
+from tests.processes import Workers, eventually
 from tests.secured import Secured
-from tests.workers import Workers, eventually
 from worker.errors import SetupError
 from worker.kafka import permissions as access
 from worker.kafka.client import client

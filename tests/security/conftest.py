@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import execute, new_settings
-from tests.workers import eventually
+from tests.processes import eventually
 from worker.devstack import enter, postgres_wheel
 from worker.postgres.migrate import migrate
 from worker.settings import Settings

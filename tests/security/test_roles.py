@@ -17,8 +17,8 @@ from aiokafka import TopicPartition
 from events.models import LessonCompleted, ProgressReset
 from tests.conftest import execute, url_of
 from tests.histories import histories, nothing_waits, publish, transitions
+from tests.processes import Workers
 from tests.security.conftest import PAGE, PASSWORD, Secured
-from tests.workers import Workers
 from worker.devstack import enter, postgres_wheel
 from worker.errors import SetupError
 from worker.learners.reads import CourseProgress, ProgressStats

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from tests.cli.test_main import COURSE, PUBLISH, USER, commands, run
 from tests.conftest import execute
 from tests.histories import histories, publish
+from tests.processes import Workers, environment, eventually
 from tests.security.conftest import ESCAPED, Secured
-from tests.test_cli import COURSE, PUBLISH, USER, commands, run
-from tests.workers import Workers, environment, eventually
 from worker.cli.main import cli
 from worker.errors import ProgressError
 from worker.learners.service import ProgressService

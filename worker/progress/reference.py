@@ -1,7 +1,7 @@
 """The rules of progress said as plainly as possible, over all events at once: what tests and the demo compare with.
 
 Slow, and knows no order, repetition or batch: no logic is shared with `progress.py` or the SQL. Without the dates of
-completion, of which some depend on the order of arrival: tests/test_rules.py has them.
+completion, of which some depend on the order of arrival: tests/progress/test_rules.py has them.
 """
 
 from collections import defaultdict

@@ -10,7 +10,7 @@ import asyncpg
 
 from tests.bench.peers import connect_jdbc
 from tests.bench.peers.read_modify_write import CREATE
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.devstack.kafka_jars import jars_directory
 from worker.settings import Settings
 

@@ -9,7 +9,7 @@ from tests.bench.peers import connect_jdbc
 from tests.bench.peers.contender import Contender
 from tests.bench.peers.kafka_offsets import committed, end
 from tests.bench.peers.sample import Happened
-from tests.workers import WorkerProcess
+from tests.processes import WorkerProcess
 from worker.settings import Settings
 
 STILL_S, START_S = 20, 45

@@ -1,0 +1,109 @@
+"""Lag is what waits, also while nothing is read."""
+
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.histories import histories, publish
+from tests.processes import Workers, eventually
+from worker.intake.lag import Lag
+from worker.settings import Settings
+from worker.stream.batch import Batch, gather
+from worker.stream.sink import Span
+
+P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+def batch_of(tp: TopicPartition, offset: int, at_s: float) -> Batch:
+    record = ConsumerRecord(tp.topic, tp.partition, offset, int(at_s * 1000), 0, None, b"", None, -1, 0, ())
+    return gather({tp: [record]}, {tp: offset})
+
+
+def test_nothing_waits_when_the_end_is_applied() -> None:
+    lag = Lag()
+    lag.go_on(P0, 5)
+    lag.ends({P0: 5}, now=100)
+
+    assert lag.of(now=200) == {P0: (0, 0)}
+
+
+def test_a_record_in_hand_is_as_old_as_its_timestamp_until_it_is_applied() -> None:
+    lag = Lag()
+    lag.go_on(P0, 5)
+    lag.took(batch_of(P0, 5, at_s=40))
+    lag.took(batch_of(P0, 6, at_s=70))
+    lag.ends({P0: 7}, now=100)
+
+    assert lag.of(now=100) == {P0: (2, 60)}
+    lag.applied({P0: Span(5, 6)})
+    assert lag.of(now=100) == {P0: (1, 30)}
+    lag.applied({P0: Span(6, 7)})
+    assert lag.of(now=100) == {P0: (0, 0)}
+
+
+def test_what_cannot_be_fetched_is_as_old_as_the_first_sight_of_it() -> None:
+    lag = Lag()
+    lag.go_on(P0, 5)
+    for now, end in ((100, 5), (101, 8), (102, 20)):
+        lag.ends({P0: end}, now)
+
+    assert lag.of(now=131) == {P0: (15, 30)}
+
+
+def test_a_record_without_a_timestamp_is_not_56_years_old() -> None:
+    lag = Lag()
+    lag.go_on(P0, 5)
+    lag.took(batch_of(P0, 5, at_s=-0.001))
+    lag.ends({P0: 6}, now=1_800_000_000)
+
+    assert lag.of(now=1_800_000_000) == {P0: (1, 0)}
+
+
+def test_a_partition_that_went_away_is_not_told_of() -> None:
+    lag = Lag()
+    for tp in (P0, P1):
+        lag.go_on(tp, 0)
+    lag.ends({P0: 1, P1: 1}, now=100)
+    lag.forget([P0])
+    lag.ends({P0: 2, P1: 2}, now=101)
+
+    assert lag.of(now=101).keys() == {P1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30))
+def test_seconds_are_zero_exactly_when_nothing_has_waited(steps: list[tuple[int, int]]) -> None:
+    lag = Lag()
+    lag.go_on(P0, 0)
+    end = applied = 0
+    for now, (written, done) in enumerate(steps):
+        end += written
+        applied = min(end, applied + done)
+        lag.applied({P0: Span(None, applied)})
+        lag.ends({P0: end}, now)
+
+        events, seconds = lag.of(now)[P0]
+        assert events == end - applied
+        assert events or not seconds
+    if steps and end > applied:
+        assert lag.of(len(steps))[P0][1] > 0
+
+
+async def test_a_worker_tells_the_lag_of_its_own_partitions_only(settings: Settings, workers: Workers) -> None:
+    first = workers.start()
+    await publish(settings, histories(learners=20, seed=41))
+
+    async def told_of(worker: object = first) -> set[str]:
+        values = await first.metric("progress_lag_events")
+        return set(values) if sum(values.values()) == 0 else set()
+
+    async def all_applied() -> bool:
+        return len(await told_of()) == settings.topic_partitions
+
+    async def half() -> bool:
+        return len(await told_of()) == settings.topic_partitions // 2
+
+    await eventually(all_applied)
+    workers.start()
+    await eventually(half)
+    assert len(await first.metric("progress_lag_seconds")) == settings.topic_partitions // 2

@@ -1,0 +1,200 @@
+"""The relay: in order, by one worker, and nothing is deleted before Kafka has it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
+
+from events.producer import Producer, PublishFailed
+from tests.histories import course_events
+from tests.processes import eventually
+from worker.outbox.relay import Relay
+from worker.settings import Settings
+
+USER = uuid4()
+
+
+async def put(connection: asyncpg.Connection, partition: TopicPartition, numbers: range) -> None:
+    """Alternately completions and revocations of one user."""
+    await connection.execute(
+        """
+        insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
+        select course_event_id(type, $1, $1, n), 'course', $1, type,
+               jsonb_build_object(
+                   'user_id', $1::uuid, 'course_id', $1::uuid, 'revoked_at', now(), 'completed_at', now(),
+                   'started_at', now(), 'completion_number', n, 'lessons_completed', 1, 'total_lessons', 1),
+               now(), $2, $3
+        from unnest($4::integer[]) n cross join unnest(array['CourseCompleted', 'CourseCompletionRevoked']) as type
+        order by n, type
+        """,
+        USER,
+        *partition,
+        list(numbers),
+    )
+
+
+@asynccontextmanager
+async def relaying(settings: Settings, producer: Producer, *owned: TopicPartition) -> AsyncIterator[Relay]:
+    relay = Relay(settings, producer, owned=lambda: set(owned))
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.stop()
+
+
+async def received(settings: Settings, number: int) -> list[tuple[str, int]]:
+    got: list[tuple[str, int]] = []
+    async with course_events(settings) as them:
+        async for one in them:
+            assert one.event.user_id == USER
+            got.append((one.type, one.event.completion_number))
+            if len(got) == number:
+                break
+    return got
+
+
+@pytest.fixture
+async def producer(kafka_bootstrap_servers: str) -> AsyncIterator[Producer]:
+    async with Producer(kafka_bootstrap_servers) as producer:
+        yield producer
+
+
+@pytest.fixture
+def mine(settings: Settings) -> TopicPartition:
+    return TopicPartition(settings.lesson_events_topic, 0)
+
+
+async def test_a_users_events_are_published_in_order_and_deleted(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    await put(connection, mine, range(1, 400))
+
+    async def empty() -> bool:
+        return await connection.fetchval("select count(*) from outbox") == 0
+
+    async with relaying(settings, producer, mine):
+        await eventually(empty)
+
+    wanted = [(name, n) for n in range(1, 400) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
+
+
+async def test_the_rows_of_a_partition_somebody_else_owns_stay(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    other = TopicPartition(mine.topic, 1)
+    await put(connection, other, range(1, 2))
+    await put(connection, mine, range(2, 3))
+
+    async def mine_gone() -> bool:
+        return await connection.fetchval("select count(*) from outbox where source_partition = 0") == 0
+
+    async with relaying(settings, producer, mine):
+        await eventually(mine_gone)
+
+    assert await connection.fetchval("select count(*) from outbox where source_partition = 1") == 2
+
+
+async def test_of_two_that_believe_to_own_a_partition_one_relays_and_the_other_takes_over(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    async def empty() -> bool:
+        return await connection.fetchval("select count(*) from outbox") == 0
+
+    async with relaying(settings, producer, mine) as first, relaying(settings, producer, mine) as second:
+        for n in range(1, 30):
+            await put(connection, mine, range(n, n + 1))
+            first.nudge()
+            second.nudge()
+        await eventually(empty)
+        await first.stop()
+        await put(connection, mine, range(30, 31))
+        await eventually(empty)
+
+    wanted = [(name, n) for n in range(1, 31) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
+
+
+class Refusing(Producer):
+    """Kafka acknowledges nothing."""
+
+    async def send_all(self, records: object) -> list[object]:
+        self.asked = True
+        raise PublishFailed("course-events", "not acknowledged")
+
+
+async def test_what_kafka_did_not_acknowledge_stays(
+    settings: Settings, connection: asyncpg.Connection, mine: TopicPartition
+) -> None:
+    await put(connection, mine, range(1, 2))
+    producer = Refusing(settings.kafka_bootstrap_servers)
+
+    async def asked() -> bool:
+        return hasattr(producer, "asked")
+
+    async with relaying(settings, producer, mine):
+        await eventually(asked)
+
+    assert await connection.fetchval("select count(*) from outbox") == 2
+
+
+async def test_rows_that_nobody_relays_are_seen_by_everybody(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    await put(connection, TopicPartition(mine.topic, 1), range(1, 4))
+    await connection.execute("update outbox set created_at = now() - interval '1 hour'")
+
+    def shown(name: str, whose: str) -> float:
+        return REGISTRY.get_sample_value(f"progress_outbox_{name}", {"whose": whose}) or 0
+
+    async def six_of_all() -> bool:
+        return shown("rows", "all") == 6
+
+    async with relaying(settings, producer, mine):
+        await eventually(six_of_all)
+
+    assert (shown("rows", "mine"), shown("oldest_seconds", "mine")) == (0, 0)
+    assert 3600 <= shown("oldest_seconds", "all") < 3700
+
+
+async def test_the_rows_of_its_own_partitions_are_counted_with_their_age(
+    settings: Settings, connection: asyncpg.Connection, mine: TopicPartition
+) -> None:
+    await put(connection, mine, range(1, 3))
+    await connection.execute("update outbox set created_at = now() - interval '1 hour'")
+
+    async def four_of_mine() -> bool:
+        return REGISTRY.get_sample_value("progress_outbox_rows", {"whose": "mine"}) == 4
+
+    async with relaying(settings, Refusing(settings.kafka_bootstrap_servers), mine):
+        await eventually(four_of_mine)
+
+    assert (REGISTRY.get_sample_value("progress_outbox_oldest_seconds", {"whose": "mine"}) or 0) >= 3600
+
+
+async def test_a_session_that_the_server_ends_is_opened_again(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    locks = (
+        "select pid from pg_locks join pg_database d on d.oid = pg_locks.database "
+        "where locktype = 'advisory' and datname = current_database()"
+    )
+
+    async def locked() -> bool:
+        return bool(await connection.fetch(locks))
+
+    async def empty() -> bool:
+        return await connection.fetchval("select count(*) from outbox") == 0
+
+    async with relaying(settings, producer, mine):
+        await eventually(locked)
+        await connection.execute(f"select pg_terminate_backend(pid) from ({locks}) as holders")
+        await put(connection, mine, range(1, 2))
+        await eventually(empty)
+
+    assert len(await received(settings, 2)) == 2

@@ -1,0 +1,193 @@
+"""Calls that write, over a running worker."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.web.processes import ApiProcess, Issuer, Lesson, client_of
+from worker.learners.service import ProgressService
+from worker.web.app import create_api
+from worker.web.keys import PemKeys
+from worker.web.settings import ApiSettings
+
+YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+
+
+def item(course: UUID, lesson: str, at: datetime = YESTERDAY, type: str = "LessonCompleted") -> dict[str, Any]:
+    return {
+        "type": type, "courseId": str(course), "lessonId": lesson, "totalLessons": 4, "occurredAt": at.isoformat()
+    }  # fmt: skip
+
+
+async def test_completing_a_lesson_answers_with_the_progress_after_it(
+    client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID
+) -> None:
+    answer = await client.post("/api/progress/complete", json=lesson())
+
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    progress = body["progress"]
+    assert body["success"] is True
+    assert datetime.fromisoformat(body["asOf"]) >= datetime.fromisoformat(progress["lastAccessedAt"])
+    assert progress == {
+        "userId": str(user),
+        "courseId": str(course),
+        "lessonsCompleted": 1,
+        "totalLessons": 4,
+        "progressPercentage": 25,
+        "completedLessons": ["a"],
+        "lastLessonId": "a",
+        "lastAccessedAt": progress["lastAccessedAt"],
+        "startedAt": progress["lastAccessedAt"],
+        "completedAt": None,
+        "completionNumber": 0,
+    }
+
+
+async def test_taking_it_back_answers_with_the_progress_or_null_without_any(
+    client: httpx.AsyncClient, lesson: Lesson
+) -> None:
+    without = await client.request("DELETE", "/api/progress/complete", json=lesson())
+    await client.post("/api/progress/complete", json=lesson())
+    taken = await client.request("DELETE", "/api/progress/complete", json=lesson())
+
+    assert without.json() | {"asOf": ""} == {"success": False, "progress": None, "asOf": ""}
+    assert taken.json()["success"] is True
+    assert taken.json()["progress"]["completedLessons"] == []
+
+
+async def test_an_access_creates_progress_and_a_reset_ends_it(client: httpx.AsyncClient, course: UUID) -> None:
+    opened = await client.post("/api/progress/access", json={"courseId": str(course), "lessonId": "b"})
+    first = await client.post("/api/progress/reset", json={"courseId": str(course)})
+    again = await client.post("/api/progress/reset", json={"courseId": str(course)})
+
+    assert opened.json()["progress"]["lastLessonId"] == "b"
+    assert first.json() | {"asOf": ""} == {"success": True, "progress": None, "asOf": ""}
+    assert again.json()["success"] is False
+    gone = await client.get(f"/api/progress/{course}")
+    assert gone.status_code == 404
+    assert gone.json()["asOf"] > again.json()["asOf"]
+
+
+async def test_where_a_later_event_has_the_last_word_it_is_no_success(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    ahead = [item(course, "a", soon), item(course, "b", soon, "LessonUncompleted")]
+    await client.post("/api/progress/complete/batch", json={"events": ahead})
+    taken = (await client.request("DELETE", "/api/progress/complete", json=lesson())).json()
+    done = (await client.post("/api/progress/complete", json=lesson("b"))).json()
+
+    assert (taken["success"], done["success"]) == (False, False)
+    assert taken["progress"]["completedLessons"] == done["progress"]["completedLessons"] == ["a"]
+
+
+async def test_what_is_not_applied_in_time_is_accepted_with_the_events_id(
+    shared: ApiSettings, issuer: Issuer, user: UUID, lesson: Lesson, course: UUID
+) -> None:
+    nobodys = shared.model_copy(update={"consumer_group": "nobody", "apply_deadline_s": 0.05})
+    async with ProgressService(nobodys) as service:
+        impatient = create_api(nobodys, PemKeys(issuer.key_file), service)
+        async with client_of(impatient, issuer.token(user)) as client:
+            answer = await client.post("/api/progress/complete", json=lesson())
+            batch = await client.post("/api/progress/complete/batch", json={"events": [item(course, "b")]})
+
+    assert (answer.status_code, answer.json()["accepted"]) == (202, True)
+    assert UUID(answer.json()["eventId"])
+    assert (batch.status_code, [result["status"] for result in batch.json()["results"]]) == (202, ["accepted"])
+
+
+# Batches
+
+
+async def test_a_batch_is_answered_event_by_event_and_what_is_invalid_in_its_place(
+    client: httpx.AsyncClient, course: UUID
+) -> None:
+    events = [item(course, "a"), {"type": "LessonCompleted", "courseId": "x"}, {"type": "Danced"}, item(course, "b")]
+    answer = await client.post("/api/progress/complete/batch", json={"events": events})
+
+    assert answer.status_code == 200, answer.text
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == ["applied", "rejected", "rejected", "applied"]
+    assert "/courseId" in [error["pointer"] for error in results[1]["errors"]]
+    assert results[2]["errors"][0]["detail"].startswith("Input tag 'Danced'")
+    [progress] = answer.json()["progress"]
+    assert progress["completedLessons"] == ["a", "b"]
+    assert datetime.fromisoformat(progress["lastAccessedAt"]) == YESTERDAY
+
+
+async def test_repeating_a_batch_changes_nothing_and_answers_with_the_same_ids(
+    client: httpx.AsyncClient, course: UUID
+) -> None:
+    other = uuid4()
+    events = [
+        item(course, "a"),
+        item(other, "a"),
+        item(course, "b", YESTERDAY + timedelta(minutes=1)),
+        item(course, "a", YESTERDAY + timedelta(minutes=2), "LessonUncompleted"),
+        {"type": "CourseAccessed", "courseId": str(other), "occurredAt": (YESTERDAY + timedelta(hours=1)).isoformat()},
+        {"type": "ProgressReset", "courseId": str(course), "occurredAt": (YESTERDAY - timedelta(1)).isoformat()},
+    ]
+    first, second = [
+        (await client.post("/api/progress/complete/batch", json={"events": events})).json() for _ in range(2)
+    ]
+
+    assert first["results"] == second["results"]
+    assert len({result["eventId"] for result in first["results"]}) == len(events)
+    assert first["progress"] == second["progress"]
+    assert {p["courseId"]: p["completedLessons"] for p in first["progress"]} == {str(course): ["b"], str(other): ["a"]}
+
+
+async def test_a_batch_has_at_most_500_events(client: httpx.AsyncClient) -> None:
+    events = [item(uuid4(), "a") for _ in range(501)]
+    most = await client.post("/api/progress/complete/batch", json={"events": events[:500]})
+    too_many = await client.post("/api/progress/complete/batch", json={"events": events})
+    none = await client.post("/api/progress/complete/batch", json={"events": []})
+
+    assert [answer.status_code for answer in (most, too_many, none)] == [200, 400, 400]
+    assert {result["status"] for result in most.json()["results"]} == {"applied"}
+
+
+@pytest.mark.parametrize("at", ["1999-12-31T23:59:59Z", "2026-01-01T00:00:00", "9999-12-31T23:59:59-12:00", "soon"])
+async def test_a_time_that_no_event_can_carry_is_rejected(client: httpx.AsyncClient, course: UUID, at: str) -> None:
+    answer = await client.post(
+        "/api/progress/complete/batch", json={"events": [item(course, "a") | {"occurredAt": at}]}
+    )
+
+    [result] = answer.json()["results"]
+    assert (result["status"], result["errors"][0]["pointer"]) == ("rejected", "/occurredAt")
+
+
+async def test_a_time_ahead_of_the_server_is_rejected_for_each_sending_would_count_as_its_own(
+    client: httpx.AsyncClient, course: UUID
+) -> None:
+    now = datetime.now(UTC)
+    events = [item(course, "a", now + timedelta(minutes=6)), item(course, "b", now + timedelta(minutes=4))]
+    answer = await client.post("/api/progress/complete/batch", json={"events": events})
+
+    first, second = answer.json()["results"]
+    assert (first["status"], first["errors"][0]["pointer"]) == ("rejected", "/occurredAt")
+    assert second["status"] == "applied"
+
+
+async def test_a_read_by_another_process_sees_what_was_written_through_this_one(
+    two: list[ApiProcess], issuer: Issuer
+) -> None:
+    async def writes_and_reads(number: int) -> None:
+        user, course = uuid4(), uuid4()
+        here, there = (api.client(issuer.token(user)) for api in (two[number % 2], two[(number + 1) % 2]))
+        async with here, there:
+            for lesson in ("a", "b", "c"):
+                body = {"courseId": str(course), "lessonId": lesson, "totalLessons": 4}
+                written = await here.post("/api/progress/complete", json=body)
+                read = await there.get(f"/api/progress/{course}")
+
+                assert written.status_code == 200, written.text
+                assert read.json()["progress"] == written.json()["progress"]
+                assert lesson in read.json()["progress"]["completedLessons"]
+
+    await asyncio.gather(*(writes_and_reads(number) for number in range(6)))

@@ -1,0 +1,30 @@
+"""The short way to one course answers as FastAPI's would."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.web.processes import Lesson
+
+
+async def test_a_course_is_answered_alike_however_it_is_asked_for(
+    client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson())
+
+    asked = (f"{course}", f"{course}".upper(), course.hex, f"{course}?userId={user}", f"{course}?other=1")
+    answers = [await client.get(f"/api/progress/{text}") for text in asked]
+
+    assert [answer.status_code for answer in answers] == [200] * len(asked)
+    assert len({answer.headers["ETag"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("query", ["", "?other=1"])
+async def test_what_is_nearly_a_course_id_is_none_however_it_is_asked_for(
+    client: httpx.AsyncClient, course: UUID, query: str
+) -> None:
+    asked = (f"{course}".replace("-", "", 1), f"{course}%0A", f"{course}-")
+    answers = [await client.get(f"/api/progress/{text}{query}") for text in asked]
+
+    assert [answer.status_code for answer in answers] == [400] * len(asked)

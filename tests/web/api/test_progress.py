@@ -1,0 +1,107 @@
+"""Calls that read what a running worker has applied."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.web.processes import Issuer, Lesson, client_of
+from worker.learners.service import ProgressService
+from worker.web.settings import ApiSettings
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+async def test_a_cursor_that_is_none_of_ours_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/progress?cursor=x")
+
+    assert answer.status_code == 400
+    assert [error["parameter"] for error in answer.json()["errors"]] == ["cursor"]
+
+
+async def test_statistics_and_bulk_are_the_learners(client: httpx.AsyncClient, lesson: Lesson, course: UUID) -> None:
+    other = uuid4()
+    for each in (course, other):
+        await client.post("/api/progress/complete", json=lesson(courseId=str(each)))
+
+    stats = await client.get("/api/progress/stats")
+    some = await client.get("/api/progress", params={"courseIds": f"{other},{uuid4()}"})
+
+    assert stats.json()["stats"] == {
+        "totalCourses": 2,
+        "completedCourses": 0,
+        "inProgressCourses": 2,
+        "lessonsCompleted": 2,
+        "averagePercentage": 25,
+    }
+    assert [progress["courseId"] for progress in some.json()["items"]] == [str(other)]
+
+
+@pytest.mark.parametrize("path", ["/api/progress", "/api/progress/stats", "/api/progress/{course}"])
+async def test_who_has_this_content_already_is_told_so_until_it_changes(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID, path: str
+) -> None:
+    path = path.format(course=course)
+    await client.post("/api/progress/complete", json=lesson())
+    first = await client.get(path)
+    known = {"If-None-Match": f'"other", {first.headers["ETag"]}'}
+
+    unchanged = await client.get(path, headers=known)
+    await client.post("/api/progress/complete", json=lesson("b"))
+    changed = await client.get(path, headers=known)
+
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert unchanged.headers["ETag"] == first.headers["ETag"]
+    assert first.headers["Cache-Control"] == unchanged.headers["Cache-Control"] == "private, no-cache"
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != first.headers["ETag"]
+    assert changed.json()["asOf"] > first.json()["asOf"]
+
+
+INSERT = """
+insert into course_progress_all (user_id, course_id, last_accessed_at, started_at, lessons_completed, total_lessons,
+                                 completed_at)
+select $1, course_id, at, at, 1, case when done then 1 else 2 end, case when done then at end
+from unnest($2::uuid[], $3::timestamptz[], $4::boolean[]) as c (course_id, at, done)
+"""
+
+
+@given(
+    courses=st.lists(st.tuples(st.uuids(), st.integers(0, 3), st.booleans()), max_size=12, unique_by=lambda c: c[0]),
+    limit=st.integers(1, 6),
+    completed=st.booleans(),
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_pages_together_are_the_whole_list(
+    app: FastAPI,
+    issuer: Issuer,
+    shared: ApiSettings,
+    courses: list[tuple[UUID, int, bool]],
+    limit: int,
+    completed: bool,
+) -> None:
+    user = uuid4()
+    connection = await asyncpg.connect(shared.database_url.get_secret_value())
+    columns = [[c for c, _, _ in courses], [START + timedelta(hours=h) for _, h, _ in courses]]
+    await connection.execute(INSERT, user, *columns, [done for _, _, done in courses])
+    await connection.close()
+    query: dict[str, Any] = {"limit": limit, "includeCompleted": completed}
+
+    pages = []
+    async with client_of(app, issuer.token(user)) as client:
+        while not pages or query["cursor"]:
+            pages.append((await client.get("/api/progress", params=query)).json())
+            query["cursor"] = pages[-1]["nextCursor"]
+        service: ProgressService = app.state.service
+        whole = await service.get_user_progress(user, include_completed=completed)
+
+    together = [progress["courseId"] for page in pages for progress in page["items"]]
+    assert together == [str(progress.course_id) for progress in whole]
+    assert len(whole) == sum(completed or not done for _, _, done in courses)
+    assert all(len(page["items"]) == limit for page in pages[:-1])

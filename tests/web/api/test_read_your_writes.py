@@ -1,0 +1,91 @@
+"""Whichever of two API processes takes a write, and whichever of three workers applies it: a read afterwards, of either
+process, shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.processes import Workers, eventually
+from tests.web.processes import ApiProcess, Issuer
+from worker.web.settings import ApiSettings
+
+LESSONS = ("a", "b", "c")
+
+
+class Step(NamedTuple):
+    """A write, which process takes it, and which is asked afterwards."""
+
+    what: str
+    lesson: str
+    taken_by: int
+    asked: int
+
+
+either = st.integers(0, 1)
+steps = st.builds(
+    Step, st.sampled_from(["complete", "complete", "uncomplete", "reset"]), st.sampled_from(LESSONS), either, either
+)
+learners = st.lists(st.lists(steps, min_size=1, max_size=8), min_size=1, max_size=10)
+
+
+@pytest.fixture(scope="module")
+async def three_workers(shared: ApiSettings) -> AsyncIterator[None]:
+    """Two more beside the one that is there, each with partitions."""
+    with Workers(shared) as workers:
+        more = [workers.start(), workers.start()]
+
+        async def share() -> bool:
+            return all([(await worker.get("/ready")).json()["partitions"] for worker in more])
+
+        await eventually(share)
+        yield
+
+
+@pytest.mark.usefixtures("three_workers")
+@hypothesis_settings(
+    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(histories=learners)
+async def test_a_read_after_a_write_sees_it_in_every_process(
+    two: list[ApiProcess], issuer: Issuer, histories: list[list[Step]]
+) -> None:
+    await asyncio.gather(*(play(two, issuer, history) for history in histories))
+
+
+async def play(two: list[ApiProcess], issuer: Issuer, history: list[Step]) -> None:
+    """One learner's writes, one after the other."""
+    token, course, done = issuer.token(uuid4()), str(uuid4()), None
+    async with two[0].client(token) as one, two[1].client(token) as other:
+        for step in history:
+            response = await write((one, other)[step.taken_by], course, step)
+            assert response.status_code == 200, response.text
+            done = after(done, step)
+
+            read = await (one, other)[step.asked].get(f"/api/progress/{course}")
+
+            assert shown(read) == done
+
+
+async def write(api: httpx.AsyncClient, course: str, step: Step) -> httpx.Response:
+    if step.what == "reset":
+        return await api.post("/api/progress/reset", json={"courseId": course})
+    body: dict[str, Any] = {"courseId": course, "lessonId": step.lesson, "totalLessons": len(LESSONS)}
+    return await api.request("POST" if step.what == "complete" else "DELETE", "/api/progress/complete", json=body)
+
+
+def after(done: frozenset[str] | None, step: Step) -> frozenset[str] | None:
+    """The lessons that are completed; None: there is no progress."""
+    if step.what == "complete":
+        return (done or frozenset()) | {step.lesson}
+    return None if done is None or step.what == "reset" else done - {step.lesson}
+
+
+def shown(read: httpx.Response) -> frozenset[str] | None:
+    return None if read.status_code == 404 else frozenset(read.json()["progress"]["completedLessons"])

@@ -1,0 +1,205 @@
+"""A stream shows a learner's courses as they change, whoever changes them, and ends when it has to."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from tests.conftest import execute, new_database
+from tests.processes import eventually
+from tests.web.processes import ApiProcess, Issuer, running
+from worker.learners.service import ProgressService
+from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
+from worker.web.api.stream import events, since
+from worker.web.settings import ApiSettings
+
+WITHIN_S = 30
+
+
+class Events:
+    """The events of a stream, in their order."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+        self.last_id = ""
+
+    async def next(self) -> tuple[str, Any]:
+        """Name and data of the next event; StopAsyncIteration at the end."""
+        async with asyncio.timeout(WITHIN_S):
+            name = ""
+            while True:
+                field, _, value = (await anext(self._lines)).partition(": ")
+                if field == "id":
+                    self.last_id = value
+                elif field == "event":
+                    name = value
+                elif field == "data":
+                    return name, json.loads(value)
+
+    async def end(self) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            async for _ in self._lines:
+                pass
+
+
+@asynccontextmanager
+async def stream(api: ApiProcess, token: str, **headers: str) -> AsyncIterator[Events]:
+    async with api.client(token) as client, client.stream("GET", "/api/progress/stream", headers=headers) as response:
+        yield Events(response)
+
+
+async def complete(api: ApiProcess, token: str, course: UUID, lesson: str = "a") -> None:
+    async with api.client(token) as client:
+        body = {"courseId": str(course), "lessonId": lesson, "totalLessons": 4}
+        (await client.post("/api/progress/complete", json=body)).raise_for_status()
+
+
+@pytest.mark.parametrize("writer", [0, 1], ids=["this process", "another process"])
+async def test_a_change_is_seen_whichever_process_wrote_it(
+    two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID, writer: int
+) -> None:
+    token, other = issuer.token(user), uuid4()
+    await complete(two[0], token, other)
+    async with stream(two[0], token) as events:
+        assert events.response.headers["Content-Type"].startswith("text/event-stream")
+        name, data = await events.next()
+        assert (name, [progress["courseId"] for progress in data["items"]]) == ("snapshot", [str(other)])
+        began = data["asOf"]
+
+        await complete(two[writer], token, course)
+        name, data = await events.next()
+
+        assert (name, data["progress"]["courseId"], data["progress"]["completedLessons"]) == (
+            "progress",
+            str(course),
+            ["a"],
+        )
+        assert data["asOf"] > began
+
+
+async def test_a_reset_course_is_removed(two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID) -> None:
+    token = issuer.token(user)
+    await complete(two[0], token, course)
+    async with stream(two[0], token) as events, two[1].client(token) as client:
+        await events.next()
+        await client.post("/api/progress/reset", json={"courseId": str(course)})
+
+        name, data = await events.next()
+
+    assert (name, data["courseId"]) == ("removed", str(course))
+
+
+async def test_a_client_that_comes_back_and_missed_nothing_is_not_sent_it_again(
+    two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID
+) -> None:
+    token = issuer.token(user)
+    await complete(two[0], token, course)
+    async with stream(two[0], token) as events:
+        await events.next()
+    async with stream(two[1], token, **{"Last-Event-ID": events.last_id}) as again:
+        await complete(two[0], token, course, "b")
+        name, _ = await again.next()
+    async with stream(two[1], token, **{"Last-Event-ID": events.last_id}) as late:
+        late_name, _ = await late.next()
+
+    assert (name, late_name) == ("progress", "snapshot")
+
+
+async def test_nobody_elses_changes_are_seen(two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID) -> None:
+    token = issuer.token(user)
+    async with stream(two[0], token) as events:
+        await events.next()
+        await complete(two[0], issuer.token(uuid4()), course, "theirs")
+        await complete(two[0], token, course, "mine")
+
+        _, data = await events.next()
+
+    assert data["progress"]["completedLessons"] == ["mine"]
+
+
+async def test_a_learner_has_a_bounded_number_of_streams_and_closed_ones_do_not_count(
+    two: list[ApiProcess], issuer: Issuer, user: UUID
+) -> None:
+    token = issuer.token(user)
+
+    async def opens() -> int:
+        async with stream(two[0], token) as events:
+            return events.response.status_code
+
+    async with stream(two[0], token), stream(two[0], token), stream(two[0], token), stream(two[0], token):
+        async with stream(two[0], token):
+            assert await opens() == 429
+
+        async def opens_again() -> bool:
+            return await opens() == 200
+
+        await eventually(opens_again)
+
+
+async def test_a_stream_ends_with_its_token(two: list[ApiProcess], issuer: Issuer, user: UUID) -> None:
+    async with stream(two[0], issuer.token(user, exp=int(time.time()) + 2)) as events:
+        await events.end()
+
+
+async def test_a_stopped_process_ends_its_streams_and_itself_with_status_0(
+    shared: ApiSettings, issuer: Issuer, user: UUID
+) -> None:
+    async with running(shared) as api, stream(api, issuer.token(user)) as events:
+        await events.next()
+        stopped = asyncio.create_task(asyncio.to_thread(api.process.stop))
+        await events.end()
+
+        assert await stopped == 0
+
+
+async def test_a_stream_says_that_the_database_is_away_and_goes_on_when_it_is_back(
+    admin_url: str, template: str, shared: ApiSettings, issuer: Issuer, user: UUID
+) -> None:
+    async with new_database(admin_url, template) as url:
+        database = url.rpartition("/")[2]
+        elsewhere = shared.model_copy(update={"database_url": SecretStr(url)})
+        async with running(elsewhere) as api, stream(api, issuer.token(user)) as events:
+            assert (await events.next())[0] == "snapshot"
+            await execute(admin_url, f"alter database {database} allow_connections false")
+            await execute(
+                admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"
+            )
+            assert await events.next() == ("unavailable", {})
+
+            await execute(admin_url, f"alter database {database} allow_connections true")
+
+            assert (await events.next())[0] == "snapshot"
+
+
+async def test_whoever_waits_while_something_changes_is_woken() -> None:
+    watched = WatchedLearner()
+    changed = watched.changed
+
+    watched.show(None)
+
+    assert changed.is_set()
+    assert not watched.changed.is_set()
+
+
+def test_an_unchanged_state_is_not_told() -> None:
+    before, now = (State(mark, datetime.now(UTC), {}) for mark in (1, 2))
+
+    assert list(since(before, now, None)) == []
+
+
+async def test_a_stream_without_news_is_told_from_a_dead_connection(
+    monkeypatch: pytest.MonkeyPatch, service: ProgressService
+) -> None:
+    monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
+    sent = events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
+
+    assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

@@ -1,0 +1,287 @@
+"""The pages in a real browser, over real Kafka, real PostgreSQL and a worker."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.conftest import execute
+from tests.courses.test_analytics import learners
+from tests.processes import eventually
+from tests.web.pages.conftest import Alone, Site
+from worker.demo.player import COURSES
+from worker.learners.service import ProgressService
+from worker.web.auth import LEEWAY_S, Scope
+from worker.web.settings import ApiSettings
+
+STATISTICS = next(course for course in COURSES if course.title == "Statistics")
+PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}
+SERIOUS = ("serious", "critical")
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="package")
+async def studied(shared: ApiSettings) -> None:
+    """The course has learners enough for every figure, fewer with every lesson."""
+    connection = await asyncpg.connect(shared.database_url.get_secret_value())
+    try:
+        for done in range(1, STATISTICS.lessons + 1):
+            lessons = [STATISTICS.lesson(number) for number in range(1, done + 1)]
+            number = 30 if done == STATISTICS.lessons else 3 + 7 * (done % 5 == 0)
+            await learners(connection, STATISTICS.id, number, lessons, total=STATISTICS.lessons)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def everything(site: Site, learner: UUID) -> str:
+    """The token of a learner who may see every page."""
+    return site.issuer.token(learner, " ".join(Scope), courses="*")
+
+
+@pytest.fixture
+async def page(site: Site, everything: str) -> AsyncIterator[Page]:
+    """My learning."""
+    async with site.window(everything) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        yield page
+
+
+async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
+    page: Page, learner: UUID, service: ProgressService
+) -> None:
+    """Of a course that no catalog knows, lessons stand in the order of their latest change."""
+    course = uuid4()
+    for lesson in "abc":
+        await service.mark_lesson_complete(learner, course, lesson, 4)
+    await page.reload()
+    card = page.locator(f"#course-{course}")
+    await card.locator("summary").click()
+    first = card.locator("button").first
+    await first.click()
+    await expect(card.locator(".facts")).to_contain_text("2 of 4 lessons")  # by the server
+
+    await expect(first).to_have_attribute("data-lesson", "a")
+    await expect(first).to_be_focused()
+
+
+async def test_a_click_that_a_later_event_outdoes_is_taken_back_with_a_word(
+    site: Site, page: Page, learner: UUID, service: ProgressService
+) -> None:
+    """Of a device whose clock is ahead."""
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    lesson = STATISTICS.lesson(5)
+    await service.mark_lesson_incomplete(learner, STATISTICS.id, lesson, STATISTICS.lessons, occurred_at=soon)
+    button = page.get_by_role("button", name="Lesson 5 completed")
+    await button.click()
+
+    await expect(page.locator("#toast")).to_contain_text("“Lesson 5” stays as it was")
+    await expect(button).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_lesson_that_is_clicked_moves_the_bar_in_another_window_without_reload(
+    site: Site, page: Page, learner: UUID, service: ProgressService
+) -> None:
+    other = await page.context.new_page()
+    await other.goto(site.address)
+    await other.evaluate("window.never = 'reloaded'")
+    await page.get_by_role("button", name="Lesson 4 completed").click()
+
+    bar = other.locator(f"#course-{STATISTICS.id} > progress")
+    await expect(bar).to_have_js_property("value", 20)
+    await expect(other.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "true")
+    await expect(other.locator("[data-live=glance] dd").nth(2)).to_have_text("24")
+    assert await other.evaluate("window.never") == "reloaded"
+    assert await service.is_lesson_completed(learner, STATISTICS.id, STATISTICS.lesson(4))
+
+
+async def test_a_completion_is_taken_back_by_a_second_click(
+    page: Page, learner: UUID, service: ProgressService
+) -> None:
+    async def taken_back() -> bool:
+        return not await service.is_lesson_completed(learner, STATISTICS.id, STATISTICS.lesson(3))
+
+    await page.get_by_role("button", name="Lesson 3 completed").click()
+    await eventually(taken_back)
+
+    await expect(page.locator(f"#course-{STATISTICS.id} > progress")).to_have_js_property("value", 10)
+
+
+async def test_a_lesson_is_toggled_with_the_keyboard_alone(page: Page, learner: UUID, service: ProgressService) -> None:
+    async def applied() -> bool:
+        return await service.is_lesson_completed(learner, STATISTICS.id, STATISTICS.lesson(4))
+
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await page.evaluate(
+            "document.activeElement.matches('.lesson') && document.activeElement.textContent.includes('Lesson 4')"
+        ):
+            break
+    await page.keyboard.press("Space")
+    await eventually(applied)
+
+    button = page.get_by_role("button", name="Lesson 4 completed")
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    await expect(button).to_be_focused()  # also when the page has been brought up to date
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (503, "may not be saved"),
+        (429, "try again in 7 s"),
+        (401, "no longer logged in"),
+        (202, "takes longer than usual"),
+    ],
+)
+async def test_a_click_that_is_not_applied_goes_back_and_says_so(page: Page, status: int, said: str) -> None:
+    await page.route(
+        "**/api/progress/complete", lambda route: route.fulfill(status=status, headers={"Retry-After": "7"}, body="{}")
+    )
+    await page.get_by_role("button", name="Lesson 4 completed").click()
+
+    await expect(page.locator("#toast")).to_contain_text(said)
+    await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
+    await expect(page.locator(f"#course-{STATISTICS.id} > progress")).to_have_js_property("value", 15)
+
+
+async def test_a_click_without_a_connection_goes_back_and_says_so(page: Page) -> None:
+    await page.route("**/api/progress/complete", lambda route: route.abort())
+    await page.get_by_role("button", name="Lesson 4 completed").click()
+
+    await expect(page.locator("#toast")).to_contain_text("no answer")
+    await expect(page.get_by_role("button", name="Lesson 4 completed")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_click_says_the_catalogs_total_whatever_the_stream_tells(site: Site, service: ProgressService) -> None:
+    learner = uuid4()
+    await service.mark_lesson_complete(learner, STATISTICS.id, STATISTICS.lesson(1), 2)
+    async with site.window(site.issuer.token(learner)) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        await page.route(f"{site.address}/", lambda _: None)  # what changes is told by the stream alone
+        await service.mark_lesson_complete(learner, STATISTICS.id, STATISTICS.lesson(2), 2)
+        await expect(page.locator(f"#course-{STATISTICS.id} > progress")).to_have_js_property("value", 100)
+        async with page.expect_request("**/api/progress/complete") as sent:
+            await page.get_by_role("button", name="Lesson 3 completed").click()
+        said = (await sent.value).post_data_json
+
+    assert said["totalLessons"] == STATISTICS.lessons
+
+
+async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, everything: str) -> None:
+    asked = []
+    async with site.window(everything) as window:
+        page = await window.new_page()
+        await page.clock.install()
+        await page.route("**/api/progress/stream", lambda route: asked.append(route))  # never answered
+        await page.goto(site.address)
+        await page.clock.fast_forward(41_000)
+        await expect(page.locator("#banner")).to_contain_text("The connection is away")
+        await page.clock.fast_forward(4_000)
+
+        async def again() -> bool:
+            return len(asked) == 2
+
+        await eventually(again)
+
+
+async def test_a_token_that_ends_is_told_from_a_connection_that_is_away(site: Site, learner: UUID) -> None:
+    ends_soon = site.issuer.token(learner, exp=int(time.time()) - LEEWAY_S + 5)
+    async with site.window(ends_soon) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        await expect(page.locator(f"#course-{STATISTICS.id}")).to_be_visible()
+
+        await expect(page.locator("#banner")).to_contain_text("no longer logged in")
+
+
+async def test_resume_leads_to_the_next_lesson(page: Page) -> None:
+    await page.get_by_role("link", name="Resume").click()
+
+    await expect(page.get_by_role("button", name="Lesson 4 completed")).to_be_focused()
+
+
+async def test_the_page_says_that_the_database_is_away_and_recovers(alone: Alone, admin_url: str) -> None:
+    user, course = uuid4(), STATISTICS
+    await alone.service.mark_lesson_complete(user, course.id, course.lesson(1), course.lessons)
+    async with alone.site.window(alone.site.issuer.token(user)) as window:
+        page = await window.new_page()
+        await page.goto(alone.site.address)
+        await execute(admin_url, f"alter database {alone.database} allow_connections false")
+        await execute(
+            admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{alone.database}'"
+        )
+        await expect(page.locator("#banner")).to_contain_text("database is away")
+        await page.get_by_role("button", name="Lesson 2 completed").click()
+        await expect(page.get_by_role("button", name="Lesson 2 completed")).to_have_attribute("aria-pressed", "false")
+        await execute(admin_url, f"alter database {alone.database} allow_connections true")
+
+        await expect(page.locator("#banner")).to_be_empty()
+        # Kafka had the click all the time.
+        await expect(page.get_by_role("button", name="Lesson 2 completed")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_operations_say_that_the_database_is_away_and_recover(alone: Alone, admin_url: str) -> None:
+    async with alone.site.window(alone.site.issuer.token(uuid4(), "ops")) as window:
+        page = await window.new_page()
+        await page.goto(f"{alone.site.address}/ops")
+        await expect(page.locator(".word")).to_have_text("All is well")
+        await execute(admin_url, f"alter database {alone.database} allow_connections false")
+        await execute(
+            admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{alone.database}'"
+        )
+        await expect(page.locator(".word")).to_have_text("Act now")
+        await expect(page.locator(".verdict")).to_contain_text("PostgreSQL cannot be read")
+        await execute(admin_url, f"alter database {alone.database} allow_connections true")
+
+        await expect(page.locator(".word")).to_have_text("All is well")
+
+
+async def test_a_page_whose_server_hangs_does_not_go_on_as_if_all_were_well(site: Site) -> None:
+    async with site.window(site.issuer.token(uuid4(), "ops")) as window:
+        page = await window.new_page()
+        await page.goto(f"{site.address}/ops")
+        await page.route("**/ops", lambda _: None)  # never answered
+
+        await expect(page.locator("#banner")).to_contain_text("does not answer", timeout=30_000)
+
+
+@pytest.mark.usefixtures("studied")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1440])
+@pytest.mark.parametrize("name", PATHS)
+async def test_a_page_fits_the_window_and_axe_finds_nothing_serious(
+    site: Site, everything: str, name: str, width: int, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    async with site.window(everything, width=width, scheme=scheme) as window:
+        page = await window.new_page()
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing half faded
+        await page.goto(site.address + PATHS[name])
+        await expect(page.locator("h1")).to_be_visible()
+        await page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+        found = await Axe().run(page)
+        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if directory := request.config.getoption("--screenshots"):
+            await pictured(page, Path(directory) / f"{name}-{scheme}-{width}.png")
+
+    serious = [(v["id"], v["nodes"][0]["html"]) for v in found.response["violations"] if v["impact"] in SERIOUS]
+    assert serious == []
+    assert overflow <= 0
+
+
+async def pictured(page: Page, path: Path) -> None:
+    """As it opens, without what the test unfolded."""
+    await page.reload()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=path, full_page=True)

@@ -1,0 +1,255 @@
+"""The pages over HTTP: who sees which, what stands in them, and that nothing in them breaks the rules for scripts."""
+
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.web.conftest import Issuer, client_of
+from tests.web.pages.conftest import COOKIE, with_pages
+from worker.demo.player import COURSES
+from worker.learners.service import ProgressService
+from worker.web.app import create_api
+from worker.web.auth import Scope
+from worker.web.keys import PemKeys
+from worker.web.pages.render import assets
+from worker.web.pages.routes import pages
+from worker.web.readers import Readers
+from worker.web.settings import ApiSettings
+
+PAGES = ("/", f"/courses/{COURSES[3].id}", "/ops")
+# What `default-src 'self'` forbids.
+FORBIDDEN = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|https?://(?!www\.w3\.org)")
+
+
+@pytest.fixture
+async def visitor(app: FastAPI, issuer: Issuer, learner: UUID) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody with every right, whose token is in the cookie."""
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner, " ".join(Scope), courses="*"))
+        yield client
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_has_landmarks_and_nothing_that_the_policy_forbids(visitor: httpx.AsyncClient, path: str) -> None:
+    answer = await visitor.get(path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert FORBIDDEN.findall(answer.text) == []
+    assert answer.text.count("<h1") == answer.text.count("<main") == 1
+    assert 'lang="en"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/nope", "text/html; charset=utf-8"), ("/api/nope", "application/problem+json")]
+)
+async def test_an_address_of_nothing_is_a_page_to_people_and_a_problem_to_programs(
+    app: FastAPI, path: str, media_type: str
+) -> None:
+    async with client_of(app) as client:
+        answer = await client.get(path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, media_type)
+
+
+async def test_my_learning_shows_what_was_begun(visitor: httpx.AsyncClient) -> None:
+    page = (await visitor.get("/")).text
+
+    for text in ("Statistics", "3 of 20 lessons", "Chess openings", "Recovery position", "Resume"):
+        assert text in page
+    assert page.count("data-lesson=") == 7 + 9 + 12 + 20
+    assert page.count('aria-pressed="true"') == 7 + 5 + 8 + 3
+
+
+@pytest.mark.parametrize(("show", "shown"), [("current", 3), ("completed", 1), ("all", 4)])
+async def test_the_filter_shows_what_it_says(visitor: httpx.AsyncClient, show: str, shown: int) -> None:
+    page = (await visitor.get("/", params={"show": show})).text
+
+    assert page.count("<article") == shown
+
+
+async def test_a_learner_without_progress_is_told_what_will_be_here(app: FastAPI, issuer: Issuer) -> None:
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(uuid4()))
+        page = (await client.get("/")).text
+
+    assert "Nothing begun yet" in page
+
+
+async def test_many_courses_are_on_several_pages(
+    app: FastAPI, issuer: Issuer, service: ProgressService, monkeypatch: pytest.MonkeyPatch, learner: UUID
+) -> None:
+    monkeypatch.setattr("worker.web.pages.routes.COURSES", 3)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner))
+        first = (await client.get("/")).text
+        [address] = re.findall(r'href="(/\?show=all&amp;cursor=[^"]+)"', first)
+        second = (await client.get(address.replace("&amp;", "&"))).text
+
+    assert (first.count("<article"), second.count("<article")) == (3, 1)
+    assert "Older courses" not in second
+
+
+async def test_a_page_of_completed_courses_is_full_of_them(
+    app: FastAPI, issuer: Issuer, service: ProgressService, monkeypatch: pytest.MonkeyPatch, learner: UUID
+) -> None:
+    for course in (COURSES[0], COURSES[1]):
+        for number in range(1, course.lessons + 1):
+            await service.mark_lesson_complete(learner, course.id, course.lesson(number), course.lessons)
+    await service.update_last_accessed(learner, COURSES[7].id)  # the latest, and not completed
+    monkeypatch.setattr("worker.web.pages.routes.COURSES", 2)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner))
+        first = (await client.get("/", params={"show": "completed"})).text
+        [address] = re.findall(r'href="(/\?show=completed&amp;cursor=[^"]+)"', first)
+        second = (await client.get(address.replace("&amp;", "&"))).text
+
+    assert (first.count("<article"), second.count("<article")) == (2, 1)
+    assert first.count("100%</p>") == 2
+    assert "Older courses" not in second
+    assert 'href="/?show=completed">Latest courses' in second
+
+
+async def test_without_a_catalog_ids_stand_for_names(
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers, learner: UUID
+) -> None:
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, cookie=COOKIE, pages=pages())
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner))
+        page = (await client.get("/")).text
+
+    assert f"Course {str(COURSES[3].id)[:8]}" in page
+    assert "4 lessons more" in page  # of First aid: those of which no event tells
+
+
+async def test_what_a_learner_wrote_is_text(
+    app: FastAPI, issuer: Issuer, service: ProgressService, learner: UUID
+) -> None:
+    await service.mark_lesson_complete(learner, COURSES[0].id, "<script>alert(1)</script>\"'", 3)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(learner))
+        page = (await client.get("/")).text
+
+    assert FORBIDDEN.findall(page) == []
+    assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_few_learners_have_no_figures_and_the_page_says_why(visitor: httpx.AsyncClient) -> None:
+    page = (await visitor.get(f"/courses/{uuid4()}")).text
+
+    assert "Too few learners for figures" in page
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_without_a_token_the_page_says_so_and_leads_to_the_login(app: FastAPI, path: str) -> None:
+    async with client_of(app) as client:
+        answer = await client.get(path)
+
+    assert answer.status_code == 401
+    assert "Please log in" in answer.text
+    assert 'href="/login"' in answer.text
+    assert FORBIDDEN.findall(answer.text) == []
+
+
+@pytest.mark.parametrize("dest", ["document", "iframe"])
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_link_from_another_site_leads_to_a_page_and_no_frame_does(
+    visitor: httpx.AsyncClient, path: str, dest: str
+) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest}
+
+    assert (await visitor.get(path, headers=headers)).status_code == (200 if dest == "document" else 401)
+
+
+async def test_no_other_sites_page_learns_anything_by_opening_one(visitor: httpx.AsyncClient) -> None:
+    headers = (await visitor.get("/")).headers
+
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", PAGES[1:])
+async def test_without_the_scope_the_page_says_which_is_missing(app: FastAPI, issuer: Issuer, path: str) -> None:
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(uuid4()))
+        answer = await client.get(path)
+
+    assert answer.status_code == 403
+    assert "This page is not for you" in answer.text
+    assert "lacks the scope" in answer.text
+
+
+async def test_a_course_that_the_token_does_not_name_is_not_shown(app: FastAPI, issuer: Issuer) -> None:
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(uuid4(), "course:analytics", courses=[str(uuid4())]))
+        answer = await client.get(PAGES[1])
+
+    assert answer.status_code == 403
+
+
+async def test_no_such_course_is_a_page_too(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.get("/courses/first-aid")
+
+    assert (answer.status_code, "no such page" in answer.text) == (404, True)
+
+
+async def test_an_absent_database_is_a_page_too(nowhere_settings: ApiSettings, issuer: Issuer) -> None:
+    async with ProgressService(nowhere_settings) as service, Readers(nowhere_settings) as readers:
+        app = with_pages(nowhere_settings, issuer, service, readers)
+        async with client_of(app, issuer.token(uuid4(), "ops")) as client:
+            learning, operations = await client.get("/"), await client.get("/ops")
+
+    assert (learning.status_code, "Back in a moment" in learning.text) == (503, True)
+    assert learning.headers["Retry-After"]
+    # This page is for such moments.
+    assert operations.status_code == 200
+    assert "Kafka cannot be read" in operations.text
+    assert "PostgreSQL cannot be read" in operations.text
+
+
+@pytest.fixture
+def nowhere_settings(shared: ApiSettings) -> ApiSettings:
+    away = {"database_url": "postgresql://postgres@127.0.0.1:1/none", "kafka_bootstrap_servers": "127.0.0.1:1"}
+    return ApiSettings(**shared.model_dump() | away)
+
+
+# Static files
+
+
+@pytest.mark.parametrize("name", sorted(assets()))
+async def test_a_file_is_kept_for_ever_under_the_address_of_its_content(app: FastAPI, name: str) -> None:
+    digest = assets()[name].digest
+    async with client_of(app) as client:
+        kept = await client.get(f"/static/{name}", params={"v": digest})
+        asked = await client.get(f"/static/{name}")
+        unchanged = await client.get(f"/static/{name}", headers={"If-None-Match": asked.headers["ETag"]})
+
+    assert "immutable" in kept.headers["Cache-Control"]
+    assert asked.headers["Cache-Control"] == "no-cache"
+    assert (kept.content, unchanged.status_code) == (asked.content, 304)
+
+
+@pytest.mark.parametrize("name", ["nothing.css", "..%2Frender.py", "%2Fetc%2Fpasswd"])
+async def test_nothing_else_is_a_file(app: FastAPI, name: str) -> None:
+    async with client_of(app) as client:
+        assert (await client.get(f"/static/{name}")).status_code == 404
+
+
+def test_no_file_comes_from_elsewhere() -> None:
+    for asset in assets().values():
+        assert re.findall(rb"https?://(?!www\.w3\.org)", asset.content) == []
+
+
+# Whether there are pages
+
+
+async def test_without_a_cookies_name_there_are_no_pages(
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers
+) -> None:
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, pages=pages())
+    async with client_of(app, issuer.token(uuid4())) as client:
+        assert [(await client.get(path)).status_code for path in PAGES] == [404, 404, 404]

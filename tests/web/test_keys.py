@@ -1,0 +1,185 @@
+"""Where the keys of tokens come from, and which tokens each is for."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.web.processes import Issuer, api_settings, authorized, client_of
+from worker.demo.keys import DemoKeys
+from worker.errors import SetupError
+from worker.learners.service import ProgressService
+from worker.settings import Settings
+from worker.web import keys
+from worker.web.app import create_api
+from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
+from worker.web.settings import ApiSettings
+
+
+def pem(key: Any, path: Path) -> Path:
+    path.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+        (ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
+        (rsa.generate_private_key(65537, 2048), "RS256"),
+    ],
+    ids=["ES256", "EdDSA", "RS256"],
+)
+async def test_each_kind_of_key_file_is_for_its_own_algorithm(
+    issuer: Issuer, user: UUID, tmp_path: Path, key: Any, alg: str
+) -> None:
+    settings = api_settings(Settings(database_url="postgresql://postgres@127.0.0.1:1/none"), issuer)
+    keys = PemKeys(pem(key, tmp_path / "key.pem"))
+    assert keys.algorithms == (alg,)
+    async with ProgressService(settings) as service:
+        app = create_api(settings, keys, service)
+        async with client_of(app, issuer.token(user, alg=alg, key=key)) as client:
+            answer = await client.get("/api/progress")
+
+    assert answer.status_code == 503  # behind the door
+
+
+@pytest.mark.parametrize(
+    "key", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP384R1())], ids=["1024", "P-384"]
+)
+def test_a_weak_or_other_key_file_is_refused(tmp_path: Path, key: Any) -> None:
+    with pytest.raises(SetupError, match="PROGRESS_JWT_KEY_FILE"):
+        PemKeys(pem(key, tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
+def test_a_file_that_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key.pem").write_bytes(content)
+
+    with pytest.raises(SetupError, match="no PEM of a public key"):
+        PemKeys(tmp_path / "key.pem")
+
+
+def test_no_setting_leads_to_a_symmetric_key(issuer: Issuer) -> None:
+    names = [name for name in ApiSettings.model_fields if name.startswith("jwt_")]
+
+    assert names == ["jwt_issuer", "jwt_audience", "jwt_jwks_url", "jwt_key_file"]
+    assert not any(name.startswith("HS") for name in keys.ALGORITHMS)
+    assert isinstance(keys_of(api_settings(Settings(), issuer)), PemKeys)
+    url = {"jwt_key_file": None, "jwt_jwks_url": "https://login.example/jwks.json"}
+    assert isinstance(keys_of(api_settings(Settings(), issuer, **url)), JwksKeys)
+
+
+class Published:
+    """What an issuer publishes under its URL."""
+
+    def __init__(self) -> None:
+        self.jwks: list[dict[str, Any]] | None = []
+        self.asked = 0
+
+    def publish(self, *keys: tuple[str, Any]) -> None:
+        algorithm = jwt.algorithms.RSAAlgorithm
+        self.jwks = [algorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "use": "sig"} for kid, key in keys]
+
+
+@contextmanager
+def published() -> Iterator[tuple[Published, str]]:
+    site = Published()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked += 1
+            body = json.dumps({"keys": site.jwks}).encode()
+            self.send_response(200 if site.jwks is not None else 500)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield site, f"http://127.0.0.1:{server.server_port}/jwks.json"
+        finally:
+            server.shutdown()
+
+
+OLD, NEW = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+
+
+async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        for _ in range(3):
+            assert (await keys.find("old")).key_id == "old"
+        assert site.asked == 1
+
+        site.publish(("new", NEW))
+        with pytest.raises(UnknownKey):  # asked a moment ago
+            await keys.find("new")
+        monkeypatch.setattr(keys, "ASK_AGAIN_AFTER_S", 0)
+
+        assert (await keys.find("new")).key_id == "new"
+        with pytest.raises(UnknownKey):
+            await keys.find("old")
+
+
+async def test_made_up_key_ids_do_not_have_us_ask_the_issuer_each_time() -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        for kid in ("a", "b", None, "c"):
+            with pytest.raises(UnknownKey):
+                await keys.find(kid)
+
+    assert site.asked == 1
+
+
+async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        keys = JwksKeys(url)
+        await keys.find("old")
+        monkeypatch.setattr(keys, "KEYS_KEEP_S", 0)
+        site.jwks = None
+        for _ in range(2):
+            assert (await keys.find("old")).key_id == "old"
+            if keys._asking:
+                await keys._asking
+
+    assert site.asked > 1
+
+
+async def test_without_any_key_the_api_is_unavailable(issuer: Issuer, user: UUID) -> None:
+    settings = api_settings(Settings(), issuer)
+    app = create_api(settings, JwksKeys("http://127.0.0.1:1/jwks.json"), ProgressService(settings))
+    async with client_of(app, issuer.token(user)) as client:
+        answer = await client.get("/api/progress")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    with pytest.raises(KeysUnavailable):
+        await JwksKeys("http://127.0.0.1:1/jwks.json").find("old")
+
+
+async def test_the_demo_is_anybody_by_a_key_that_only_code_has(user: UUID, issuer: Issuer) -> None:
+    keys = DemoKeys()
+    settings = api_settings(Settings(), issuer, jwt_issuer="course-progress demo", jwt_audience="course-progress demo")
+    async with client_of(create_api(settings, keys, ProgressService(settings))) as client:
+        found = [
+            (await client.post("/api/progress/access", json={}, headers=authorized(token))).status_code
+            for token in (keys.token(user), DemoKeys().token(user))
+        ]
+
+    assert found == [400, 401]
