@@ -9,9 +9,8 @@ from aiokafka import TopicPartition
 from worker.agents import settle
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import AgentGone
-from worker.progress.store import Store
-from worker.stream.batch import Batch
-from worker.stream.sink import Applied, Span
+from worker.stream.batch import Batch, Span
+from worker.stream.sink import Applied, Handover, Sink
 
 
 class NoLetters:
@@ -20,41 +19,40 @@ class NoLetters:
 
 
 class Hanging:
-    """A store that answers when it is told to."""
+    """A sink that answers when the test says so."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
 
-    async def apply(self, *_: object) -> Applied:
+    async def apply_batch(self, _: Batch) -> Applied:
         self.asked.set()
         await self.answer.wait()
         return Applied(0)
 
 
-def settling() -> tuple[Batch, Hanging, asyncio.Task[bool]]:
+def settling() -> tuple[Handover, Hanging, asyncio.Task[bool]]:
+    sink = Hanging()
     batch = Batch([], {TopicPartition("t", 0): Span(0, 1)})
-    batch.settled = asyncio.get_running_loop().create_future()
-    store = Hanging()
-    task = asyncio.create_task(settle(batch, cast(Store, store), cast(DeadLetterWriter, NoLetters())))
-    return batch, store, task
+    handover = Handover(batch, cast(Sink, sink), asyncio.get_running_loop().create_future())
+    return handover, sink, asyncio.create_task(settle(handover, cast(DeadLetterWriter, NoLetters())))
 
 
 async def test_an_agent_that_is_cancelled_gives_its_batch_back_to_be_repeated() -> None:
-    batch, store, task = settling()
-    await store.asked.wait()
+    handover, sink, task = settling()
+    await sink.asked.wait()
     task.cancel()
 
     with pytest.raises(AgentGone):
-        await batch.settled
+        await handover.settled
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def test_a_batch_that_nobody_waits_for_any_more_harms_no_agent() -> None:
-    batch, store, task = settling()
-    await store.asked.wait()
-    batch.settled.cancel()
-    store.answer.set()
+    handover, sink, task = settling()
+    await sink.asked.wait()
+    handover.settled.cancel()
+    sink.answer.set()
 
     assert await task is False

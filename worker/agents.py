@@ -1,79 +1,122 @@
-"""The agent that consumes the batches. Faust supervises it; it settles each batch and lets no exception out."""
+"""Holds Faust's part of a worker.
+
+Faust gives the app, its services with their start and stop, the agents with their concurrency, and the command line
+`faust -A worker.app`. It never touches Kafka: its consumer acknowledges what failed (docs/decisions/0001), so it is
+off, and an intake takes the records. The stored offset in PostgreSQL says what is done.
+
+There is one agent per stream. It takes batches from a channel in memory, not from a topic.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import faust
-from faust.types import AgentT, ChannelT, StreamT
+from faust.app import BootStrategy
+from faust.types import AgentT, StreamT
 
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import AgentGone
+from worker.logs import logging_config
 from worker.metrics import prometheus as metrics
-from worker.progress.fold import fold
-from worker.progress.store import Store
-from worker.stream.batch import Batch
-from worker.stream.sink import Applied, OffsetsMoved
+from worker.settings import Settings
+from worker.stream.sink import Applied, Handover, OffsetsMoved
 
 
-class Batches(faust.Channel[Batch]):
-    """The channel between intake and agent. `faust agents` lists only agents whose channel has a topic's name."""
+class WithoutKafka(BootStrategy):
+    """Starts a Faust app without its producer and consumer."""
+
+    enable_kafka = False
+
+
+class AgentApp(faust.App):
+    """A Faust app whose agents take the handovers of intakes."""
+
+    BootStrategy = WithoutKafka
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        super().__init__(
+            name,
+            broker=f"kafka://{settings.kafka_bootstrap_servers}",
+            autodiscover=False,
+            datadir=tempfile.gettempdir(),
+            logging_config=logging_config(settings),
+            web_enabled=True,
+            worker_redirect_stdouts=False,
+        )
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except Exception as error:
+            self.crash_reason = error  # mode keeps only the reason of a later failure
+            raise
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # Channels in memory deliver nothing before this, and Faust's consumer, which would do it, is off.
+        self.flow_control.resume()
+
+
+class Handovers(faust.Channel[Handover]):
+    """The channel between an intake and its agent."""
+
+    def __init__(self, app: faust.App, stream_name: str = "batches", **channel: Any) -> None:
+        super().__init__(app, **channel)
+        self._stream_name = stream_name
 
     def get_topic_name(self) -> str:
-        return "(batches)"
+        """Names the channel, because `faust agents` lists only agents whose channel has a topic's name."""
+        return f"({self._stream_name})"
 
 
-def add_agents(
+def add_agent(
     app: faust.App,
-    batches: ChannelT[Batch],
-    stores: Sequence[Store],
+    name: str,
+    handovers: Handovers,
     dead_letters: DeadLetterWriter,
-    on_transitions: Callable[[], None],
-) -> AgentT[Batch]:
-    """Adds the agent `progress`: folds each batch of the channel and stores it, dead letters first; as many at once as
-    there are stores.
+    *,
+    lanes: int,
+    description: str,
+    on_transitions: Callable[[], None] = lambda: None,
+) -> AgentT[Handover]:
+    """Adds the agent of one stream: it settles each handover, up to one per lane at a time.
 
     `on_transitions` is called when a batch has put something into the outbox.
     """
 
-    @app.agent(batches, name="progress", concurrency=len(stores))
-    async def progress(stream: StreamT[Batch]) -> None:
-        """Folds batches of lesson events into course_progress."""
-        async for batch in stream:
-            if await settle(batch, stores[batch.lane], dead_letters):
+    async def agent(stream: StreamT[Handover]) -> None:
+        async for handover in stream:
+            if await settle(handover, dead_letters):
                 on_transitions()
 
-    return progress
+    agent.__doc__ = description
+    return app.agent(handovers, name=name, concurrency=lanes)(agent)
 
 
-async def settle(batch: Batch, store: Store, dead_letters: DeadLetterWriter) -> bool:
-    """Applies a batch and puts the outcome, or the error, into `batch.settled`. Raises only when it is cancelled.
+async def settle(handover: Handover, dead_letters: DeadLetterWriter) -> bool:
+    """Writes the batch's dead letters, then applies it; gives the outcome, or the error, to the lane.
 
-    Returns whether it put something into the outbox.
+    Returns whether it put something into the outbox. Raises only when it is cancelled, because Faust loses the item
+    of an agent that raises.
     """
     try:
-        outcome = await _apply(batch, store, dead_letters)
-    except Exception as error:  # noqa: BLE001 -- the intake decides what it means; an agent that raises loses its item
-        _fail(batch, error)
+        outcome = await _apply(handover, dead_letters)
+    except Exception as error:  # noqa: BLE001 -- the lane's Settler decides what it means
+        handover.settle(error)
         return False
-    except asyncio.CancelledError:  # faust starts the agent anew, but without this batch
-        _fail(batch, AgentGone("the agent was cancelled"))
+    except asyncio.CancelledError:  # Faust starts the agent again, and this handover is lost with the old one
+        handover.settle(AgentGone("the agent was cancelled"))
         raise
-    if not batch.settled.done():
-        batch.settled.set_result(outcome)
+    handover.settle(outcome)
     return isinstance(outcome, Applied) and outcome.transitions > 0
 
 
-def _fail(batch: Batch, error: Exception) -> None:
-    if not batch.settled.done():  # the intake gives up waiting when it has to end
-        batch.settled.set_exception(error)
-
-
-async def _apply(batch: Batch, store: Store, dead_letters: DeadLetterWriter) -> Applied | OffsetsMoved:
+async def _apply(handover: Handover, dead_letters: DeadLetterWriter) -> Applied | OffsetsMoved:
+    batch = handover.batch
     if not batch.dead_letters_written:
         with metrics.stage("dead_letters"):
             await dead_letters.write(batch.rejected)
         batch.dead_letters_written = True
-    with metrics.stage("fold"):
-        folded = fold(batch.occurrences)
-    with metrics.stage("store"):
-        return await store.apply(folded, batch.spans)
+    return await handover.sink.apply_batch(batch)

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.bench.bench import connected
 from tests.bench.drain import Drained, applied
 from tests.bench.machine import Meter
+from worker.decode import decode
 from worker.kafka.client import client
 from worker.progress.fold import fold
 from worker.progress.store import Store
@@ -62,7 +63,8 @@ async def _recorded(settings: Settings, partitions: list[TopicPartition], enough
         ends = await consumer.end_offsets(partitions)
         enough = min(enough, sum(ends.values()))
         while sum(offset or 0 for offset in expected.values()) < enough:
-            batch = gather(await consumer.getmany(timeout_ms=200, max_records=settings.batch_size), expected)
+            fetched = await consumer.getmany(timeout_ms=200, max_records=settings.batch_size)
+            batch = gather(fetched, expected, decode)
             if batch.spans:
                 await store.apply(fold(batch.occurrences), batch.spans)
                 expected |= {tp: span.next for tp, span in batch.spans.items()}

@@ -15,12 +15,13 @@ from events.models import CourseAccessed
 from tests.away import own_broker
 from tests.conftest import execute, new_settings
 from tests.histories import NOW, publish
+from tests.intake.fakes import lanes_over
 from tests.processes import WorkerProcess, Workers, eventually
 from worker.health.endpoints import create_health
 from worker.intake.intake import Intake
-from worker.intake.lane import Lane, Shared
 from worker.outbox.relay import Relay
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 
 def says(worker: WorkerProcess, path: str, status: int, text: str = "") -> Callable[[], Awaitable[bool]]:
@@ -33,17 +34,15 @@ def says(worker: WorkerProcess, path: str, status: int, text: str = "") -> Calla
 
 
 async def live(intake: Any, relay: Any, *, later_s: float = 0) -> int:
-    app = create_health(intake, relay, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s)
+    app = create_health([intake], relay, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://worker") as client:
         return (await client.get("/live")).status_code
 
 
 async def in_group() -> Intake:
-    settings: Any = Settings()
     nothing: Any = None
-    intake = Intake(settings, nothing, [])
-    shared = Shared(settings, *(nothing,) * 8)
-    intake._lanes = [Lane(0, shared, nothing), Lane(1, shared, nothing)]
+    intake = Intake(Settings(), Stream("t", "g", nothing), nothing, [])
+    intake._lanes = lanes_over(nothing, nothing, nothing)
     intake._joined = True
     return intake
 

@@ -9,15 +9,15 @@ from tests.histories import histories, publish
 from tests.processes import Workers, eventually
 from worker.intake.lag import Lag
 from worker.settings import Settings
-from worker.stream.batch import Batch, gather
-from worker.stream.sink import Span
+from worker.stream.batch import Batch, Span, gather
+from worker.stream.outcome import Skipped
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 def batch_of(tp: TopicPartition, offset: int, at_s: float) -> Batch:
     record = ConsumerRecord(tp.topic, tp.partition, offset, int(at_s * 1000), 0, None, b"", None, -1, 0, ())
-    return gather({tp: [record]}, {tp: offset})
+    return gather({tp: [record]}, {tp: offset}, lambda _: Skipped(""))
 
 
 def test_nothing_waits_when_the_end_is_applied() -> None:

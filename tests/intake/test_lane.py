@@ -1,88 +1,90 @@
-"""A lane of the intake: what it does with records that are another's."""
+"""A lane hands over each record of its partitions once, from the stored offset on."""
 
-from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
 
-from worker.intake.lane import Lane, Shared
-from worker.intake.membership import Membership
-from worker.settings import Settings
-
-MINE, THEIRS = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)
-
-
-class Consumer:
-    """Hands out what was asked for before the partitions were shared anew."""
-
-    def __init__(self, records: dict[TopicPartition, list[str]]) -> None:
-        self._records = records
-
-    async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[str]]:
-        return self._records
-
-    def assignment(self) -> set[TopicPartition]:
-        return {MINE, THEIRS}
-
-    def pause(self, *_: TopicPartition) -> None:
-        pass
+from events.kinds import Kind
+from tests.intake.fakes import P0, P1, FakeAgent, FakeConsumer, FakeSink, lanes_over, record
+from worker.errors import BreakerOpen
+from worker.intake.lane import Lane
+from worker.stream.batch import Span
+from worker.stream.outcome import Outcome, Rejected
 
 
-def adopted_lanes(consumer: Any) -> list[Lane]:
-    """Two, each of which reads its partition."""
-    settings, nothing = Settings(), SimpleNamespace()
-    lanes: list[Lane] = []
-
-    def give_back(partitions: Any) -> None:
-        for lane in lanes:
-            lane.readopt(partitions)
-
-    shared = Shared(
-        settings=settings,
-        consumer=consumer,
-        batches=nothing,
-        identity=nothing,
-        ends=nothing,
-        breaker=nothing,
-        membership=Membership(settings),
-        committable={},
-        give_back=give_back,
-    )
-    lanes += [Lane(number, shared, nothing) for number in range(2)]
-    for lane, tp in zip(lanes, (MINE, THEIRS), strict=True):
-        adopt(lane, {tp})
-    return lanes
+def offsets(agent: FakeAgent) -> list[tuple[int, int]]:
+    return [(r.partition, r.offset) for batch in agent.taken for r, _ in batch.entries]
 
 
-def adopt(lane: Lane, partitions: set[TopicPartition]) -> None:
-    lane.assign(partitions)
-    lane._unadopted.clear()
-    lane._next.update(dict.fromkeys(partitions, 7))
+async def test_reads_from_the_stored_offset() -> None:
+    agent = FakeAgent()
+    [lane, _] = lanes_over(FakeConsumer({P0: [record(P0, n) for n in range(5)]}), FakeSink({P0: 3}), agent)
+    lane.assign({P0})
+
+    await lane.turn()
+
+    assert offsets(agent) == [(0, 3), (0, 4)]
+    assert agent.taken[0].spans == {P0: Span(3, 5)}
 
 
-async def test_what_a_lane_took_of_another_ones_partition_is_read_again_by_that_one() -> None:
-    lanes = adopted_lanes(Consumer({MINE: ["mine"], THEIRS: ["theirs"]}))
+async def test_offsets_that_are_never_handed_out_are_applied_too() -> None:
+    """Behind the last record stands a transaction's marker."""
+    agent = FakeAgent()
+    consumer = FakeConsumer({P0: [record(P0, 0)]})
+    [lane, _] = lanes_over(consumer, FakeSink({P0: 1}), agent)
+    lane.assign({P0})
+    await lane.turn()
+    consumer.seek(P0, 2)
 
-    fetched = await lanes[0]._getmany(0)
+    await lane.turn()
 
-    assert fetched == {MINE: ["mine"]}
-    assert [lane.owned for lane in lanes] == [{MINE}, set()]
-    assert lanes[1]._unadopted == {THEIRS}
+    assert [batch.spans for batch in agent.taken] == [{P0: Span(1, 2)}]
 
 
-async def test_what_was_lost_with_an_unreadable_record_that_is_another_lanes_by_now_is_read_again() -> None:
-    class Overtaken(Consumer):
-        """A rebalance shares the partitions anew; then one turns out to have a record that cannot be read."""
+class Overtaken(FakeConsumer):
+    """Before the first fetch returns, a rebalance gives each lane the other one's partition."""
 
-        async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[str]]:
-            adopt(lanes[0], {THEIRS})
-            adopt(lanes[1], {MINE})
-            raise UnicodeDecodeError("utf-8", b"", 0, 1, "")
+    lanes: list[Lane]
+    raises: Exception | None = None
 
-    lanes = adopted_lanes(Overtaken({}))
+    async def getmany(self, *partitions: TopicPartition, **limits: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+        fetched = await super().getmany(*partitions, **limits)
+        if partitions == (P0,) and self.lanes[0].partitions.assigned == {P0}:
+            for lane, tp in zip(self.lanes, (P1, P0), strict=True):
+                lane.assign({tp})
+            if self.raises:
+                raise self.raises
+        return fetched
 
-    fetched = await lanes[0]._getmany(0)
 
-    assert fetched == {}
-    assert lanes[1]._unadopted == {MINE}
-    assert lanes[1].owned == set()
+@pytest.mark.parametrize("raises", [None, UnicodeDecodeError("utf-8", b"", 0, 1, "")], ids=["strays", "unreadable"])
+async def test_what_a_lane_took_of_a_partition_that_went_to_the_other_is_read_again(raises: Exception | None) -> None:
+    agent = FakeAgent()
+    consumer = Overtaken({P0: [record(P0, 0)], P1: [record(P1, 0)]})
+    consumer.lanes = lanes = lanes_over(consumer, FakeSink(), agent)
+    consumer.raises = raises
+    lanes[0].assign({P0})
+    lanes[1].assign({P1})
+
+    for lane in (*lanes, *lanes):
+        await lane.turn()
+
+    assert sorted(offsets(agent)) == [(0, 0), (1, 0)]
+    assert [lane.partitions.owned for lane in lanes] == [{P1}, {P0}]
+
+
+async def test_a_flood_of_bad_records_reaches_no_agent() -> None:
+    def reject(one: ConsumerRecord) -> Outcome:
+        return Rejected(one, "bad", Kind.SCHEMA)
+
+    agent = FakeAgent()
+    [lane, _] = lanes_over(FakeConsumer({P0: [record(P0, n) for n in range(3)]}), FakeSink(), agent, reject)
+    lane.assign({P0})
+
+    with pytest.raises(BreakerOpen, match="3 of the last 3"):
+        await lane.turn()
+    await lane.idle_turn()
+
+    assert agent.taken == []

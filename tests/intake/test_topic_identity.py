@@ -73,7 +73,7 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
     settings: Settings, admin: AIOKafkaAdminClient, connection: asyncpg.Connection
 ) -> None:
     store = Store(settings)
-    identity = TopicIdentity(settings)
+    identity = TopicIdentity(settings.lesson_events_topic)
     await identity.check(admin._client, store)
     await recreate(settings)
 
@@ -84,7 +84,7 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
     for asking in (
         identity.check(admin._client, store),
         identity.check_again(admin._client),
-        TopicIdentity(settings).check(admin._client, store),
+        TopicIdentity(settings.lesson_events_topic).check(admin._client, store),
     ):
         with pytest.raises(TopicRecreated, match="rewind --to earliest"):
             await asking

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from worker.stream.batch import Batch, gather, skipped_over
+from worker.stream.batch import Batch, Span, gather, skip_over
 from worker.stream.outcome import Rejected, Skipped
-from worker.stream.sink import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -19,21 +18,25 @@ def record(tp: TopicPartition, offset: int) -> ConsumerRecord:
     return ConsumerRecord(*tp, offset, 0, 0, None, None, None, 0, 0, [])
 
 
+def nothing(_: ConsumerRecord) -> Skipped:
+    return Skipped("")
+
+
 def test_a_batch_spans_from_what_was_stored_to_behind_its_last_record() -> None:
-    batch = gather({P0: [record(P0, 4), record(P0, 9)], P1: [record(P1, 0)]}, {P0: 4, P1: None})
+    batch = gather({P0: [record(P0, 4), record(P0, 9)], P1: [record(P1, 0)]}, {P0: 4, P1: None}, nothing)
 
     assert batch.spans == {P0: Span(4, 10), P1: Span(None, 1)}
 
 
 def test_records_that_were_applied_or_are_of_partitions_not_adopted_are_left_out() -> None:
-    batch = gather({P0: [record(P0, 3), record(P0, 4)], P1: [record(P1, 0)]}, {P0: 4})
+    batch = gather({P0: [record(P0, 3), record(P0, 4)], P1: [record(P1, 0)]}, {P0: 4}, nothing)
 
     assert [r.offset for r, _ in batch.entries] == [4]
     assert batch.spans == {P0: Span(4, 5)}
 
 
 def test_without_a_partition_the_others_stay() -> None:
-    batch = gather({P0: [record(P0, 4)], P1: [record(P1, 0)]}, {P0: 4, P1: None}).without({P0})
+    batch = gather({P0: [record(P0, 4)], P1: [record(P1, 0)]}, {P0: 4, P1: None}, nothing).without({P0})
 
     assert ([r.partition for r, _ in batch.entries], batch.spans) == ([1], {P1: Span(None, 1)})
 
@@ -42,9 +45,9 @@ def test_without_a_partition_the_others_stay() -> None:
 def test_two_halves_cover_what_the_whole_did(gaps: list[int], of_p0: int) -> None:
     offsets = [sum(gaps[: n + 1]) for n in range(len(gaps))]
     fetched = {P0: [record(P0, o) for o in offsets[:of_p0]], P1: [record(P1, o) for o in offsets[of_p0:]]}
-    whole = gather(fetched, {P0: 0, P1: None})
+    whole = gather(fetched, {P0: 0, P1: None}, nothing)
 
-    first, second = whole.bisected("refused")
+    first, second = whole.bisect("refused")
 
     assert first.entries + second.entries == whole.entries
     for tp, span in whole.spans.items():
@@ -55,13 +58,13 @@ def test_two_halves_cover_what_the_whole_did(gaps: list[int], of_p0: int) -> Non
 
 def test_a_single_refused_record_is_rejected() -> None:
     only = record(P0, 4)
-    [batch] = Batch([(only, Skipped(""))], {P0: Span(4, 5)}, dead_letters_written=True).bisected("too long")
+    [batch] = Batch([(only, Skipped(""))], {P0: Span(4, 5)}, dead_letters_written=True).bisect("too long")
 
     assert batch.rejected == [Rejected(only, "too long", Kind.REFUSED)]
     assert not batch.dead_letters_written
 
 
-def test_offsets_that_are_never_handed_out_are_skipped_over() -> None:
-    batch = skipped_over({P0: 12, P1: 5}, {P0: 10, P1: 5})
+def test_offsets_that_are_never_handed_out_are_skip_over() -> None:
+    batch = skip_over({P0: 12, P1: 5}, {P0: 10, P1: 5})
 
     assert batch.spans == {P0: Span(10, 12)}

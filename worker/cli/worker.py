@@ -26,7 +26,7 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
     from worker.app import app  # builds the worker, which belongs to this loop
 
     if until_idle:
-        app.until_idle = UntilIdle(settings, app.intake)
+        app.until_idle = UntilIdle(settings, app.intakes)
     collect_rarely()
     process = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True)
     try:

@@ -32,8 +32,10 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 class DeadLetterWriter:
     """Writes dead letters. A batch that carries one is not applied before Kafka has acknowledged it."""
 
-    def __init__(self, settings: Settings, producer: Producer) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, producer: Producer, group: str | None = None) -> None:
+        """`group` is the consumer group of the stream, by default that of lesson events."""
+        self._topic = settings.dead_letter_topic
+        self._group = group or settings.consumer_group
         self._producer = producer
 
     async def write(self, rejected: list[Rejected]) -> None:
@@ -71,11 +73,11 @@ class DeadLetterWriter:
             KIND: rejected.kind,
             REASON: rejected.reason,
             REJECTED_AT: datetime.now(UTC).isoformat(),
-            GROUP: self._settings.consumer_group,
+            GROUP: self._group,
             ATTEMPTS: str(count_attempts(record.headers) + 1),
         }
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
-        return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)
+        return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
 
 
 def cut(letter: OutgoingRecord) -> OutgoingRecord:

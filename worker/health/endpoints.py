@@ -1,7 +1,7 @@
-"""`/live`, `/ready` and `/metrics`, on the worker's one port."""
+"""Serves `/live`, `/ready` and `/metrics`, on the worker's one port."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -17,14 +17,17 @@ DEAD_LETTERS_S = 120
 
 
 def create_health(
-    intake: Intake, relay: Relay, settings: Settings, now: Callable[[], float] = time.monotonic
+    intakes: Sequence[Intake], relay: Relay, settings: Settings, now: Callable[[], float] = time.monotonic
 ) -> Starlette:
-    """Health means progress. A worker is live while its loop turns, also when all it does is wait: for a server known
-    to be away, for the group in a rebalance, or for somebody because the breaker is open."""
+    """Serves the health of a worker, which means progress.
+
+    A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
+    in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
+    """
 
     async def live(_: Request) -> Response:
-        silent_s = intake.silent_s(now())
-        dead = [name for name, service in (("intake", intake), ("relay", relay)) if service.dead]
+        silent_s = max(intake.silent_s(now()) for intake in intakes)
+        dead = ["intake"] * any(intake.dead for intake in intakes) + ["relay"] * relay.dead
         fine = not dead and silent_s <= longest_turn_s(settings)
         return JSONResponse(
             {"live": fine, "seconds_since_last_turn": round(silent_s, 3), "dead": dead},
@@ -32,8 +35,8 @@ def create_health(
         )
 
     async def ready(_: Request) -> Response:
-        waiting = intake.waiting_for
-        partitions = sorted(tp.partition for tp in intake.owned)
+        waiting = next((intake.waiting_for for intake in intakes if intake.waiting_for), None)
+        partitions = sorted(tp.partition for intake in intakes for tp in intake.owned)
         return JSONResponse(
             {"ready": not waiting, "waiting_for": waiting, "partitions": partitions},
             status_code=503 if waiting else 200,
@@ -46,9 +49,9 @@ def create_health(
 
 
 def longest_turn_s(settings: Settings) -> float:
-    """A loop that is silent for longer is stuck.
+    """Returns the longest that a turn may take: a lane that is silent for longer is stuck.
 
-    A batch that hangs in the database, which looks like a slow one, comes back as DatabaseUnavailable: after
-    the time limit of a statement, and a batch with resets has two; its dead letters may take two minutes before.
+    A batch that hangs in the database comes back as DatabaseUnavailable after the time limit of a statement, and a
+    batch with resets has two statements. Its dead letters may take DEAD_LETTERS_S before.
     """
     return DEAD_LETTERS_S + 2 * settings.database_timeout_s

@@ -41,7 +41,6 @@ class Heartbeat(Service):
         self._started_at = datetime.now(UTC)
         self._connection: asyncpg.Connection | None = None
         self._problem = ""
-        metrics.THROUGHPUT.large = min(metrics.THROUGHPUT.large, max(1, settings.batch_size // 4))
 
     @Service.task
     async def _tell(self) -> None:

@@ -1,7 +1,8 @@
-"""`worker --until-idle`: stops the worker when what was there at its start is done."""
+"""Stops the worker of `worker --until-idle` when everything is done that was there at its start."""
 
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -17,14 +18,16 @@ CHECK_IDLE_EVERY_S = 0.1
 
 
 class UntilIdle(Service):
-    """Ends the process, as SIGTERM would, once the stored offsets have reached the ends of the log as they were when
-    it started, by whichever worker, and nothing of these partitions is left in the outbox. Crashes it when the breaker
-    opens: it would never be idle."""
+    """Ends the process, as SIGTERM would, once everything is done that was in the log when it started.
 
-    def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
+    That is: the stored offsets have reached the ends that the logs had then, whichever worker moved them, and nothing
+    of these partitions is left in the outbox. Crashes the worker when a breaker opens, because it would never be idle.
+    """
+
+    def __init__(self, settings: Settings, intakes: Sequence[Intake], **service: Any) -> None:
         super().__init__(**service)
         self._settings = settings
-        self._intake = intake
+        self._intakes = intakes
 
     async def on_start(self) -> None:
         self._pool = await connect_pool(self._settings)
@@ -36,18 +39,18 @@ class UntilIdle(Service):
         await self._pool.close()
 
     async def _watch(self) -> None:
-        ends = await self._intake.ends()
+        goals = [(intake.stream.group, await intake.ends()) for intake in self._intakes]
         while not self.should_stop:
-            if await self._done(ends):
+            if all([await self._is_done(group, ends) for group, ends in goals]):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._intake.breaker_open:
-                raise self._intake.breaker_open
+            for intake in self._intakes:
+                if intake.breaker_open:
+                    raise intake.breaker_open
             await self.sleep(CHECK_IDLE_EVERY_S)
 
-    async def _done(self, ends: dict[TopicPartition, int]) -> bool:
+    async def _is_done(self, group: str, ends: dict[TopicPartition, int]) -> bool:
         topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
-        group = self._settings.consumer_group
         try:
             [row] = await self._pool.fetch(query("health/until_idle"), group, topics, partitions, list(ends.values()))
         except Unavailable:

@@ -1,17 +1,23 @@
-"""The breaker: when so many records are rejected that the fault lies with whoever sends them, or with us. Pure."""
+"""Stops the intake of a stream when so many records are rejected that their sender, or this worker, is at fault."""
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
+from worker.errors import BreakerOpen
+from worker.metrics import prometheus as metrics
 from worker.stream.outcome import Outcome, Record, Rejected
+
+log = structlog.get_logger("intake")
 
 Entries = Sequence[tuple[Record, Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Why the breaker opens: how many of the last how many were rejected, and the first of them not yet settled."""
+    """Why the breaker opens: how many records of how many were rejected, and the first that is not settled yet."""
 
     rejected: int
     of: int
@@ -29,9 +35,9 @@ class Flood:
 
 
 class Breaker:
-    """Remembers which of the last records were rejected.
+    """Remembers which of the last records were rejected, and whether it is open. It stays open until a restart.
 
-    `flood` asks about records that are not settled yet, and changes nothing; `count` remembers settled ones.
+    `flood` judges records that are not settled yet, and changes nothing; `count` remembers settled ones.
     """
 
     def __init__(self, *, window: int, share_percent: int, consecutive: int) -> None:
@@ -41,14 +47,29 @@ class Breaker:
         self._recent: deque[bool] = deque(maxlen=window)
         self._rejected = 0  # of the recent ones
         self._run = 0  # rejected in a row, up to now
-        self.opened: Flood | None = None  # kept by whoever asks: why nothing is taken any more
+        self._opened: Flood | None = None
+
+    @property
+    def opened(self) -> BreakerOpen | None:
+        """Why nothing is taken any more; None while it is closed."""
+        return BreakerOpen(str(self._opened)) if self._opened else None
+
+    def require_closed(self, entries: Entries) -> None:
+        """Raises BreakerOpen when it is open, or when these records, in this order, open it."""
+        if self._opened is None and (flood := self.flood(entries)):
+            self._opened = flood
+            log.error("the breaker is open", reason=str(flood))
+            metrics.BREAKER_OPEN.set(1)
+        if self._opened:
+            raise BreakerOpen(str(self._opened))
 
     def count(self, entries: Entries) -> None:
+        """Remembers the outcomes of settled records."""
         for _, outcome in entries:
             self._slide(isinstance(outcome, Rejected))
 
     def flood(self, entries: Entries) -> Flood | None:
-        """The flood that these records, in this order, would complete, if they do."""
+        """Returns the flood that these records, in this order, would complete; None if they do not."""
         if not any(isinstance(outcome, Rejected) for _, outcome in entries):
             return None
         trial = self._copy()

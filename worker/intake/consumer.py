@@ -1,4 +1,4 @@
-"""The consumer of lesson events, as a member of the group that shares them."""
+"""Creates the consumer of a stream: a member of the group that shares the topic's partitions."""
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -8,14 +8,15 @@ from events.consumer import close_consumer
 from worker.kafka.client import client
 from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 
-def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
-    """Not started yet: while it starts it calls the listener, which needs it."""
+def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
+    """Creates the consumer, not started yet: while it starts it calls the listener, which needs it."""
     consumer = AIOKafkaConsumer(
         **client(settings),
         client_id=settings.worker_name,
-        group_id=settings.consumer_group,
+        group_id=stream.group,
         group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,
         # Positions come from the database. A log that lacks one must not silently be read from elsewhere.
@@ -28,7 +29,7 @@ def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> 
         # Its default is the session timeout, too short to drain a batch in flight.
         rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
     )
-    consumer.subscribe([settings.lesson_events_topic], listener=listener)
+    consumer.subscribe([stream.topic], listener=listener)
     return consumer
 
 

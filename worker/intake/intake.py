@@ -1,8 +1,8 @@
-"""Kafka in: a member of the consumer group, whose partitions it shares among its lanes.
+"""Takes the records of one stream from Kafka: a member of the consumer group, which shares its partitions among lanes.
 
 The truth about what was applied is `consumed_offset` in PostgreSQL, moved with the rows by compare-and-swap. What
-this module does about rebalances and pauses is for speed and quiet. What lanes must get right themselves: a record
-that was fetched is handed over, or its partition is read again from the stored offset (`readopt`).
+this module does about rebalances and pauses is for speed and quiet. The promise that nothing is left out is kept by
+each lane's Partitions.
 """
 
 import asyncio
@@ -13,43 +13,47 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import ChannelT
 from mode import Service
 
 from events.consumer import close_consumer
 from worker.errors import BreakerOpen
 from worker.intake.breaker import Breaker
+from worker.intake.commits import Commits
 from worker.intake.consumer import create_consumer, start
-from worker.intake.lane import LOOK_EVERY_S, Lane, Shared
-from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
+from worker.intake.lane import Lane, Shared
+from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
 from worker.intake.topic_identity import TopicIdentity
 from worker.metrics import prometheus as metrics
-from worker.progress.store import Store
 from worker.settings import Settings
-from worker.stream.batch import Batch
+from worker.stream.sink import Handover, Sink
+from worker.stream.stream import Stream
 
 log = structlog.get_logger("intake")
 
+WATCH_LOG_EVERY_S = 1.0
 CHECK_TOPIC_EVERY_S = 3.0
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
-    """Owns the consumer, and a lane for each store."""
+    """Owns the consumer of a stream, and a lane for each sink. It knows nothing of what the records mean."""
 
-    def __init__(self, settings: Settings, batches: ChannelT[Batch], stores: Sequence[Store], **service: Any) -> None:
+    def __init__(
+        self, settings: Settings, stream: Stream, handovers: ChannelT[Handover], sinks: Sequence[Sink], **service: Any
+    ) -> None:
         super().__init__(**service)
+        self.stream = stream
         self._settings = settings
-        self._batches = batches
-        self._stores = stores
+        self._handovers = handovers
+        self._sinks = sinks
         self._lanes: list[Lane] = []
         self._running: set[asyncio.Future[None]] = set()
-        self._identity = TopicIdentity(settings)
-        self._ends = LogWatch(settings)
+        self._identity = TopicIdentity(stream.topic)
+        self._watch = LogWatch(settings, stream.topic)
         self._membership = Membership(settings)
-        self._committable: dict[TopicPartition, int] = {}
-        self._joined = False  # the group has told which partitions are ours, perhaps none; not so in a rebalance
+        self._commits = Commits()
+        self._joined = False  # the group has said which partitions are ours, perhaps none; not so in a rebalance
         self._breaker = Breaker(
             window=settings.breaker_window,
             share_percent=settings.breaker_share,
@@ -59,128 +63,114 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def owned(self) -> set[TopicPartition]:
         """The partitions this worker reads now."""
-        return set().union(*(lane.owned for lane in self._lanes))
+        return set().union(*(lane.partitions.owned for lane in self._lanes))
 
     @property
     def breaker_open(self) -> BreakerOpen | None:
         """Why nothing is taken any more; None while the breaker is closed."""
-        return BreakerOpen(str(self._breaker.opened)) if self._breaker.opened else None
+        return self._breaker.opened
 
     @property
     def waiting_for(self) -> str | None:
-        """Why nothing moves at present, if that is known."""
+        """Why nothing moves now, if that is known."""
         unsettled = None if self._joined else "the consumer group has not settled"
         waiting = next((lane.waiting for lane in self._lanes if lane.waiting), None)
-        return str(self.breaker_open) if self.breaker_open else self._ends.away or waiting or unsettled
+        return str(self.breaker_open) if self.breaker_open else self._watch.away or waiting or unsettled
 
     def silent_s(self, now: float) -> float:
-        """How long a lane has not turned; none of that in a rebalance, in which getmany waits for Kafka."""
+        """Returns for how long a lane has not turned; 0 in a rebalance, in which getmany waits for Kafka."""
         return now - min(lane.last_turn for lane in self._lanes) if self._joined else 0
 
     @property
     def dead(self) -> bool:
-        """Whether a lane has ended, and nothing else has."""
+        """Whether a lane has ended while the service runs."""
         return any(lane.done() for lane in self._running)
 
     async def ends(self) -> dict[TopicPartition, int]:
-        """Where each partition of the topic that has records ends now, whoever owns it."""
-        topic = self._settings.lesson_events_topic
-        # Known since the consumer started: it waits for what it is subscribed to.
+        """Asks where each partition of the topic that has records ends now, also those of other workers."""
+        topic = self.stream.topic
+        # Known since the consumer started, because it waits for the topics that it is subscribed to.
         partitions = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic)]
         first = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
         return {tp: end for tp, end in ends.items() if end > first[tp]}
 
     async def on_start(self) -> None:
-        self._consumer = create_consumer(self._settings, self)
+        self._consumer = create_consumer(self._settings, self.stream, self)
         shared = Shared(
             settings=self._settings,
+            stream=self.stream,
             consumer=self._consumer,
-            batches=self._batches,
+            handovers=self._handovers,
             identity=self._identity,
-            ends=self._ends,
+            watch=self._watch,
             breaker=self._breaker,
             membership=self._membership,
-            committable=self._committable,
-            give_back=self._give_back,
+            commits=self._commits,
+            return_strays=self._return_strays,
         )
-        self._lanes = [Lane(number, shared, store) for number, store in enumerate(self._stores)]
+        self._lanes = [Lane(number, shared, sink) for number, sink in enumerate(self._sinks)]
         await start(self._consumer, self._settings)
 
     async def on_started(self) -> None:
         self._running = {self.add_future(self._run(lane)) for lane in self._lanes}
 
     async def on_stop(self) -> None:
-        """Waits for the batches in flight, tells Kafka where the next worker goes on, and leaves the group."""
+        """Waits for the batches in flight, commits to Kafka where the next worker goes on, and leaves the group."""
         for lane in self._lanes:
             lane.stop()
         if self._running:  # it may be stopped before it has started
             await asyncio.wait(self._running, timeout=self._settings.rebalance_timeout_s)
-        await self._commit()
+        await self._commits.send(self._consumer)
         await close_consumer(self._consumer)
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:
-            with suppress(BreakerOpen):  # which was logged where it was found, and is seen in the next turn
+            with suppress(BreakerOpen):  # the breaker has logged it; the next turn is an idle one
                 await (lane.idle_turn() if self._breaker.opened else lane.turn())
 
     # Partitions come and go
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Lets the batches in flight finish, so that the next owner need not repeat it.
+        """Lets the batches in flight finish, so that the next owner need not repeat them.
 
-        Bounded by half the rebalance timeout. Whatever goes wrong here aiokafka only logs, so nothing relies on it.
+        Bounded by half the rebalance timeout. aiokafka only logs what goes wrong here, so nothing relies on it.
         """
         self._joined = False
         if in_flight := {lane.in_flight for lane in self._lanes if lane.in_flight}:
             await asyncio.wait(in_flight, timeout=self._settings.rebalance_timeout_s / 2)
         for lane in self._lanes:
-            lane.revoke(revoked)
-        self._ends.lag.forget(revoked)
-        await self._commit()
+            lane.partitions.revoke(revoked)
+        self._watch.lag.forget(revoked)
+        await self._commits.send(self._consumer)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Shares the partitions among the lanes; none has any other any more: aiokafka's protocol is the eager one."""
+        """Shares the partitions among the lanes, which lose all others: aiokafka has the eager protocol only."""
         in_order = sorted(assigned)
         log.info("partitions assigned", partitions=[tp.partition for tp in in_order])
         metrics.REBALANCES.inc()
         self._membership.joined(self._consumer._coordinator.member_id, time.monotonic())
-        self._committable.clear()
+        self._commits.clear()
         for number, lane in enumerate(self._lanes):
             lane.assign(set(in_order[number :: len(self._lanes)]))
         self._joined = True
 
-    def _give_back(self, partitions: Iterable[TopicPartition]) -> None:
+    def _return_strays(self, partitions: Iterable[TopicPartition]) -> None:
         for lane in self._lanes:
-            lane.readopt(partitions)
+            lane.partitions.reread(partitions)
 
     @Service.timer(CHECK_TOPIC_EVERY_S)
     async def _check_topic(self) -> None:
         if not self.should_stop:
             await self._identity.check_again(self._consumer._client)
 
-    # What others want to know: how far we are behind, and where we are in Kafka's eyes. Never for us
+    # For lag tools and operators; the intake itself does not rely on it
 
     @Service.task
-    async def _look_around(self) -> None:
+    async def _watch_log(self) -> None:
         while not self.should_stop:
-            metrics.PARTITIONS.set(len(self.owned))
-            await self._ends.poll(self._consumer)
-            if not self._ends.away:
-                await self._commit()
-            await self.sleep(LOOK_EVERY_S)
-
-    async def _commit(self) -> None:
-        mine = self._consumer.assignment()
-        offsets = {tp: offset for tp, offset in self._committable.items() if tp in mine}
-        if not offsets:
-            return
-        try:
-            async with asyncio.timeout(LONGEST_ANSWER_S):
-                await self._consumer.commit(offsets)
-        except (KafkaError, TimeoutError):
-            metrics.COMMIT_FAILURES.inc()
-            return
-        for tp, offset in offsets.items():
-            if self._committable.get(tp) == offset:
-                del self._committable[tp]
+            metrics.report_partitions(self.stream.topic, len(self.owned))
+            await self._watch.poll(self._consumer)
+            if not self._watch.away:
+                await self._commits.send(self._consumer)
+            await self.sleep(WATCH_LOG_EVERY_S)

@@ -1,12 +1,11 @@
-"""How far this worker is behind, per partition. Pure: what was seen goes in, with its time."""
+"""Tracks how far this worker lags, per partition. Pure: observations come with their time."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
-from worker.stream.batch import Batch
-from worker.stream.sink import Span
+from worker.stream.batch import Batch, Span
 
 
 @dataclass(slots=True)
@@ -33,13 +32,13 @@ class _Partition:
 
 
 class Lag:
-    """Of each partition the records, and the seconds, between the end of its log and what is applied."""
+    """Tracks how far each partition lags, in records and in seconds, behind the end of its log."""
 
     def __init__(self) -> None:
         self._partitions: dict[TopicPartition, _Partition] = {}
 
     def go_on(self, tp: TopicPartition, applied: int) -> None:
-        """This worker reads the partition from `applied` on."""
+        """Notes that this worker reads the partition from `applied` on."""
         self._partitions[tp] = _Partition(applied)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
@@ -47,7 +46,7 @@ class Lag:
             self._partitions.pop(tp, None)
 
     def took(self, batch: Batch) -> None:
-        """The batch was fetched."""
+        """Notes that the batch was fetched."""
         previous = None
         for record, _ in batch.entries:  # each partition's stand together
             if record.partition == previous:
@@ -58,19 +57,19 @@ class Lag:
                 partition.in_hand.append((record.offset, record.timestamp / 1000))
 
     def applied(self, spans: Mapping[TopicPartition, Span]) -> None:
-        """These offsets are in the rows."""
+        """Notes that these offsets are applied."""
         for tp, span in spans.items():
             if tp in self._partitions:
                 self._partitions[tp].move(span.next)
 
     def ends(self, ends: Mapping[TopicPartition, int], now: float) -> None:
-        """Where the logs end."""
+        """Notes where the logs end."""
         for tp, end in ends.items():
             if tp in self._partitions:
                 self._partitions[tp].see(end, now)
 
     def of(self, now: float) -> dict[TopicPartition, tuple[int, float]]:
-        """Events and seconds of each partition whose end is known."""
+        """Returns records and seconds of each partition whose end is known."""
         return {
             tp: (max(0, p.end - p.applied), p.seconds(now)) for tp, p in self._partitions.items() if p.end is not None
         }

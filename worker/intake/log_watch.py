@@ -1,4 +1,4 @@
-"""Where the log ends, asked every second: it tells the lag, also of paused partitions, and whether Kafka answers."""
+"""Asks every second where the log ends: so the lag is known, also of paused partitions, and whether Kafka answers."""
 
 import asyncio
 import time
@@ -20,15 +20,16 @@ LONGEST_ANSWER_S = 3.0
 class LogWatch:
     """Keeps the lag of the partitions owned, and `away`: why Kafka is held to be away, or None."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, topic: str) -> None:
         self._settings = settings
+        self._topic = topic
         self.lag = Lag()
         self.away: str | None = None
 
     async def poll(self, consumer: AIOKafkaConsumer) -> None:
-        """Returns within LONGEST_ANSWER_S, whatever Kafka does."""
+        """Asks once, and reports the lag. Returns within LONGEST_ANSWER_S, also when Kafka is silent."""
         # Without partitions of our own the first one's end says whether Kafka answers.
-        partitions = consumer.assignment() or {TopicPartition(self._settings.lesson_events_topic, 0)}
+        partitions = consumer.assignment() or {TopicPartition(self._topic, 0)}
         try:
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 ends = await consumer.end_offsets(partitions)
@@ -37,10 +38,10 @@ class LogWatch:
         else:
             self.note_kafka(None)
             self.lag.ends(ends, time.time())
-        metrics.report_lag(self.lag.of(time.time()))
+        metrics.report_lag(self._topic, self.lag.of(time.time()))
 
     def note_kafka(self, away: str | None) -> None:
-        """Notes why Kafka is away, or that it is not; logs that it went, and that it came back."""
+        """Notes why Kafka is away, or None when it answers; logs the change from one to the other."""
         if away and not self.away:
             log.warning("waiting for Kafka", error=away)
         if self.away and not away:

@@ -1,7 +1,7 @@
 """Tells a topic that was deleted and created anew from the one that the stored offsets count in.
 
-By its id, for the new log may have grown beyond those offsets already. Why by topic and not by partition, and when it
-is asked: docs/decisions/0012.
+It compares the topic's id, because the new log may have grown beyond those offsets already. docs/decisions/0012 says
+why by topic and not by partition, and when it is asked.
 """
 
 from uuid import UUID
@@ -12,32 +12,35 @@ from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
 from worker.kafka.topic_id import topic_id
-from worker.progress.store import Store
-from worker.settings import Settings
+from worker.stream.sink import Sink
 
 log = structlog.get_logger("identity")
 
 
 class TopicIdentity:
-    """What one worker knows of the id of its topic."""
+    """Keeps the id of the topic that the stored offsets of a stream count in."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topic = settings.lesson_events_topic
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
         self._known: UUID | None = None
-        self._told = False
+        self._warned = False
 
-    async def check(self, client: AIOKafkaClient, store: Store) -> None:
-        """Before stored offsets are used. Raises TopicRecreated; Unavailable or KafkaError: ask again."""
+    async def check(self, client: AIOKafkaClient, sink: Sink) -> None:
+        """Checks the topic's id before stored offsets are used. Raises TopicRecreated; Unavailable or KafkaError: ask
+        again."""
         found = await topic_id(client, self._topic)
         if found is not None:
-            self._known = await store.known_topic(self._topic, found)
+            self._known = await sink.known_topic(self._topic, found)
             self._compare(found)
-        elif not self._told:
-            self._told = True
+        elif not self._warned:
+            self._warned = True
             log.warning("Kafka tells no id of the topic: one created anew is known by its offsets alone")
 
     async def check_again(self, client: AIOKafkaClient) -> None:
-        """While the offsets are in use. Asks Kafka alone; while that is away, learns nothing. Raises TopicRecreated."""
+        """Checks it while the offsets are in use. Asks Kafka alone, and learns nothing while that is away.
+
+        Raises TopicRecreated.
+        """
         try:
             found = await topic_id(client, self._topic)
         except KafkaError:

@@ -1,4 +1,4 @@
-"""What a worker counts, for Prometheus. Never a label per user or course: their number has no bound."""
+"""Defines a worker's metrics, for Prometheus. No label names a user or course, because their number has no bound."""
 
 import time
 from collections import Counter as Counts
@@ -36,13 +36,13 @@ PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
 LAG_EVENTS = Gauge(
     "progress_lag_events",
     "Offsets between what is applied and the end of the log, of each partition owned",
-    ["partition"],
+    ["topic", "partition"],
 )
 LAG_SECONDS = Gauge(
     "progress_lag_seconds",
     "Age of the oldest record known not to be applied: by its timestamp once it is fetched, before that since the log "
     "was first seen to reach beyond what is applied; 0 when nothing waits",
-    ["partition"],
+    ["topic", "partition"],
 )
 TRANSITIONS = Counter("progress_transitions", "Completions and revocations put into the outbox")
 RELAYED = Counter("progress_outbox_published", "Outbox rows published to course-events and deleted")
@@ -56,19 +56,24 @@ OUTBOX_SECONDS = Gauge(
     "progress_outbox_oldest_seconds", "How long the oldest of these rows has waited; 0 without one", ["whose"]
 )
 
-THROUGHPUT = Throughput()  # beside Prometheus's: what the worker tells in worker_status
+THROUGHPUT = Throughput()  # beside Prometheus's, for the worker's row in worker_status
+_owned: dict[str, int] = {}  # partitions, by topic
 
 
-def count_batch(lane: int, entries: list[tuple[Record, Outcome]], transitions: int) -> None:
-    """Counts a settled batch: each record once, and how long its oldest one was on the way."""
-    THROUGHPUT.batch_settled(lane, entries, time.monotonic(), time.time())
+def count_batch(lane: str, entries: list[tuple[Record, Outcome]], transitions: int, batch_size: int) -> None:
+    """Counts a settled batch: each record once, and how long its oldest one was on the way.
+
+    `batch_size` is the most records that a batch may have.
+    """
+    THROUGHPUT.batch_settled(lane, entries, time.monotonic(), time.time(), batch_size)
     TRANSITIONS.inc(transitions)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)
     CLAMPED.inc(sum(isinstance(outcome, Occurrence) and outcome.clamped for _, outcome in entries))
     if entries:
         BATCH_SIZE.observe(len(entries))
-        VISIBLE_SECONDS.observe(max(0, time.time() - min(record.timestamp for record, _ in entries) / 1000))
+    if timestamps := [record.timestamp for record, _ in entries if record.timestamp > 0]:  # -1: it has none
+        VISIBLE_SECONDS.observe(max(0, time.time() - min(timestamps) / 1000))
 
 
 def _labels(outcome: Outcome) -> tuple[str, str]:
@@ -90,17 +95,23 @@ def stage(name: str) -> Iterator[None]:
         STAGE_SECONDS.labels(name).observe(ended - started)
 
 
-def report_lag(lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
-    """Shows these partitions and no others: of one that went away, its new owner tells."""
-    LAG_EVENTS.clear()
-    LAG_SECONDS.clear()
+def report_partitions(topic: str, number: int) -> None:
+    """Shows how many partitions this worker owns, of all its topics."""
+    _owned[topic] = number
+    PARTITIONS.set(sum(_owned.values()))
+
+
+def report_lag(topic: str, lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
+    """Shows these partitions of the topic and no others, because a partition that went away has a new owner."""
+    LAG_EVENTS.remove_by_labels({"topic": topic})
+    LAG_SECONDS.remove_by_labels({"topic": topic})
     for tp, (events, seconds) in lag.items():
-        LAG_EVENTS.labels(str(tp.partition)).set(events)
-        LAG_SECONDS.labels(str(tp.partition)).set(seconds)
+        LAG_EVENTS.labels(topic, str(tp.partition)).set(events)
+        LAG_SECONDS.labels(topic, str(tp.partition)).set(seconds)
 
 
 def report_outbox(whose: str, rows: int, oldest_s: float) -> None:
-    """Shows what a look has found; the age goes on growing until the next one, which may be long in coming."""
+    """Shows what a measurement found; the age goes on growing until the next one, which may be late."""
     OUTBOX_ROWS.labels(whose).set(rows)
     since = time.monotonic() - oldest_s
     OUTBOX_SECONDS.labels(whose).set_function(lambda: time.monotonic() - since if rows else 0)

@@ -6,7 +6,7 @@ Prometheus's histograms know no "of late", and its client has no way to read one
 
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -20,6 +20,7 @@ STEP = math.log(1.1)
 SHORTEST_S = 0.001
 LARGE = 500  # records: the fixed cost of a batch counts little in it
 LARGE_KEPT = 21
+LARGEST_BATCH = 2000
 
 
 @dataclass(slots=True)
@@ -45,18 +46,17 @@ class Throughput:
     """Told of the stages of work as they begin and end, they may overlap, and of each batch when it is settled."""
 
     def __init__(self) -> None:
-        self.large = LARGE  # the fewest records of a batch that tells what this worker can do
         self._seconds: deque[tuple[int, _Second]] = deque(maxlen=MINUTE_S + 1)
         self._working = 0  # stages at present
         self._since = 0.0
         self._settled_at = float("-inf")  # the last batch
         self._since_settled_s = 0.0  # worked since then
-        self._taken: set[int] = set()  # the lanes that have a batch in work
+        self._taken: set[Hashable] = set()  # the lanes that have a batch in work
         self._unsettled_s = 0.0  # worked for these
         self._large: deque[float] = deque(maxlen=LARGE_KEPT)
         self._dead_letters = 0
 
-    def batch_taken(self, lane: int) -> None:
+    def batch_taken(self, lane: Hashable) -> None:
         """The lane has a batch in work until it is settled, or takes another instead."""
         self._taken.add(lane)
 
@@ -70,7 +70,14 @@ class Throughput:
         if not self._working:
             self._worked(now)
 
-    def batch_settled(self, lane: int, entries: Sequence[tuple[Record, Outcome]], now: float, wall: float) -> None:
+    def batch_settled(
+        self,
+        lane: Hashable,
+        entries: Sequence[tuple[Record, Outcome]],
+        now: float,
+        wall: float,
+        batch_size: int = LARGEST_BATCH,
+    ) -> None:
         """`now` is a monotonic time, `wall` the time of day, to which records' timestamps compare."""
         if self._working:
             self._worked(now)
@@ -82,7 +89,7 @@ class Throughput:
                 second.visible[_step(wall - record.timestamp / 1000)] += each
         self._dead_letters += sum(isinstance(outcome, Rejected) for _, outcome in entries)
         took_s = self._share(lane, now)
-        if len(entries) >= self.large and took_s:
+        if len(entries) >= min(LARGE, max(1, batch_size // 4)) and took_s:
             self._large.append(len(entries) / took_s)
 
     def summary(self, now: float) -> ThroughputSummary:
@@ -102,7 +109,7 @@ class Throughput:
             self._dead_letters,
         )
 
-    def _share(self, lane: int, now: float) -> float:
+    def _share(self, lane: Hashable, now: float) -> float:
         """Of the time that was worked for the batches in work, what this one took.
 
         They share it: of two that are settled one just after the other, the second did not take that moment alone.

@@ -8,11 +8,13 @@ from uuid import UUID
 import asyncpg
 from aiokafka import TopicPartition
 
+from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
-from worker.progress.fold import Folded
+from worker.progress.fold import Folded, fold
 from worker.settings import Settings
-from worker.stream.sink import Applied, OffsetsMoved, Spans
+from worker.stream.batch import Batch, Spans
+from worker.stream.sink import Applied, OffsetsMoved
 
 T = TypeVar("T")
 
@@ -34,6 +36,13 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
+
+    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
+        """Folds a batch of lesson events and applies it, as a Sink."""
+        with metrics.stage("fold"):
+            folded = fold(batch.occurrences)
+        with metrics.stage("store"):
+            return await self.apply(folded, batch.spans)
 
     async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""

@@ -1,34 +1,33 @@
-"""What a record of a stream turned out to be."""
+"""What a record of a stream turned out to be: an event, rejected, or skipped. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 
 from events.kinds import Kind
-from events.models import LessonEvent
 
-Record: TypeAlias = ConsumerRecord  # aiokafka has no types of its own: any attribute goes
+Record: TypeAlias = ConsumerRecord  # aiokafka has no types: any attribute passes
 
 
 class Occurrence(NamedTuple):
-    """One event, and when it happened to the learner: the time that every rule uses."""
+    """An event, and when it happened: the time that every rule uses."""
 
     occurred_at: datetime
-    event: LessonEvent
+    event: Any  # a model of the stream's events; its class names it in the metrics
     topic: str
     partition: int
-    clamped: bool = False
+    clamped: bool = False  # its time was too far ahead of the record's, and was set to it
 
 
 class BadHeaderRecord(Record):  # type: ignore[misc]
-    """A record with a header whose name is not UTF-8, which is written with backslashes here (unreadable.py)."""
+    """A record with a header whose name is not UTF-8; backslashes stand for its bytes here (intake/bad_headers.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that can never be applied. It goes to the dead letters as it came."""
+    """A record that can never be applied. It goes to the dead letters unchanged."""
 
     record: Record
     reason: str
@@ -37,7 +36,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that says nothing to this worker: a tombstone, or an event of a type it does not know."""
+    """A record that means nothing to this worker: a tombstone, or an event of an unknown type."""
 
     reason: str
 

@@ -1,20 +1,16 @@
-"""What a stream's records are handed to."""
+"""Says what an intake needs of the sink that its batches go to, and how a batch is handed over. Pure."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
 
 from aiokafka import TopicPartition
 
+from worker.stream.batch import Batch, Span, Spans
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets of one partition that a batch covers."""
-
-    expected: int | None  # the stored offset that this worker last saw; None: there was none
-    next: int
-
-
-Spans = Mapping[TopicPartition, Span]
+__all__ = ["Applied", "Handover", "OffsetsMoved", "Sink", "Span", "Spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +22,47 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class OffsetsMoved:
-    """Nothing was written: another worker moved these partitions to the offsets given."""
+    """Nothing was written, because another worker had moved these partitions to the offsets given."""
 
     found: dict[TopicPartition, int | None]
+
+
+class Sink(Protocol):
+    """Applies batches of one stream, each together with its offsets, over one connection of its own.
+
+    A lane has a sink to itself, so a sink does one thing at a time. Every method raises Unavailable (repeat the call:
+    nothing was written, or it was and the repetition finds the offsets moved) or SetupError.
+    """
+
+    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
+        """Writes what the batch says and moves the stored offsets by compare-and-swap, all or nothing.
+
+        Durable when it returns Applied. Raises ValueRefused for a batch that will always be refused.
+        """
+
+    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Reads the stored offset of each partition: every record before it is applied. None: nothing was stored."""
+
+    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
+        """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
+
+    async def close(self) -> None:
+        """Closes the connection, also when the server does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A batch with an agent: the sink that it goes to, and the future through which the lane learns the outcome."""
+
+    batch: Batch
+    sink: Sink
+    settled: asyncio.Future[Applied | OffsetsMoved]
+
+    def settle(self, outcome: Applied | OffsetsMoved | Exception) -> None:
+        """Gives the outcome, or the error, to the lane, unless the lane has stopped waiting."""
+        if self.settled.done():
+            return
+        if isinstance(outcome, Exception):
+            self.settled.set_exception(outcome)
+        else:
+            self.settled.set_result(outcome)

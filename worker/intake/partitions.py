@@ -1,0 +1,150 @@
+"""Keeps the partitions of one lane, and where it goes on in each of them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from worker.errors import OffsetBeyondLog, Unavailable
+from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
+from worker.intake.topic_identity import TopicIdentity
+from worker.kafka.failures import explain_consumer_error
+from worker.metrics import prometheus as metrics
+from worker.settings import Settings
+from worker.stream.batch import Offsets
+from worker.stream.sink import Sink, Spans
+
+log = structlog.get_logger("intake")
+
+
+class Partitions:
+    """Takes a partition from its assignment to reading, as often as it has to be read again.
+
+        assign ──► unresolved (paused) ──resume──► reading (its stored offset is known) ──revoke──► gone
+                        ▲                             │
+                        └───────────reread────────────┘
+
+    Invariant: a record that was fetched is handed over, or its partition is read again from the stored offset.
+    The consumer group may assign and revoke at any time, also between two lines of a lane's turn.
+    """
+
+    def __init__(
+        self, settings: Settings, consumer: AIOKafkaConsumer, identity: TopicIdentity, watch: LogWatch, sink: Sink
+    ) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._identity = identity
+        self._watch = watch
+        self._sink = sink
+        self._assigned: set[TopicPartition] = set()
+        self._unresolved: set[TopicPartition] = set()
+        self._next: dict[TopicPartition, int | None] = {}  # of those that are read
+
+    @property
+    def assigned(self) -> set[TopicPartition]:
+        """The lane's partitions, read or not."""
+        return self._assigned
+
+    @property
+    def unresolved(self) -> set[TopicPartition]:
+        """Those whose stored offset has to be read before they are."""
+        return self._unresolved
+
+    @property
+    def owned(self) -> set[TopicPartition]:
+        """Those that are read now."""
+        return set(self._next)
+
+    @property
+    def next(self) -> Offsets:
+        """The offset that the next record of each partition must follow on; None: nothing is stored."""
+        return self._next
+
+    def assign(self, partitions: set[TopicPartition]) -> None:
+        """Makes these the lane's partitions, and no others. They stay paused until their stored offsets are known."""
+        self._assigned = partitions
+        self._next.clear()
+        self._unresolved.clear()
+        self.reread(partitions)
+
+    def revoke(self, partitions: Iterable[TopicPartition]) -> None:
+        for tp in partitions:
+            self._assigned.discard(tp)
+            self._next.pop(tp, None)
+            self._unresolved.discard(tp)
+
+    def reread(self, partitions: Iterable[TopicPartition]) -> None:
+        """Has those of these partitions that are the lane's read again from their stored offsets."""
+        partitions = set(partitions)
+        ours = self._held(partitions)
+        for tp in partitions:
+            self._next.pop(tp, None)
+        self._consumer.pause(*ours)
+        self._unresolved |= ours
+
+    def advance(self, spans: Spans) -> None:
+        """Notes that the records of these spans are taken."""
+        self._next.update({tp: span.next for tp, span in spans.items() if tp in self._next})
+
+    def pause(self) -> None:
+        """Has the next fetch return none of the lane's records."""
+        self._consumer.pause(*self._held(self._assigned))
+
+    def unpause(self) -> None:
+        """Ends `pause`: those that are read are fetched again."""
+        self._consumer.resume(*self._held(self._next))
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Moves the consumer, in those that are read, to these positions."""
+        for tp in self._held(positions.keys() & self._next.keys()):
+            self._consumer.seek(tp, positions[tp])
+
+    async def resume(self) -> bool:
+        """Starts to read the unresolved partitions at their stored offsets; whether there were any.
+
+        Raises Unavailable, and they stay unresolved; SetupError for a log that does not fit the stored offset.
+        """
+        if not self._unresolved:
+            return False
+        partitions, self._unresolved = self._unresolved, set()
+        try:
+            await self._identity.check(self._consumer._client, self._sink)
+            stored = await self._sink.next_offsets(partitions)
+            async with asyncio.timeout(LONGEST_ANSWER_S * 2):
+                first = await self._consumer.beginning_offsets(partitions)
+                end = await self._consumer.end_offsets(partitions)
+        except (Unavailable, KafkaError, TimeoutError) as error:
+            self._unresolved |= partitions & self._assigned
+            raise error if isinstance(error, Unavailable) else explain_consumer_error(error, self._settings) from error
+        for tp in self._held(partitions) - self._unresolved:
+            self._start_at(tp, stored[tp], first[tp], end[tp])
+        return True
+
+    def _held(self, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
+        """Returns those that are both the lane's and the consumer's: a rebalance changes one before the other."""
+        held: set[TopicPartition] = set(partitions) & self._assigned & self._consumer.assignment()
+        return held
+
+    def _start_at(self, tp: TopicPartition, stored: int | None, first: int, end: int) -> None:
+        if stored is not None and stored > end:
+            raise OffsetBeyondLog(
+                f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
+                "or truncated. To read it from its start, which is safe at any time: stop the workers, then "
+                f"`course-progress rewind --to earliest --partition {tp.partition}`"
+            )
+        if stored is not None and stored < first:
+            log.error(
+                "events were deleted by retention before they were applied",
+                topic=tp.topic,
+                partition=tp.partition,
+                first_missing=stored,
+                missing=first - stored,
+            )
+            metrics.MISSING.inc(first - stored)
+        self._next[tp] = stored
+        start = max(first, stored or 0)
+        self._watch.lag.go_on(tp, start)
+        self._consumer.seek(tp, start)
+        self._consumer.resume(tp)
