@@ -107,8 +107,10 @@ class Workers:
         self._settings = settings
         self._started: list[WorkerProcess] = []
 
-    def start(self, *arguments: str, **changed: object) -> WorkerProcess:
-        worker = WorkerProcess(self._settings.model_copy(update=changed), *arguments)
+    def start(
+        self, *arguments: str, module: Sequence[str] = ("worker.cli", "worker"), **changed: object
+    ) -> WorkerProcess:
+        worker = WorkerProcess(self._settings.model_copy(update=changed), *arguments, module=module)
         self._started.append(worker)
         return worker
 

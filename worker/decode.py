@@ -1,4 +1,4 @@
-"""Bytes to events: what a record says, or why it can never be applied. Pure."""
+"""Decodes the bytes of lesson events: to an event, or to the reason why it can never be applied. Pure."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def decode(record: Record) -> Outcome:
-    """What one record of lesson-events says. Never raises for anything a producer can write."""
+    """Decodes one record of lesson-events. Never raises, whatever bytes a producer has written."""
     if record.value is None:
         return Skipped("tombstone")
     if isinstance(record, BadHeaderRecord):
@@ -24,16 +24,17 @@ def decode(record: Record) -> Outcome:
         return Skipped("unknown type")
     except MalformedEvent as malformed:
         return Rejected(record, str(malformed), malformed.kind)
-    occurred_at, clamped = _clamped(envelope.time, record.timestamp)
+    occurred_at, clamped = _clamp(envelope.time, record.timestamp)
     if occurred_at < EARLIEST:
         return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01", Kind.TIME)
     return Occurrence(occurred_at, event, record.topic, record.partition, clamped)
 
 
-def _clamped(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
-    """A clock that runs ahead would win for ever: at most five minutes ahead of the record's own timestamp.
+def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
+    """Limits a time to five minutes ahead of the record's own timestamp: a clock that runs ahead would win every merge.
 
-    Never of the wall clock, for a replay must decide alike. Kafka takes any number for a timestamp; -1 is none.
+    It does not compare with the wall clock, because a replay must decide alike. Kafka takes any number as a timestamp;
+    -1 means that there is none.
     """
     seconds_ahead = time.timestamp() - timestamp_ms / 1000
     if timestamp_ms == -1 or seconds_ahead <= AHEAD_S:

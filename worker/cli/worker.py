@@ -6,6 +6,7 @@ import faust
 import structlog
 import uvloop
 
+from worker.agents import AgentApp
 from worker.errors import ProgressError
 from worker.gc_tuning import collect_rarely
 from worker.health.until_idle import UntilIdle
@@ -27,6 +28,11 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
 
     if until_idle:
         app.until_idle = UntilIdle(settings, app.intakes)
+    return run_app(app, settings, loop)
+
+
+def run_app(app: AgentApp, settings: Settings, loop: asyncio.AbstractEventLoop) -> int:
+    """Runs an app on the loop that it belongs to. Returns the exit status, as `run`."""
     collect_rarely()
     process = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True)
     try:

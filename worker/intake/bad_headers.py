@@ -1,4 +1,4 @@
-"""Records that aiokafka cannot hand out: a header's name is not UTF-8.
+"""Reads the records that aiokafka cannot hand out, because the name of a header is not UTF-8.
 
 Kafka's protocol forbids such a name, its brokers store it all the same, and aiokafka raises for the whole fetch.
 """
@@ -17,17 +17,17 @@ from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
 from worker.stream.outcome import BadHeaderRecord, Record
 
-PAGE_BYTES = 1024 * 1024  # what aiokafka fetches of a partition: so what it tripped over is in it
+PAGE_BYTES = 1024 * 1024  # as much as aiokafka fetches of a partition, so the record that it failed at is in it
 
 
 class _Name(str):
-    """The name of a header that was not UTF-8, its other bytes written with backslashes."""
+    """The name of a header that is not UTF-8; backslashes stand for the bytes that are not."""
 
     __slots__ = ()
 
 
 class _Buffer(bytearray):
-    """What aiokafka's own reader in Python decodes names from."""
+    """The bytes that aiokafka's reader in Python decodes names from."""
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
@@ -56,10 +56,10 @@ class _Batches(_MemoryRecordsPy):  # type: ignore[misc]
 async def fetch_with_bad_headers(
     consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int | None], most: int
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, list[Record]]]:
-    """What aiokafka cannot hand out: of each partition that has such a record next to `start` (None: to its log's
-    beginning), at most `most` records, in which those it cannot read are `BadHeaderRecord`. Of others nothing.
+    """Fetches, of each partition that has such a record at `start` (None: the log's beginning), up to `most` records.
 
-    Returns where each partition goes on, and the records. Does not move the consumer. Raises KafkaError.
+    Records that aiokafka cannot read are BadHeaderRecord. A partition without one gives no records. Returns where each
+    partition goes on, and the records. Does not move the consumer. Raises KafkaError.
     """
     positions = await consumer.beginning_offsets([tp for tp, offset in start.items() if offset is None])
     positions |= {tp: offset for tp, offset in start.items() if offset is not None}
@@ -75,7 +75,7 @@ async def fetch_with_bad_headers(
 
 
 def _is_readable(records: Iterable[Record]) -> bool:
-    """Whether aiokafka can read them. It trips also over records before the offset, if they are in one batch."""
+    """Tells whether aiokafka can read them. It fails also at records before the offset, if they are in one batch."""
     try:
         deque(records, maxlen=0)
     except (UnicodeDecodeError, CorruptRecordException):
@@ -97,7 +97,7 @@ def _records(tp: TopicPartition, batches: Any, aborted: Any, offset: int) -> Par
 
 
 async def _fetch(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> tuple[bytes, Any]:
-    """The bytes that are stored from `offset` on, and the transactions in them that were aborted."""
+    """Fetches the bytes that are stored from `offset` on, and the transactions in them that were aborted."""
     client = consumer._client
     node = client.cluster.leader_for_partition(tp)
     if node is None or node == -1:

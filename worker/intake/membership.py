@@ -1,4 +1,4 @@
-"""Whether this worker's place in the consumer group is its own. Pure."""
+"""Notices when another worker keeps taking this one's place in the consumer group. Pure."""
 
 from collections import deque
 
@@ -11,8 +11,8 @@ PUSHED_OUT = 5  # times within as many session timeouts
 class Membership:
     """Notices another worker with the same static id.
 
-    Kafka gives their one place to whoever joined last, with a new member id. aiokafka is told only that its member id
-    is unknown, and takes the place back: the two would go on for ever, and each apply a little in between.
+    Kafka gives their one place to the worker that joined last, with a new member id. aiokafka learns only that its
+    member id is unknown, and takes the place back: the two would go on without end, each applying a little in between.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -22,7 +22,10 @@ class Membership:
         self._pushed_out: deque[float] = deque(maxlen=PUSHED_OUT)
 
     def joined(self, member_id: str, now: float) -> None:
-        """A rebalance alone changes no member id; a worker that was silent for too long has a new one, once."""
+        """Notes the member id of a rebalance, which changes when this worker's place was taken.
+
+        A rebalance alone does not change it; a worker that was silent for too long gets a new one, once.
+        """
         if self._member_id and member_id != self._member_id:
             self._pushed_out.append(now)
         self._member_id = member_id
