@@ -126,7 +126,7 @@ async def test_a_flood_opens_it_skips_nothing_and_with_it_switched_off_each_beco
 
     # Batches before the one that makes it 50 in a row were settled.
     assert (live.status_code, ready.status_code, letters < 50) == (200, 503, True)
-    assert re.search(r"no dead letter yet is \S+\[\d] offset \d+ ", ready.json()["waiting_for"])
+    assert re.search(r"not a dead letter yet is \S+\[\d] offset \d+ ", ready.json()["waiting_for"])
     assert await applied(connection) == 100 + letters
     assert worker.stop() == 0
     assert workers.start("--until-idle", breaker_share=0, breaker_consecutive=0).wait() == 0
