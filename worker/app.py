@@ -20,7 +20,7 @@ from worker.health.heartbeat import Heartbeat
 from worker.health.until_idle import UntilIdle
 from worker.intake.intake import Intake
 from worker.intake.lane import LANES
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.permissions import PermissionWatch, require_access, worker_permissions
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.logs import logging_config
@@ -52,9 +52,11 @@ class Worker(faust.App):
         )
         self.settings = settings
         self.access = PermissionWatch(settings)
-        self.to_course_events = Producer(**client(settings))
+        self.to_course_events = Producer(**client_arguments(settings))
         # aiokafka measures a record before it is compressed, as it was rejected; the broker measures it as it comes.
-        self.to_dead_letters = Producer(**client(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED)
+        self.to_dead_letters = Producer(
+            **client_arguments(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED
+        )
         self.stores = [Store(settings) for _ in range(LANES)]
         self.batches = Batches(self)
         self.intake = Intake(settings, self.batches, self.stores)
@@ -76,7 +78,7 @@ class Worker(faust.App):
     async def on_start(self) -> None:
         await super().on_start()
         require_free_port(self.settings)
-        await require_access(client(self.settings), worker_permissions(self.settings))
+        await require_access(client_arguments(self.settings), worker_permissions(self.settings))
         await require_topics(self.settings)
         # In-memory channels deliver nothing before this, and Faust's consumer, which would do it, is off.
         self.flow_control.resume()

@@ -179,10 +179,10 @@ S = TypeVar("S", bound=Settings)
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Raises SetupError, which names the variable but not its value."""
-    return read(Settings)
+    return read_settings(Settings)
 
 
-def read(model: type[S]) -> S:
+def read_settings(model: type[S]) -> S:
     """Settings from the environment. Raises SetupError, which names the variable but not its value."""
     try:
         return model()

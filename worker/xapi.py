@@ -20,7 +20,7 @@ from rich.progress import wrap_file
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPublisher, PublishFailed
 from events.models import LessonId
 from worker.errors import KafkaUnavailable, ProgressError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
 COMPLETED = "completed"
@@ -157,7 +157,7 @@ async def import_file(settings: Settings, path: Path, total_lessons: int | None,
     count = Count()
     topic = settings.lesson_events_topic
     try:
-        async with LessonEventPublisher(**client(settings), topic=topic, source="xapi") as publisher:
+        async with LessonEventPublisher(**client_arguments(settings), topic=topic, source="xapi") as publisher:
             events = events_in(path, totals, count, say)
             while batch := list(islice(events, BATCH)):
                 await publisher.publish_many(batch)

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.bench.bench import connected
 from tests.bench.drain import Drained, applied
 from tests.bench.machine import Meter
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -55,7 +55,7 @@ async def _recorded(settings: Settings, partitions: list[TopicPartition], enough
     store = Store(settings)
     store._connection = recorder
     expected: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
-    consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**client_arguments(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)

@@ -5,7 +5,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from events.consumer import close_consumer
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
 
@@ -13,7 +13,7 @@ from worker.settings import Settings
 def create_consumer(settings: Settings, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
     """Not started yet: while it starts it calls the listener, which needs it."""
     consumer = AIOKafkaConsumer(
-        **client(settings),
+        **client_arguments(settings),
         client_id=settings.worker_name,
         group_id=settings.consumer_group,
         group_instance_id=settings.group_instance_id,

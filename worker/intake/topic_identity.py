@@ -11,7 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
-from worker.kafka.topic_id import topic_id
+from worker.kafka.topic_id import fetch_topic_id
 from worker.progress.store import Store
 from worker.settings import Settings
 
@@ -28,7 +28,7 @@ class TopicIdentity:
 
     async def check(self, client: AIOKafkaClient, store: Store) -> None:
         """Before stored offsets are used. Raises TopicRecreated; Unavailable or KafkaError: ask again."""
-        found = await topic_id(client, self._topic)
+        found = await fetch_topic_id(client, self._topic)
         if found is not None:
             self._known = await store.known_topic(self._topic, found)
             self._compare(found)
@@ -39,7 +39,7 @@ class TopicIdentity:
     async def check_again(self, client: AIOKafkaClient) -> None:
         """While the offsets are in use. Asks Kafka alone; while that is away, learns nothing. Raises TopicRecreated."""
         try:
-            found = await topic_id(client, self._topic)
+            found = await fetch_topic_id(client, self._topic)
         except KafkaError:
             return
         if found is not None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from worker.errors import SetupError
 from worker.kafka.failures import tls_reason
-from worker.kafka.oauth import tokens
+from worker.kafka.oauth import token_provider
 from worker.settings import Settings
 
 
-def client(settings: Settings) -> dict[str, Any]:
+def client_arguments(settings: Settings) -> dict[str, Any]:
     """The arguments that every aiokafka client of these settings takes: where Kafka is, and who we are.
 
     Reads the certificate files. Raises SetupError.
@@ -52,7 +52,7 @@ def _sasl(settings: Settings) -> dict[str, Any]:
     if settings.kafka_sasl_mechanism is None:
         return {}
     if settings.kafka_sasl_mechanism == "OAUTHBEARER":
-        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": tokens(settings)}
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token_provider(settings)}
     assert settings.kafka_sasl_password is not None
     return {
         "sasl_mechanism": settings.kafka_sasl_mechanism,

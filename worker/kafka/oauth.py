@@ -28,7 +28,7 @@ BUSY = (408, 429)
 
 
 @cache
-def tokens(settings: Settings) -> AbstractTokenProvider:
+def token_provider(settings: Settings) -> AbstractTokenProvider:
     """What all clients of these settings share, so that they share its token."""
     if settings.kafka_oauth_token_file:
         return TokenFile(settings.kafka_oauth_token_file)

@@ -15,7 +15,7 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from mode import Service
 
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain, explain_forbidden
 from worker.settings import Settings
 
@@ -54,7 +54,7 @@ class PermissionWatch(Service):
     def __init__(self, settings: Settings, **service: Any) -> None:
         super().__init__(**service)
         self._needed = worker_permissions(settings)
-        self._reach = client(settings)  # with the certificates that the worker's clients began with
+        self._reach = client_arguments(settings)  # with the certificates that the worker's clients began with
 
     async def on_started(self) -> None:
         self.add_future(self._watch())

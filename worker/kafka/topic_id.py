@@ -91,7 +91,7 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
         return request_struct_class([(NO_ID, self._topic, {})], False, False, False, {})
 
 
-async def topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
+async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
     """The id of a topic. None: the broker is older than ids. Raises KafkaError, also for a topic that is not there."""
     try:
         response = await client.send(client.get_random_node(), MetadataRequest(topic))

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from worker.errors import SetupError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain, explain_forbidden
 from worker.kafka.permissions import require_access
 from worker.settings import Settings
@@ -71,7 +71,7 @@ async def require_topics(settings: Settings, *names: str) -> None:
 
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    reach = client(settings)
+    reach = client_arguments(settings)
     await require_access(reach, {})  # for its reasons: the admin client only says that it cannot connect
     admin = AIOKafkaAdminClient(**reach)
     try:
@@ -88,7 +88,7 @@ async def _missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTo
     return [topic for topic in wanted(settings) if topic.name not in existing]
 
 
-async def partitions_of(settings: Settings, topic: str) -> list[int]:
+async def fetch_partitions(settings: Settings, topic: str) -> list[int]:
     """The partitions of a topic, in order. Raises SetupError when it is missing, KafkaUnavailable when Kafka is."""
     async with admin_client(settings) as admin:
         [described] = await admin.describe_topics([topic])
