@@ -40,7 +40,7 @@ def xapi(file: Path, total_lessons: int | None) -> None:
     """Publishes xAPI statements: JSON lines, gzip or not. Importing a file again changes nothing."""
     from worker.xapi import import_file
 
-    count = asyncio.run(import_file(settings(), file, total_lessons, say=partial(click.echo, err=True)))
+    count = asyncio.run(import_file(settings(), file, total_lessons, partial(click.echo, err=True)))
     skipped = ", ".join(f"{verb} {times:,}" for verb, times in count.skipped.most_common()) or "none"
     click.echo(f"published {count.published:,}; skipped: {skipped}; malformed lines: {count.malformed:,}")
 
