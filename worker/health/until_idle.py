@@ -1,4 +1,4 @@
-"""`worker --until-idle`: stops the worker when what was there at its start is done."""
+"""Stops a worker that runs with `--until-idle` when the records that were there at its start are applied."""
 
 import os
 import signal
@@ -17,9 +17,11 @@ CHECK_IDLE_EVERY_S = 0.1
 
 
 class UntilIdle(Service):
-    """Ends the process, as SIGTERM would, once the stored offsets have reached the ends of the log as they were when
-    it started, by whichever worker, and nothing of these partitions is left in the outbox. Crashes it when the breaker
-    opens: it would never be idle."""
+    """Sends this process SIGTERM once the stored offsets have reached the log's ends as of the start.
+
+    Any worker may have applied the records. No row of these partitions may be left in the outbox. It crashes the worker
+    when the breaker opens, because the worker would never be idle.
+    """
 
     def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
         super().__init__(**service)
@@ -38,14 +40,14 @@ class UntilIdle(Service):
     async def _watch(self) -> None:
         ends = await self._intake.ends()
         while not self.should_stop:
-            if await self._done(ends):
+            if await self._is_done(ends):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             if self._intake.breaker_open:
                 raise self._intake.breaker_open
             await self.sleep(CHECK_IDLE_EVERY_S)
 
-    async def _done(self, ends: dict[TopicPartition, int]) -> bool:
+    async def _is_done(self, ends: dict[TopicPartition, int]) -> bool:
         topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
         group = self._settings.consumer_group
         try:
