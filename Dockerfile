@@ -1,4 +1,4 @@
-# The worker, and any other command of course-progress.
+# Runs the worker, or any other command of course-progress.
 
 FROM python:3.13-slim AS build
 WORKDIR /build
@@ -9,7 +9,7 @@ COPY pyproject.toml README.md ./
 COPY events events
 COPY worker worker
 COPY sql sql
-# The build backend is a tool of this stage only; the dependencies are those of requirements.txt.
+# The build backend stays in this stage. The dependencies are those of requirements.txt.
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
     && /app/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 

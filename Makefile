@@ -2,15 +2,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements-dev.txt
-# Two test processes share one broker and one database.
+# Test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
 .PHONY: help setup bench-setup run test faults bench lint contract lock audit
 
-help: ## what can be done here
+help: ## shows this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(VENV)/.ready ## virtual environment with pinned, hashed dependencies
+setup: $(VENV)/.ready ## creates the virtual environment with pinned, hashed dependencies
 	@:
 
 $(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
@@ -21,35 +21,35 @@ $(VENV)/.ready: $(REQUIREMENTS) pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Beside the other one, for Quix Streams takes no newer pydantic and confluent-kafka. `make test` with the same two
-# variables tests the peers that are skipped otherwise.
+# A second environment, because Quix Streams needs older versions of pydantic and confluent-kafka. `make test` with the
+# same two variables tests the peers that it skips otherwise.
 bench-setup:
 	@$(MAKE) --no-print-directory setup VENV=.venv-bench REQUIREMENTS=requirements-bench.txt
 	@.venv-bench/bin/python -m tests.bench.peers.connect_jdbc --download
 
-run: setup ## the main job: broker, database, worker, simulated learners, certificates; Ctrl-C stops it
+run: setup ## runs the whole system: broker, database, worker, simulated learners, certificates; Ctrl-C stops it
 	@$(BIN)/course-progress demo
 
-test: setup lint ## all tests on real Kafka and real PostgreSQL
+test: setup lint ## runs all tests on real Kafka and real PostgreSQL
 	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
-faults: setup ## every bad day on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
+faults: setup ## injects every fault on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
-bench: setup bench-setup ## against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
+bench: setup bench-setup ## measures against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-lint: setup ## style, types, the direction of imports
+lint: setup ## checks style, types and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
 
-contract: setup ## writes events/schemas, the AsyncAPI document and the API's OpenAPI document anew
+contract: setup ## writes events/schemas, the AsyncAPI document and the API's OpenAPI document
 	@$(BIN)/python -m events.contract
 	@$(BIN)/python -m worker.web.api.openapi
 
-lock: setup ## pins the dependencies anew, with hashes
+lock: setup ## pins the dependencies again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra worker $(LOCK) -o requirements.txt
-	@cp requirements-dev.txt requirements-bench.txt # the same versions wherever the peers allow
+	@cp requirements-dev.txt requirements-bench.txt # uv keeps these versions wherever the peers allow them
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group bench $(LOCK) -o requirements-bench.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) -o requirements-audit.txt
 
@@ -57,11 +57,11 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 
 AUDIT := $(VENV)/audit
 
-audit: $(AUDIT)/.ready ## known vulnerabilities of all that is pinned; needs the network
+audit: $(AUDIT)/.ready ## looks for known vulnerabilities in all pinned packages; needs the network
 	@status=0; for file in requirements*.txt; do \
 		$(AUDIT)/bin/pip-audit -r $$file $(STRICT) $(EXCEPTIONS) $(ARGS) 2> $(AUDIT)/errors || status=1; \
 		echo "$$file: $$(tail -n 1 $(AUDIT)/errors)" >&2; \
-		grep -q "could not be audited" $(AUDIT)/errors && echo "the vulnerability service tells nothing: is it reachable from here?" >&2; \
+		grep -q "could not be audited" $(AUDIT)/errors && echo "the vulnerability service does not answer: is it reachable from here?" >&2; \
 	done; exit $$status
 
 $(AUDIT)/.ready: requirements-audit.txt | setup
@@ -69,7 +69,7 @@ $(AUDIT)/.ready: requirements-audit.txt | setup
 	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@
 
-# Without --strict, what the service cannot tell would pass.
+# Without --strict a package that the service does not know would pass.
 STRICT := --strict --require-hashes --disable-pip --progress-spinner off
-# Without its reason an exception does not count.
+# An exception counts only with its reason behind it.
 EXCEPTIONS = $(shell sed -nE 's/^([A-Z]+-[^ ]+) .+/--ignore-vuln \1/p' audit-exceptions.txt)

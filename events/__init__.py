@@ -1,8 +1,8 @@
-"""The contract of course progress: what others import, and all they import.
+"""Exports the contract of course progress. Other applications import this package and nothing else.
 
-Read in this order: `models` (what happened), `topics` (where it travels), `envelope` (how it looks
-on Kafka), then `publisher` for a course player, or `subscriber` for a certificate service.
-`schemas/` and `asyncapi.json` say the same for other languages; `contract` writes them.
+Read in this order: `models` (the events), `topics` (where they travel), `envelope` (how an event
+looks on Kafka), then `publisher` for a course player, or `subscriber` for a certificate service.
+`schemas/` and `asyncapi.json` describe the same for other languages; `contract` writes them.
 """
 
 from events.envelope import Envelope, MalformedEvent, UnknownType, binary, data_of, read

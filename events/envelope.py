@@ -1,13 +1,13 @@
-"""CloudEvents 1.0 over Kafka: which event a record is, when it happened, and where its data are.
+"""Reads and writes CloudEvents 1.0 on Kafka: which event a record is, when it happened, and its data.
 
-Three forms are read, because producers really send all three:
+It reads three forms, because producers send all three:
 
 - binary: `ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion` headers, the data as JSON value;
 - structured: header `content-type: application/cloudevents+json`, everything in one JSON object;
 - bare: a JSON object with `id`, `type` and `time` beside the data fields, no headers needed.
 
-Binary is written. `read` and `data_of` are two steps, so that an event of an unknown type is known
-by its type without its data being parsed.
+It writes binary mode. `read` and `data_of` are two steps, so that the type of an event is known
+before its data are parsed.
 """
 
 import base64
@@ -30,17 +30,17 @@ MAJOR_VERSION = 1
 CONTENT_TYPE = "content-type"
 CLOUD_EVENTS = "application/cloudevents"
 UNKNOWN_SOURCE = "unknown"
-# All that is read of a record's headers. Others, as a tracer's binary ones, are none of our business.
+# Only these headers of a record are read. Others, such as a tracer's binary ones, are ignored.
 ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "specversion", "dataschema")}
 READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
-# Not the number of a port or a year, nor a schema registry's own counters (`/ids/7`, `/versions/7`).
+# Matches no port, no year and no counter of a schema registry (`/ids/7`, `/versions/7`).
 VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
 REASON_LENGTH = 300
-NOT_AN_OBJECT = {"json_invalid", "model_type"}  # of pydantic's errors
+NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
 
 
 class MalformedEvent(ValueError):
-    """MalformedEvent(where, what): no event of this contract. Its text is one line, without the data."""
+    """MalformedEvent(where, what): a record is not an event of this contract. The text has one line, without data."""
 
     def __init__(self, *text: str, kind: Kind = Kind.ENVELOPE) -> None:
         super().__init__(*text)
@@ -51,7 +51,7 @@ class MalformedEvent(ValueError):
 
 
 class UnknownType(Exception):
-    """An event of a type that this reader does not know: usually newer than the reader, to be skipped."""
+    """Is raised for an event of a type that this reader does not know. It is usually newer than the reader: skip it."""
 
     def __init__(self, type: str) -> None:
         super().__init__(f"unknown event type {type[:100]!r}")
@@ -59,51 +59,51 @@ class UnknownType(Exception):
 
 
 class Envelope(NamedTuple):
-    """What is known of an event before its data are looked at."""
+    """Holds the attributes of an event, and its data before they are validated."""
 
     id: str
     type: str
-    source: str  # UNKNOWN_SOURCE in a bare event that names none
+    source: str  # UNKNOWN_SOURCE in a bare event without one
     time: datetime  # when it happened, UTC
     dataschema: str | None
-    data: Any  # JSON text as bytes, not parsed yet; or, from a JSON envelope, what was parsed
+    data: Any  # JSON text as bytes, not parsed yet; or the parsed value, from a JSON envelope
 
 
 def read(value: bytes, headers: Headers) -> Envelope:
-    """The envelope of one Kafka record, in whichever of the three forms; raises MalformedEvent.
+    """Reads the envelope of one Kafka record, in any of the three forms. Pure. Raises MalformedEvent.
 
-    Pure. A record without a value (a tombstone) is no event: the caller has skipped it.
+    A record without a value (a tombstone) is not an event: the caller must have skipped it.
     """
     found = _read_headers(headers)
     content_type = found.pop(CONTENT_TYPE, "").lower()
     if content_type.startswith(CLOUD_EVENTS):
-        return _structured(value, content_type)
+        return _read_structured(value, content_type)
     if found:
-        return _envelope(found, value, prefix="ce_")
-    return _bare(value)
+        return _build_envelope(found, value, prefix="ce_")
+    return _read_bare(value)
 
 
 def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEvent:
-    """The event itself, validated by the model of its type.
+    """Reads the event itself, and validates it with the model of its type.
 
-    Raises UnknownType for a type that is not in `models`, MalformedEvent for data that the model
-    refuses and for a major version in `dataschema` that is not this contract's.
+    Raises UnknownType for a type that is not in `models`, and MalformedEvent for data that the model
+    refuses or a `dataschema` with another major version than this contract's.
     """
     model = models.get(envelope.type)
     if model is None:
         raise UnknownType(envelope.type)
-    if envelope.dataschema and _major_version(envelope.dataschema) != MAJOR_VERSION:
+    if envelope.dataschema and _parse_major_version(envelope.dataschema) != MAJOR_VERSION:
         raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
     try:
         if isinstance(envelope.data, bytes):
             return model.model_validate_json(envelope.data)
         return model.model_validate(envelope.data)
     except ValidationError as error:
-        raise _not_the_models(error) from None
+        raise _explain_validation(error) from None
 
 
 def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """Headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
+    """Writes headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
     if time.utcoffset() is None:
         raise MalformedEvent("time", "has no offset from UTC", kind=Kind.TIME)
     if not id or not source:
@@ -114,14 +114,14 @@ def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[
         "type": type(event).__name__,
         "source": source,
         "time": time.astimezone(UTC).isoformat(),
-        "dataschema": dataschema(type(event)),
+        "dataschema": build_dataschema(type(event)),
     }
     headers = [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
     return [*headers, (CONTENT_TYPE, b"application/json")], event.model_dump_json().encode()
 
 
-def dataschema(model: type[Event]) -> str:
-    """The name of the model's JSON Schema, with the version of the contract."""
+def build_dataschema(model: type[Event]) -> str:
+    """Builds the name of the model's JSON Schema, with the version of the contract."""
     return f"urn:course-progress:{model.__name__}:{MAJOR_VERSION}.0"
 
 
@@ -142,23 +142,23 @@ def _read_headers(headers: Headers) -> dict[str, str]:
     return found
 
 
-def _structured(value: bytes, content_type: str) -> Envelope:
+def _read_structured(value: bytes, content_type: str) -> Envelope:
     if content_type.partition(";")[0].strip() != f"{CLOUD_EVENTS}+json":
-        raise MalformedEvent(CONTENT_TYPE, f"of the structured formats only {CLOUD_EVENTS}+json is read")
-    event = _json_object(value)
-    return _envelope(event, _data(event))
+        raise MalformedEvent(CONTENT_TYPE, f"the only structured format that is read is {CLOUD_EVENTS}+json")
+    event = _parse_object(value)
+    return _build_envelope(event, _select_data(event))
 
 
-def _bare(value: bytes) -> Envelope:
-    event = _json_object(value)
-    # Structured, and its header was lost on the way: the Kafka binding allows the header's absence.
+def _read_bare(value: bytes) -> Envelope:
+    event = _parse_object(value)
+    # A structured event without its header, which CloudEvents' Kafka binding allows.
     if "specversion" in event and ("data" in event or "data_base64" in event):
-        return _envelope(event, _data(event))
+        return _build_envelope(event, _select_data(event))
     source, specversion = event.get("source") or UNKNOWN_SOURCE, event.get("specversion") or "1.0"
-    return _envelope({**event, "source": source, "specversion": specversion}, event)
+    return _build_envelope({**event, "source": source, "specversion": specversion}, event)
 
 
-def _json_object(value: bytes) -> dict[str, Any]:
+def _parse_object(value: bytes) -> dict[str, Any]:
     try:
         event = from_json(value)
     except ValueError as error:
@@ -168,23 +168,23 @@ def _json_object(value: bytes) -> dict[str, Any]:
     return event
 
 
-def _data(event: Mapping[str, Any]) -> Any:
+def _select_data(event: Mapping[str, Any]) -> Any:
     if "data_base64" not in event:
         return event.get("data")
     if "data" in event:
-        raise MalformedEvent("data_base64", "beside data")
+        raise MalformedEvent("data_base64", "beside data: only one of the two is allowed")
     try:
         return base64.b64decode(event["data_base64"], validate=True)
     except (TypeError, ValueError):
         raise MalformedEvent("data_base64", "not base64") from None
 
 
-def _envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
+def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
     _require_text(attributes, prefix, "specversion")
     if not attributes["specversion"].startswith("1."):
         raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=Kind.VERSION)
     _require_text(attributes, prefix, "id", "type", "source", "time")
-    time = _utc(attributes["time"], prefix)
+    time = _parse_time(attributes["time"], prefix)
     dataschema = attributes.get("dataschema") or None
     if dataschema:
         _require_text(attributes, prefix, "dataschema")
@@ -200,9 +200,9 @@ def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> No
             raise MalformedEvent(f"{prefix}{name}", "not text")
 
 
-def _utc(text: str, prefix: str) -> datetime:
+def _parse_time(text: str, prefix: str) -> datetime:
     try:
-        # RFC 3339 allows a small t and z, Python does not; digits beyond microseconds it drops.
+        # RFC 3339 allows a small t and z, and Python does not. Python drops digits beyond microseconds.
         time = datetime.fromisoformat(text.upper())
         if time.tzinfo is UTC:
             return time
@@ -213,14 +213,14 @@ def _utc(text: str, prefix: str) -> datetime:
     raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset", kind=Kind.TIME)
 
 
-@lru_cache(maxsize=256)  # producers send the same few, millions of times
-def _major_version(dataschema: str) -> int:
+@lru_cache(maxsize=256)  # producers send the same few names millions of times
+def _parse_major_version(dataschema: str) -> int:
     version = VERSION.search(dataschema)
     return int(version[1]) if version else MAJOR_VERSION
 
 
-def _not_the_models(error: ValidationError) -> MalformedEvent:
-    # Without the input: it may be a learner's, and a megabyte long.
+def _explain_validation(error: ValidationError) -> MalformedEvent:
+    # Without the input, because it may be personal data, and a megabyte long.
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
     kind = Kind.NOT_JSON if problems[0]["type"] in NOT_AN_OBJECT else Kind.SCHEMA

@@ -1,4 +1,4 @@
-"""What happened to a learner, as data: one frozen model per event type.
+"""Defines the events as data: one frozen model per event type.
 
 Unknown fields are ignored, so a producer may say more than this version knows. What breaks a
 reader (a renamed field, a narrower range) is a new major version in the envelope's `dataschema`.
@@ -11,11 +11,11 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-# No event is older: such a time is a broken clock.
+# An earlier time comes from a broken clock.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID("5b0c4b0e-6f0e-5b52-9d3c-0d6c1f6f0a55")
 
-# PostgreSQL's text takes every character but NUL; a lone surrogate is no character, and pydantic refuses it.
+# PostgreSQL's text takes every character except NUL. pydantic refuses a lone surrogate, which is not a character.
 LessonId = Annotated[
     str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="Which lesson of the course")
 ]
@@ -35,7 +35,7 @@ CompletionNumber = Annotated[
 
 
 class Event(BaseModel):
-    """What every event says: whose progress, in which course."""
+    """Names the learner and the course, as every event does."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -89,7 +89,7 @@ class CourseCompletionRevoked(Event):
 LessonEvent = LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset
 CourseEvent = CourseCompleted | CourseCompletionRevoked
 
-# What each topic carries, by the name of the type on the wire.
+# The events of each topic, by the type's name in the envelope.
 LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
     "LessonCompleted": LessonCompleted,
     "LessonUncompleted": LessonUncompleted,
@@ -103,5 +103,5 @@ COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
 
 
 def course_event_id(type: str, user_id: UUID, course_id: UUID, completion_number: int) -> UUID:
-    """The id under which a course event is published, each time the same. The SQL computes it too."""
+    """Computes the id of a course event, the same for every publication. The SQL computes it too."""
     return uuid5(NAMESPACE, f"{type}/{user_id}/{course_id}/{completion_number}")

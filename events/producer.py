@@ -1,4 +1,4 @@
-"""Records to Kafka, acknowledged or not: what the publishers here share. No events, only bytes."""
+"""Sends records to Kafka and reports whether each is stored. It knows bytes, not events; all publishers share it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from aiokafka.structs import RecordMetadata
 
 
 class PublishFailed(Exception):
-    """PublishFailed(where, what): Kafka did not acknowledge, and may or may not have stored. Repeating is safe."""
+    """PublishFailed(where, what): Kafka did not acknowledge a record, and may have stored it. Repeating is safe."""
 
     def __str__(self) -> str:
         return ": ".join(self.args)
@@ -19,7 +19,7 @@ class PublishFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
-    """What is to be stored; without a timestamp, the time of sending; without a partition, that of the key."""
+    """Holds a record to send. Without a timestamp it gets the time of sending, without a partition the key decides."""
 
     topic: str
     key: bytes | None
@@ -30,9 +30,9 @@ class OutgoingRecord:
 
 
 class Producer:
-    """An idempotent producer (`acks=all`) whose every wait is bounded by `timeout_s`. An async context manager.
+    """Sends records idempotently, with `acks=all`, and bounds every wait by `timeout_s`. An async context manager.
 
-    Serves any number of tasks. Entering raises PublishFailed when Kafka is not there. Further arguments (security,
+    Serves any number of tasks. Entering raises PublishFailed when Kafka does not answer. Further arguments (security,
     compression, linger) go to AIOKafkaProducer.
     """
 
@@ -40,7 +40,7 @@ class Producer:
         self._bootstrap_servers = bootstrap_servers
         self._timeout_s = timeout_s
         self._settings = {
-            # Half of ours, so that Kafka's own error arrives before our deadline hides it.
+            # Half of our time limit, so that Kafka's own error arrives before the limit hides it.
             "request_timeout_ms": int(timeout_s * 500),
             **producer,
             "acks": "all",
@@ -50,7 +50,7 @@ class Producer:
         self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self._producer()
+        await self._ensure_connected()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -58,25 +58,24 @@ class Producer:
             await self._close(self._connected, within_s=self._timeout_s)
 
     async def send_all(self, records: Sequence[OutgoingRecord]) -> list[RecordMetadata]:
-        """Stores records without waiting in between; durable when it returns. Answers in the order given.
+        """Sends records without waiting in between; all are durable when it returns. Answers in the order given.
 
-        Raises PublishFailed, with the first record's error, after every other record is settled:
-        stored, or given up.
+        Raises PublishFailed with the first record's error, once every other record is stored or given up.
         """
-        producer = await self._producer()
+        producer = await self._ensure_connected()
         try:
-            outcomes, handed_over = await self._outcomes(producer, records)
+            outcomes, handed_over = await self._send_each(producer, records)
         except TimeoutError as error:
             await self._abandon(producer)
             raise PublishFailed(self._bootstrap_servers, f"no acknowledgement within {self._timeout_s} s") from error
         for number, (record, outcome) in enumerate(zip(records, outcomes, strict=False)):
             if isinstance(outcome, BaseException):
-                if number < handed_over:  # what aiokafka itself refuses it has not counted
+                if number < handed_over:  # aiokafka has not counted a record that it refused itself
                     await self._abandon(producer)
                 raise PublishFailed(record.topic, f"not acknowledged: {outcome!r}") from outcome
         return outcomes
 
-    async def _producer(self) -> AIOKafkaProducer:
+    async def _ensure_connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._connected is None:
                 self._connected = await self._connect()
@@ -96,8 +95,11 @@ class Producer:
         return producer
 
     async def _abandon(self, producer: AIOKafkaProducer) -> None:
-        """Goes on with a new producer. This one has counted a record that Kafka did not store: it would be refused
-        every later one as out of sequence, and it keeps for ever what Kafka did not acknowledge in time."""
+        """Drops the producer, so that the next call connects a new one.
+
+        This one has counted a record that Kafka did not store. Kafka would refuse all its later records as out of
+        sequence, and it would keep the unacknowledged ones permanently.
+        """
         if self._connected is producer:
             self._connected = None
             await self._close(producer, within_s=0)
@@ -107,21 +109,21 @@ class Producer:
             async with asyncio.timeout(within_s):
                 await producer.flush()
         except TimeoutError:
-            # aiokafka's stop would wait for these acknowledgements for ever (its issue 1101).
+            # aiokafka's stop would wait for these acknowledgements without end (its issue 1101).
             await producer._sender.close()
             batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]
             producer._message_accumulator._batches.clear()
-            # As if they were on their way once more, which is what aiokafka's own bookkeeping of a failure expects.
+            # aiokafka's own handling of a failed batch expects the batch to be in flight.
             producer._message_accumulator._pending_batches.update(batches)
             for batch in batches:
                 batch.drain_ready()
                 batch.failure(KafkaError("given up"))
         await producer.stop()
 
-    async def _outcomes(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> tuple[list[Any], int]:
-        """What became of each record: where it is stored, or its error; and how many were handed over to be sent.
+    async def _send_each(self, producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> tuple[list[Any], int]:
+        """Returns where each record is stored, or its error; and how many records aiokafka took to send.
 
-        None follows one that cannot be sent.
+        Ends at the first record that aiokafka does not take. Raises TimeoutError when acknowledgements do not arrive.
         """
         acknowledgements: list[asyncio.Future[Any]] = []
         unsent: list[Exception] = []
@@ -132,7 +134,7 @@ class Producer:
             unsent.append(error)
         except asyncio.CancelledError:
             for acknowledgement in acknowledgements:
-                acknowledgement.cancel()  # or asyncio complains later that nobody took their errors
+                acknowledgement.cancel()  # else asyncio logs later that their errors were never retrieved
             raise
         async with asyncio.timeout(self._timeout_s):
             settled = await asyncio.gather(*acknowledgements, return_exceptions=True)

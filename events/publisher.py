@@ -1,4 +1,4 @@
-"""How a course player publishes lesson events: acknowledged by Kafka, or an error that says so."""
+"""Publishes lesson events for a course player: Kafka has acknowledged them, or an error says that it has not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from events.envelope import binary
 from events.models import EARLIEST, LessonEvent
 from events.producer import OutgoingRecord, Producer
 
-# An event and when it happened, and its id unless a new one will do.
+# An event, when it happened, and its id; without an id the event gets a new one.
 OutgoingEvent: TypeAlias = tuple[LessonEvent, datetime] | tuple[LessonEvent, datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where Kafka stored an event, durably."""
+    """Says where Kafka has stored an event durably."""
 
     topic: str
     partition: int
@@ -33,7 +33,7 @@ class LessonEventPublisher:
 
     `source` names the application in the events. `timeout_s` bounds entering, each publication
     and leaving while Kafka is away. Further arguments (security, compression, linger) go to
-    AIOKafkaProducer. Entering raises PublishFailed when Kafka is not there.
+    AIOKafkaProducer. Entering raises PublishFailed when Kafka does not answer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LessonEventPublisher:
     ) -> Receipt:
         """Publishes one event that happened at `occurred_at`, by default now; durable when it returns.
 
-        Give the `event_id` of an earlier attempt to repeat it. Raises ValueError for an
+        To repeat an earlier attempt, give its `event_id`. Raises ValueError for an
         `occurred_at` that is naive or before 2000, PublishFailed when Kafka does not acknowledge in time.
         """
         outgoing = (event, occurred_at or datetime.now(UTC), event_id or str(uuid4()))
@@ -70,16 +70,16 @@ class LessonEventPublisher:
     async def publish_many(self, events: Iterable[OutgoingEvent]) -> list[Receipt]:
         """Publishes many events without waiting in between; the receipts come in the order given.
 
-        Raises ValueError before anything is sent, or PublishFailed, with the first event's error,
-        after every other event is settled: stored, or given up.
+        Raises ValueError before anything is sent, or PublishFailed with the first event's error,
+        once every other event is stored or given up.
         """
-        # Not the time of the event: readers hold that against this one, to catch a wrong clock.
+        # Not the time of the event: readers compare the two to detect a wrong clock.
         now_ms = int(datetime.now(UTC).timestamp() * 1000)
-        outgoing = [self._outgoing(now_ms, *event) for event in events]
+        outgoing = [self._build_record(now_ms, *event) for event in events]
         stored = await self._producer.send_all([record for _, record in outgoing])
-        return [_receipt(id, now_ms, where) for (id, _), where in zip(outgoing, stored, strict=True)]
+        return [_build_receipt(id, now_ms, where) for (id, _), where in zip(outgoing, stored, strict=True)]
 
-    def _outgoing(
+    def _build_record(
         self, now_ms: int, event: LessonEvent, occurred_at: datetime, event_id: str | None = None
     ) -> tuple[str, OutgoingRecord]:
         if occurred_at.utcoffset() is None or occurred_at < EARLIEST:
@@ -89,7 +89,7 @@ class LessonEventPublisher:
         return event_id, OutgoingRecord(self._topic, str(event.user_id).encode(), value, headers, now_ms)
 
 
-def _receipt(event_id: str, now_ms: int, stored: RecordMetadata) -> Receipt:
-    # A topic may stamp its records itself (type 1); else the timestamp is ours.
+def _build_receipt(event_id: str, now_ms: int, stored: RecordMetadata) -> Receipt:
+    # Type 1: the broker set the timestamp. Otherwise it is ours.
     timestamp = datetime.fromtimestamp((stored.timestamp if stored.timestamp_type else now_ms) / 1000, UTC)
     return Receipt(stored.topic, stored.partition, stored.offset, event_id, timestamp)

@@ -1,4 +1,4 @@
-"""How the certificate service, or any other, reads course events: each at least once, none forgotten."""
+"""Reads course events for the certificate service, or any other: each event at least once."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ COMMIT_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One course event, and where in Kafka it stands."""
+    """Holds a course event and its place in Kafka."""
 
     event_id: str  # the same at every redelivery and every republication
     type: str
@@ -31,22 +31,23 @@ class Received:
 
 
 class CourseEventSubscriber(AsyncIterator[Received]):
-    """Reads course events as a member of the consumer group, oldest first from where the group stands.
+    """Reads course events as a member of the consumer group, from the group's committed offset on.
 
         async with CourseEventSubscriber(servers, "certificates") as subscriber:
             async for received in subscriber:
                 await issue_certificate(received)
 
-    At least once: an event counts as done when the next one is asked for, and only what is done is
-    committed. An event whose body raised, or ended in `break`, is delivered again: to this subscriber
-    by another `async for`, else to whoever reads next. Commits lag by up to 0.1 s, and a partition
-    can move to another member while its event is in hand: keep `event_id`s, and skip one you know.
+    Delivery is at least once. An event is done when the loop asks for the next one, and only the
+    offsets of done events are committed. An event whose body raised, or ended in `break`, is
+    delivered again: to this subscriber by another `async for`, else to the partition's next reader.
+    Commits lag by up to 0.1 s, and a partition can move to another member while the body handles
+    its event. So keep `event_id`s, and skip an event whose id you have.
 
-    An event of an unknown type is skipped. A malformed one raises MalformedEvent, which says where it
-    stands: nothing goes on by itself, for a lost completion is a certificate never issued. Another
-    `async for` goes on behind it; so does a restart after the group's offset is moved behind it.
+    An event of an unknown type is skipped. A malformed event raises MalformedEvent with its place,
+    because a lost completion is a certificate that is never issued. Another `async for` continues
+    behind it; so does a restart after the group's offset is moved behind it.
 
-    Entering raises KafkaError when Kafka is not there, and so can iterating. Further arguments
+    Entering and iterating raise KafkaError when Kafka does not answer. Further arguments
     (security, group_instance_id, timeouts) go to AIOKafkaConsumer. A body may take five minutes
     (`max_poll_interval_ms`) before the group gives its partitions to another member.
     """
@@ -78,7 +79,7 @@ class CourseEventSubscriber(AsyncIterator[Received]):
 
     async def __aexit__(self, *exc_info: object) -> None:
         try:
-            # While Kafka is away aiokafka would go on trying; what stays uncommitted is delivered again.
+            # While Kafka is away aiokafka would try without end. Uncommitted events are delivered again.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await self._commit()
@@ -87,7 +88,7 @@ class CourseEventSubscriber(AsyncIterator[Received]):
 
     def __aiter__(self) -> Self:
         if self._in_hand is not None:  # its body did not finish
-            with contextlib.suppress(IllegalStateError):  # the partition is another member's now
+            with contextlib.suppress(IllegalStateError):  # the partition now belongs to another member
                 self._consumer.seek(_partition(self._in_hand), self._in_hand.offset)
             self._in_hand = None
         return self
@@ -98,7 +99,7 @@ class CourseEventSubscriber(AsyncIterator[Received]):
             self._in_hand = None
         while True:
             record = await self._next_record()
-            received = _received(record)
+            received = _read_event(record)
             if received is not None:
                 self._in_hand = record
                 return received
@@ -107,29 +108,29 @@ class CourseEventSubscriber(AsyncIterator[Received]):
     async def _next_record(self) -> ConsumerRecord:
         if _now() - self._committed_at > COMMIT_INTERVAL_S:
             await self._commit()
-        at_hand = await self._consumer.getmany(max_records=1)
-        if at_hand:
-            [[record]] = at_hand.values()
+        fetched = await self._consumer.getmany(max_records=1)
+        if fetched:
+            [[record]] = fetched.values()
             return record
-        await self._commit()  # nothing stays uncommitted while there is nothing to do
+        await self._commit()  # before it waits, so that no done event stays uncommitted
         return await self._consumer.getone()
 
     def _finish(self, record: ConsumerRecord) -> None:
         self._done[_partition(record)] = record.offset + 1
 
     async def _commit(self) -> None:
-        mine = self._consumer.assignment()
-        offsets = {partition: offset for partition, offset in self._done.items() if partition in mine}
+        owned = self._consumer.assignment()
+        offsets = {partition: offset for partition, offset in self._done.items() if partition in owned}
         if offsets:
-            # The partitions moved to another member meanwhile, which is given those events again.
+            # The partitions moved to another member meanwhile, which receives those events again.
             with contextlib.suppress(CommitFailedError, IllegalStateError):
                 await self._consumer.commit(offsets)
         self._done.clear()
         self._committed_at = _now()
 
 
-def _received(record: ConsumerRecord) -> Received | None:
-    """None for what is to be skipped: a tombstone, or a type that this version does not know."""
+def _read_event(record: ConsumerRecord) -> Received | None:
+    """Reads the event of a record. None: skip it, a tombstone or a type that this version does not know."""
     if record.value is None:
         return None
     try:

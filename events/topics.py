@@ -1,5 +1,5 @@
-"""The topics, their keys and who writes them. Names are the default; `worker.settings` can change them."""
+"""Names the topics by default; `worker.settings` can change the names."""
 
 LESSON_EVENTS = "lesson-events"  # key: user_id. The course player writes, the worker reads
 COURSE_EVENTS = "course-events"  # key: user_id. The worker writes; certificates and badges read
-DEAD_LETTERS = "lesson-events.dlq"  # key: as received. What could never be applied, with the reason
+DEAD_LETTERS = "lesson-events.dlq"  # key: as received. Records that can never be applied, with the reason

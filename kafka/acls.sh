@@ -1,12 +1,12 @@
 #!/bin/sh
-# The ACLs that each role needs, and no more. docs/security-kafka.md says which they are and why.
+# Grants each role the ACLs that it needs, and no others. docs/security-kafka.md lists them with their reasons.
 set -eu
 
 usage() {
     cat <<'END'
 Usage: kafka/acls.sh ROLE PRINCIPAL [OPTIONS] [-- ARGUMENTS]
 
-Prints the commands that let PRINCIPAL do what ROLE does; with --apply, runs them. Repeating them changes nothing.
+Prints the commands that grant PRINCIPAL the rights of ROLE; with --apply, runs them. Repeating them changes nothing.
 
 Roles:
   player         writes lesson events: course players, and websites that use ProgressService
@@ -14,11 +14,11 @@ Roles:
   certificates   reads course events, in groups whose names begin with GROUP
   operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events,
                  sees whether the workers' group is alive
-  api            course-progress api: an operator's, for /api/ops and the page Operations; one that lacks these needs
-                 no more than a player's
+  api            course-progress api: the rights of an operator, for /api/ops and the page Operations. Without these
+                 two the rights of a player are enough
 
 Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
-  --group GROUP            course-progress; for certificates, which is the beginning of names: certificates
+  --group GROUP            course-progress; for certificates: certificates, with which group names begin
   --lesson-events TOPIC    lesson-events
   --course-events TOPIC    course-events
   --dead-letters TOPIC     lesson-events.dlq
@@ -57,19 +57,19 @@ while [ $# -gt 0 ]; do
             esac
             shift
             ;;
-        -*) wrong "there is no option $1" ;;
+        -*) wrong "unknown option $1" ;;
         *)
-            if [ -z "$role" ]; then role=$1; elif [ -z "$principal" ]; then principal=$1; else wrong "what is $1?"; fi
+            if [ -z "$role" ]; then role=$1; elif [ -z "$principal" ]; then principal=$1; else wrong "unexpected argument $1"; fi
             ;;
     esac
     shift
 done
 case $principal in
     User:?*) ;;
-    *) wrong "PRINCIPAL is such as User:worker" ;;
+    *) wrong "PRINCIPAL must look like User:worker" ;;
 esac
 
-# Read and Write imply Describe. Write on a topic is all that an idempotent producer needs since Kafka 2.8.
+# Read and Write imply Describe. Since Kafka 2.8 an idempotent producer needs nothing but Write on its topic.
 allow() {
     if [ -n "$apply" ]; then
         # shellcheck disable=SC2086 -- a command and its arguments
@@ -102,5 +102,5 @@ case $role in
             --topic "$dead_letters" --topic "$lesson_events"
         allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
         ;;
-    *) wrong "ROLE is player, worker, certificates, operator or api" ;;
+    *) wrong "ROLE must be player, worker, certificates, operator or api" ;;
 esac

@@ -12,15 +12,15 @@ from events import CourseAccessed, LessonCompleted
 from worker.errors import ProgressError
 from worker.xapi import (
     ACCESSED,
-    Count,
-    Imported,
-    Malformed,
-    Skipped,
+    ImportCounts,
+    ImportedEvent,
+    MalformedLine,
+    SkippedStatement,
     Statement,
-    event_of,
-    events_in,
-    lessons_per_course,
-    statement_of,
+    build_event,
+    count_lessons,
+    read_events,
+    read_statement,
 )
 
 COURSE = "course-v1:Example+1"
@@ -39,9 +39,9 @@ def statement(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def outcome_of(said: dict[str, Any], lessons: int = 5) -> Imported | Skipped | Malformed:
-    outcome = statement_of(json.dumps(said).encode())
-    return event_of(outcome, {COURSE_ID: lessons}) if isinstance(outcome, Statement) else outcome
+def outcome_of(said: dict[str, Any], lessons: int = 5) -> ImportedEvent | SkippedStatement | MalformedLine:
+    outcome = read_statement(json.dumps(said).encode())
+    return build_event(outcome, {COURSE_ID: lessons}) if isinstance(outcome, Statement) else outcome
 
 
 def spoken(name: str) -> dict[str, Any]:
@@ -59,16 +59,16 @@ def file_of(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def read(path: Path, totals: dict[UUID, int] | None = None) -> tuple[list[Imported], Count, list[str]]:
-    count, said = Count(), list[str]()
-    events = list(events_in(path, lessons_per_course(path) if totals is None else totals, count, said.append))
+def read(path: Path, totals: dict[UUID, int] | None = None) -> tuple[list[ImportedEvent], ImportCounts, list[str]]:
+    count, said = ImportCounts(), list[str]()
+    events = list(read_events(path, count_lessons(path) if totals is None else totals, count, said.append))
     return events, count, said
 
 
 def test_a_completed_lesson_keeps_the_statements_id_time_and_learner() -> None:
     imported = outcome_of(spoken("completed"))
 
-    assert imported == Imported(
+    assert imported == ImportedEvent(
         LessonCompleted(user_id=LEARNER, course_id=COURSE_ID, lesson_id="uuid://lesson-1", total_lessons=5),
         datetime(2021, 11, 29, 22, 9, 0, 867219, tzinfo=UTC),
         "9dc99b37-e920-4a68-a066-917faca28949",
@@ -79,23 +79,23 @@ def test_a_completed_lesson_keeps_the_statements_id_time_and_learner() -> None:
 def test_using_a_lesson_is_an_access(verb: str) -> None:
     imported = outcome_of(spoken(verb))
 
-    assert isinstance(imported, Imported)
+    assert isinstance(imported, ImportedEvent)
     assert imported.event == CourseAccessed(user_id=LEARNER, course_id=COURSE_ID, lesson_id="uuid://lesson-1")
 
 
 def test_another_verb_is_skipped_by_its_name_whatever_else_is_missing() -> None:
-    assert outcome_of({"verb": {"id": "http://id.tincanapi.com/verb/downloaded"}}) == Skipped("downloaded")
+    assert outcome_of({"verb": {"id": "http://id.tincanapi.com/verb/downloaded"}}) == SkippedStatement("downloaded")
 
 
 def test_a_name_that_is_no_uuid_becomes_one() -> None:
     imported = outcome_of(statement(actor={"account": {"name": "ada"}}))
 
-    assert isinstance(imported, Imported)
+    assert isinstance(imported, ImportedEvent)
     assert imported.event.user_id == uuid5(NAMESPACE_URL, "ada")
 
 
 def test_a_parent_may_stand_alone() -> None:
-    assert isinstance(outcome_of(statement(context={"contextActivities": {"parent": {"id": COURSE}}})), Imported)
+    assert isinstance(outcome_of(statement(context={"contextActivities": {"parent": {"id": COURSE}}})), ImportedEvent)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_a_parent_may_stand_alone() -> None:
     ids=str,
 )
 def test_what_no_event_can_be_made_of_is_malformed(changes: dict[str, Any]) -> None:
-    assert isinstance(outcome_of(statement(**changes)), Malformed)
+    assert isinstance(outcome_of(statement(**changes)), MalformedLine)
 
 
 def test_a_course_with_more_lessons_than_an_event_can_carry_is_malformed() -> None:
-    assert isinstance(outcome_of(spoken("completed"), lessons=10_001), Malformed)
+    assert isinstance(outcome_of(spoken("completed"), lessons=10_001), MalformedLine)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -157,4 +157,4 @@ def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path, content: bytes)
 
     for unreadable in (path, tmp_path, tmp_path / "missing"):
         with pytest.raises(ProgressError, match=r"cannot be read"):
-            lessons_per_course(unreadable)
+            count_lessons(unreadable)

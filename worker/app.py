@@ -18,7 +18,7 @@ from worker.health.heartbeat import Heartbeat
 from worker.health.until_idle import UntilIdle
 from worker.intake.intake import Intake
 from worker.intake.lane import LANES
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.permissions import PermissionWatch, require_access, worker_permissions
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.outbox.relay import Relay
@@ -34,9 +34,11 @@ class Worker(AgentApp):
         super().__init__(settings.consumer_group, settings)
         self.settings = settings
         self.permissions = PermissionWatch(settings)
-        self.to_course_events = Producer(**client(settings))
+        self.to_course_events = Producer(**client_arguments(settings))
         # aiokafka measures a record before it is compressed, the broker as it comes.
-        self.to_dead_letters = Producer(**client(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED)
+        self.to_dead_letters = Producer(
+            **client_arguments(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED
+        )
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
         self.intake = self._take_lesson_events()
         self.intakes = [self.intake]
@@ -63,7 +65,7 @@ class Worker(AgentApp):
     async def on_start(self) -> None:
         await super().on_start()
         require_free_port(self.settings)
-        await require_access(client(self.settings), worker_permissions(self.settings))
+        await require_access(client_arguments(self.settings), worker_permissions(self.settings))
         await require_topics(self.settings)
         await self.add_async_context(self.to_course_events)
         await self.add_async_context(self.to_dead_letters)

@@ -1,12 +1,12 @@
-"""What can go wrong, by who can act on it. Bad input is no error but a value: `decode.Rejected`."""
+"""Defines the errors, by who can act on them. Bad input is not an error but a value: `Rejected`."""
 
 
 class ProgressError(Exception):
-    """Anything this system raises on purpose. The text is one line: what is wrong, and what to do."""
+    """This system raised the error on purpose. Its text is one line: what is wrong, and what to do."""
 
 
 class Unavailable(ProgressError):
-    """A server is away or busy. Repeat the call: whether or not it took effect, repeating is safe."""
+    """A server is away or busy. Repeat the call: repeating is safe, whether or not it took effect."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -18,7 +18,7 @@ class TookTooLong(DatabaseUnavailable):
 
 
 class TooMuchToCount(TookTooLong):
-    """A course's figures cannot be had within their time limit, and are not asked for again for a minute."""
+    """A course's figures took longer than their time limit. They are not computed again for a minute."""
 
 
 class KafkaUnavailable(Unavailable):
@@ -26,15 +26,15 @@ class KafkaUnavailable(Unavailable):
 
 
 class AgentGone(Unavailable):
-    """The agent was cancelled with a batch in hand. Faust starts it anew."""
+    """The agent was cancelled while it had a batch. Faust starts it again."""
 
 
 class ValueRefused(ProgressError):
-    """The database refuses a value of the batch; the same batch will always be refused."""
+    """The database refuses a value of the batch, and will refuse the same batch every time."""
 
 
 class SetupError(ProgressError):
-    """Somebody has to change something before this can run: a setting, a migration, a topic, a version."""
+    """An operator has to change something before this can run: a setting, a migration, a topic, a version."""
 
 
 class OffsetBeyondLog(SetupError):
@@ -42,19 +42,19 @@ class OffsetBeyondLog(SetupError):
 
 
 class TokenUnavailable(KafkaUnavailable, OSError):
-    """No access token for Kafka can be had at present. An OSError, which aiokafka takes for a failed connection."""
+    """Kafka's token endpoint or token file gives no token now. aiokafka takes an OSError for a failed connection."""
 
 
 class TokenRefused(SetupError, OSError):
-    """The token endpoint does not know us, or is none. An OSError, which aiokafka takes for a failed connection."""
+    """The token endpoint refuses us, or the URL is not one. aiokafka takes an OSError for a failed connection."""
 
 
 class TopicRecreated(SetupError):
-    """The topic was deleted and created anew: the stored offsets count in a log that is gone."""
+    """The topic was deleted and created again: the stored offsets count in a log that is gone."""
 
 
 class BreakerOpen(ProgressError):
-    """So many records are rejected that somebody has to look before they become dead letters."""
+    """So many records are rejected that an operator has to look before they become dead letters."""
 
 
 class Bug(ProgressError):

@@ -1,4 +1,4 @@
-"""Structured logs: one line per event on standard error, JSON or for a terminal."""
+"""Configures structured logs: one line per event on standard error, as JSON or for a terminal."""
 
 import logging.config
 import sys
@@ -11,19 +11,19 @@ from events.producer import PublishFailed
 from worker.errors import ProgressError
 from worker.settings import Settings
 
-# Of the libraries only what somebody must act on. mode tells of the services' lives under their modules' names
+# Libraries log warnings and errors only. mode logs the start and stop of services under their modules' names
 # (`worker.…`, and `abc` for Faust's HTTP service); our own loggers have plain names.
 QUIET = ("aiokafka", "faust", "mode", "asyncio", "worker", "abc")
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
-    """A `logging.config.dictConfig`, for structlog's own loggers and everybody else's."""
+    """Builds a `logging.config.dictConfig` for all loggers, and configures structlog's own."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_our_tracebacks,
+        _drop_our_tracebacks,
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -55,8 +55,8 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _without_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Our own errors say in one line what is wrong; where they were raised helps nobody."""
+def _drop_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drops the traceback of our own errors, because their one line says what is wrong."""
     info = entry.get("exc_info")
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, (ProgressError, PublishFailed)):
@@ -65,4 +65,5 @@ def _without_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) ->
 
 
 def configure(settings: Settings) -> None:
+    """Configures the logging of this process."""
     logging.config.dictConfig(logging_config(settings))

@@ -1,4 +1,4 @@
-"""What must be there before a worker runs. Outside production the commands see to it themselves."""
+"""Creates the topics and tables that a worker needs. Outside production the commands call it themselves."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The only reader of the environment. README.md lists every setting; a test compares the two."""
+"""Reads the settings from the environment; no other module reads it. A test compares them with the documentation."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ A_DAY_S = 24 * 60 * 60
 
 
 class Settings(BaseSettings):
-    """What an operator can set, each as `PROGRESS_` and the name in capitals."""
+    """Lists what an operator can set, each as `PROGRESS_` and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="PROGRESS_", frozen=True, extra="ignore")
 
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
 
     @property
     def worker_name(self) -> str:
-        """Names this worker in `worker_status` and as Kafka's client id, by which the group knows its members."""
+        """Names this worker in `worker_status`, and in Kafka's group as the client id."""
         return self.group_instance_id or f"{socket.gethostname()}-{os.getpid()}"
 
     @field_validator("kafka_oauth_token_url")
@@ -129,13 +129,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_matching_kafka_security(self) -> Self:
-        must, may = _security(self)
+        must, may = _select_security(self)
         given = {name for name in SECURITY if getattr(self, name)}
-        why = f"with these {variables(CHOICE)} (docs/security-kafka.md)"
+        why = f"with these {_join_variables(CHOICE)} (docs/security-kafka.md)"
         if must - given:
-            raise SetupError(f"{variables(must - given)} must be set {why}")
+            raise SetupError(f"{_join_variables(must - given)} must be set {why}")
         if given - must - may:
-            raise SetupError(f"{variables(given - must - may)} must not be set {why}")
+            raise SetupError(f"{_join_variables(given - must - may)} must not be set {why}")
         return self
 
 
@@ -144,8 +144,8 @@ CHOICE = ("kafka_security_protocol", "kafka_sasl_mechanism")
 SECURITY = [name for name in Settings.model_fields if name.startswith(("kafka_ssl_", "kafka_sasl_", "kafka_oauth_"))]
 
 
-def _security(chosen: Settings) -> tuple[set[str], set[str]]:
-    """Which of SECURITY must be set with this choice, and which others may be."""
+def _select_security(chosen: Settings) -> tuple[set[str], set[str]]:
+    """Returns which of SECURITY must be set with the chosen protocol and mechanism, and which others may be set."""
     must: set[str] = set()
     may: set[str] = set()
     if chosen.kafka_security_protocol.endswith("SSL"):
@@ -153,13 +153,13 @@ def _security(chosen: Settings) -> tuple[set[str], set[str]]:
         if chosen.kafka_ssl_key_file or chosen.kafka_ssl_key_password:
             must |= {"kafka_ssl_certificate_file"}
     if chosen.kafka_security_protocol.startswith("SASL"):
-        must |= {"kafka_sasl_mechanism", *_credentials(chosen)}
+        must |= {"kafka_sasl_mechanism", *_select_credentials(chosen)}
         if "kafka_oauth_token_url" in must:
             may |= {"kafka_oauth_scope"}
     return must, may
 
 
-def _credentials(chosen: Settings) -> set[str]:
+def _select_credentials(chosen: Settings) -> set[str]:
     if chosen.kafka_sasl_mechanism is None:
         return set()
     if chosen.kafka_sasl_mechanism != "OAUTHBEARER":
@@ -169,7 +169,7 @@ def _credentials(chosen: Settings) -> set[str]:
     return {"kafka_oauth_token_url", "kafka_oauth_client_id", "kafka_oauth_client_secret"}
 
 
-def variables(names: Iterable[str]) -> str:
+def _join_variables(names: Iterable[str]) -> str:
     return ", ".join(f"PROGRESS_{name.upper()}" for name in sorted(names))
 
 
@@ -178,12 +178,12 @@ S = TypeVar("S", bound=Settings)
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once. Raises SetupError, which names the variable but not its value."""
-    return read(Settings)
+    """Returns the settings of this process, read once. Raises what `read_settings` does."""
+    return read_settings(Settings)
 
 
-def read(model: type[S]) -> S:
-    """Settings from the environment. Raises SetupError, which names the variable but not its value."""
+def read_settings(model: type[S]) -> S:
+    """Reads settings from the environment. Raises SetupError, which names the variable but not its value."""
     try:
         return model()
     except ValidationError as error:
@@ -192,6 +192,6 @@ def read(model: type[S]) -> S:
 
 
 def migrations_dir() -> Path:
-    """`sql/`: beside the package in a checkout, inside it in a wheel."""
+    """Finds `sql/`: beside the package in a checkout, inside it in a wheel."""
     installed = Path(__file__).parent / "migrations"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "sql"

@@ -1,4 +1,4 @@
-"""xAPI statements, one per line as learning record stores export them, become lesson events."""
+"""Turns xAPI statements, one per line as learning record stores export them, into lesson events."""
 
 import gzip
 import sys
@@ -20,19 +20,21 @@ from rich.progress import wrap_file
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPublisher, PublishFailed
 from events.models import LessonId
 from worker.errors import KafkaUnavailable, ProgressError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
 COMPLETED = "completed"
 ACCESSED = {"initialized", "played", "paused", "seeked", "interacted", "terminated"}
 GZIP = b"\x1f\x8b"
 BATCH = 1000
-MALFORMED_SHOWN = 20
+MALFORMED_REPORTED = 20
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class Thing(BaseModel):
+class Reference(BaseModel):
+    """Reads the id of a verb or an activity."""
+
     id: Text
 
 
@@ -50,25 +52,27 @@ class Actor(BaseModel):
 
 class Activities(BaseModel):
     # xAPI 1.0 also allows one activity without the array.
-    parent: Annotated[list[Thing], Field(min_length=1), BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
+    parent: Annotated[
+        list[Reference], Field(min_length=1), BeforeValidator(lambda v: v if isinstance(v, list) else [v])
+    ]
 
 
 class Context(BaseModel):
     activities: Activities = Field(alias="contextActivities")
 
 
-class Spoken(BaseModel):
-    """What every statement must have."""
+class AnyStatement(BaseModel):
+    """Reads what every statement must have: its verb."""
 
-    verb: Thing
+    verb: Reference
 
     @property
     def verb_name(self) -> str:
         return self.verb.id.rstrip("/").rpartition("/")[-1]
 
 
-class Statement(Spoken):
-    """A statement that is imported, as far as it is read."""
+class Statement(AnyStatement):
+    """Reads the fields that an event needs, of a statement that is imported."""
 
     id: Text
     actor: Actor
@@ -78,7 +82,7 @@ class Statement(Spoken):
 
     @property
     def user_id(self) -> UUID:
-        """The account's name if it is a UUID, else its UUIDv5."""
+        """Returns the account's name if it is a UUID, else the name's UUIDv5."""
         try:
             return UUID(self.actor.account.name)
         except ValueError:
@@ -86,11 +90,12 @@ class Statement(Spoken):
 
     @property
     def course_id(self) -> UUID:
+        """Returns the UUIDv5 of the first parent activity's id."""
         return uuid5(NAMESPACE_URL, self.context.activities.parent[0].id)
 
 
-class Imported(NamedTuple):
-    """What LessonEventPublisher.publish_many takes."""
+class ImportedEvent(NamedTuple):
+    """Holds an event as LessonEventPublisher.publish_many takes it."""
 
     event: LessonEvent
     occurred_at: datetime
@@ -98,30 +103,30 @@ class Imported(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A statement whose verb says nothing about progress."""
+class SkippedStatement:
+    """Marks a statement whose verb does not concern progress."""
 
     verb: str
 
 
 @dataclass(frozen=True)
-class Malformed:
-    """A line that is no statement, or one that lacks what an event needs."""
+class MalformedLine:
+    """Marks a line that is not a statement, or a statement that lacks a field that an event needs."""
 
     reason: str
 
 
-def statement_of(line: bytes) -> Statement | Skipped | Malformed:
-    """What one line says. Pure; never raises."""
+def read_statement(line: bytes) -> Statement | SkippedStatement | MalformedLine:
+    """Reads the statement of one line. Pure; never raises."""
     try:
-        verb = Spoken.model_validate_json(line).verb_name
-        return Statement.model_validate_json(line) if verb == COMPLETED or verb in ACCESSED else Skipped(verb)
+        verb = AnyStatement.model_validate_json(line).verb_name
+        return Statement.model_validate_json(line) if verb == COMPLETED or verb in ACCESSED else SkippedStatement(verb)
     except ValidationError as error:
-        return Malformed(_first_problem(error))
+        return MalformedLine(_explain_first_problem(error))
 
 
-def event_of(statement: Statement, totals: Mapping[UUID, int]) -> Imported | Malformed:
-    """The event that a statement stands for; `totals` has the lessons of each course. Pure; never raises."""
+def build_event(statement: Statement, totals: Mapping[UUID, int]) -> ImportedEvent | MalformedLine:
+    """Builds the event of a statement; `totals` has each course's number of lessons. Pure; never raises."""
     data = {"user_id": statement.user_id, "course_id": statement.course_id, "lesson_id": statement.object.id}
     try:
         if statement.verb_name == COMPLETED:
@@ -129,74 +134,81 @@ def event_of(statement: Statement, totals: Mapping[UUID, int]) -> Imported | Mal
         else:
             event = CourseAccessed(**data)
     except ValidationError as error:
-        return Malformed(_first_problem(error))
-    return Imported(event, statement.timestamp, statement.id)
+        return MalformedLine(_explain_first_problem(error))
+    return ImportedEvent(event, statement.timestamp, statement.id)
 
 
-def _first_problem(error: ValidationError) -> str:
+def _explain_first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return ": ".join([*filter(None, [".".join(map(str, problem["loc"]))]), problem["msg"]])
 
 
 @dataclass
-class Count:
-    """What became of the lines of a file."""
+class ImportCounts:
+    """Counts the lines of a file by their outcome."""
 
     published: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     malformed: int = 0
 
 
-async def import_file(settings: Settings, path: Path, total_lessons: int | None, say: Callable[[str], None]) -> Count:
-    """Publishes the file's events, all acknowledged when it returns; `say` hears of malformed lines.
+async def import_file(
+    settings: Settings, path: Path, total_lessons: int | None, report: Callable[[str], None]
+) -> ImportCounts:
+    """Publishes the file's events, all acknowledged when it returns. `report` receives a text per malformed line.
 
-    The events have the statements' ids and times, so importing a file again changes nothing. Raises ProgressError for
-    a file that cannot be read, KafkaUnavailable with the number of events published.
+    Without `total_lessons` a course has as many lessons as the file names for it. The events have the statements' ids
+    and times, so importing a file again changes nothing. Raises ProgressError for a file that cannot be read, and
+    KafkaUnavailable with the number of published events.
     """
-    totals = defaultdict(lambda: total_lessons) if total_lessons else lessons_per_course(path)
-    count = Count()
+    totals = defaultdict(lambda: total_lessons) if total_lessons else count_lessons(path)
+    count = ImportCounts()
     topic = settings.lesson_events_topic
     try:
-        async with LessonEventPublisher(**client(settings), topic=topic, source="xapi") as publisher:
-            events = events_in(path, totals, count, say)
+        async with LessonEventPublisher(**client_arguments(settings), topic=topic, source="xapi") as publisher:
+            events = read_events(path, totals, count, report)
             while batch := list(islice(events, BATCH)):
                 await publisher.publish_many(batch)
                 count.published += len(batch)
     except PublishFailed as error:
-        raise KafkaUnavailable(f"{error} ({count.published:,} events published; run it again to complete)") from error
+        raise KafkaUnavailable(
+            f"{error} ({count.published:,} events are published; run the import again to publish the rest)"
+        ) from error
     return count
 
 
-def lessons_per_course(path: Path) -> dict[UUID, int]:
-    """The number of distinct lessons that the file's statements name, by course."""
+def count_lessons(path: Path) -> dict[UUID, int]:
+    """Counts the distinct lessons that the file's statements name, by course."""
     lessons: dict[UUID, set[str]] = defaultdict(set)
-    with lines_of(path, "counting lessons") as lines:
+    with read_lines(path, "counting lessons") as lines:
         for _, line in lines:
-            statement = statement_of(line)
+            statement = read_statement(line)
             if isinstance(statement, Statement):
                 lessons[statement.course_id].add(statement.object.id)
     return {course_id: len(ids) for course_id, ids in lessons.items()}
 
 
-def events_in(path: Path, totals: Mapping[UUID, int], count: Count, say: Callable[[str], None]) -> Iterator[Imported]:
-    """The file's events one after the other. Counts what is not an event."""
-    with lines_of(path, "publishing") as lines:
+def read_events(
+    path: Path, totals: Mapping[UUID, int], count: ImportCounts, report: Callable[[str], None]
+) -> Iterator[ImportedEvent]:
+    """Reads the file's events one after the other, and counts the lines that are not events."""
+    with read_lines(path, "publishing") as lines:
         for number, line in lines:
-            statement = statement_of(line)
-            match event_of(statement, totals) if isinstance(statement, Statement) else statement:
-                case Imported() as event:
+            statement = read_statement(line)
+            match build_event(statement, totals) if isinstance(statement, Statement) else statement:
+                case ImportedEvent() as event:
                     yield event
-                case Skipped(verb):
+                case SkippedStatement(verb):
                     count.skipped[verb] += 1
-                case Malformed(reason):
+                case MalformedLine(reason):
                     count.malformed += 1
-                    if count.malformed <= MALFORMED_SHOWN:
-                        say(f"line {number}: {reason}")
+                    if count.malformed <= MALFORMED_REPORTED:
+                        report(f"line {number}: {reason}")
 
 
 @contextmanager
-def lines_of(path: Path, doing: str) -> Iterator[Iterator[tuple[int, bytes]]]:
-    """The numbered lines of a file, gzip or not, with a progress bar on a terminal. Raises ProgressError."""
+def read_lines(path: Path, doing: str) -> Iterator[Iterator[tuple[int, bytes]]]:
+    """Opens a file, gzip or not, and reads its numbered lines. Shows a bar on a terminal. Raises ProgressError."""
     try:
         with path.open("rb") as raw:
             zipped = raw.read(len(GZIP)) == GZIP

@@ -22,7 +22,7 @@ from tests.bench.peers.contender import CONTENDERS, OURS, Contender
 from tests.bench.result import Figure, Result
 from tests.processes import WorkerProcess
 from worker.devstack.kafka_jars import find_jars
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
@@ -96,7 +96,7 @@ async def lesson_rows(settings: Settings, to_send: Iterable[OutgoingRecord]) -> 
     topic = connect_jdbc.topic(settings)
     to_send = iter(to_send)
     await connect_jdbc.create_topic(settings)
-    async with Producer(**client(settings), linger_ms=20) as producer:
+    async with Producer(**client_arguments(settings), linger_ms=20) as producer:
         while chunk := list(islice(to_send, 5000)):
             await producer.send_all(chunk)
     yield

@@ -16,7 +16,7 @@ from tests.bench.bench import connected
 from tests.bench.drain import Drained, applied
 from tests.bench.machine import Meter
 from worker.decode import decode
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -56,7 +56,7 @@ async def _recorded(settings: Settings, partitions: list[TopicPartition], enough
     store = Store(settings)
     store._connection = recorder
     expected: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
-    consumer = AIOKafkaConsumer(**client(settings), enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**client_arguments(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)

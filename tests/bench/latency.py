@@ -26,7 +26,7 @@ from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import Shares
 from tests.processes import WorkerProcess, eventually
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
 RATES = (500, 2000)
@@ -161,7 +161,7 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Conne
     async with (
         connected(settings) as connection,
         CourseEventSubscriber(
-            **client(settings), group_id=settings.consumer_group + "-certificates", topic=topic
+            **client_arguments(settings), group_id=settings.consumer_group + "-certificates", topic=topic
         ) as course_events,
     ):
         await connection.execute(query("notify"))

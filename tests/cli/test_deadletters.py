@@ -22,7 +22,7 @@ from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import KafkaUnavailable
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
@@ -47,7 +47,7 @@ def listed(settings: Settings, *arguments: str) -> list[dict[str, Any]]:
 async def ends(settings: Settings) -> dict[TopicPartition, int]:
     """Where each partition of each topic ends."""
     topics = (settings.lesson_events_topic, settings.course_events_topic, settings.dead_letter_topic)
-    consumer = AIOKafkaConsumer(*topics, **client(settings))
+    consumer = AIOKafkaConsumer(*topics, **client_arguments(settings))
     await consumer.start()
     try:
         found: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
@@ -57,7 +57,7 @@ async def ends(settings: Settings) -> dict[TopicPartition, int]:
 
 
 async def send(settings: Settings, *values: bytes) -> None:
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         await producer.send_all([OutgoingRecord(settings.lesson_events_topic, b"k", value, []) for value in values])
 
 
@@ -125,7 +125,7 @@ async def test_a_clock_that_ran_ahead_stays_clamped_to_the_record_when_it_is_rep
     await connection.execute(NO_POISON)
     published_at = NOW - timedelta(days=3)
     sent = record(settings, poison()[0][0], NOW + timedelta(days=30))
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         dated = OutgoingRecord(sent.topic, sent.key, sent.value, sent.headers, int(published_at.timestamp() * 1000))
         await producer.send_all([dated])
     workers.start("--until-idle").wait()
@@ -226,7 +226,7 @@ async def test_a_letter_that_is_there_twice_is_shown_and_replayed_once(settings:
     event, at = poison()[0]
     sent = record(settings, event, at)
     copies = [consumed(sent), consumed(sent)]
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         for copy in copies:
             await DeadLetterWriter(settings, producer).write([Rejected(copy, "no_poison", Kind.REFUSED)])
     before = await ends(settings)

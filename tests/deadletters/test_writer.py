@@ -10,7 +10,7 @@ from events.producer import Producer
 from tests.histories import records_of
 from tests.test_decode import record
 from worker.deadletters.writer import DeadLetterWriter
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
 
@@ -21,7 +21,7 @@ def counted(kind: Kind) -> float:
 
 async def letters(settings: Settings, rejected: list[Rejected]) -> list[dict[str, bytes]]:
     """The headers that the dead letters of these have, in their order."""
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         await DeadLetterWriter(settings, producer).write(rejected)
     written = await records_of(settings, settings.dead_letter_topic, len(rejected))
     in_order: list[ConsumerRecord] = sorted(written, key=lambda letter: dict(letter.headers)["dlq_offset"])

@@ -12,14 +12,14 @@ from worker.deadletters.letter import Position
 from worker.deadletters.writer import DeadLetterWriter
 from worker.demo.certificates import Certificates
 from worker.demo.observer import Observer
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
 
 
 async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Settings) -> None:
     async with Observer(settings, Certificates(settings, remember=True), remember=True) as observer:
-        async with Producer(**client(settings)) as producer:
+        async with Producer(**client_arguments(settings)) as producer:
             await DeadLetterWriter(settings, producer).write([Rejected(record(), "why", Kind.SCHEMA)])
         await discard(settings, [Position(partition, 0) for partition in range(settings.topic_partitions)])
 

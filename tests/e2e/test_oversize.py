@@ -11,7 +11,7 @@ from tests.faults.comparison import records_of as all_records_of
 from tests.histories import histories, publish, records_of
 from tests.processes import Workers
 from worker.deadletters.headers import TRUNCATED
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 
@@ -36,7 +36,7 @@ async def test_a_record_that_inflates_becomes_a_dead_letter_and_holds_nobody_up(
 async def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
-    admin = AIOKafkaAdminClient(**client(settings))
+    admin = AIOKafkaAdminClient(**client_arguments(settings))
     await admin.start()
     small = {"max.message.bytes": "200000", "retention.ms": "-1"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.dead_letter_topic, small)])

@@ -9,7 +9,7 @@ import pytest
 from tests.processes import Workers, eventually
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
-from worker.xapi import Count, events_in, import_file, lessons_per_course
+from worker.xapi import ImportCounts, count_lessons, import_file, read_events
 
 BESIDE_THE_CHECKOUT = Path(__file__).parents[3] / "shared/data/fun-mooc-xapi.json.gz"
 
@@ -26,7 +26,7 @@ def sample() -> Path:
 async def test_two_workers_one_of_them_killed_end_with_the_models_rows_and_a_second_import_changes_none(
     settings: Settings, workers: Workers, connection: asyncpg.Connection, sample: Path
 ) -> None:
-    happened = [(e.event, e.occurred_at) for e in events_in(sample, lessons_per_course(sample), Count(), print)]
+    happened = [(e.event, e.occurred_at) for e in read_events(sample, count_lessons(sample), ImportCounts(), print)]
     first, second = workers.start(batch_size=100), workers.start(batch_size=100)
     count = await import_file(settings, sample, None, print)
     assert (count.published, dict(count.skipped), count.malformed) == (21_946, {"downloaded": 54}, 0)

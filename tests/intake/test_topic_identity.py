@@ -16,8 +16,8 @@ from tests.processes import Workers, eventually
 from worker.devstack import kafka_mock
 from worker.errors import TopicRecreated
 from worker.intake.topic_identity import TopicIdentity
-from worker.kafka.client import client
-from worker.kafka.topic_id import topic_id
+from worker.kafka.client import client_arguments
+from worker.kafka.topic_id import fetch_topic_id
 from worker.progress.store import Store
 from worker.settings import Settings
 
@@ -26,7 +26,7 @@ USER = uuid4()  # one partition
 
 @pytest.fixture
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**client(settings))
+    admin = AIOKafkaAdminClient(**client_arguments(settings))
     await admin.start()
     yield admin
     await admin.close()
@@ -37,35 +37,35 @@ async def accesses(settings: Settings, number: int) -> None:
 
 
 async def test_a_topic_keeps_its_id_until_it_is_created_anew(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    first = await topic_id(admin._client, settings.lesson_events_topic)
-    again = await topic_id(admin._client, settings.lesson_events_topic)
+    first = await fetch_topic_id(admin._client, settings.lesson_events_topic)
+    again = await fetch_topic_id(admin._client, settings.lesson_events_topic)
     await recreate(settings)
 
     async def another() -> bool:  # the broker learns of the new one a moment later
         with suppress(UnknownTopicOrPartitionError):
-            return await topic_id(admin._client, settings.lesson_events_topic) not in (None, first)
+            return await fetch_topic_id(admin._client, settings.lesson_events_topic) not in (None, first)
         return False
 
     assert first is not None
     assert first == again
     await eventually(another)
     with pytest.raises(UnknownTopicOrPartitionError):
-        await topic_id(admin._client, "no-such-topic")
+        await fetch_topic_id(admin._client, "no-such-topic")
 
 
 async def test_a_broker_older_than_ids_tells_none(settings: Settings, admin: AIOKafkaAdminClient) -> None:
-    await topic_id(admin._client, settings.lesson_events_topic)
+    await fetch_topic_id(admin._client, settings.lesson_events_topic)
     for connection in admin._client._conns.values():
         connection._versions[3] = (0, 9)  # what such a broker says of its Metadata
 
-    assert await topic_id(admin._client, settings.lesson_events_topic) is None
+    assert await fetch_topic_id(admin._client, settings.lesson_events_topic) is None
 
 
 async def test_the_demos_mock_broker_can_be_asked(settings: Settings) -> None:
     with kafka_mock.broker(print) as servers:
         admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         await admin.start()
-        await topic_id(admin._client, "lesson-events")
+        await fetch_topic_id(admin._client, "lesson-events")
         await admin.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.secured import CLIENT_SECRET, MARKED, Endpoint, token_endpoint
 from worker.errors import TokenRefused, TokenUnavailable
-from worker.kafka import oauth as tokens
+from worker.kafka import oauth
 from worker.kafka.oauth import TokenEndpoint
 from worker.settings import Settings
 
@@ -21,7 +21,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
     clock = Clock()
-    monkeypatch.setattr(tokens, "time", clock)
+    monkeypatch.setattr(oauth, "time", clock)
     return clock
 
 
@@ -72,7 +72,7 @@ async def test_while_the_endpoint_is_away_a_token_serves_to_its_end_and_no_longe
 
 async def test_clients_of_the_same_settings_share_a_token(endpoint: Endpoint) -> None:
     endpoint.lifetime_s = 100
-    for provider in (tokens.tokens(settings(endpoint)), tokens.tokens(settings(endpoint))):
+    for provider in (oauth.token_provider(settings(endpoint)), oauth.token_provider(settings(endpoint))):
         await provider.token()
 
     assert len(endpoint.asked) == 1

@@ -9,14 +9,14 @@ import asyncpg
 from events import CourseCompleted, CourseEventSubscriber, LessonCompleted, LessonEventPublisher
 from tests.kafka_security.users import COURSES, LESSONS, user
 from tests.secured import Secured
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 
 
 async def complete_a_course(broker: Secured) -> UUID:
     """As a player. The learner."""
     learner = uuid4()
     event = LessonCompleted(user_id=learner, course_id=uuid4(), lesson_id="only", total_lessons=1)
-    async with LessonEventPublisher(**client(user(broker, "player")), topic=LESSONS) as publisher:
+    async with LessonEventPublisher(**client_arguments(user(broker, "player")), topic=LESSONS) as publisher:
         await publisher.publish(event, occurred_at=datetime.now(UTC))
     return learner
 
@@ -27,7 +27,7 @@ async def percentage(connection: asyncpg.Connection, learner: UUID) -> int | Non
 
 async def certificate_is_due(broker: Secured, learner: UUID) -> bool:
     """Whether a certificate service hears of it, in a group of its own."""
-    reach = client(user(broker, "certificates"))
+    reach = client_arguments(user(broker, "certificates"))
     async with (
         asyncio.timeout(30),
         CourseEventSubscriber(**reach, group_id=f"certificates-{uuid4()}", topic=COURSES) as subscriber,

@@ -14,7 +14,7 @@ from tests.kafka_security.users import known_worker, names, user, with_certifica
 from tests.processes import Workers, environment, eventually
 from tests.secured import MARKED, Endpoint, Secured
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.permissions import require_access, worker_permissions
 
 
@@ -58,7 +58,7 @@ async def test_a_token_file_is_read_at_every_connection(broker: Secured, tmp_pat
     settings = user(
         broker, "worker", "OAUTHBEARER", kafka_sasl_username=None, kafka_sasl_password=None, kafka_oauth_token_file=file
     )
-    reach = client(settings)
+    reach = client_arguments(settings)
     with pytest.raises(KafkaUnavailable):
         await require_access(reach, worker_permissions(settings))
     file.write_text(secured.unsecured_jwt("worker", lifetime_s=-60))
@@ -119,7 +119,7 @@ async def test_who_has_no_certificate_or_a_strangers_is_refused(broker: Secured)
 
     for settings in (stranger, nobody):
         with pytest.raises(SetupError):
-            await require_access(client(settings), {})
+            await require_access(client_arguments(settings), {})
 
 
 def test_a_key_with_another_password_is_refused_without_asking_the_terminal(broker: Secured) -> None:
@@ -128,14 +128,14 @@ def test_a_key_with_another_password_is_refused_without_asking_the_terminal(brok
         settings = with_certificate(broker, pem.certificate, pem.encrypted_key, kafka_ssl_key_password=password)
 
         with pytest.raises(SetupError, match="PROGRESS_KAFKA_SSL_CERTIFICATE_FILE"):
-            client(settings)
+            client_arguments(settings)
 
 
 async def test_a_certificate_of_another_host_is_refused(broker: Secured) -> None:
     settings = user(broker, "worker", kafka_bootstrap_servers=broker.sasl.replace("127.0.0.1", "localhost"))
 
     with pytest.raises(SetupError):
-        await require_access(client(settings), {})
+        await require_access(client_arguments(settings), {})
 
 
 async def test_the_wrong_protocol_for_a_port_is_guessed(broker: Secured) -> None:
@@ -152,4 +152,4 @@ async def test_the_wrong_protocol_for_a_port_is_guessed(broker: Secured) -> None
 
     for settings in (in_clear, without_sasl, with_tls):
         with pytest.raises(KafkaUnavailable, match="PROGRESS_KAFKA_SECURITY_PROTOCOL"):
-            await require_access(client(settings), {})
+            await require_access(client_arguments(settings), {})

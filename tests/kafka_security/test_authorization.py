@@ -21,7 +21,7 @@ from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.errors import SetupError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.permissions import require_access, worker_permissions
 from worker.learners.service import Accepted, ProgressService
@@ -76,7 +76,7 @@ def operations(description: Any) -> set[str]:
 async def test_a_role_reads_and_writes_its_own_topics_and_no_others(broker: Secured, role: str) -> None:
     async with Producer(broker.admin) as producer:
         await producer.send_all([nothing(topic) for topic in TOPICS])
-    reach = client(user(broker, role))
+    reach = client_arguments(user(broker, role))
 
     written = await asyncio.gather(*(writes(reach, topic) for topic in TOPICS))
     read = await asyncio.gather(*(reads(reach, topic) for topic in TOPICS))
@@ -147,7 +147,7 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
 
 async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker: Secured) -> None:
     with pytest.raises(SetupError) as refused:
-        await require_access(client(user(broker, "operator")), worker_permissions(names()))
+        await require_access(client_arguments(user(broker, "operator")), worker_permissions(names()))
 
     assert f"Read on topic {LESSONS}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)

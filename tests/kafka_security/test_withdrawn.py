@@ -24,7 +24,7 @@ from tests.processes import Workers, eventually
 from tests.secured import Secured
 from worker.errors import SetupError
 from worker.kafka import permissions as access
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.permissions import PermissionWatch
 
 
@@ -72,7 +72,7 @@ def withdraw(broker: Secured, user: str, operation: str, topic: str) -> None:
 
 
 async def dead_letters(broker: Secured) -> list[bytes | None]:
-    consumer = AIOKafkaConsumer(DEAD, **client(user(broker, "operator")), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(DEAD, **client_arguments(user(broker, "operator")), auto_offset_reset="earliest")
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())

@@ -18,7 +18,7 @@ from tests.outbox.test_relay import put
 from tests.processes import Workers, eventually
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.topic import resolved, write_resolutions
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
 from worker.operations.cluster import Group, Member
@@ -50,7 +50,7 @@ async def write_letters(settings: Settings, number: int, kind: Kind = Kind.SCHEM
     """To partition 0."""
     at = (NOW + timedelta(seconds=number)).isoformat().encode()
     headers = [("dlq_kind", kind.encode()), ("dlq_reason", b"why"), ("dlq_rejected_at", at)]
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         for _ in range(number):
             await producer.send_all([OutgoingRecord(settings.dead_letter_topic, None, b"x", headers, partition=0)])
 
@@ -127,7 +127,7 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
         await eventually(until(operations, lambda s: open_letters(s) == {Kind.SCHEMA: 200}))
 
         await write_letters(settings, 300, Kind.TIME)
-        async with Producer(**client(settings)) as producer:
+        async with Producer(**client_arguments(settings)) as producer:
             await write_resolutions(
                 settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
             )
@@ -164,7 +164,7 @@ async def test_between_two_looks_nothing_is_fetched(settings: Settings) -> None:
 
 async def test_of_a_letter_little_is_kept_however_long_its_texts_are(settings: Settings) -> None:
     headers = [("ce_type", b"t" * 300_000), ("dlq_reason", b"r" * 300_000)]
-    async with Producer(**client(settings)) as producer:
+    async with Producer(**client_arguments(settings)) as producer:
         await producer.send_all([OutgoingRecord(settings.dead_letter_topic, None, b"x", headers)])
 
     async with Operations(settings) as operations:

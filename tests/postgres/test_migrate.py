@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import execute, url_of
 from worker.errors import DatabaseUnavailable, SetupError
-from worker.postgres.migrate import migrate, migrations
+from worker.postgres.migrate import migrate, read_migrations
 from worker.settings import Settings, migrations_dir
 
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 async def test_two_at_once_apply_each_file_once(empty: Settings) -> None:
     applied = await asyncio.gather(*(migrate(empty) for _ in range(3)))
 
-    assert sorted(applied, key=len) == [[], [], [m.name for m in migrations()]]
+    assert sorted(applied, key=len) == [[], [], [m.name for m in read_migrations()]]
 
 
 async def test_a_new_file_is_applied_alone(empty: Settings, folder: Path) -> None:

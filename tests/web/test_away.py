@@ -122,7 +122,7 @@ def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monke
     assert attempted(watch, KafkaUnavailable("away"))
     assert not attempted(watch)  # a moment ago
 
-    monkeypatch.setattr(watch, "_again_at", 0)
+    monkeypatch.setattr(watch, "_retry_at", 0)
     with watch.attempt():
         assert not attempted(watch)  # somebody tries
 

@@ -3,7 +3,7 @@
 import click
 
 from worker.cli.options import WithExamples
-from worker.settings import read
+from worker.settings import read_settings
 from worker.web.settings import ApiSettings
 
 
@@ -17,5 +17,5 @@ def api() -> None:
     from worker.web.pages.routes import pages
     from worker.web.server import run
 
-    settings = read(ApiSettings)
+    settings = read_settings(ApiSettings)
     run(settings, pages() if settings.api_cookie else None)

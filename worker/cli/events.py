@@ -40,7 +40,7 @@ def xapi(file: Path, total_lessons: int | None) -> None:
     """Publishes xAPI statements: JSON lines, gzip or not. Importing a file again changes nothing."""
     from worker.xapi import import_file
 
-    count = asyncio.run(import_file(settings(), file, total_lessons, say=partial(click.echo, err=True)))
+    count = asyncio.run(import_file(settings(), file, total_lessons, partial(click.echo, err=True)))
     skipped = ", ".join(f"{verb} {times:,}" for verb, times in count.skipped.most_common()) or "none"
     click.echo(f"published {count.published:,}; skipped: {skipped}; malformed lines: {count.malformed:,}")
 
@@ -81,10 +81,12 @@ def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
 
 
 async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
-    from worker.kafka.client import client
+    from worker.kafka.client import client_arguments
 
     topic = settings.lesson_events_topic
-    async with LessonEventPublisher(**client(settings), topic=topic, source="command-line", timeout_s=10) as publisher:
+    async with LessonEventPublisher(
+        **client_arguments(settings), topic=topic, source="command-line", timeout_s=10
+    ) as publisher:
         return await publisher.publish(event, occurred_at=at)
 
 
@@ -100,10 +102,12 @@ def watch(as_json: bool) -> None:
 
 
 async def follow(settings: Settings, as_json: bool) -> None:
-    from worker.kafka.client import client
+    from worker.kafka.client import client_arguments
     from worker.terminal import progress as terminal
 
     topic = settings.course_events_topic
-    async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
+    async with CourseEventSubscriber(
+        **client_arguments(settings), group_id=f"watch-{uuid4()}", topic=topic
+    ) as subscriber:
         async for received in subscriber:
             click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))

@@ -81,14 +81,14 @@ def fail(reason: str) -> NoReturn:
 
 def refusal(error: Exception) -> str | None:
     """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
-    from worker.kafka.client import client
+    from worker.kafka.client import client_arguments
     from worker.kafka.failures import explain
     from worker.kafka.permissions import require_access
 
     problem: ProgressError = explain("Kafka", error)
     if not isinstance(problem, SetupError):
         try:
-            asyncio.run(require_access(client(settings()), {}))
+            asyncio.run(require_access(client_arguments(settings()), {}))
         except ProgressError as reason:
             problem = reason
     return str(problem) if isinstance(problem, SetupError) else None

@@ -13,7 +13,7 @@ import click
 
 from worker.cli.options import Moment, WithExamples
 from worker.errors import ProgressError
-from worker.kafka.topics import partitions_of
+from worker.kafka.topics import fetch_partitions
 from worker.postgres.connection import close
 from worker.repair.recount import Difference, Repair, Scope, Verify, connected
 from worker.settings import Settings, settings
@@ -49,7 +49,7 @@ def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: b
 async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
     """Prints the differences as they are found, and repairs each; how many there were."""
     topic = settings.lesson_events_topic
-    partitions = await partitions_of(settings, topic) if fix else []
+    partitions = await fetch_partitions(settings, topic) if fix else []
     connection = await connected(settings)
     number = 0
     try:

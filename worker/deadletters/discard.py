@@ -10,7 +10,7 @@ from events.producer import Producer, PublishFailed
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.selection import Selection
 from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.settings import Settings
 
@@ -41,7 +41,7 @@ async def discard(settings: Settings, positions: Sequence[Position]) -> None:
     """Notes that the letters at these positions are discarded: durable when it returns. Raises KafkaUnavailable."""
     remaining = iter(positions)
     try:
-        async with Producer(**client(settings)) as producer:
+        async with Producer(**client_arguments(settings)) as producer:
             while batch := list(islice(remaining, ROUND)):
                 await write_resolutions(settings, producer, [resolved(position, Fate.DISCARDED) for position in batch])
     except PublishFailed as error:

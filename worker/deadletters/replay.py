@@ -16,7 +16,7 @@ from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
 from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
 from worker.decode import decode
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.settings import Settings
@@ -97,7 +97,7 @@ async def replay(
     topic = to or settings.lesson_events_topic
     tally = Tally()
     await require_topics(settings, topic)
-    async with open_topic(settings, advance) as box, Producer(**client(settings), **LIMITS) as producer:
+    async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:
         rounds = Rounds(settings, producer, rate, by)
         async for letter, copies in box.open_letters(await box.ledger(), selection):
             record = replayable(letter, selection, topic, from_anywhere=to is not None)

@@ -18,7 +18,7 @@ from worker.deadletters.ledger import Ledger
 from worker.deadletters.letter import Fate, Letter, Position, Resolution, read
 from worker.deadletters.selection import Selection
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client, require_topics
 from worker.settings import Settings
 from worker.stream.outcome import Record
@@ -135,7 +135,7 @@ async def open_topic(settings: Settings, advance: Advance | None = None) -> Asyn
     await require_topics(settings, settings.dead_letter_topic)
     consumer = AIOKafkaConsumer(
         settings.dead_letter_topic,
-        **client(settings),
+        **client_arguments(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

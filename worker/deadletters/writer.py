@@ -4,8 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
-
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters.headers import (
     ATTEMPTS,
@@ -20,13 +18,12 @@ from worker.deadletters.headers import (
     count_attempts,
     own_headers,
 )
-from worker.kafka.failures import explain
+from worker.kafka.failures import explain, is_too_large
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
 
 KEPT_BYTES = 100_000
-TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class DeadLetterWriter:
@@ -54,7 +51,7 @@ class DeadLetterWriter:
         try:
             await self._producer.send_all(letters)
         except PublishFailed as error:
-            if not isinstance(error.__cause__, TOO_LARGE):
+            if not is_too_large(error.__cause__):
                 raise
             if len(letters) > 1:
                 for letter in letters:

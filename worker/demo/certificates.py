@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiokafka.errors import KafkaError
 
 from events import CourseCompleted, CourseEvent, CourseEventSubscriber, Received
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
 ENDLESS_MEMORY = 100_000  # event ids
@@ -35,7 +35,7 @@ class Certificates:
 
     async def _follow(self, group: str) -> None:
         topic = self._settings.course_events_topic
-        async with CourseEventSubscriber(**client(self._settings), group_id=group, topic=topic) as subscriber:
+        async with CourseEventSubscriber(**client_arguments(self._settings), group_id=group, topic=topic) as subscriber:
             async for received in subscriber:
                 self.receive(received)
 

@@ -17,7 +17,7 @@ from worker.demo.certificates import Certificates
 from worker.demo.player import Learner
 from worker.demo.traffic import Origin
 from worker.errors import Unavailable
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.learners.reads import CourseProgress
 from worker.learners.service import ProgressService
 from worker.postgres.connection import query
@@ -146,7 +146,7 @@ class Observer:
 @asynccontextmanager
 async def consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Of all partitions, in no group, with an eye for latency."""
-    consumer = AIOKafkaConsumer(*topics, **client(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
+    consumer = AIOKafkaConsumer(*topics, **client_arguments(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()
         yield consumer

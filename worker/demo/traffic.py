@@ -9,7 +9,7 @@ from typing import TypeVar
 from events import LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
 from worker.demo.player import Happening, Player, Spoilt
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
 TURN_S = 0.1
@@ -42,7 +42,7 @@ class Traffic:
         self._stopping.set()
 
     async def run(self) -> None:
-        servers, topic = client(self._settings), self._settings.lesson_events_topic
+        servers, topic = client_arguments(self._settings), self._settings.lesson_events_topic
         async with (
             LessonEventPublisher(**servers, topic=topic, source="demo") as publisher,
             Producer(**servers) as producer,

@@ -1,4 +1,4 @@
-"""What this worker says of itself in `worker_status`: an Operations page cannot look into it (docs/decisions/0020)."""
+"""Writes this worker's status to `worker_status`, because the Operations page cannot ask it (docs/decisions/0020)."""
 
 import asyncio
 import socket
@@ -27,9 +27,9 @@ FORGOTTEN_AFTER_S = 24 * 60 * 60
 
 
 class Heartbeat(Service):
-    """Writes this worker's row every TELL_EVERY_S, on a connection of its own, and deletes it at a clean stop.
+    """Writes this worker's row every WRITE_EVERY_S, on a connection of its own, and deletes it at a clean stop.
 
-    The data path never waits for it. While the database is away it says nothing, and tries again.
+    The data path never waits for it. While the database is away it writes nothing, and tries again.
     """
 
     def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
@@ -43,19 +43,19 @@ class Heartbeat(Service):
         self._problem = ""
 
     @Service.task
-    async def _tell(self) -> None:
+    async def _write_periodically(self) -> None:
         while not self.should_stop:
-            await self._run("health/write_heartbeat", *self._row(), FORGOTTEN_AFTER_S)
+            await self._run("health/write_heartbeat", *self._build_row(), FORGOTTEN_AFTER_S)
             await self.sleep(WRITE_EVERY_S)
 
     async def on_shutdown(self) -> None:
-        """After its task has ended: one that still told would bring the row back."""
+        """Deletes the row. mode calls this after the task has ended, so that the task cannot write the row again."""
         await self._run("health/delete_heartbeat", self._settings.consumer_group, self._worker)
         if self._connection is not None:
             await close(self._connection)
 
-    def _row(self) -> tuple[Any, ...]:
-        doing = metrics.THROUGHPUT.summary(time.monotonic())
+    def _build_row(self) -> tuple[Any, ...]:
+        throughput = metrics.THROUGHPUT.summary(time.monotonic())
         breaker = self._intake.breaker_open
         return (
             self._settings.consumer_group,
@@ -63,16 +63,16 @@ class Heartbeat(Service):
             *self._runs_as,
             self._started_at,
             sorted(tp.partition for tp in self._intake.owned),
-            *astuple(doing),
+            *astuple(throughput),
             str(breaker) if breaker else None,
             self._intake.waiting_for,
         )
 
     async def _run(self, statement: str, *arguments: Any) -> None:
-        """Runs it if the database is there; a problem that stays is logged once, and stops nobody."""
+        """Runs the statement if the database answers. A lasting problem is logged once, and never stops the worker."""
         try:
             async with asyncio.timeout(2 * LONGEST_S):
-                connection = await self._connected()
+                connection = await self._ensure_connected()
                 with translate_errors(connection):
                     await connection.execute(query(statement), *arguments)
             self._problem = ""
@@ -80,11 +80,11 @@ class Heartbeat(Service):
             return
         except (ProgressError, asyncpg.PostgresError) as error:
             if str(error) != self._problem:
-                log.warning("this worker's status cannot be told", error=str(error))
+                log.warning("this worker's status cannot be written", error=str(error))
             self._problem = str(error)
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            # What is lost in a crash of the server is told anew in a moment: it need not wait for the disk.
+            # The next heartbeat replaces a row that a crash of the server loses: no need to wait for the disk.
             self._connection = await connect(self._settings, synchronous_commit="off")
         return self._connection

@@ -1,4 +1,4 @@
-"""Stops the worker of `worker --until-idle` when everything is done that was there at its start."""
+"""Stops a worker that runs with `--until-idle` when the records that were there at its start are applied."""
 
 import os
 import signal
@@ -18,10 +18,11 @@ CHECK_IDLE_EVERY_S = 0.1
 
 
 class UntilIdle(Service):
-    """Ends the process, as SIGTERM would, once everything is done that was in the log when it started.
+    """Sends this process SIGTERM once the stored offsets have reached the logs' ends as of the start.
 
-    That is: the stored offsets have reached the ends that the logs had then, whichever worker moved them, and nothing
-    of these partitions is left in the outbox. Crashes the worker when a breaker opens, because it would never be idle.
+
+    Any worker may have applied the records. No row of these partitions may be left in the outbox. It crashes the worker
+    when a breaker opens, because the worker would never be idle.
     """
 
     def __init__(self, settings: Settings, intakes: Sequence[Intake], **service: Any) -> None:

@@ -5,7 +5,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from events.consumer import close_consumer
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
 from worker.stream.stream import Stream
@@ -14,7 +14,7 @@ from worker.stream.stream import Stream
 def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
     """Creates the consumer, not started yet: while it starts it calls the listener, which needs it."""
     consumer = AIOKafkaConsumer(
-        **client(settings),
+        **client_arguments(settings),
         client_id=settings.worker_name,
         group_id=stream.group,
         group_instance_id=settings.group_instance_id,

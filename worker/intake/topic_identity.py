@@ -11,7 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
-from worker.kafka.topic_id import topic_id
+from worker.kafka.topic_id import fetch_topic_id
 from worker.stream.sink import Sink
 
 log = structlog.get_logger("identity")
@@ -26,9 +26,11 @@ class TopicIdentity:
         self._warned = False
 
     async def check(self, client: AIOKafkaClient, sink: Sink) -> None:
-        """Checks the topic's id before stored offsets are used. Raises TopicRecreated; Unavailable or KafkaError: ask
-        again."""
-        found = await topic_id(client, self._topic)
+        """Checks the topic's id before stored offsets are used.
+
+        Raises TopicRecreated; Unavailable or KafkaError: ask again.
+        """
+        found = await fetch_topic_id(client, self._topic)
         if found is not None:
             self._known = await sink.known_topic(self._topic, found)
             self._compare(found)
@@ -42,7 +44,7 @@ class TopicIdentity:
         Raises TopicRecreated.
         """
         try:
-            found = await topic_id(client, self._topic)
+            found = await fetch_topic_id(client, self._topic)
         except KafkaError:
             return
         if found is not None:

@@ -1,4 +1,4 @@
-"""How this system's clients reach Kafka, and what their errors mean. Whatever connects asks here."""
+"""Builds the arguments with which every Kafka client of this system connects: addresses, TLS, login."""
 
 import ssl
 from collections.abc import Iterator
@@ -6,53 +6,53 @@ from contextlib import contextmanager
 from typing import Any
 
 from worker.errors import SetupError
-from worker.kafka.failures import tls_reason
-from worker.kafka.oauth import tokens
+from worker.kafka.failures import explain_tls
+from worker.kafka.oauth import token_provider
 from worker.settings import Settings
 
 
-def client(settings: Settings) -> dict[str, Any]:
-    """The arguments that every aiokafka client of these settings takes: where Kafka is, and who we are.
+def client_arguments(settings: Settings) -> dict[str, Any]:
+    """Builds the arguments that every aiokafka client takes: Kafka's addresses, and the credentials to log in with.
 
-    Reads the certificate files. Raises SetupError.
+    Reads the certificate files. Raises SetupError for a file that cannot be used.
     """
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,
-        **_tls(settings),
-        **_sasl(settings),
+        **_tls_arguments(settings),
+        **_sasl_arguments(settings),
     }
 
 
-def _tls(settings: Settings) -> dict[str, Any]:
+def _tls_arguments(settings: Settings) -> dict[str, Any]:
     if not settings.kafka_security_protocol.endswith("SSL"):
         return {}
-    with _usable("PROGRESS_KAFKA_SSL_CA_FILE"):
+    with _require_usable("PROGRESS_KAFKA_SSL_CA_FILE"):
         context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_file)
     if settings.kafka_ssl_certificate_file:
         password = settings.kafka_ssl_key_password
-        with _usable("PROGRESS_KAFKA_SSL_CERTIFICATE_FILE with its key and password"):
+        with _require_usable("PROGRESS_KAFKA_SSL_CERTIFICATE_FILE with its key and password"):
             context.load_cert_chain(
                 settings.kafka_ssl_certificate_file,
                 settings.kafka_ssl_key_file,
-                password.get_secret_value() if password else "",  # without any, OpenSSL would ask the terminal
+                password.get_secret_value() if password else "",  # None makes OpenSSL ask the terminal
             )
     return {"ssl_context": context}
 
 
 @contextmanager
-def _usable(what: str) -> Iterator[None]:
+def _require_usable(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # also ssl.SSLError
-        raise SetupError(f"{what} cannot be used: {tls_reason(error)}") from None
+        raise SetupError(f"{what} cannot be used: {explain_tls(error)}") from None
 
 
-def _sasl(settings: Settings) -> dict[str, Any]:
+def _sasl_arguments(settings: Settings) -> dict[str, Any]:
     if settings.kafka_sasl_mechanism is None:
         return {}
     if settings.kafka_sasl_mechanism == "OAUTHBEARER":
-        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": tokens(settings)}
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token_provider(settings)}
     assert settings.kafka_sasl_password is not None
     return {
         "sasl_mechanism": settings.kafka_sasl_mechanism,

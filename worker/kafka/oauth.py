@@ -1,6 +1,6 @@
-"""Access tokens for SASL OAUTHBEARER: of a token endpoint (client credentials, RFC 6749), or from a file.
+"""Provides access tokens for SASL OAUTHBEARER: from a token endpoint (client credentials, RFC 6749) or from a file.
 
-aiokafka asks for a token at every connection.
+aiokafka asks for a token whenever it connects.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ from worker.errors import TokenRefused, TokenUnavailable
 from worker.settings import Settings
 
 TIMEOUT_S = 10
-LIFETIME_S = 60  # of a token whose endpoint does not say
-RENEWED_AFTER = 0.8  # of its lifetime
-BUSY = (408, 429)
+LIFETIME_S = 60  # where the endpoint does not state a token's lifetime
+RENEW_AFTER = 0.8  # of a token's lifetime
+BUSY = (408, 429)  # HTTP statuses that pass, as those from 500 on do
 
 
 @cache
-def tokens(settings: Settings) -> AbstractTokenProvider:
-    """What all clients of these settings share, so that they share its token."""
+def token_provider(settings: Settings) -> AbstractTokenProvider:
+    """Returns one provider for all clients of these settings, so that they share its token."""
     if settings.kafka_oauth_token_file:
         return TokenFile(settings.kafka_oauth_token_file)
     return TokenEndpoint(settings)
 
 
 class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
-    """A file that somebody else keeps a valid token in, as Kubernetes does with a projected one."""
+    """Reads a file in which another process keeps a valid token, as Kubernetes does with a projected token."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def token(self) -> str:
-        """Raises TokenUnavailable."""
+        """Reads the file anew. Raises TokenUnavailable."""
         try:
             token = (await asyncio.to_thread(self._path.read_text)).strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -53,14 +53,14 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
 
 
 class NoRedirects(HTTPRedirectHandler):
-    """A redirect would take the client secret to another host."""
+    """Follows no redirect, because it would take the client secret to another host."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]
-    """Keeps a token until it nears its end. Serves any number of tasks and event loops."""
+    """Fetches a token and keeps it until it nears its end. Serves any number of tasks and event loops."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.kafka_oauth_client_id is not None
@@ -79,10 +79,10 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]
         self._renew_at = self._expires_at = 0.0
 
     async def token(self) -> str:
-        """Blocks for up to TIMEOUT_S when a new one is due. Raises TokenUnavailable or TokenRefused."""
-        return await asyncio.to_thread(self._valid)
+        """Returns a valid token, within TIMEOUT_S when a new one is due. Raises TokenUnavailable or TokenRefused."""
+        return await asyncio.to_thread(self._renew_if_due)
 
-    def _valid(self) -> str:
+    def _renew_if_due(self) -> str:
         with self._renewing:
             if time.monotonic() >= self._renew_at:
                 self._renew()
@@ -92,15 +92,15 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]
         asked_at = time.monotonic()
         try:
             self._token, lifetime_s = self._fetch()
-        except (TokenUnavailable, TokenRefused):  # perhaps by a gateway on the way; the last one still counts
+        except (TokenUnavailable, TokenRefused):  # perhaps from a gateway in between; the old token is still valid
             if asked_at >= self._expires_at:
                 raise
         else:
-            self._renew_at = asked_at + lifetime_s * RENEWED_AFTER
+            self._renew_at = asked_at + lifetime_s * RENEW_AFTER
             self._expires_at = asked_at + lifetime_s
 
     def _fetch(self) -> tuple[str, float]:
-        """A new token and how long it lives, in seconds. Errors tell nothing of what was sent."""
+        """Returns a new token and its lifetime in seconds. Error texts contain nothing that was sent."""
         try:
             with self._opener.open(self._request, timeout=TIMEOUT_S) as response:
                 answer = json.load(response)
@@ -113,4 +113,6 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]
             reason = error.reason if isinstance(error, URLError) else type(error).__name__
             raise TokenUnavailable(f"PROGRESS_KAFKA_OAUTH_TOKEN_URL does not answer: {reason}") from None
         except (ValueError, TypeError, LookupError, AttributeError):
-            raise TokenRefused("PROGRESS_KAFKA_OAUTH_TOKEN_URL answers with no access token") from None
+            raise TokenRefused(
+                "PROGRESS_KAFKA_OAUTH_TOKEN_URL answers without an access token: is it a token endpoint?"
+            ) from None

@@ -1,7 +1,7 @@
-"""What Kafka lets us do: asked before a worker takes anything, and again while it runs.
+"""Asks Kafka what it allows these credentials to do: before a worker reads anything, and again while it runs.
 
-aiokafka only logs why it cannot connect, and goes on trying for ever; a topic that it may no longer see looks like one
-without partitions. Here a connection of our own gets the reason.
+aiokafka only logs why it cannot connect, and tries again without end. A topic that it may no longer see looks like a
+topic without partitions. A connection of our own gets the reason.
 """
 
 from collections.abc import Mapping
@@ -9,26 +9,25 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailed, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, TopicAuthorizationFailedError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 from mode import Service
 
 from worker.errors import KafkaUnavailable, SetupError
-from worker.kafka.client import client
-from worker.kafka.failures import explain, explain_forbidden
+from worker.kafka.client import client_arguments
+from worker.kafka.failures import explain_connection, explain_forbidden
 from worker.settings import Settings
 
 TIMEOUT_S = 10
 CHECK_PERMISSIONS_EVERY_S = 30.0
-READ, WRITE = 3, 4  # the protocol's numbers of the operations
+READ, WRITE = 3, 4  # the protocol's numbers for these operations
 NAMES = {READ: "Read", WRITE: "Write"}
-NOT_TOLD = -(2**31)
-HUNG_UP = (KafkaConnectionError, ConnectionResetError)
+OPERATIONS_UNKNOWN = -(2**31)  # a broker's answer for a topic that does not exist
 
 
 def worker_permissions(settings: Settings) -> dict[str, int]:
-    """The operation that a worker needs on each topic."""
+    """Returns the operation that a worker needs on each topic."""
     return {
         settings.lesson_events_topic: READ,
         settings.course_events_topic: WRITE,
@@ -36,25 +35,25 @@ def worker_permissions(settings: Settings) -> dict[str, int]:
     }
 
 
-async def require_access(reach: Mapping[str, Any], needed: Mapping[str, int]) -> None:
-    """Asks Kafka, reached with the arguments of a client, whether it lets us do this on these topics.
+async def require_access(arguments: Mapping[str, Any], needed: Mapping[str, int]) -> None:
+    """Asks Kafka whether it allows these operations on these topics. `arguments` are those of a client.
 
-    Raises SetupError when it does not, or refuses us or we it; KafkaUnavailable when it does not answer. That a topic
-    does not exist is not its concern.
+    Raises SetupError when Kafka forbids one, refuses the login or is not trusted; KafkaUnavailable when it does not
+    answer. A topic that does not exist passes.
     """
-    allowed = await _allowed(reach, list(needed))
+    allowed = await _ask_brokers(arguments, list(needed))
     missing = [f"{NAMES[op]} on topic {topic}" for topic, op in needed.items() if not allowed[topic] & 1 << op]
     if missing:
         raise SetupError(explain_forbidden(", ".join(missing)))
 
 
 class PermissionWatch(Service):
-    """Stops the worker when its access was withdrawn: nothing is lost, and a restart reads new credentials."""
+    """Stops the worker when Kafka has withdrawn its access. Nothing is lost, and a restart reads new credentials."""
 
     def __init__(self, settings: Settings, **service: Any) -> None:
         super().__init__(**service)
         self._needed = worker_permissions(settings)
-        self._reach = client(settings)  # with the certificates that the worker's clients began with
+        self._arguments = client_arguments(settings)  # with the certificates that the worker's clients started with
 
     async def on_started(self) -> None:
         self.add_future(self._watch())
@@ -64,49 +63,42 @@ class PermissionWatch(Service):
             await self.sleep(CHECK_PERMISSIONS_EVERY_S)
             if self.should_stop:
                 return
-            with suppress(KafkaUnavailable):  # whoever needs Kafka meanwhile says so
-                await require_access(self._reach, self._needed)
+            with suppress(KafkaUnavailable):  # the clients that need Kafka report it
+                await require_access(self._arguments, self._needed)
 
 
-async def _allowed(reach: Mapping[str, Any], topics: list[str]) -> dict[str, int]:
-    """The operations allowed on each topic, as bits, by the first of the servers that answers."""
+async def _ask_brokers(arguments: Mapping[str, Any], topics: list[str]) -> dict[str, int]:
+    """Returns the operations allowed on each topic, as bits, from the first broker that answers."""
     problems: list[KafkaUnavailable | SetupError] = []
-    for host, port, _ in collect_hosts(reach["bootstrap_servers"]):
+    for host, port, _ in collect_hosts(arguments["bootstrap_servers"]):
         try:
-            return await _ask(host, port, reach, topics)
+            return await _ask_broker(host, port, arguments, topics)
         except (OSError, KafkaError, TimeoutError) as error:
-            problems.append(_problem(f"Kafka at {host}:{port}", error))
+            problems.append(explain_connection(f"Kafka at {host}:{port}", error))
     raise next((problem for problem in problems if isinstance(problem, SetupError)), problems[0])
 
 
-async def _ask(host: str, port: int, reach: Mapping[str, Any], topics: list[str]) -> dict[str, int]:
-    arguments = {name: value for name, value in reach.items() if name != "bootstrap_servers"}
-    connection = await create_conn(host, port, request_timeout_ms=TIMEOUT_S * 1000, **arguments)
+async def _ask_broker(host: str, port: int, arguments: Mapping[str, Any], topics: list[str]) -> dict[str, int]:
+    credentials = {name: value for name, value in arguments.items() if name != "bootstrap_servers"}
+    connection = await create_conn(host, port, request_timeout_ms=TIMEOUT_S * 1000, **credentials)
     try:
         answer = await connection.send(MetadataRequest(topics))
     finally:
         await connection.close()
-    if answer.cluster_id is None:  # aiokafka takes the refusal of a token for its acceptance: then this is empty
+    if answer.cluster_id is None:  # aiokafka takes a refused token for an accepted one, and gets an empty answer
         raise SaslAuthenticationFailed("the access token was refused")
-    return {topic: _operations(error, operations) for error, topic, _, _, operations in answer.topics}
+    return {topic: _read_operations(error, operations) for error, topic, _, _, operations in answer.topics}
 
 
-def _operations(error: int, operations: int) -> int:
+def _read_operations(error: int, operations: int) -> int:
+    """Returns the allowed operations as bits; all of them for a topic that does not exist."""
     if error == TopicAuthorizationFailedError.errno:
         return 0
-    # Of a topic that does not exist a broker tells none.
-    return -1 if error or operations == NOT_TOLD else operations
-
-
-def _problem(where: str, error: Exception) -> KafkaUnavailable | SetupError:
-    problem = explain(where, error)
-    if isinstance(problem, KafkaUnavailable) and isinstance(error, HUNG_UP):
-        return KafkaUnavailable(f"{problem}: does PROGRESS_KAFKA_SECURITY_PROTOCOL fit this port?")
-    return problem
+    return -1 if error or operations == OPERATIONS_UNKNOWN else operations
 
 
 class MetadataResponse(Response):  # type: ignore[misc]
-    """Version 8, the first that tells the operations (KIP-430); aiokafka knows up to 5."""
+    """Decodes version 8, the first with the allowed operations (KIP-430). aiokafka knows up to version 5."""
 
     API_KEY = 3
     API_VERSION = 8

@@ -1,6 +1,6 @@
-"""The id that Kafka gives a topic when it is created: the one thing that tells a topic created anew from the old one.
+"""Fetches the id that Kafka gives a topic when it is created. A topic that was created again has another id.
 
-Metadata responses carry it since version 10 (Kafka 2.8); aiokafka stops at version 5.
+Metadata responses carry the id since version 10 (Kafka 2.8); aiokafka knows up to version 5.
 """
 
 from io import BytesIO
@@ -91,11 +91,14 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
         return request_struct_class([(NO_ID, self._topic, {})], False, False, False, {})
 
 
-async def topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
-    """The id of a topic. None: the broker is older than ids. Raises KafkaError, also for a topic that is not there."""
+async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
+    """Returns the id of a topic. None: the broker is older than topic ids.
+
+    Raises KafkaError, also for a topic that does not exist.
+    """
     try:
         response = await client.send(client.get_random_node(), MetadataRequest(topic))
-    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka's words for a version that it does not find
+    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises these for a version that a broker lacks
         return None
     [(error, _name, found, *_)] = response.topics
     if error:

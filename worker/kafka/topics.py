@@ -1,27 +1,27 @@
-"""Creates the topics that are missing. In production they belong to whoever owns the cluster."""
+"""Creates missing topics, and looks topics up. In production the owner of the cluster creates them."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, for_code
 
 from worker.errors import SetupError
-from worker.kafka.client import client
-from worker.kafka.failures import explain, explain_forbidden
+from worker.kafka.client import client_arguments
+from worker.kafka.failures import explain, explain_topic_creation
 from worker.kafka.permissions import require_access
 from worker.settings import Settings
 
-BROKERS_LEARN_WITHIN_S = 2  # of a topic that was created a moment ago
-# Kept until somebody has looked at them. A dead letter is its record, compressed anew, and some headers.
+BROKERS_LEARN_WITHIN_S = 2  # until every broker knows a topic that was created a moment ago
+# A dead letter is its record, compressed again, with some headers more. An operator decides when it is deleted.
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
 LARGEST_INFLATED = 1024 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 
 
-def wanted(settings: Settings) -> list[NewTopic]:
-    """The topics of this system."""
+def build_topics(settings: Settings) -> list[NewTopic]:
+    """Describes the topics of this system, as they are created where they are missing."""
     configs: dict[str, dict[str, str]] = {
         settings.lesson_events_topic: {},
         settings.course_events_topic: {},
@@ -34,29 +34,28 @@ def wanted(settings: Settings) -> list[NewTopic]:
 
 
 async def create_missing(settings: Settings) -> list[str]:
-    """The names of the topics it created. Idempotent; never changes one that is there.
+    """Creates the topics that are missing and returns their names. Idempotent; never changes an existing topic.
 
-    Raises KafkaUnavailable, or SetupError when the broker refuses (its reason says why).
+    Raises KafkaUnavailable, or SetupError with the broker's reason when it refuses.
     """
     async with admin_client(settings) as admin:
-        missing = await _missing(admin, settings)
+        missing = await _find_missing(admin, settings)
         if not missing:
             return []
         response = await admin.create_topics(missing)
     for name, code, *reason in response.topic_errors:
-        if code == TopicAuthorizationFailedError.errno:
-            raise SetupError(explain_forbidden(f"to see or create topic {name}"))
-        if code not in (0, TopicAlreadyExistsError.errno):
-            raise SetupError(f"topic {name} cannot be created: {reason or for_code(code).__name__}")
+        if problem := explain_topic_creation(name, code, " ".join(filter(None, reason))):
+            raise problem
     return [topic.name for topic in missing]
 
 
 async def require_topics(settings: Settings, *names: str) -> None:
-    """Raises SetupError when one of these, by default all of this system, is missing, KafkaUnavailable when Kafka is.
+    """Raises SetupError when one of these topics does not exist, KafkaUnavailable when Kafka does not answer.
 
-    Without it a consumer would wait for its topic, 40 s, and a producer at the first record.
+    Without names it requires all topics of this system. Without this check a consumer would wait 40 s for its topic,
+    and so would a producer with its first record.
     """
-    required = names or [topic.name for topic in wanted(settings)]
+    required = names or [topic.name for topic in build_topics(settings)]
     async with admin_client(settings) as admin:
         for _ in range(BROKERS_LEARN_WITHIN_S * 10):
             existing = set(await admin.list_topics())
@@ -71,9 +70,10 @@ async def require_topics(settings: Settings, *names: str) -> None:
 
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    reach = client(settings)
-    await require_access(reach, {})  # for its reasons: the admin client only says that it cannot connect
-    admin = AIOKafkaAdminClient(**reach)
+    """Opens an admin client. Raises KafkaUnavailable or SetupError, also for an error of aiokafka in its body."""
+    arguments = client_arguments(settings)
+    await require_access(arguments, {})  # because the admin client does not say why it cannot connect
+    admin = AIOKafkaAdminClient(**arguments)
     try:
         await admin.start()
         yield admin
@@ -83,13 +83,16 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
         await admin.close()
 
 
-async def _missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTopic]:
+async def _find_missing(admin: AIOKafkaAdminClient, settings: Settings) -> list[NewTopic]:
     existing = set(await admin.list_topics())
-    return [topic for topic in wanted(settings) if topic.name not in existing]
+    return [topic for topic in build_topics(settings) if topic.name not in existing]
 
 
-async def partitions_of(settings: Settings, topic: str) -> list[int]:
-    """The partitions of a topic, in order. Raises SetupError when it is missing, KafkaUnavailable when Kafka is."""
+async def fetch_partitions(settings: Settings, topic: str) -> list[int]:
+    """Returns the partitions of a topic, in order.
+
+    Raises SetupError when the topic does not exist, KafkaUnavailable when Kafka does not answer.
+    """
     async with admin_client(settings) as admin:
         [described] = await admin.describe_topics([topic])
     if described["error_code"]:

@@ -25,7 +25,7 @@ from worker.errors import (
     ProgressError,
     ValueRefused,
 )
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
 from worker.learners.reads import CourseProgress, ProgressStats, Reads
@@ -202,7 +202,7 @@ class ProgressService:
         async with self._entering:
             if self._publisher is None:
                 publisher = LessonEventPublisher(
-                    **client(self._settings),
+                    **client_arguments(self._settings),
                     topic=self._settings.lesson_events_topic,
                     source="progress-service",
                     timeout_s=self._publish_timeout_s,

@@ -11,7 +11,7 @@ from aiokafka.errors import for_code
 
 from events.consumer import close_consumer
 from worker.deadletters.newest import NewestDeadLetters, NewestSummary
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
@@ -57,7 +57,7 @@ class Cluster:
         async with AsyncExitStack() as opening:
             self._admin: AIOKafkaAdminClient = await opening.enter_async_context(admin_client(self._settings))
             self._consumer = AIOKafkaConsumer(
-                **client(self._settings),
+                **client_arguments(self._settings),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 # As the workers see it: an open transaction is the end.

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import asyncpg
 import structlog
-from aiokafka.errors import BrokerResponseError, KafkaError, RequestTimedOutError
+from aiokafka.errors import KafkaError
 
 from worker.errors import KafkaUnavailable
-from worker.kafka.failures import explain_consumer_error
+from worker.kafka.failures import explain_consumer_error, is_broker_answer
 from worker.operations.cluster import Cluster
 from worker.operations.lag_history import Delay, LagHistory, Point
 from worker.operations.snapshot import Look, Outbox, Question, Snapshot, Status, build_snapshot
@@ -177,7 +177,7 @@ class Operations:
 
 def _is_answer(error: BaseException | None) -> bool:
     """Whether a broker answered, so that the connection is good: a new cluster has no coordinator for a moment."""
-    return isinstance(error, BrokerResponseError | UnicodeDecodeError) and not isinstance(error, RequestTimedOutError)
+    return isinstance(error, UnicodeDecodeError) or is_broker_answer(error)
 
 
 # From what was found to what is shown. Pure

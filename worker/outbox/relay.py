@@ -1,4 +1,4 @@
-"""The relay: what the transaction put into the outbox goes to course-events, in order, and is deleted."""
+"""Relays the outbox: publishes its rows to course-events, in order, and deletes them."""
 
 import asyncio
 import time
@@ -24,18 +24,18 @@ from worker.settings import Settings
 log = structlog.get_logger("outbox")
 
 SOURCE = "course-progress"
-ROUND = 500  # rows of a partition
+ROUND_ROWS = 500  # of each partition
 RELAY_EVERY_S = 1.0
-MEASURE_EVERY_S = 5.0
+REPORT_DEPTH_EVERY_S = 5.0
 COUNT_UP_TO = 100_000
 SILENCE_S = 30
 
 
 class Relay(Service):
-    """Publishes the outbox rows of the partitions this worker owns: at least once, each user's in order.
+    """Publishes the outbox rows of the partitions that this worker owns: at least once, and each user's in order.
 
-    A session-level advisory lock per partition makes certain that one worker relays it. The server ends a session
-    that is silent for SILENCE_S, so a worker that is stopped or cut off does not keep its locks.
+    A session-level advisory lock per partition ensures that one worker relays it. The server ends a session that is
+    silent for SILENCE_S, so that a stopped or disconnected worker does not keep its locks.
     """
 
     def __init__(
@@ -49,22 +49,22 @@ class Relay(Service):
         self._connection: asyncpg.Connection | None = None
         self._locked: set[TopicPartition] = set()
         self._running: asyncio.Future[None] | None = None
-        self._measured_at = 0.0
+        self._reported_at = 0.0
 
     @property
     def dead(self) -> bool:
-        """Whether the relaying has ended, and nothing else has."""
+        """Whether the relay's task has ended."""
         return self._running is not None and self._running.done()
 
     def nudge(self) -> None:
-        """Something was put into the outbox."""
+        """Starts the next round at once, because the outbox has new rows."""
         self._nudged.set()
 
     async def on_started(self) -> None:
         self._running = self.add_future(self._run())
 
     async def on_stop(self) -> None:
-        """One last round, bounded; whoever owns the partitions next publishes what is left."""
+        """Runs a last round, for at most 10 s. The partitions' next owner publishes the rest."""
         self.nudge()
         if self._running is not None:
             await asyncio.wait({self._running}, timeout=10)
@@ -75,7 +75,7 @@ class Relay(Service):
         failures = 0
         while not self.should_stop:
             await self._pause(RELAY_EVERY_S * min(2**failures, 30) if failures else RELAY_EVERY_S)
-            failures = 0 if await self._round() else failures + 1
+            failures = 0 if await self._relay_all() else failures + 1
 
     async def _pause(self, longest_s: float) -> None:
         try:
@@ -85,74 +85,76 @@ class Relay(Service):
             pass
         self._nudged.clear()
 
-    async def _round(self) -> bool:
-        """Publishes what is there; whether that worked."""
+    async def _relay_all(self) -> bool:
+        """Publishes all rows that wait. Returns whether both servers answered."""
         try:
-            connection = await self._connected()
-            await self._lock(connection)
-            await self._measure(connection)
-            while await self._publish_some(connection):
-                await self._measure(connection)
+            connection = await self._ensure_connected()
+            await self._update_locks(connection)
+            await self._report_depth(connection)
+            while await self._publish_round(connection):
+                await self._report_depth(connection)
         except Unavailable as error:
-            log.warning("the outbox waits", error=str(error))
+            log.warning("course events wait in the outbox", error=str(error))
             metrics.RELAY_FAILURES.inc()
             return False
         return True
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._locked.clear()
             self._connection = await connect(self._settings, idle_session_timeout=f"{SILENCE_S}s")
         return self._connection
 
-    async def _lock(self, connection: asyncpg.Connection) -> None:
-        """Takes the locks of partitions that came, and releases those of partitions that went."""
+    async def _update_locks(self, connection: asyncpg.Connection) -> None:
+        """Takes the locks of partitions that this worker has gained, and releases those of lost ones."""
         owned = self._owned()
         with translate_errors(connection):
             if self._locked - owned:
-                await connection.execute(query("outbox/unlock_partitions"), *self._keys(self._locked - owned))
+                await connection.execute(query("outbox/unlock_partitions"), *self._split_columns(self._locked - owned))
                 self._locked &= owned
             if owned - self._locked:
-                got = await connection.fetch(query("outbox/lock_partitions"), *self._keys(owned - self._locked))
-                self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in got}
+                taken = await connection.fetch(
+                    query("outbox/lock_partitions"), *self._split_columns(owned - self._locked)
+                )
+                self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
 
-    async def _measure(self, connection: asyncpg.Connection) -> None:
-        """Tells how much waits, every few seconds; of all partitions, so that what nobody relays is seen."""
-        if time.monotonic() - self._measured_at < MEASURE_EVERY_S:
+    async def _report_depth(self, connection: asyncpg.Connection) -> None:
+        """Reports the depth of the outbox every few seconds, also of partitions that no worker relays."""
+        if time.monotonic() - self._reported_at < REPORT_DEPTH_EVERY_S:
             return
-        self._measured_at = time.monotonic()
+        self._reported_at = time.monotonic()
         with translate_errors(connection):
-            rows = await connection.fetch(query("outbox/depth"), *self._keys(self._locked), COUNT_UP_TO)
+            rows = await connection.fetch(query("outbox/depth"), *self._split_columns(self._locked), COUNT_UP_TO)
         for row in rows:
             metrics.report_outbox(row["whose"], row["rows"], row["oldest_s"])
 
-    def _keys(self, partitions: set[TopicPartition]) -> tuple[list[str], list[int]]:
+    def _split_columns(self, partitions: set[TopicPartition]) -> tuple[list[str], list[int]]:
         return [tp.topic for tp in partitions], [tp.partition for tp in partitions]
 
-    async def _publish_some(self, connection: asyncpg.Connection) -> bool:
-        """One round trip of rows; whether there may be more. Deletes a row only when Kafka has acknowledged it."""
+    async def _publish_round(self, connection: asyncpg.Connection) -> bool:
+        """Publishes a round of rows, and deletes them once Kafka acknowledges. Returns whether there may be more."""
         with translate_errors(connection):
-            rows = await connection.fetch(query("outbox/next_rows"), *self._keys(self._locked), ROUND)
+            rows = await connection.fetch(query("outbox/next_rows"), *self._split_columns(self._locked), ROUND_ROWS)
         if not rows:
             return False
         try:
-            await self._producer.send_all([self._record(row) for row in rows])
+            await self._producer.send_all([self._build_record(row) for row in rows])
         except PublishFailed as error:
             raise explain("course events cannot be published", error) from error
         with translate_errors(connection):
             await connection.execute("delete from outbox where seq = any($1)", [row["seq"] for row in rows])
         metrics.RELAYED.inc(len(rows))
-        return len(rows) >= ROUND
+        return len(rows) >= ROUND_ROWS
 
-    def _record(self, row: asyncpg.Record) -> OutgoingRecord:
+    def _build_record(self, row: asyncpg.Record) -> OutgoingRecord:
         try:
             event = COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])
         except (KeyError, ValidationError) as error:
             where = f"{row['source_topic']}[{row['source_partition']}]"
             raise SetupError(
-                f"row seq {row['seq']} of the outbox, caused by {where}, is no course event that this version knows "
+                f"row seq {row['seq']} of the outbox, caused by {where}, is not a course event that this version knows "
                 f"({type(error).__name__}, type {row['type']}): run the version that wrote it, or look at the row. "
-                "What follows it in the partition waits"
+                "Later rows of the partition wait"
             ) from error
         headers, value = binary(event, id=str(row["id"]), time=row["occurred_at"], source=SOURCE)
         return OutgoingRecord(self._settings.course_events_topic, row["aggregateid"].encode(), value, headers)

@@ -1,7 +1,8 @@
-"""What PostgreSQL's errors mean to whoever called."""
+"""Says what an error of asyncpg means to this system: repeat, refuse the batch, or stop with a line that says why."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLCertVerificationError
 
 import asyncpg
 
@@ -9,71 +10,89 @@ from worker.errors import DatabaseUnavailable, SetupError, TookTooLong, ValueRef
 
 URL_UNUSABLE = (
     "PROGRESS_DATABASE_URL cannot be used: is it a postgresql:// URL, are special characters of the password escaped, "
-    "and certificate files where it says?"
+    "and do its certificate files exist?"
 )
 # By SQLSTATE: https://www.postgresql.org/docs/18/errcodes-appendix.html
-# Connection, transaction rollback, resources, operator intervention, system error: nothing is wrong with the batch.
+# Connection, transaction rollback, resources, operator intervention, system error: the batch is right, so repeat it.
 RETRIABLE_CLASSES = ("08", "40", "53", "57", "58")
 # A lock timeout; a standby not yet promoted; an idle timeout; a database closed for connections.
 RETRIABLE_STATES = ("55P03", "25006", "25P03", "55000")
-# A row that another worker inserted meanwhile. Elsewhere a duplicate is a mistake.
+# Another worker inserted the row meanwhile. A duplicate under any other constraint is a bug.
 INSERTED_MEANWHILE = ("lesson_progress_pkey", "course_progress_all_user_id_course_id_key", "consumed_offset_pkey")
-# Data exception, constraint violation, program limit: the values will be refused every time.
+# Data exception, constraint violation, program limit: the values are refused every time.
 REFUSED_CLASSES = ("22", "23", "54")
 
 
 @contextmanager
 def translate_errors(connection: asyncpg.Connection | None = None) -> Iterator[None]:
-    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; a bug stays what it is.
+    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; lets a bug pass as it is.
 
-    A connection that the driver has lost track of is closed.
+    Terminates `connection` where the driver has lost track of its state.
     """
     try:
         yield
     except asyncpg.PostgresError as error:
         raise _translate(error) from error
     except asyncpg.ClientConfigurationError:
-        raise SetupError(URL_UNUSABLE) from None  # its text may have a part of the password
+        raise SetupError(URL_UNUSABLE) from None  # the driver's text may contain a part of the password
     except asyncpg.InterfaceError as error:
         if isinstance(error, ValueError):  # a value that the driver cannot encode
-            raise ValueRefused(_line(error)) from error
-        raise DatabaseUnavailable(_line(error)) from error
+            raise ValueRefused(_first_line(error)) from error
+        raise DatabaseUnavailable(_first_line(error)) from error
     except asyncpg.InternalClientError as error:
-        # What a connection raises that the server ended while it was idle: asyncpg issue 1069.
+        # A connection raises this when the server has ended it while it was idle: asyncpg issue 1069.
         if connection is not None:
             connection.terminate()
-        raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_line(error)}") from error
+        raise DatabaseUnavailable(f"the connection to PostgreSQL was lost: {_first_line(error)}") from error
     except FileNotFoundError as error:
         raise DatabaseUnavailable(
-            "no such file: PostgreSQL's socket, or a certificate file; see PROGRESS_DATABASE_URL"
+            "PostgreSQL's socket, or a certificate file, does not exist; see PROGRESS_DATABASE_URL"
         ) from error
     except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer ({_line(error)}); see PROGRESS_DATABASE_URL") from error
+        raise DatabaseUnavailable(
+            f"PostgreSQL does not answer ({_first_line(error)}); see PROGRESS_DATABASE_URL"
+        ) from error
+
+
+@contextmanager
+def translate_connect_errors() -> Iterator[None]:
+    """Turns the errors of connecting into those of `translate_errors`; a wrong URL or certificate is a SetupError."""
+    with translate_errors():
+        try:
+            yield
+        except SSLCertVerificationError as error:  # a ValueError too
+            raise SetupError(
+                f"PostgreSQL's certificate is not trusted ({error.verify_message}): see sslmode and sslrootcert in "
+                "PROGRESS_DATABASE_URL"
+            ) from error
+        except ValueError:  # its text may contain a part of the password
+            raise SetupError(URL_UNUSABLE) from None
 
 
 def _translate(error: asyncpg.PostgresError) -> Exception:
+    """Decides by SQLSTATE. Returns the error itself for a bug."""
     state = error.sqlstate or ""
     if isinstance(error, asyncpg.UniqueViolationError):
-        return DatabaseUnavailable(_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error
-    if state == "08P01":  # a pooler that refuses our startup parameters
-        return SetupError(f"PostgreSQL: {_line(error)}")
+        return DatabaseUnavailable(_first_line(error)) if error.constraint_name in INSERTED_MEANWHILE else error
+    if state == "08P01":  # protocol_violation: a pooler that refuses our startup parameters
+        return SetupError(f"PostgreSQL: {_first_line(error)}")
     if state == "57014":  # query_canceled, by statement_timeout
-        return TookTooLong(_line(error))
+        return TookTooLong(_first_line(error))
     if state in RETRIABLE_STATES or state[:2] in RETRIABLE_CLASSES:
-        return DatabaseUnavailable(_line(error))
+        return DatabaseUnavailable(_first_line(error))
     if state[:2] in REFUSED_CLASSES:
-        return ValueRefused(_line(error))
+        return ValueRefused(_first_line(error))
     if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
-        return SetupError(f"{_line(error)}: run `course-progress migrate`")
-    if state == "42501":
+        return SetupError(f"{_first_line(error)}: run `course-progress migrate`")
+    if state == "42501":  # insufficient_privilege
         return SetupError(
-            f"PostgreSQL: {_line(error)}: see docs/security-postgresql.md, and PROGRESS_ENVIRONMENT=production for a "
-            "worker that may not migrate"
+            f"PostgreSQL: {_first_line(error)}: see docs/security-postgresql.md. A worker that may not migrate needs "
+            "PROGRESS_ENVIRONMENT=production"
         )
     if state[:2] in ("28", "3D"):  # credentials, no such database
-        return SetupError(f"PostgreSQL: {_line(error)}; see PROGRESS_DATABASE_URL")
+        return SetupError(f"PostgreSQL: {_first_line(error)}; see PROGRESS_DATABASE_URL")
     return error
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

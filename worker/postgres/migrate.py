@@ -1,4 +1,7 @@
-"""Applies `sql/`: numbered files with dbmate's markers, forward only, so that dbmate can run them instead."""
+"""Applies the migrations in `sql/`, forward only.
+
+The files are numbered and have dbmate's markers, so that dbmate can run them instead.
+"""
 
 import hashlib
 import re
@@ -12,7 +15,7 @@ from worker.postgres.connection import connect, server_timeouts
 from worker.postgres.failures import translate_errors
 from worker.settings import A_DAY_S, Settings, migrations_dir
 
-LOCK = 7_266_741_118_021  # any constant: two migrations at once take turns
+LOCK = 7_266_741_118_021  # an arbitrary constant, by which two migrations at once take turns
 BOOKKEEPING = """
 create table if not exists schema_migrations (version varchar(128) primary key);
 alter table schema_migrations add column if not exists checksum text;
@@ -21,19 +24,21 @@ alter table schema_migrations add column if not exists checksum text;
 
 @dataclass(frozen=True)
 class Migration:
+    """Holds one file of `sql/`: its number, its name, what it runs, and the SHA-256 of its text up to there."""
+
     version: str
     name: str
     statements: str
     checksum: str
 
 
-def migrations(folder: Path | None = None) -> list[Migration]:
-    """The migrations of `sql/`, in order. Raises SetupError for a file without a number or a marker."""
+def read_migrations(folder: Path | None = None) -> list[Migration]:
+    """Reads the migrations of `sql/`, in order. Raises SetupError for a file without a number or a marker."""
     files = sorted((folder or migrations_dir()).glob("*.sql"))
-    return [_read(file) for file in files]
+    return [_read_migration(file) for file in files]
 
 
-def _read(file: Path) -> Migration:
+def _read_migration(file: Path) -> Migration:
     text = file.read_text()
     number = re.match(r"\d+", file.name)
     up = re.search(r"^-- migrate:up[^\n]*\n(.*?)(?=^-- migrate:down|\Z)", text, re.MULTILINE | re.DOTALL)
@@ -43,13 +48,13 @@ def _read(file: Path) -> Migration:
 
 
 async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
-    """Applies what is missing, each file in a transaction; the names of the files it applied.
+    """Applies the missing migrations, each in a transaction, and returns the names of their files.
 
-    Idempotent, and safe to run twice at once. Raises SetupError, before anything is changed, when a file that was
-    applied has been changed since or is gone.
+    Idempotent, and safe to run twice at once. Raises SetupError, before it changes anything, when an applied file has
+    been changed or removed.
     """
-    wanted = migrations(folder)
-    # An index on a large table takes long, and so does waiting for another migration.
+    wanted = read_migrations(folder)
+    # Building an index on a large table takes long, and so does waiting for another migration.
     patient = {"database_timeout_s": A_DAY_S, "database_lock_timeout_s": A_DAY_S}
     connection = await connect(settings.model_copy(update=patient))
     try:
@@ -71,14 +76,14 @@ def _refuse_changed(wanted: list[Migration], applied: dict[str, str | None]) -> 
         checksum = applied.get(migration.version)
         if checksum is not None and checksum != migration.checksum:
             raise SetupError(f"{migration.name} was changed after it was applied: restore it and add a new migration")
-    unknown = applied.keys() - {m.version for m in wanted}
+    unknown = ", ".join(sorted(applied.keys() - {m.version for m in wanted}))
     if unknown:
-        raise SetupError(f"the database has migrations that this version does not know: {', '.join(sorted(unknown))}")
+        raise SetupError(f"the database has migrations that this version does not know: {unknown}: run a newer version")
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration, settings: Settings) -> None:
     async with connection.transaction():
-        # Whoever comes after a change of a table that waits for its lock waits too: better give up, and be repeated.
+        # A change of a table that waits for its lock makes every later statement wait too. So it gives up early.
         await connection.execute(
             "select set_config('lock_timeout', $1, true)", server_timeouts(settings)["lock_timeout"]
         )

@@ -1,4 +1,4 @@
-"""Connections that readers share."""
+"""Shares connections among readers, in the order in which they ask."""
 
 import asyncio
 from contextlib import suppress
@@ -14,10 +14,11 @@ GIVE_BACK_WITHIN_S = 1
 
 
 class Pool:
-    """Whoever asks first has a connection first.
+    """Gives connections to callers in the order in which they ask.
 
-    asyncpg's own queue gives a free one to whoever asks at that moment, and sends back to its end whom it had woken for
-    it (asyncio.Queue). Where all are in use, some wait for seconds while others do not wait.
+    asyncpg's pool waits on an asyncio.Queue. It gives a free connection to a caller that asks at that moment, and sends
+    the caller that it had woken back to the end. With all connections in use, some callers wait for seconds and others
+    not at all.
     """
 
     def __init__(self, connections: asyncpg.Pool) -> None:
@@ -27,9 +28,8 @@ class Pool:
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Returns the rows. Raises what `translate_errors` does.
 
-        A caller that gives up waiting is free within GIVE_BACK_WITHIN_S, also when nobody is at the other end.
-
-        asyncpg's own has a connection back only when the server has confirmed that the statement is cancelled.
+        A cancelled caller is free within GIVE_BACK_WITHIN_S, also when the server does not answer. asyncpg's own fetch
+        would wait until the server has confirmed that the statement is cancelled.
         """
         with translate_errors():
             async with asyncio.timeout(CONNECT_WITHIN_S) as limit, self._turns:
@@ -39,31 +39,31 @@ class Pool:
                     rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
                     return rows
                 finally:
-                    with suppress(TimeoutError):  # then it is terminated
+                    with suppress(TimeoutError):  # asyncpg has then terminated it
                         await self._connections.release(connection, timeout=GIVE_BACK_WITHIN_S)
 
     async def close(self) -> None:
-        """Also when nobody is at the other end."""
-        with suppress(TimeoutError):  # then they are terminated
+        """Closes all connections within CLOSE_WITHIN_S, also when the server does not answer."""
+        with suppress(TimeoutError):  # asyncpg has then terminated them
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 await self._connections.close()
 
     def terminate(self) -> None:
-        """Closes its connections at once, whatever they do."""
+        """Closes all connections at once, also those that run a statement."""
         self._connections.terminate()
 
 
 async def connect_pool(settings: Settings, *, max_size: int = 10) -> Pool:
-    """The first connection is opened at the first query, and errors come then."""
+    """Returns a pool that opens its first connection at the first query: errors of connecting are raised there."""
     connections = await asyncpg.create_pool(
         **connect_arguments(settings, {"jit": "off"}),
         connect=open_connection,
-        reset=_nothing_to_reset,
+        reset=_skip_reset,
         min_size=0,
         max_size=max_size,
     )
     return Pool(connections)
 
 
-async def _nothing_to_reset(connection: asyncpg.Connection) -> None:
-    """Readers leave nothing behind in a session; asyncpg's own reset is a round trip after every query."""
+async def _skip_reset(connection: asyncpg.Connection) -> None:
+    """Skips asyncpg's reset, a round trip after every query, because readers leave nothing behind in a session."""

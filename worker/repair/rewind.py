@@ -18,9 +18,9 @@ from aiokafka.errors import for_code
 
 from events.consumer import close_consumer
 from worker.errors import SetupError
-from worker.kafka.client import client
-from worker.kafka.topic_id import topic_id
-from worker.kafka.topics import admin_client, partitions_of
+from worker.kafka.client import client_arguments
+from worker.kafka.topic_id import fetch_topic_id
+from worker.kafka.topics import admin_client, fetch_partitions
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
 from worker.settings import Settings
@@ -59,11 +59,11 @@ async def rewind(
     ahead (but for `skip`), or a worker has begun meanwhile. A dry run changes nothing, and workers may run.
     """
     topic = settings.lesson_events_topic
-    chosen = _chosen(await partitions_of(settings, topic), partitions, topic)
+    chosen = _chosen(await fetch_partitions(settings, topic), partitions, topic)
     async with admin_client(settings) as admin, _database(settings) as connection:
         if not dry_run:
             await require_no_worker(admin, settings, chosen)
-        found = await topic_id(admin._client, topic)
+        found = await fetch_topic_id(admin._client, topic)
         recreated = await _recreated(connection, settings, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
@@ -125,7 +125,7 @@ async def _planned(
     rows = await connection.fetch(query("postgres/next_offsets"), settings.consumer_group)
     stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     # As the workers see it: an open transaction is the end.
-    consumer = AIOKafkaConsumer(**client(settings), isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(**client_arguments(settings), isolation_level="read_committed")
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(partitions)

@@ -24,7 +24,7 @@ from worker.errors import (
     Unavailable,
     ValueRefused,
 )
-from worker.kafka.outage_gate import AGAIN_AFTER_S
+from worker.kafka.outage_gate import RETRY_AFTER_S
 
 log = structlog.get_logger("api")
 
@@ -115,7 +115,7 @@ def meaning(error: ProgressError) -> Problem:
         return retry(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry(503, "a server is away, and repeating the request is safe", AGAIN_AFTER_S)
+        return retry(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
     return Problem(500, "it is in our logs")
 

@@ -13,14 +13,14 @@ from aiokafka import AIOKafkaConsumer
 
 from tests.bench.peers.handler_error import FailOnce, fail_once
 from tests.bench.peers.read_modify_write import ReadModifyWrite, prepared_pool
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.settings import settings
 
 
 async def main(error: FailOnce) -> None:
     consumer = AIOKafkaConsumer(
         settings().lesson_events_topic,
-        **client(settings()),
+        **client_arguments(settings()),
         group_id=settings().consumer_group,
         auto_offset_reset="earliest",
     )

@@ -2,14 +2,14 @@
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from worker.kafka.client import client
+from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
 
 async def end(settings: Settings, topic: str) -> int:
     """Records of the topic."""
-    async with AIOKafkaConsumer(topic, **client(settings)) as consumer:
+    async with AIOKafkaConsumer(topic, **client_arguments(settings)) as consumer:
         partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
         return sum((await consumer.end_offsets(partitions)).values())
 

@@ -14,7 +14,7 @@ from tests.processes import eventually
 from tests.web.conftest import Issuer, client_of
 from worker.deadletters.letter import Position
 from worker.deadletters.topic import open_topic
-from worker.kafka.client import client as kafka
+from worker.kafka.client import client_arguments as kafka
 from worker.web.api.operations import Replays
 from worker.web.settings import ApiSettings
 
