@@ -36,7 +36,8 @@ test: setup lint ## runs all tests on real Kafka and real PostgreSQL
 faults: setup ## injects every fault on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
-bench: setup bench-setup ## measures against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md
+# Another commit is compared without the peers, so --against needs no environment of theirs.
+bench: setup $(if $(findstring --against,$(ARGS)),,bench-setup) ## measures against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md; ONLY=name ARGS="--against REF" compares another commit
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: setup ## checks style, types and the direction of imports
