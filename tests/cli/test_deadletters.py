@@ -14,10 +14,11 @@ import worker.deadletters.replay
 from events.kinds import Kind
 from events.models import LessonCompleted
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.cli.test_main import run
-from tests.histories import NOW, Happened, publish, record
+from tests.command_line import run
+from tests.factories import NOW, Happened
+from tests.factories import record as consumer_record
 from tests.processes import Workers, environment
-from tests.test_decode import record as consumer_record
+from tests.topics import publish, record
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.deadletters.writer import DeadLetterWriter

@@ -2,45 +2,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from tests.command_line import COURSE, NOWHERE, PUBLISH, USER, commands, run, start
 from tests.processes import Workers, environment
 from worker.cli.main import cli
 from worker.settings import Settings
-
-USER, COURSE = "0190a6e2-0000-7000-8000-000000000001", "0190a6e2-0000-7000-8000-00000000000a"
-NOWHERE = {"PROGRESS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "PROGRESS_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
-PUBLISH = ["publish", "LessonCompleted", "--user", USER, "--course", COURSE]
-
-
-def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        yield f"{path}{name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path}{name} ")
-
-
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "worker.cli", *arguments],
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Exit status, output, errors."""
-    process = start(*arguments, **variables)
-    output, errors = process.communicate(timeout=60)
-    return process.returncode, output, errors
 
 
 @pytest.mark.parametrize("path", dict(commands(cli)))

@@ -6,10 +6,10 @@ import signal
 import asyncpg
 import pytest
 
-from tests.cli.test_main import NOWHERE, run, start
-from tests.histories import publish
+from tests.command_line import NOWHERE, run, start
+from tests.factories import COURSE, USER, completed
 from tests.processes import Workers, environment, eventually
-from tests.progress.test_rules import COURSE, USER, completed
+from tests.topics import publish
 from worker.settings import Settings
 
 

@@ -16,8 +16,9 @@ from aiokafka.errors import (
 )
 
 from events.models import CourseAccessed, LessonCompleted
-from tests.histories import NOW, publish, recreate
+from tests.factories import NOW
 from tests.processes import WorkerProcess, Workers, eventually
+from tests.topics import publish, recreate
 from worker.cli.worker import line
 from worker.errors import KafkaUnavailable, SetupError
 from worker.intake.membership import PUSHED_OUT, Membership

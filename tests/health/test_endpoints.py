@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from events.models import CourseAccessed
-from tests.away import own_broker
-from tests.conftest import execute, new_settings
-from tests.histories import NOW, publish
+from tests.databases import execute, new_settings
+from tests.factories import NOW
+from tests.outages import own_broker
 from tests.processes import WorkerProcess, Workers, eventually
+from tests.topics import publish
 from worker.health.endpoints import create_health
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane, Shared

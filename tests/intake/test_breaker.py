@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from events.models import CourseAccessed
 from events.producer import OutgoingRecord, Producer
-from tests.conftest import PARTITIONS
-from tests.histories import NOW, histories, publish, record, records_of
-from tests.processes import WorkerProcess, Workers, eventually, records_in
+from tests.factories import NOW, histories
+from tests.processes import WorkerProcess, Workers, eventually
+from tests.topics import PARTITIONS, publish, record, records_in, records_of
 from worker.intake.breaker import Breaker, Flood
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings

@@ -5,8 +5,9 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.histories import histories, publish
+from tests.factories import histories
 from tests.processes import Workers, eventually
+from tests.topics import publish
 from worker.intake.lag import Lag
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather

@@ -11,8 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from events.models import CourseAccessed
-from tests.histories import NOW, publish, recreate
+from tests.factories import NOW
 from tests.processes import Workers, eventually
+from tests.topics import publish, recreate
 from worker.devstack import kafka_mock
 from worker.errors import TopicRecreated
 from worker.intake.topic_identity import TopicIdentity

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.conftest import new_database, new_settings
+from tests.databases import new_database, new_settings
 from tests.processes import Workers
 from worker.errors import (
     DatabaseUnavailable,

@@ -1,7 +1,7 @@
 """The snapshot of all that runs: right when all is there, and partly there when a server is not."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -11,11 +11,12 @@ from aiokafka.admin import RecordsToDelete
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
-from tests.away import own_broker
-from tests.conftest import execute, new_settings
-from tests.histories import histories, publish
-from tests.outbox.test_relay import put
+from tests.databases import execute, new_settings, put
+from tests.factories import SNAPSHOT_AT as NOW
+from tests.factories import histories, status
+from tests.outages import own_broker
 from tests.processes import Workers, eventually
+from tests.topics import publish
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.topic import resolved, write_resolutions
 from worker.kafka.client import client
@@ -23,20 +24,9 @@ from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Look, Outbox, Snapshot, Status, build_snapshot, held_up, join_workers
+from worker.operations.snapshot import Look, Outbox, Snapshot, build_snapshot, held_up, join_workers
 from worker.operations.watch import Operations
 from worker.settings import Settings
-
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-def status(worker: str = "a", **changed: object) -> Status:
-    usual = {
-        "host": "h", "version": "1", "started_at": NOW, "partitions": [0], "events_per_s": 10.0, "busy": 0.5,
-        "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
-        "waiting_for": None, "silent_s": 1.0,
-    }  # fmt: skip
-    return Status(worker, **usual | changed)
 
 
 def until(operations: Operations, holds: Callable[[Snapshot], bool]) -> Callable[[], Awaitable[bool]]:

@@ -13,21 +13,11 @@ import pytest
 from hypothesis import given
 
 from events.models import course_event_id
-from tests.histories import certificates, histories, publish
+from tests.databases import Database
+from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
+from tests.factories import COURSE, OTHER_USER, USER, at, completed, histories, reset
 from tests.processes import Workers, eventually
-from tests.progress.test_rules import (
-    ALL_KINDS,
-    COURSE,
-    OTHER_USER,
-    USER,
-    Database,
-    Delivery,
-    at,
-    completed,
-    deliveries,
-    real_sql,
-    reset,
-)
+from tests.topics import certificates, publish
 from worker.postgres.connection import query
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store

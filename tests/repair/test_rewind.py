@@ -12,10 +12,11 @@ from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
 from events.producer import Producer
-from tests.cli.test_main import NOWHERE, run
-from tests.conftest import execute, url_of
-from tests.histories import NOW, Happened, histories, publish, record, recreate
+from tests.command_line import NOWHERE, run
+from tests.databases import execute, url_of
+from tests.factories import NOW, Happened, histories
 from tests.processes import Workers, environment, eventually
+from tests.topics import publish, record, recreate
 from worker.errors import SetupError
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.repair.recount import Scope, Verify, connected
