@@ -61,7 +61,7 @@ async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Setti
 
 
 class Database:
-    """Applies deliveries, each to rows of its own: the users of an example are new ones."""
+    """Applies batches of events to a database as a worker does, through its Store."""
 
     def __init__(self, store: Store, connection: asyncpg.Connection) -> None:
         self.store = store
@@ -156,3 +156,32 @@ async def transitions(connection: asyncpg.Connection) -> int:
 
 async def nothing_waits(connection: asyncpg.Connection) -> bool:
     return await connection.fetchval("select count(*) from outbox") == 0
+
+
+async def offsets(connection: asyncpg.Connection) -> dict[int, int]:
+    """Reads the stored offset of each partition."""
+    return dict(await connection.fetch("select partition, next_offset from consumed_offset"))
+
+
+async def lesson(
+    connection: asyncpg.Connection,
+    user: UUID,
+    course: UUID,
+    lesson_id: str,
+    at: datetime = NOON,
+    *,
+    completed: bool = True,
+) -> None:
+    """Inserts a lesson row, completed at that time or un-completed since."""
+    await connection.execute(
+        """
+        insert into lesson_progress (user_id, course_id, lesson_id, changed_at, completed_at, completed)
+        values ($1, $2, $3, $4, $5, $6)
+        """,
+        user,
+        course,
+        lesson_id,
+        at,
+        at if completed else None,
+        completed,
+    )

@@ -64,6 +64,11 @@ def reset(hour: int) -> tuple[LessonEvent, datetime]:
     return ProgressReset(user_id=USER, course_id=COURSE), at(hour)
 
 
+def accesses(number: int) -> list[Happened]:
+    """Builds accesses of USER, all of one partition, each to a course of its own."""
+    return [(CourseAccessed(user_id=USER, course_id=uuid4()), NOW) for _ in range(number)]
+
+
 # Records of lesson events, as the consumer gets them
 
 APPENDED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
