@@ -2,19 +2,16 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from tests.databases import execute, new_database, new_settings, url_of
 from tests.processes import Workers
 from worker.devstack import NoServer, Servers, servers
-from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
-
-PARTITIONS = 4
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,18 +40,6 @@ def admin_url(running: Servers) -> str:
     return running.database_url
 
 
-def url_of(admin_url: str, database: str) -> str:
-    return f"{admin_url.rsplit('/', 1)[0]}/{database}"
-
-
-async def execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
 async def template(admin_url: str) -> AsyncIterator[str]:
     """A migrated database that each test's own is cloned from."""
@@ -63,14 +48,6 @@ async def template(admin_url: str) -> AsyncIterator[str]:
     await migrate(Settings(database_url=url_of(admin_url, name)))
     yield name
     await execute(admin_url, f"drop database {name}")
-
-
-@asynccontextmanager
-async def new_database(admin_url: str, template: str) -> AsyncIterator[str]:
-    name = f"test_{uuid4().hex}"
-    await execute(admin_url, f"create database {name} template {template}")
-    yield url_of(admin_url, name)
-    await execute(admin_url, f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -96,23 +73,6 @@ def database_settings(database_url: str) -> Settings:
 async def settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
     """A database, topics and a consumer group that no other test touches."""
     return await new_settings(database_url, kafka_bootstrap_servers)
-
-
-async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
-    mark = uuid4().hex[:12]
-    settings = Settings(
-        database_url=database_url,
-        kafka_bootstrap_servers=kafka_bootstrap_servers,
-        consumer_group=f"group-{mark}",
-        lesson_events_topic=f"lesson-events-{mark}",
-        course_events_topic=f"course-events-{mark}",
-        dead_letter_topic=f"lesson-events-{mark}.dlq",
-        topic_partitions=PARTITIONS,
-        http_port=0,
-        session_timeout_s=6,
-    )
-    await create_missing(settings)
-    return settings
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Worker processes under test, as an operator would start them."""
+"""Worker and API processes under test, as an operator would start them."""
 
 import asyncio
 import json
@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import IO, Any, Self
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
+from tests.callers import authorized
 from worker.settings import Settings
+from worker.web.settings import ApiSettings
 
 DEADLINE_S = 60
 
@@ -132,12 +135,27 @@ async def eventually(condition: Callable[[], Awaitable[bool]], deadline_s: float
         await asyncio.sleep(0.05)
 
 
-async def records_in(settings: Settings, topic: str) -> int:
-    """How many records were ever written to a topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(settings.topic_partitions)])
-    finally:
-        await consumer.stop()
-    return sum(ends.values())
+@dataclass
+class ApiProcess:
+    process: WorkerProcess
+    address: str
+
+    def client(self, token: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.address, headers=authorized(token), timeout=30)
+
+
+@asynccontextmanager
+async def running(settings: ApiSettings) -> AsyncIterator[ApiProcess]:
+    """`course-progress api`."""
+    with WorkerProcess(settings, module=("worker.cli", "api")) as process:
+
+        async def listens() -> bool:
+            assert process.process.poll() is None, process.log
+            return '"listening"' in process.log
+
+        await eventually(listens)
+        [address] = re.findall(r"http://127.0.0.1:\d+", process.log)
+        try:
+            yield ApiProcess(process, address)
+        finally:
+            print(process.log)

@@ -2,37 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 
-from events.envelope import binary
 from events.kinds import Kind
-from events.models import CourseAccessed
+from tests.factories import APPENDED, EVENT, record
 from worker.decode import decode
 from worker.stream.outcome import Occurrence, Rejected, Skipped
-
-APPENDED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-EVENT = CourseAccessed(user_id=uuid4(), course_id=uuid4())
-
-
-def record(at: datetime = APPENDED, **changed: Any) -> ConsumerRecord:
-    headers, value = binary(EVENT, id="1", time=at, source="tests")
-    fields = {
-        "topic": "lesson-events",
-        "partition": 3,
-        "offset": 7,
-        "timestamp": int(APPENDED.timestamp() * 1000),
-        "timestamp_type": 0,
-        "key": None,
-        "value": value,
-        "checksum": None,
-        "serialized_key_size": 0,
-        "serialized_value_size": 0,
-        "headers": headers,
-    }
-    return ConsumerRecord(**fields | changed)
 
 
 def with_header(name: str, value: bytes) -> list[tuple[str, bytes]]:

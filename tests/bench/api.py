@@ -25,8 +25,8 @@ from tests.bench.learners import Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
 from tests.bench.shares import HOST, Shares, told
-from tests.processes import WorkerProcess, eventually
-from tests.web.processes import Issuer, api_settings, authorized, running
+from tests.callers import Issuer, api_settings, authorized
+from tests.processes import WorkerProcess, eventually, running
 from worker.settings import Settings
 
 READS_PER_S, WRITES_PER_S, EVENTS_PER_S = 200, 20, 500

@@ -1,46 +1,15 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from tests.processes import Workers, environment
+from tests.command_line import COURSE, NOWHERE, PUBLISH, USER, commands, run, start
+from tests.processes import environment
 from worker.cli.main import cli
 from worker.settings import Settings
-
-USER, COURSE = "0190a6e2-0000-7000-8000-000000000001", "0190a6e2-0000-7000-8000-00000000000a"
-NOWHERE = {"PROGRESS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "PROGRESS_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
-PUBLISH = ["publish", "LessonCompleted", "--user", USER, "--course", COURSE]
-
-
-def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        yield f"{path}{name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path}{name} ")
-
-
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "worker.cli", *arguments],
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Exit status, output, errors."""
-    process = start(*arguments, **variables)
-    output, errors = process.communicate(timeout=60)
-    return process.returncode, output, errors
 
 
 @pytest.mark.parametrize("path", dict(commands(cli)))
@@ -118,34 +87,6 @@ def test_a_wrong_setting_is_named() -> None:
     assert status == 1
     assert errors.startswith("course-progress: PROGRESS_BATCH_SIZE: ")
     assert errors.count("\n") == 1
-
-
-def test_what_is_published_is_shown_and_watched(settings: Settings, workers: Workers) -> None:
-    variables = environment(settings)
-    times = ["--total-lessons", "2", "--at"]
-    status, first, errors = run(*PUBLISH, "--lesson", "a", *times, "2026-11-20T09:00:00Z", **variables)
-    run("publish", "lessoncompleted", *PUBLISH[2:], "--lesson", "b", *times, "2026-11-21T09:00:00Z", **variables)
-    workers.start("--until-idle").wait()
-
-    assert status == 0, errors
-    assert first.startswith(f"{settings.lesson_events_topic} partition ")
-    [shown] = json.loads(run("show", "--user", USER, "--json", **variables)[1])
-    assert (shown["completed_lessons"], shown["progress_percentage"]) == (["a", "b"], 100)
-    assert json.loads(run("show", "--user", USER, "--course", COURSE, "--json", **variables)[1]) == shown
-    assert "100 %" in run("show", "--user", USER, **variables)[1]
-    watched = first_line(start("watch", "--json", **variables))
-    assert json.loads(watched)["event"]["completed_at"] == "2026-11-21T09:00:00Z"
-    assert "CourseCompleted" in first_line(start("watch", **variables))
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    """Of a command that goes on until Ctrl-C, which must end it cleanly."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=60)
-    assert (process.returncode, rest, errors.strip()) == (130, "", "")
-    return line
 
 
 def test_nobody_has_no_progress(database_settings: Settings) -> None:

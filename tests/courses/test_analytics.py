@@ -1,13 +1,14 @@
 """A course's figures, from real rows; and nothing of fewer than five learners."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from tests.databases import NOON, learners
 from worker.courses.analytics import (
     BUCKETS_S,
     DAY,
@@ -24,8 +25,6 @@ from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.postgres.connection import query
 from worker.settings import Settings
 
-NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)
-
 
 @pytest.fixture
 def course() -> UUID:
@@ -36,43 +35,6 @@ def course() -> UUID:
 async def analytics(database_settings: Settings) -> AsyncIterator[CourseAnalytics]:
     async with CourseAnalytics(database_settings) as analytics:
         yield analytics
-
-
-async def learners(
-    connection: asyncpg.Connection,
-    course: UUID,
-    number: int,
-    lessons: Sequence[str] = (),
-    *,
-    at: datetime = NOON,
-    pause: timedelta = timedelta(minutes=10),
-    total: int = 3,
-) -> None:
-    """Some who did these lessons, one after the other."""
-    times = [at + pause * n for n in range(len(lessons))]
-    for _ in range(number):
-        user = uuid4()
-        await connection.execute(
-            """
-            insert into course_progress_all (user_id, course_id, last_accessed_at, started_at, completed_at,
-                                             lessons_completed, total_lessons, total_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $4)
-            """,
-            user,
-            course,
-            max([at, *times]),
-            at,
-            times[-1] if len(times) >= total else None,
-            len(lessons),
-            total,
-        )
-        await connection.executemany(
-            """
-            insert into lesson_progress (user_id, course_id, lesson_id, changed_at, completed_at, completed)
-            values ($1, $2, $3, $4, $4, true)
-            """,
-            [(user, course, lesson, time) for lesson, time in zip(lessons, times, strict=True)],
-        )
 
 
 @pytest.mark.parametrize("number", [0, 4])

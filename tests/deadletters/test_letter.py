@@ -1,47 +1,17 @@
 """What is read back of dead letters, and which of them somebody asks for."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from tests.test_decode import record
+from tests.factories import AT, DLQ_HEADERS, letter, record
 from worker.deadletters.ledger import Ledger
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, read
 from worker.deadletters.selection import Selection
-
-AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
-HERE = Position(0, 7)
-OURS = {
-    "dlq_topic": "lesson-events",
-    "dlq_partition": "2",
-    "dlq_offset": "41",
-    "dlq_kind": "schema",
-    "dlq_reason": "user_id: Field required",
-    "dlq_rejected_at": AT.isoformat(),
-    "dlq_consumer_group": "course-progress",
-    "dlq_attempts": "3",
-}
-
-
-def stored(position: Position, *, without: str = "", value: bytes = b"{}", **ours: str) -> ConsumerRecord:
-    """A record of the dead letter topic, as a worker writes it."""
-    added = [(name, text.encode()) for name, text in (OURS | ours).items() if name != without]
-    headers = [*record().headers, *added]
-    return record(
-        topic="dlq", partition=position.partition, offset=position.offset, value=value, headers=tuple(headers)
-    )
-
-
-def letter(position: Position = HERE, **changed: Any) -> Letter:
-    found = read(stored(position, **changed))
-    assert isinstance(found, Letter)
-    return found
 
 
 def test_a_letter_is_read_with_its_record_as_the_worker_got_it() -> None:
@@ -89,7 +59,7 @@ def test_a_resolution_is_read_as_it_was_written() -> None:
     assert read(record(headers=outgoing.headers, value=outgoing.value, offset=18)) == resolution
 
 
-names = st.sampled_from([*OURS, "dlq_resolves", "dlq_fate", "dlq_resolved_at", "dlq_resolved_by", "ce_type"])
+names = st.sampled_from([*DLQ_HEADERS, "dlq_resolves", "dlq_fate", "dlq_resolved_at", "dlq_resolved_by", "ce_type"])
 values = st.none() | st.binary() | st.sampled_from([b"3:17", b"discarded", b"2026-11-24", b"5"])
 
 

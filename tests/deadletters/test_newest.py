@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tests.deadletters.test_letter import AT, letter
+from tests.factories import AT, letter
 from worker.deadletters.letter import Position
 from worker.deadletters.newest import foremost
 from worker.deadletters.row import Row

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from tests.deadletters.test_letter import letter
-from tests.test_decode import APPENDED, record
+from tests.factories import APPENDED, letter, record
 from worker.deadletters.letter import Letter, Position
 from worker.deadletters.replay import Left, Pacer, replayable
 from worker.deadletters.selection import Selection

@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY
 
 from events.kinds import Kind
 from events.producer import Producer
-from tests.histories import records_of
-from tests.test_decode import record
+from tests.factories import record
+from tests.topics import records_of
 from worker.deadletters.writer import DeadLetterWriter
 from worker.kafka.client import client_arguments
 from worker.settings import Settings

@@ -4,9 +4,9 @@ import pytest
 
 from events.kinds import Kind
 from events.producer import Producer
-from tests.away import swallowing
+from tests.factories import record
+from tests.outages import swallowing
 from tests.processes import eventually
-from tests.test_decode import record
 from worker.deadletters.discard import discard
 from worker.deadletters.letter import Position
 from worker.deadletters.writer import DeadLetterWriter

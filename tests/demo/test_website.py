@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import AsyncMock, MagicMock
 from uuid import uuid4
@@ -14,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from tests.web.conftest import Issuer, api_settings, client_of, issuer
+from tests.callers import Issuer, api_settings, client_of
 from worker.demo import run
 from worker.demo.catalog import NAMES, DemoCatalog
 from worker.demo.keys import DemoKeys
@@ -27,10 +28,13 @@ from worker.web.keys import PemKeys
 from worker.web.pages.routes import pages
 from worker.web.readers import Readers
 
-__all__ = ["issuer"]  # a fixture
-
 FROM_ITS_PAGE = {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}
 AWAY = Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1")
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path)
 
 
 @pytest.fixture

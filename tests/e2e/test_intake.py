@@ -7,9 +7,10 @@ from uuid import uuid4
 import asyncpg
 
 from events.models import CourseAccessed
-from tests.conftest import execute
-from tests.histories import NOW, histories, publish
+from tests.databases import execute
+from tests.factories import NOW, histories
 from tests.processes import Workers, eventually
+from tests.topics import publish
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

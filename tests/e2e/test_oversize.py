@@ -7,9 +7,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.producer import OutgoingRecord, Producer
+from tests.factories import histories
 from tests.faults.comparison import records_of as all_records_of
-from tests.histories import histories, publish, records_of
 from tests.processes import Workers
+from tests.topics import publish, records_of
 from worker.deadletters.headers import TRUNCATED
 from worker.kafka.client import client_arguments
 from worker.progress.reference import expected, stored, wrong_rows

@@ -6,22 +6,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.errors import (
-    GroupAuthorizationFailedError,
-    GroupLoadInProgressError,
-    KafkaError,
-    RequestTimedOutError,
-    TopicAuthorizationFailedError,
-)
 
 from events.models import CourseAccessed, LessonCompleted
-from tests.histories import NOW, publish, recreate
+from tests.factories import NOW
 from tests.processes import WorkerProcess, Workers, eventually
-from worker.cli.worker import line
-from worker.errors import KafkaUnavailable, SetupError
-from worker.intake.membership import PUSHED_OUT, Membership
-from worker.kafka.failures import explain_consumer_error
+from tests.topics import publish, recreate
 from worker.settings import Settings
 
 
@@ -108,60 +97,6 @@ async def test_of_two_workers_with_one_static_id_one_stops_at_least_and_the_line
     stopped = [worker for worker in both if worker.process.poll() is not None]
     assert {worker.wait() for worker in stopped} == {1}
     assert all("PROGRESS_GROUP_INSTANCE_ID=same" in worker.last_line["reason"] for worker in stopped)
-
-
-def test_a_worker_pushed_out_of_its_place_again_and_again_is_not_alone() -> None:
-    membership = Membership(Settings(group_instance_id="same", session_timeout_s=10))
-    for n in range(PUSHED_OUT + 1):
-        membership.require_alone()
-        membership.joined(f"member-{n}", now=n)
-
-    with pytest.raises(SetupError, match="PROGRESS_GROUP_INSTANCE_ID=same"):
-        membership.require_alone()
-
-
-def test_rebalances_and_rare_expulsions_are_not_taken_for_another_worker() -> None:
-    membership = Membership(Settings(group_instance_id="same", session_timeout_s=10))
-    for n in range(100):
-        membership.joined(f"member-{n // 10}", now=n * 2)
-
-    membership.require_alone()
-
-
-def test_a_bug_that_nobody_foresaw_asks_for_a_report() -> None:
-    assert "report it" in line(KeyError("x"))
-
-
-def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> None:
-    settings = Settings(group_instance_id=None)
-    in_a_text = KafkaError(f"Unexpected exception in heartbeat task: {GroupLoadInProgressError()!r}")
-    ended = KafkaError(f"Unexpected error during coordination {RequestTimedOutError()!r}")
-
-    passing = [explain_consumer_error(error, settings) for error in (RequestTimedOutError(), in_a_text)]
-    stopping = [
-        explain_consumer_error(error, settings)
-        for error in (GroupAuthorizationFailedError("g"), ended, KafkaError("?"))
-    ]
-
-    assert {type(error) for error in passing} == {KafkaUnavailable}
-    assert {type(error) for error in stopping} == {SetupError}
-    assert "kafka/acls.sh" in str(stopping[0])
-
-
-@pytest.mark.parametrize(
-    "named", ["lessons", {"lessons"}, TopicPartition("lessons", 1)], ids=["topic", "topics", "partition"]
-)
-def test_a_forbidden_topic_is_named_however_aiokafka_names_it(named: object) -> None:
-    stopping = explain_consumer_error(TopicAuthorizationFailedError(named), Settings())
-
-    assert isinstance(stopping, SetupError)
-    assert "access to topic lessons:" in str(stopping)
-
-
-def test_a_static_member_that_kafka_fences_off_is_told_of_the_setting() -> None:
-    fenced = KafkaError("Unexpected exception in heartbeat task: UnknownError()")
-
-    assert "PROGRESS_GROUP_INSTANCE_ID=same" in str(explain_consumer_error(fenced, Settings(group_instance_id="same")))
 
 
 async def test_a_recreated_topic_stops_the_worker_with_one_line_that_says_what_to_do(

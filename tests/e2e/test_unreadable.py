@@ -11,8 +11,9 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from events.models import CourseAccessed
-from tests.histories import NOW, histories, publish, record, records_of
-from tests.processes import Workers, eventually, records_in
+from tests.factories import NOW, histories
+from tests.processes import Workers, eventually
+from tests.topics import publish, record, records_in, records_of
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

@@ -16,8 +16,10 @@ import pytest
 from events.envelope import binary
 from events.models import CourseAccessed, CourseCompleted, LessonCompleted
 from events.producer import OutgoingRecord, Producer
-from tests.histories import NOW, certificates, histories, nothing_waits, publish, record, records_of, transitions
+from tests.databases import nothing_waits, transitions
+from tests.factories import NOW, histories
 from tests.processes import Workers, environment, eventually
+from tests.topics import certificates, publish, record, records_of
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
 

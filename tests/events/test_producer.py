@@ -9,7 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.away import own_broker
+from tests.outages import own_broker
 
 
 async def test_a_refused_record_does_not_make_kafka_refuse_the_next(kafka_bootstrap_servers: str, topic: str) -> None:

@@ -10,7 +10,7 @@ from events.envelope import data_of, read
 from events.models import LESSON_EVENTS, CourseAccessed, LessonCompleted
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, Receipt
-from tests.events.conftest import MortalKafka
+from tests.outages import MortalKafka
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOBODY_LISTENS = "127.0.0.1:1"

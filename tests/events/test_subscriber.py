@@ -14,7 +14,8 @@ import events.subscriber as subscriber_module
 from events.envelope import MalformedEvent, binary
 from events.models import CourseCompletionRevoked
 from events.subscriber import CourseEventSubscriber, Received
-from tests.events.conftest import PARTITIONS, MortalKafka
+from tests.outages import MortalKafka
+from tests.topics import PARTITIONS
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

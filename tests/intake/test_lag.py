@@ -5,12 +5,10 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.histories import histories, publish
-from tests.processes import Workers, eventually
 from worker.intake.lag import Lag
-from worker.settings import Settings
-from worker.stream.batch import Batch, Span, gather
+from worker.stream.batch import Batch, gather
 from worker.stream.outcome import Skipped
+from worker.stream.sink import Span
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -87,23 +85,3 @@ def test_seconds_are_zero_exactly_when_nothing_has_waited(steps: list[tuple[int,
         assert events or not seconds
     if steps and end > applied:
         assert lag.of(len(steps))[P0][1] > 0
-
-
-async def test_a_worker_tells_the_lag_of_its_own_partitions_only(settings: Settings, workers: Workers) -> None:
-    first = workers.start()
-    await publish(settings, histories(learners=20, seed=41))
-
-    async def told_of(worker: object = first) -> set[str]:
-        values = await first.metric("progress_lag_events")
-        return set(values) if sum(values.values()) == 0 else set()
-
-    async def all_applied() -> bool:
-        return len(await told_of()) == settings.topic_partitions
-
-    async def half() -> bool:
-        return len(await told_of()) == settings.topic_partitions // 2
-
-    await eventually(all_applied)
-    workers.start()
-    await eventually(half)
-    assert len(await first.metric("progress_lag_seconds")) == settings.topic_partitions // 2

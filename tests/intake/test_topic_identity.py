@@ -1,18 +1,15 @@
 """A topic that was deleted and created anew is told from the old one, however long its log is."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from uuid import uuid4
 
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from events.models import CourseAccessed
-from tests.histories import NOW, publish, recreate
-from tests.processes import Workers, eventually
+from tests.processes import eventually
+from tests.topics import recreate
 from worker.devstack import kafka_mock
 from worker.errors import TopicRecreated
 from worker.intake.topic_identity import TopicIdentity
@@ -21,8 +18,6 @@ from worker.kafka.topic_id import fetch_topic_id
 from worker.progress.store import Store
 from worker.settings import Settings
 
-USER = uuid4()  # one partition
-
 
 @pytest.fixture
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -30,10 +25,6 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     await admin.start()
     yield admin
     await admin.close()
-
-
-async def accesses(settings: Settings, number: int) -> None:
-    await publish(settings, [(CourseAccessed(user_id=USER, course_id=uuid4()), NOW) for _ in range(number)])
 
 
 async def test_a_topic_keeps_its_id_until_it_is_created_anew(settings: Settings, admin: AIOKafkaAdminClient) -> None:
@@ -93,39 +84,3 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
 
 def names(settings: Settings) -> tuple[str, str]:
     return settings.consumer_group, settings.lesson_events_topic
-
-
-async def test_a_recreated_topic_that_has_grown_beyond_the_stored_offset_stops_a_worker(
-    settings: Settings, workers: Workers
-) -> None:
-    await accesses(settings, 20)
-    assert workers.start("--until-idle").wait() == 0
-    await recreate(settings)
-    await accesses(settings, 50)
-
-    worker = workers.start()
-
-    assert worker.wait() == 1
-    assert_stopped_for_another_topic(worker.log)
-
-
-async def test_a_topic_recreated_under_a_worker_with_nothing_to_read_stops_it(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    await accesses(settings, 20)
-    worker = workers.start()
-
-    async def applied() -> bool:
-        return await connection.fetchval("select count(*) from course_progress") == 20
-
-    await eventually(applied)
-    await recreate(settings)
-
-    assert worker.wait() == 1
-    assert_stopped_for_another_topic(worker.log)
-
-
-def assert_stopped_for_another_topic(log: str) -> None:
-    last = json.loads(log.splitlines()[-1])
-    assert last["error"] == "TopicRecreated"
-    assert "course-progress rewind --to earliest" in last["reason"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_decode import record
+from tests.factories import record
 from worker.metrics.throughput import MINUTE_S, RATE_S, Throughput
 from worker.stream.outcome import Outcome, Record, Rejected
 

@@ -1,7 +1,7 @@
 """The snapshot of all that runs: right when all is there, and partly there when a server is not."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -11,39 +11,19 @@ from aiokafka.admin import RecordsToDelete
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
-from tests.away import own_broker
-from tests.conftest import execute, new_settings
-from tests.histories import histories, publish
-from tests.outbox.test_relay import put
-from tests.processes import Workers, eventually
+from tests.databases import execute, new_settings, put
+from tests.factories import SNAPSHOT_AT as NOW
+from tests.operations.polling import until
+from tests.outages import own_broker
+from tests.processes import eventually
 from worker.deadletters.letter import Fate, Position
 from worker.deadletters.topic import resolved, write_resolutions
 from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
-from worker.operations.cluster import Group, Member
-from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Look, Outbox, Snapshot, Status, build_snapshot, held_up, join_workers
+from worker.operations.snapshot import Outbox, Snapshot
 from worker.operations.watch import Operations
 from worker.settings import Settings
-
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
-
-
-def status(worker: str = "a", **changed: object) -> Status:
-    usual = {
-        "host": "h", "version": "1", "started_at": NOW, "partitions": [0], "events_per_s": 10.0, "busy": 0.5,
-        "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
-        "waiting_for": None, "silent_s": 1.0,
-    }  # fmt: skip
-    return Status(worker, **usual | changed)
-
-
-def until(operations: Operations, holds: Callable[[Snapshot], bool]) -> Callable[[], Awaitable[bool]]:
-    async def it_holds() -> bool:
-        return holds(await operations.snapshot())
-
-    return it_holds
 
 
 async def write_letters(settings: Settings, number: int, kind: Kind = Kind.SCHEMA) -> None:
@@ -57,68 +37,6 @@ async def write_letters(settings: Settings, number: int, kind: Kind = Kind.SCHEM
 
 def open_letters(taken: Snapshot) -> Mapping[Kind, int] | None:
     return taken.dead_letters and taken.dead_letters.kinds
-
-
-# Pure
-
-
-def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
-    group = Group("Stable", (Member("a-1", "a", "h", (0, 1)), Member("c-1", "c", "h", (2,))))
-
-    a, b, c, d = join_workers([status("a"), status("b", silent_s=61), status("d")], group)
-
-    assert [w.name for w in (a, b, c, d)] == ["a", "b", "c", "d"]
-    assert [w.running for w in (a, b, c, d)] == [True, False, True, True]
-    assert [list(w.partitions) for w in (a, b, c, d)] == [[0, 1], [], [2], [0]]
-
-
-def test_lag_counts_from_the_first_event_that_is_there() -> None:
-    found = Look(NOW, lesson_events={0: (0, 9), 1: (50, 60), 2: (50, 60)}, stored={1: 55, 2: 10})
-
-    taken = build_snapshot(found, None)
-
-    assert [p.lag for p in taken.partitions] == [9, 5, 10]
-    assert taken.lag == 24
-
-
-def test_without_offsets_there_is_no_lag_and_no_advice() -> None:
-    taken = build_snapshot(Look(NOW, {"stored": "away"}, lesson_events={0: (0, 9)}), None)
-
-    assert (taken.partitions[0].end, taken.partitions[0].lag, taken.lag) == (9, None, None)
-    assert taken.advice.workers is None
-
-
-def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_others() -> None:
-    found = Look(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
-
-    assert build_snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
-    assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
-    assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
-    assert held_up([]) is None
-
-
-# On real servers
-
-
-async def test_a_snapshot_tells_lag_owners_and_rates(settings: Settings, workers: Workers) -> None:
-    everything = histories(learners=60, seed=3)
-    async with Operations(settings) as operations:
-        await eventually(until(operations, lambda s: (s.missing, s.lag) == ({}, 0)))
-        await publish(settings, everything)
-        await eventually(until(operations, lambda s: s.lag == len(everything) and bool(s.incoming_per_s)))
-
-        workers.start(group_instance_id="one")
-
-        await eventually(until(operations, lambda s: s.lag == 0 and bool(s.applied_per_s)))
-        await eventually(until(operations, lambda s: bool(s.visible_p99_s)))
-        taken = await operations.snapshot()
-        assert taken.group_state == "Stable"
-        assert {p.owner for p in taken.partitions} == {"one"}
-        [worker] = taken.workers
-        assert worker.status is not None
-        assert worker.member is not None
-        assert (taken.advice.workers, taken.breaker) == (1, None)
-        assert max(sum(point.lag.values()) for point in operations.history(every_s=0)) == len(everything)
 
 
 async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -10,31 +9,12 @@ from aiokafka import TopicPartition
 from prometheus_client import REGISTRY
 
 from events.producer import Producer, PublishFailed
-from tests.histories import course_events
+from tests.databases import put
+from tests.factories import USER
 from tests.processes import eventually
+from tests.topics import course_events
 from worker.outbox.relay import Relay
 from worker.settings import Settings
-
-USER = uuid4()
-
-
-async def put(connection: asyncpg.Connection, partition: TopicPartition, numbers: range) -> None:
-    """Alternately completions and revocations of one user."""
-    await connection.execute(
-        """
-        insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-        select course_event_id(type, $1, $1, n), 'course', $1, type,
-               jsonb_build_object(
-                   'user_id', $1::uuid, 'course_id', $1::uuid, 'revoked_at', now(), 'completed_at', now(),
-                   'started_at', now(), 'completion_number', n, 'lessons_completed', 1, 'total_lessons', 1),
-               now(), $2, $3
-        from unnest($4::integer[]) n cross join unnest(array['CourseCompleted', 'CourseCompletionRevoked']) as type
-        order by n, type
-        """,
-        USER,
-        *partition,
-        list(numbers),
-    )
 
 
 @asynccontextmanager

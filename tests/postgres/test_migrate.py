@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.conftest import execute, url_of
+from tests.databases import execute, url_of
 from worker.errors import DatabaseUnavailable, SetupError
 from worker.postgres.migrate import migrate, read_migrations
 from worker.settings import Settings, migrations_dir

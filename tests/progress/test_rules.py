@@ -1,105 +1,25 @@
 """The rules of docs/rules.md hold in the real SQL: any order, repetition and batch split end as the model says."""
 
-import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
-from aiokafka import TopicPartition
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from events.models import (
     CourseAccessed,
     LessonCompleted,
-    LessonEvent,
     LessonUncompleted,
-    ProgressReset,
     course_event_id,
 )
-from worker.progress.fold import fold
+from tests.databases import Database
+from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
+from tests.factories import COURSE, at, completed, reset, uncompleted
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
 from worker.settings import Settings
-from worker.stream.outcome import Occurrence
-from worker.stream.sink import Applied, Span
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-USER, OTHER_USER, COURSE = uuid4(), uuid4(), uuid4()
-LESSONS = ["ä", "b", "c"]
-
-
-def at(hour: int) -> datetime:
-    return START + timedelta(hours=hour)
-
-
-def events(*kinds: type[LessonEvent]) -> st.SearchStrategy[tuple[LessonEvent, datetime]]:
-    """An event of these kinds; few lessons, totals and instants, so that they meet."""
-    ids = {"user_id": st.sampled_from([USER, OTHER_USER]), "course_id": st.just(COURSE)}
-    lesson = {"lesson_id": st.sampled_from(LESSONS), "total_lessons": st.sampled_from([1, 2, 2, 2, 3])}
-    fields: dict[type[LessonEvent], dict[str, Any]] = {
-        LessonCompleted: lesson,
-        LessonUncompleted: lesson,
-        CourseAccessed: {"lesson_id": st.none() | st.sampled_from(LESSONS)},
-        ProgressReset: {},
-    }
-    chosen = [st.builds(kind, **ids, **fields[kind]) for kind in kinds]
-    return st.tuples(st.one_of(chosen), st.integers(0, 8).map(at))
-
-
-ALL_KINDS = (LessonCompleted, LessonCompleted, LessonUncompleted, CourseAccessed, ProgressReset)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The same events, in the order, repetition and batches that a worker may see."""
-
-    happened: list[tuple[LessonEvent, datetime]]
-    batches: list[list[tuple[LessonEvent, datetime]]]
-
-
-@st.composite
-def deliveries(draw: st.DrawFn, *kinds: type[LessonEvent]) -> Delivery:
-    happened = draw(st.lists(events(*kinds), min_size=1, max_size=12))
-    repeated = draw(st.lists(st.sampled_from(happened), max_size=4))
-    arriving = draw(st.permutations(happened + repeated))
-    cuts = sorted(draw(st.sets(st.integers(1, len(arriving)), max_size=4)) | {0, len(arriving)})
-    return Delivery(happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)])
-
-
-class Database:
-    """Applies deliveries, each to rows of its own: the users of an example are new ones."""
-
-    def __init__(self, store: Store, connection: asyncpg.Connection) -> None:
-        self.store = store
-        self.connection = connection
-
-    async def empty(self) -> None:
-        await self.connection.execute("truncate course_progress_all, lesson_progress, consumed_offset, outbox")
-        self.partition = TopicPartition("lesson-events", 0)
-        self.offset: int | None = None
-
-    async def apply(self, batch: list[tuple[LessonEvent, datetime]]) -> None:
-        occurrences = [Occurrence(when, event, *self.partition) for event, when in batch]
-        span = Span(self.offset, (self.offset or 0) + len(batch))
-        assert isinstance(await self.store.apply(fold(occurrences), {self.partition: span}), Applied)
-        self.offset = span.next
-
-    async def versions(self) -> list[asyncpg.Record]:
-        """Every row with the transaction that wrote it."""
-        return await self.connection.fetch(
-            "select xmin::text, p::text from course_progress_all p"
-            " union all select xmin::text, l::text from lesson_progress l order by 1, 2"
-        )
-
-    async def take_outbox(self) -> list[asyncpg.Record]:
-        rows = await self.connection.fetch("delete from outbox returning *")
-        return sorted(rows, key=lambda row: row["seq"])
 
 
 @pytest.fixture
@@ -107,11 +27,6 @@ async def database(database_settings: Settings, connection: asyncpg.Connection) 
     store = Store(database_settings)
     yield Database(store, connection)
     await store.close()
-
-
-real_sql = hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 
 
 @real_sql
@@ -199,18 +114,6 @@ async def test_each_transition_is_announced_once_and_numbered(database: Database
             assert (was_complete, number) == (row["completed_at"] is not None, row["completion_number"])
             state[row["user_id"]] = (was_complete, number)
         assert announced == {}
-
-
-def completed(lesson: str, hour: int, total: int = 2) -> tuple[LessonEvent, datetime]:
-    return LessonCompleted(user_id=USER, course_id=COURSE, lesson_id=lesson, total_lessons=total), at(hour)
-
-
-def uncompleted(lesson: str, hour: int, total: int = 2) -> tuple[LessonEvent, datetime]:
-    return LessonUncompleted(user_id=USER, course_id=COURSE, lesson_id=lesson, total_lessons=total), at(hour)
-
-
-def reset(hour: int) -> tuple[LessonEvent, datetime]:
-    return ProgressReset(user_id=USER, course_id=COURSE), at(hour)
 
 
 async def course(database: Database) -> asyncpg.Record | None:

@@ -13,29 +13,15 @@ import pytest
 from hypothesis import given
 
 from events.models import course_event_id
-from tests.histories import certificates, histories, publish
-from tests.processes import Workers, eventually
-from tests.progress.test_rules import (
-    ALL_KINDS,
-    COURSE,
-    OTHER_USER,
-    USER,
-    Database,
-    Delivery,
-    at,
-    completed,
-    deliveries,
-    real_sql,
-    reset,
-)
+from tests.databases import Database
+from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
+from tests.factories import COURSE, OTHER_USER, USER, at, completed, histories, reset
+from tests.processes import eventually
+from tests.repair.recounting import PARTITIONS, ROW, differences, repaired
 from worker.postgres.connection import query
-from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
-from worker.repair.recount import Difference, Repair, Scope, Verify, connected
+from worker.repair.recount import Repair, Scope, connected
 from worker.settings import Settings
-
-PARTITIONS = [0, 1, 2, 3]
-EVERYTHING = Scope()
 
 
 @pytest.fixture
@@ -47,15 +33,6 @@ async def database(database_settings: Settings) -> AsyncIterator[Database]:
     yield database
     await store.close()
     await connection.close()
-
-
-async def differences(connection: asyncpg.Connection, scope: Scope = EVERYTHING) -> list[Difference]:
-    return [difference async for difference in Verify(connection, scope, say=print).differences()]
-
-
-async def repaired(connection: asyncpg.Connection) -> list[Difference]:
-    repair = Repair(connection, "lesson-events", PARTITIONS)
-    return [done for found in await differences(connection) if (done := await repair(found))]
 
 
 async def damage(database: Database, statement: str, *arguments: Any) -> None:
@@ -87,7 +64,6 @@ async def test_a_start_that_a_reset_left_in_doubt_is_no_difference(database: Dat
 
 HALF = [completed("a", 1), completed("b", 5, total=3)]
 WHOLE = [completed("a", 1), completed("b", 5)]
-ROW = "update course_progress_all set "
 
 
 @pytest.mark.parametrize(
@@ -271,64 +247,6 @@ async def plan(database: Database, name: str, *arguments: Any) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-async def busy(settings: Settings, workers: Workers, connection: asyncpg.Connection, meanwhile: Any) -> list[Any]:
-    """Runs `meanwhile` again and again until a worker has applied many small batches; what was published."""
-    happened = histories(learners=600, seed=13)
-    await publish(settings, happened)
-    workers.start(batch_size=20)
-    began: list[int] = []
-
-    async def all_applied() -> bool:
-        applied = await connection.fetchval("select coalesce(sum(next_offset), 0) from consumed_offset")
-        if applied < len(happened):
-            began.append(applied)
-            await meanwhile()
-        return bool(applied == len(happened))
-
-    await eventually(all_applied)
-    assert len({applied for applied in began if applied}) > 5  # it was at work meanwhile
-    return happened
-
-
-async def test_a_busy_worker_is_never_taken_for_damage(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    ours = await connected(settings)
-
-    async def verified() -> None:
-        assert await differences(ours) == []
-
-    await busy(settings, workers, connection, verified)
-    await ours.close()
-
-
-async def test_rows_repaired_beside_a_busy_worker_end_as_the_model_says(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    ours = await connected(settings)
-    done: list[Difference] = []
-
-    async def damaged_and_repaired() -> None:
-        for _ in range(10):  # one row each, or it would deadlock with the worker
-            await connection.execute(
-                # Not so few that the worker could come below zero, which its event would have to answer for. Asked
-                # twice: while this waits for the row, the worker may complete it.
-                ROW + "lessons_completed = lessons_completed - 1, started_at = last_accessed_at where"
-                " lessons_completed > 2 and completed_at is null and id = ("
-                " select id from course_progress_all where lessons_completed > 2 and completed_at is null"
-                " order by random() limit 1)"
-            )
-        done.extend(await repaired(ours))
-
-    happened = await busy(settings, workers, connection, damaged_and_repaired)
-    await repaired(ours)
-
-    assert len(done) > 30
-    assert await differences(ours) == []
-    assert wrong_rows(expected(happened), await stored(connection)) == []
-    await ours.close()
-
-
 async def test_a_repair_waits_for_the_worker_that_is_writing_the_row(
     database: Database, connection: asyncpg.Connection
 ) -> None:
@@ -360,20 +278,3 @@ async def test_what_a_worker_has_put_right_meanwhile_is_not_repaired(database: D
     await database.apply([completed("a", 1)])
 
     assert await Repair(database.connection, "lesson-events", PARTITIONS)(difference) is None
-
-
-async def test_a_repaired_completion_reaches_the_certificate_service(
-    settings: Settings, workers: Workers, connection: asyncpg.Connection
-) -> None:
-    await publish(settings, [completed("a", 1), completed("b", 5)])
-    workers.start("--until-idle").wait()
-    await connection.execute(ROW + "lessons_completed = 1, completed_at = null")
-    ours = await connected(settings)
-    workers.start()
-
-    [difference] = await differences(ours)
-    await Repair(ours, settings.lesson_events_topic, PARTITIONS)(difference)
-    await ours.close()
-
-    received = await certificates(settings, 2)
-    assert [one.event.completion_number for one in received.values()] == [1, 2]

@@ -15,10 +15,11 @@ import yaml
 from aiokafka import TopicPartition
 
 from events.models import LessonCompleted, ProgressReset
-from tests.conftest import execute, url_of
-from tests.histories import histories, nothing_waits, publish, transitions
+from tests.databases import execute, nothing_waits, transitions, url_of
+from tests.factories import histories
 from tests.processes import Workers
-from tests.security.conftest import PAGE, PASSWORD, Secured
+from tests.security.secured import PAGE, PASSWORD, Secured
+from tests.topics import publish
 from worker.devstack import enter, postgres_wheel
 from worker.errors import SetupError
 from worker.learners.reads import CourseProgress, ProgressStats

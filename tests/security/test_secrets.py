@@ -13,11 +13,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.cli.test_main import COURSE, PUBLISH, USER, commands, run
-from tests.conftest import execute
-from tests.histories import histories, publish
+from tests.command_line import COURSE, PUBLISH, USER, commands, run
+from tests.databases import execute
+from tests.factories import histories
 from tests.processes import Workers, environment, eventually
-from tests.security.conftest import ESCAPED, Secured
+from tests.security.secured import ESCAPED, Secured
+from tests.topics import publish
 from worker.cli.main import cli
 from worker.errors import ProgressError
 from worker.learners.service import ProgressService

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.security.conftest import ESCAPED, PASSWORD, Secured
+from tests.security.secured import ESCAPED, PASSWORD, Secured
 from worker.errors import ProgressError, SetupError
 from worker.postgres.connection import connect
 from worker.settings import Settings

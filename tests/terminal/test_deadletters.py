@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
-from tests.deadletters.test_letter import AT, letter
-from tests.test_decode import record
+from tests.factories import AT, letter, record
 from worker.deadletters.letter import Fate, Letter, Position, Resolution
 from worker.deadletters.row import Row
 from worker.terminal.deadletters import Newest, counts, hexdump, page, page_json, plain, table

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import new_database, new_settings
-from tests.processes import Workers
-from tests.web.processes import ApiProcess, Issuer, Lesson, api_settings, client_of, running
+from tests.callers import Issuer, Lesson, api_settings, client_of
+from tests.databases import new_database, new_settings
+from tests.processes import ApiProcess, Workers, running
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api

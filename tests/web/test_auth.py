@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI, Response
 from fastapi.routing import iter_route_contexts
 
+from tests.callers import AUDIENCE, ISSUER, Issuer, api_settings, client_of
 from tests.processes import eventually
-from tests.web.processes import AUDIENCE, ISSUER, Issuer, api_settings, client_of
 from worker.demo.keys import DemoKeys
 from worker.learners.service import ProgressService
 from worker.settings import Settings

@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from tests.away import swallowing
-from tests.conftest import execute, new_database
+from tests.callers import Issuer, client_of
+from tests.databases import execute, new_database
+from tests.outages import swallowing
 from tests.processes import eventually
-from tests.web.processes import Issuer, client_of
 from worker.errors import KafkaUnavailable
 from worker.kafka.outage_gate import OutageGate
 from worker.learners.service import ProgressService

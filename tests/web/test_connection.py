@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 
-from tests.web.processes import Issuer, api_settings
+from tests.callers import Issuer, api_settings
 from worker.demo.website import served
 from worker.settings import Settings
 from worker.web import connection, middleware

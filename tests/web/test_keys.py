@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.web.processes import Issuer, api_settings, authorized, client_of
+from tests.callers import Issuer, api_settings, authorized, client_of
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
 from worker.learners.service import ProgressService

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from tests.web.processes import Issuer, api_settings, client_of
+from tests.callers import Issuer, api_settings, client_of
 from worker.errors import SetupError, TookTooLong
 from worker.learners.service import ProgressService
 from worker.settings import Settings

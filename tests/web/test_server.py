@@ -13,8 +13,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.cli.test_main import run
-from tests.web.processes import ApiProcess, Issuer, client_of, running
+from tests.callers import Issuer, client_of
+from tests.command_line import run
+from tests.processes import ApiProcess, running
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.web.processes import ApiProcess, Issuer, Lesson, client_of
+from tests.callers import Issuer, Lesson, client_of
+from tests.processes import ApiProcess
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys

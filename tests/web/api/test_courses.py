@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
-from tests.courses.test_analytics import learners
-from tests.web.conftest import Issuer, client_of
+from tests.callers import Issuer, client_of
+from tests.databases import learners
 from worker.web.settings import ApiSettings
 
 SCOPE = "course:analytics"

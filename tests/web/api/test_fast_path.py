@@ -5,7 +5,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.web.processes import Lesson
+from tests.callers import Lesson
 
 
 async def test_a_course_is_answered_alike_however_it_is_asked_for(

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance, unsupported_method
 
-from tests.web.processes import ApiProcess, Issuer, authorized, client_of
+from tests.callers import Issuer, authorized, client_of
+from tests.processes import ApiProcess
 from worker.web.api import openapi
 from worker.web.auth import Scope
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
+from tests.callers import Issuer, client_of
 from tests.processes import eventually
-from tests.web.conftest import Issuer, client_of
 from worker.deadletters.letter import Position
 from worker.deadletters.topic import open_topic
 from worker.kafka.client import client_arguments as kafka

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.web.processes import Issuer, Lesson, client_of
+from tests.callers import Issuer, Lesson, client_of
 from worker.learners.service import ProgressService
 from worker.web.settings import ApiSettings
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.processes import Workers, eventually
-from tests.web.processes import ApiProcess, Issuer
+from tests.callers import Issuer
+from tests.processes import ApiProcess, Workers, eventually
 from worker.web.settings import ApiSettings
 
 LESSONS = ("a", "b", "c")

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.conftest import execute, new_database
-from tests.processes import eventually
-from tests.web.processes import ApiProcess, Issuer, running
+from tests.callers import Issuer
+from tests.databases import execute, new_database
+from tests.processes import ApiProcess, eventually, running
 from worker.learners.service import ProgressService
 from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
 from worker.web.api.stream import events, since

@@ -2,45 +2,26 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, async_playwright
 
-from tests.conftest import new_database, new_settings
+from tests.callers import Issuer, api_settings
+from tests.databases import new_database, new_settings
 from tests.processes import Workers
-from tests.web.conftest import Issuer, api_settings, issuer, readers, service, shared
-from worker.demo.catalog import DemoCatalog
+from tests.web.pages.site import Alone, Site, with_pages
 from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
 from worker.demo.website import begun, masquerade, served
 from worker.learners.service import ProgressService
-from worker.web.app import create_api
-from worker.web.keys import PemKeys
-from worker.web.pages.routes import pages
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
-__all__ = ["issuer", "readers", "service", "shared"]  # fixtures
-
 CHROMIUM = Path("/usr/bin/chromium")
-COOKIE = "session"
-
-
-def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
-    return create_api(
-        settings,
-        PemKeys(issuer.key_file),
-        service,
-        readers=readers,
-        cookie=COOKIE,
-        pages=pages(DemoCatalog(), login="/login"),
-    )
 
 
 @pytest.fixture
@@ -57,29 +38,6 @@ async def learner(service: ProgressService) -> UUID:
     _, applied = await service.apply(list(begun(user, datetime.now(UTC))))
     assert applied
     return user
-
-
-@dataclass
-class Site:
-    """The pages over HTTP, and a browser."""
-
-    address: str
-    issuer: Issuer
-    browser: Browser
-
-    @asynccontextmanager
-    async def window(self, token: str, *, width: int = 1440, scheme: str = "light") -> AsyncIterator[BrowserContext]:
-        """Windows of somebody who is logged in. What the browser complains of fails the test."""
-        context = await self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        complaints: list[str] = []
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        context.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-        await context.add_cookies([{"name": COOKIE, "value": token, "url": self.address, "httpOnly": True}])
-        try:
-            yield context
-        finally:
-            await context.close()
-        assert complaints == []
 
 
 @pytest.fixture(scope="package")
@@ -104,15 +62,6 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 async def site(app: FastAPI, shared: ApiSettings, issuer: Issuer, browser: Browser) -> AsyncIterator[Site]:
     async with served(app, shared) as serving:
         yield Site(serving.address, issuer, browser)
-
-
-@dataclass
-class Alone:
-    """A site over a database that nobody else uses."""
-
-    site: Site
-    database: str
-    service: ProgressService
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tests.conftest import execute
-from tests.courses.test_analytics import learners
+from tests.databases import execute, learners
 from tests.processes import eventually
-from tests.web.pages.conftest import Alone, Site
+from tests.web.pages.site import Alone, Site
 from worker.demo.player import COURSES
 from worker.learners.service import ProgressService
 from worker.web.auth import LEEWAY_S, Scope

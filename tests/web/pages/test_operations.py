@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from events.kinds import Kind
-from tests.operations.test_watch import NOW, status
+from tests.factories import SNAPSHOT_AT as NOW
+from tests.factories import status
 from worker.deadletters.newest import NewestSummary
 from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point

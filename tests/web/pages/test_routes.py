@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.web.conftest import Issuer, client_of
-from tests.web.pages.conftest import COOKIE, with_pages
+from tests.callers import Issuer, client_of
+from tests.web.pages.site import COOKIE, with_pages
 from worker.demo.player import COURSES
 from worker.learners.service import ProgressService
 from worker.web.app import create_api

@@ -1,54 +1,29 @@
-"""What learners did, on its way through topics and tables: for tests of whole workers."""
+"""Writes to the topics of a test and reads from them."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import uuid4
 
-import asyncpg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from events.envelope import binary
-from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.models import LessonEvent
 from events.producer import OutgoingRecord, Producer
 from events.subscriber import CourseEventSubscriber, Received
+from tests.factories import Happened
 from tests.processes import eventually
 from worker.kafka.topics import create_missing
 from worker.settings import Settings
 
-NOW = datetime.now(UTC).replace(microsecond=0)
-Happened = tuple[LessonEvent, datetime]
-
-
-def histories(learners: int, seed: int) -> list[Happened]:
-    """Events of many learners: late, out of order and repeated, with un-completions and resets."""
-    rng = random.Random(seed)
-    courses = {UUID(int=rng.getrandbits(128)): rng.choice([1, 2, 5]) for _ in range(4)}
-    happened: list[Happened] = []
-    for _ in range(learners):
-        user, course = UUID(int=rng.getrandbits(128)), rng.choice(list(courses))
-        for _ in range(rng.randint(1, 20)):
-            happened.append((an_event(rng, user, course, courses[course]), NOW - timedelta(hours=rng.randint(0, 99))))
-    happened += rng.sample(happened, len(happened) // 5)
-    rng.shuffle(happened)
-    return happened
-
-
-def an_event(rng: random.Random, user: UUID, course: UUID, total: int) -> LessonEvent:
-    lesson = f"lesson-{rng.randrange(total)}"
-    kind = rng.choices([LessonCompleted, LessonUncompleted, CourseAccessed, ProgressReset], [70, 8, 20, 2])[0]
-    if kind is CourseAccessed:
-        return CourseAccessed(user_id=user, course_id=course, lesson_id=lesson)
-    if kind is ProgressReset:
-        return ProgressReset(user_id=user, course_id=course)
-    return kind(user_id=user, course_id=course, lesson_id=lesson, total_lessons=total)
+PARTITIONS = 4
 
 
 def record(settings: Settings, event: LessonEvent, at: datetime, *, keyed: bool = True) -> OutgoingRecord:
+    """Builds the record of an event, as a website publishes it."""
     headers, value = binary(event, id=str(uuid4()), time=at, source="tests")
     return OutgoingRecord(settings.lesson_events_topic, str(event.user_id).encode() if keyed else None, value, headers)
 
@@ -59,7 +34,7 @@ async def publish(settings: Settings, happened: list[Happened]) -> None:
 
 
 async def records_of(settings: Settings, topic: str, number: int) -> list[ConsumerRecord]:
-    """That many records of a topic, from its start."""
+    """Reads that many records of a topic, from its start."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=settings.kafka_bootstrap_servers, group_id=f"{uuid4()}", auto_offset_reset="earliest"
     )
@@ -71,16 +46,27 @@ async def records_of(settings: Settings, topic: str, number: int) -> list[Consum
         await consumer.stop()
 
 
+async def records_in(settings: Settings, topic: str) -> int:
+    """Counts the records that were ever written to a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(settings.topic_partitions)])
+    finally:
+        await consumer.stop()
+    return sum(ends.values())
+
+
 @asynccontextmanager
 async def course_events(settings: Settings) -> AsyncIterator[CourseEventSubscriber]:
-    """From the first one on, for half a minute."""
+    """Subscribes to course events from the first one on, for at most half a minute."""
     servers, topic = settings.kafka_bootstrap_servers, settings.course_events_topic
     async with asyncio.timeout(30), CourseEventSubscriber(servers, f"{uuid4()}", topic=topic) as them:
         yield them
 
 
 async def certificates(settings: Settings, number: int) -> dict[str, Received]:
-    """Course events by id, in order of arrival, until there are that many."""
+    """Reads course events until there are that many. Returns them by id, in order of arrival."""
     received: dict[str, Received] = {}
     async with course_events(settings) as them:
         async for one in them:
@@ -90,19 +76,8 @@ async def certificates(settings: Settings, number: int) -> dict[str, Received]:
     return received
 
 
-async def transitions(connection: asyncpg.Connection) -> int:
-    """How many completions and revocations there were, by the rows."""
-    numbers = (
-        "select coalesce(sum(completion_number * 2 - (completed_at is not null)::integer), 0) from course_progress_all"
-    )
-    return int(await connection.fetchval(numbers))
-
-
-async def nothing_waits(connection: asyncpg.Connection) -> bool:
-    return await connection.fetchval("select count(*) from outbox") == 0
-
-
 async def recreate(settings: Settings) -> None:
+    """Deletes the topic of lesson events and creates it anew, with a log that begins at 0."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
     await admin.delete_topics([settings.lesson_events_topic])

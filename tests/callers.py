@@ -1,10 +1,8 @@
-"""API processes under test, as an operator would start them, and who signs their tokens."""
+"""Calls the API in this process: an issuer of tokens, settings that trust it, a client."""
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,13 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 
-from tests.processes import WorkerProcess, eventually
 from worker.settings import Settings
 from worker.web.settings import ApiSettings
 
 ISSUER, AUDIENCE = "https://login.example", "progress"
 GENEROUS = "100000/second"
-
 Lesson = Callable[..., dict[str, Any]]  # a body of `complete`, from a lesson's id and what else is to be changed
 
 
@@ -68,29 +64,3 @@ async def client_of(app: FastAPI, token: str | None = None) -> AsyncIterator[htt
     headers = authorized(token) if token else {}
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
         yield client
-
-
-@dataclass
-class ApiProcess:
-    process: WorkerProcess
-    address: str
-
-    def client(self, token: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.address, headers=authorized(token), timeout=30)
-
-
-@asynccontextmanager
-async def running(settings: ApiSettings) -> AsyncIterator[ApiProcess]:
-    """`course-progress api`."""
-    with WorkerProcess(settings, module=("worker.cli", "api")) as process:
-
-        async def listens() -> bool:
-            assert process.process.poll() is None, process.log
-            return '"listening"' in process.log
-
-        await eventually(listens)
-        [address] = re.findall(r"http://127.0.0.1:\d+", process.log)
-        try:
-            yield ApiProcess(process, address)
-        finally:
-            print(process.log)

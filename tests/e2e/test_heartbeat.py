@@ -4,8 +4,9 @@ from typing import Any
 
 import asyncpg
 
-from tests.histories import histories, publish
+from tests.factories import histories
 from tests.processes import Workers, eventually
+from tests.topics import publish
 from worker.settings import Settings
 
 

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from events.models import CourseAccessed
-from tests.away import swallowing
+from tests.outages import swallowing
 from worker.errors import DatabaseUnavailable
 from worker.postgres.connection import close, connect
 from worker.postgres.failures import translate_errors

@@ -1,5 +1,6 @@
-"""A broker of one test's own, and a way to the database, which can be made to go away without harm to the others'."""
+"""Takes servers away from one test without harm to the others: a broker of its own, a proxy before the database."""
 
+import asyncio
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from tests.faults.proxy import Proxy
@@ -75,3 +77,15 @@ async def swallowing(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]
     async with Proxy(*free_ports(1), port) as proxy:
         behind = SecretStr(url.replace(f":{port}/", f":{proxy.port}/"))
         yield proxy, settings.model_copy(update={"database_url": behind})
+
+
+class MortalKafka:
+    """A broker in the memory of this process. No test of delivery: it only serves to go away."""
+
+    def __init__(self) -> None:
+        self._brokers = [AdminClient({"bootstrap.servers": "", "test.mock.num.brokers": 1})]
+        broker = next(iter(self._brokers[0].list_topics(timeout=10).brokers.values()))
+        self.bootstrap_servers = f"{broker.host}:{broker.port}"
+
+    async def die(self) -> None:
+        await asyncio.to_thread(self._brokers.clear)

@@ -1,0 +1,54 @@
+"""Draws histories of events, and the orders, repetitions and batches in which a worker may see them."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from tests.factories import COURSE, OTHER_USER, USER, at
+
+LESSONS = ["ä", "b", "c"]
+
+
+def events(*kinds: type[LessonEvent]) -> st.SearchStrategy[tuple[LessonEvent, datetime]]:
+    """Draws an event of these kinds, with its time. Few lessons, totals and instants exist, so that they meet."""
+    ids = {"user_id": st.sampled_from([USER, OTHER_USER]), "course_id": st.just(COURSE)}
+    lesson = {"lesson_id": st.sampled_from(LESSONS), "total_lessons": st.sampled_from([1, 2, 2, 2, 3])}
+    fields: dict[type[LessonEvent], dict[str, Any]] = {
+        LessonCompleted: lesson,
+        LessonUncompleted: lesson,
+        CourseAccessed: {"lesson_id": st.none() | st.sampled_from(LESSONS)},
+        ProgressReset: {},
+    }
+    chosen = [st.builds(kind, **ids, **fields[kind]) for kind in kinds]
+    return st.tuples(st.one_of(chosen), st.integers(0, 8).map(at))
+
+
+ALL_KINDS = (LessonCompleted, LessonCompleted, LessonUncompleted, CourseAccessed, ProgressReset)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The same events, in the order, repetition and batches that a worker may see."""
+
+    happened: list[tuple[LessonEvent, datetime]]
+    batches: list[list[tuple[LessonEvent, datetime]]]
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, *kinds: type[LessonEvent]) -> Delivery:
+    happened = draw(st.lists(events(*kinds), min_size=1, max_size=12))
+    repeated = draw(st.lists(st.sampled_from(happened), max_size=4))
+    arriving = draw(st.permutations(happened + repeated))
+    cuts = sorted(draw(st.sets(st.integers(1, len(arriving)), max_size=4)) | {0, len(arriving)})
+    return Delivery(happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)])
+
+
+real_sql = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)

@@ -1,0 +1,98 @@
+"""What whole workers answer to /live and /ready while servers go away and come back."""
+
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from events.models import CourseAccessed
+from tests.databases import execute, new_settings
+from tests.factories import NOW
+from tests.outages import own_broker
+from tests.processes import WorkerProcess, Workers, eventually
+from tests.topics import publish
+from worker.settings import Settings
+
+
+def says(worker: WorkerProcess, path: str, status: int, text: str = "") -> Callable[[], Awaitable[bool]]:
+    async def it_does() -> bool:
+        response = await worker.get(path)
+        return response.status_code == status and text in response.text
+
+    it_does.__name__ = f"{path} is {status} {text}"
+    return it_does
+
+
+async def test_kafka_that_goes_away_makes_a_worker_unready_and_not_dead_until_it_is_back(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    with own_broker() as broker:
+        settings = await new_settings(database_url, broker.address)
+        with Workers(settings) as workers:
+            worker = workers.start()
+            await eventually(says(worker, "/ready", 200))
+
+            broker.stop()
+            await eventually(says(worker, "/ready", 503, "does not answer"))
+            assert (await worker.get("/live")).status_code == 200
+            broker.go_on()
+            await eventually(says(worker, "/ready", 200))
+
+            await publish(settings, [(CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW)])
+
+            async def applied() -> bool:
+                return bool(await connection.fetchval("select count(*) from course_progress"))
+
+            await eventually(applied)
+            assert worker.stop() == 0
+
+
+async def test_a_database_that_refuses_makes_a_worker_unready_and_its_lag_grow_until_it_is_back(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection, admin_url: str
+) -> None:
+    worker = workers.start()
+    await eventually(says(worker, "/ready", 200, "0,1,2,3"))
+    name = await connection.fetchval("select current_database()")
+    await execute(admin_url, f"alter database {name} allow_connections false")
+    await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    await publish(settings, [(CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW) for _ in range(20)])
+
+    async def old() -> bool:
+        return max((await worker.metric("progress_lag_seconds")).values(), default=0) > 2
+
+    await eventually(says(worker, "/ready", 503, "not currently accepting connections"))
+    await eventually(old)
+    assert (await worker.get("/live")).status_code == 200
+    await execute(admin_url, f"alter database {name} allow_connections true")
+    await eventually(says(worker, "/ready", 200))
+
+    async def none_waits() -> bool:
+        return sum((await worker.metric("progress_lag_events")).values()) == 0
+
+    await eventually(none_waits)
+
+
+async def test_a_worker_told_to_stop_while_a_batch_hangs_ends_cleanly_and_loses_nothing(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    worker = workers.start(rebalance_timeout_s=2)
+    async with connection.transaction():
+        await connection.execute("lock table course_progress_all in access exclusive mode")
+        await publish(settings, [(CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW) for _ in range(20)])
+
+        async def hangs() -> bool:
+            waits = "select count(*) from pg_locks where not granted and relation = 'course_progress_all'::regclass"
+            return bool(await connection.fetchval(waits))
+
+        await eventually(hangs)
+        status = worker.stop()
+
+    assert status == 0
+    assert workers.start("--until-idle").wait() == 0
+    assert await connection.fetchval("select count(*) from course_progress") == 20
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/metrics"])
+async def test_what_a_scraper_asks_for_is_there(settings: Settings, workers: Workers, path: str) -> None:
+    await eventually(says(workers.start(), path, 200))

@@ -1,0 +1,42 @@
+"""A snapshot joins what Kafka, PostgreSQL and the workers say."""
+
+from tests.factories import SNAPSHOT_AT as NOW
+from tests.factories import status
+from worker.operations.cluster import Group, Member
+from worker.operations.lag_history import Rates
+from worker.operations.snapshot import Look, build_snapshot, held_up, join_workers
+
+
+def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
+    group = Group("Stable", (Member("a-1", "a", "h", (0, 1)), Member("c-1", "c", "h", (2,))))
+
+    a, b, c, d = join_workers([status("a"), status("b", silent_s=61), status("d")], group)
+
+    assert [w.name for w in (a, b, c, d)] == ["a", "b", "c", "d"]
+    assert [w.running for w in (a, b, c, d)] == [True, False, True, True]
+    assert [list(w.partitions) for w in (a, b, c, d)] == [[0, 1], [], [2], [0]]
+
+
+def test_lag_counts_from_the_first_event_that_is_there() -> None:
+    found = Look(NOW, lesson_events={0: (0, 9), 1: (50, 60), 2: (50, 60)}, stored={1: 55, 2: 10})
+
+    taken = build_snapshot(found, None)
+
+    assert [p.lag for p in taken.partitions] == [9, 5, 10]
+    assert taken.lag == 24
+
+
+def test_without_offsets_there_is_no_lag_and_no_advice() -> None:
+    taken = build_snapshot(Look(NOW, {"stored": "away"}, lesson_events={0: (0, 9)}), None)
+
+    assert (taken.partitions[0].end, taken.partitions[0].lag, taken.lag) == (9, None, None)
+    assert taken.advice.workers is None
+
+
+def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_others() -> None:
+    found = Look(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
+
+    assert build_snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
+    assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
+    assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
+    assert held_up([]) is None
