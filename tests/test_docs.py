@@ -1,10 +1,11 @@
-"""What the repository says of itself is so."""
+"""The repository's pages are true of it: links, paths, commands, settings, versions."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,34 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^):#]+)\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_in_prose_exist(page: Path) -> None:
+    """A path may be given from the root, from `worker/` or from the folder that the text is about."""
+    prose = re.sub(r"^(```.*?^```| {4}.*?)$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    files = re.findall(r"(?<![\w/.…-])(?:[\w-]+/)*[\w-]+\.(?:py|sql|md|yml|json|js|sh)\b", prose)
+    folders = re.findall(r"`((?:[\w-]+/)+)`", prose)
+
+    assert [path for path in {*files, *folders} if path.rstrip("/") not in known_paths()] == []
+
+
+@cache
+def known_paths() -> set[str]:
+    """Returns every file and folder of the repository, by its path from any folder above it."""
+    files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    paths = {path for file in files for path in (Path(file), *Path(file).parents)}
+    return {"/".join(path.parts[start:]) for path in paths for start in range(len(path.parts))}
+
+
+def test_contributing_draws_the_tree_and_the_rows_of_imports_as_they_are() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    rooms = {path.name for path in (ROOT / "worker").iterdir() if (path / "__init__.py").exists()}
+
+    assert "".join(f"    {layer}\n" for layer in layers) in page
+    assert set(re.findall(r"^      (\w+)/ ", page, re.MULTILINE)) == rooms
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))

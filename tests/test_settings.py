@@ -1,4 +1,4 @@
-"""Every setting is documented, with its default."""
+"""Every setting is documented with its default, and settings that do not fit together are refused."""
 
 import re
 from pathlib import Path
@@ -8,18 +8,34 @@ from pydantic import SecretStr, ValidationError
 
 from worker.errors import SetupError
 from worker.settings import Settings
+from worker.web import settings_page
 from worker.web.settings import ApiSettings
 
-README = Path(__file__).parent.parent / "README.md"
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert settings_page.main(["--check"]) == 0
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
-    documented = re.findall(r"^\| `(PROGRESS_\w+)` \| (?:`(.*)`)? ?\| (.+) \|$", README.read_text(), re.MULTILINE)
+def test_an_outdated_page_of_settings_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(settings_page, "FILE", tmp_path / "settings.md")
 
-    assert [tuple(row) for row in documented] == [
+    assert settings_page.main(["--check"]) == 1
+    assert "settings.md" in capsys.readouterr().err
+    assert settings_page.main([]) == 0
+    assert settings_page.main(["--check"]) == 0
+
+
+def test_every_setting_is_listed_once_in_a_group_with_its_default_and_meaning() -> None:
+    page = settings_page.build_page()
+    listed = re.findall(r"^\| `(PROGRESS_\w+)` \| (?:`(.*)`)? ?\| (.+) \|$", page, re.MULTILINE)
+
+    assert [tuple(row) for row in listed] == [
         (f"PROGRESS_{name.upper()}", _text(field.default), field.description)
         for name, field in ApiSettings.model_fields.items()
     ]
+    assert settings_page.TITLES.keys() <= ApiSettings.model_fields.keys()
 
 
 def _text(default: object) -> str:

@@ -1,4 +1,4 @@
-"""Reads the settings from the environment; no other module reads it. A test compares them with the documentation."""
+"""Reads the environment, as the only module that does. `docs/settings.md` is generated from these fields."""
 
 import os
 import socket
@@ -27,92 +27,113 @@ A_DAY_S = 24 * 60 * 60
 
 
 class Settings(BaseSettings):
-    """Lists what an operator can set, each as `PROGRESS_` and the name in capitals."""
+    """Holds the settings of every process: the variable is `PROGRESS_` and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="PROGRESS_", frozen=True, extra="ignore")
 
     environment: Literal["development", "production"] = Field(
-        "development", description="`production` leaves topics and tables to their owners"
+        "development", description="`production`: topics and tables must exist. `development`: a worker creates them"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`"
+        "INFO", description="The least severe level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`"
     )
     log_format: Literal["json", "console", "auto"] = Field(
-        "auto", description="`json`, `console`, or `auto`: console on a terminal"
+        "auto", description="`json`, `console`, or `auto`: `console` on a terminal, `json` elsewhere"
     )
 
     database_url: SecretStr = Field(
-        SecretStr("postgresql://localhost/course_progress"), description="PostgreSQL 18 or newer"
+        SecretStr("postgresql://localhost/course_progress"),
+        description="The address of the database, on PostgreSQL 18 or newer; see [security](security-postgresql.md)",
     )
-    database_timeout_s: PositiveFloat = Field(60, le=A_DAY_S, description="the longest a statement may take")
+    database_timeout_s: PositiveFloat = Field(
+        60, le=A_DAY_S, description="The longest that a statement may take, in seconds"
+    )
     database_lock_timeout_s: PositiveFloat = Field(
         10,
         le=A_DAY_S,
-        description="the longest a statement waits for a lock that somebody holds, before the batch is repeated",
+        description="The longest that a statement waits for a lock, in seconds; then the batch is repeated",
     )
     database_idle_timeout_s: PositiveFloat = Field(
-        15, le=A_DAY_S, description="the server ends a transaction in which nothing happens for so long"
+        15,
+        le=A_DAY_S,
+        description="The server ends a session whose open transaction has been idle for this many seconds",
     )
 
-    kafka_bootstrap_servers: str = Field("localhost:9092", description="host:port, comma-separated")
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092", description="Brokers to connect to first: host:port, comma-separated"
+    )
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT",
-        description="or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`; for these see [security](docs/security-kafka.md)",
+        description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`; see [security](security-kafka.md)",
     )
     kafka_ssl_ca_file: FilePath | None = Field(
-        None, description="PEM of the authorities that Kafka's certificate may come from, instead of the system's"
+        None, description="A PEM file of the authorities that may sign Kafka's certificate, instead of the system's"
     )
-    kafka_ssl_certificate_file: FilePath | None = Field(None, description="PEM of our certificate, for mutual TLS")
-    kafka_ssl_key_file: FilePath | None = Field(None, description="PEM of its key, if that is not in the same file")
-    kafka_ssl_key_password: SecretStr | None = Field(None, description="the key's, if it is encrypted")
+    kafka_ssl_certificate_file: FilePath | None = Field(
+        None, description="A PEM file with the client certificate, for mutual TLS"
+    )
+    kafka_ssl_key_file: FilePath | None = Field(
+        None, description="A PEM file with the certificate's key, if the certificate's file does not hold it"
+    )
+    kafka_ssl_key_password: SecretStr | None = Field(
+        None, description="The password of the key, if the key is encrypted"
+    )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         None, description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`"
     )
-    kafka_sasl_username: str | None = Field(None, description="for all but `OAUTHBEARER`")
-    kafka_sasl_password: SecretStr | None = Field(None, description="for all but `OAUTHBEARER`")
-    kafka_oauth_token_url: HttpUrl | None = Field(
-        None, description="where client credentials are exchanged for a token; https, but on loopback"
+    kafka_sasl_username: str | None = Field(None, description="The user name, for every mechanism except `OAUTHBEARER`")
+    kafka_sasl_password: SecretStr | None = Field(
+        None, description="The password, for every mechanism except `OAUTHBEARER`"
     )
-    kafka_oauth_client_id: str | None = Field(None, description="the client's id there")
-    kafka_oauth_client_secret: SecretStr | None = Field(None, description="and its secret")
-    kafka_oauth_scope: str | None = Field(None, description="the scope to ask for, if any")
+    kafka_oauth_token_url: HttpUrl | None = Field(
+        None, description="Where client credentials are exchanged for a token; must be https, except on loopback"
+    )
+    kafka_oauth_client_id: str | None = Field(None, description="The client's id at the token URL")
+    kafka_oauth_client_secret: SecretStr | None = Field(None, description="The client's secret at the token URL")
+    kafka_oauth_scope: str | None = Field(None, description="The scope to ask the token URL for, if it wants one")
     kafka_oauth_token_file: Path | None = Field(
-        None, description="a file that somebody keeps a valid token in, instead of the URL; read at every connection"
+        None,
+        description="A file in which another program keeps a valid token, instead of the URL; read at every connection",
     )
     consumer_group: str = Field(
-        "course-progress", description="Kafka's consumer group, and the key of the stored offsets"
+        "course-progress", description="Kafka's consumer group; the stored offsets are kept under the same name"
     )
     group_instance_id: str | None = Field(
         None,
-        description="static membership: a restarted worker takes its partitions back without a rebalance",
+        description="A static id in the group: a restarted worker takes its partitions back without a rebalance",
     )
-    session_timeout_s: PositiveFloat = Field(10, description="a silent worker's partitions move after this")
-    rebalance_timeout_s: PositiveFloat = Field(60, description="how long a rebalance waits for a busy worker")
+    session_timeout_s: PositiveFloat = Field(
+        10, description="Kafka gives a worker's partitions to others after it has been silent for this many seconds"
+    )
+    rebalance_timeout_s: PositiveFloat = Field(60, description="How many seconds a rebalance waits for a busy worker")
 
-    lesson_events_topic: str = Field(topics.LESSON_EVENTS, description="what course players write")
-    course_events_topic: str = Field(topics.COURSE_EVENTS, description="what certificate services read")
-    dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="what could never be applied")
+    lesson_events_topic: str = Field(topics.LESSON_EVENTS, description="The topic that course players write to")
+    course_events_topic: str = Field(topics.COURSE_EVENTS, description="The topic that certificate services read from")
+    dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="The topic of records that can never be applied")
     topic_partitions: PositiveInt = Field(
-        12, description="partitions of a topic that is created: the most workers that can share it"
+        12, description="Partitions of a topic that is created, which limits how many workers can share it"
     )
-    topic_replication_factor: PositiveInt = Field(1, description="replicas of a topic that is created")
+    topic_replication_factor: PositiveInt = Field(1, description="Replicas of a topic that is created")
 
-    batch_size: PositiveInt = Field(2000, description="the most events in one transaction")
-    breaker_window: PositiveInt = Field(1000, description="how many of the last records the breaker looks at")
+    batch_size: PositiveInt = Field(2000, description="The most records in one batch, which is one transaction")
+    breaker_window: PositiveInt = Field(1000, description="How many of the last records the breaker looks at")
     breaker_share: int = Field(
-        50, ge=0, le=100, description="percent of them rejected that open it: nothing is taken any more; 0 is never"
+        50,
+        ge=0,
+        le=100,
+        description="The breaker opens, until a restart, when this percentage of them was rejected; 0: never",
     )
     breaker_consecutive: int = Field(
-        200, ge=0, description="records rejected in a row that open it; 0 is never. A restart closes it"
+        200, ge=0, description="It also opens when this many records in a row were rejected; 0: never"
     )
 
-    http_host: str = Field("127.0.0.1", description="where /live, /ready and /metrics listen")
-    http_port: int = Field(8080, ge=0, le=65535, description="their port; 0 takes any free one")
+    http_host: str = Field("127.0.0.1", description="The address on which a worker serves /live, /ready and /metrics")
+    http_port: int = Field(8080, ge=0, le=65535, description="The port of that address; 0 takes any free port")
 
     apply_deadline_s: PositiveFloat = Field(
         5,
         le=30,
-        description="how long ProgressService waits for its event to be applied; then it says `Accepted`. 30 at most",
+        description="Seconds that ProgressService waits for its event to be applied, 30 at most; then `Accepted`",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""What an operator of the HTTP API can set besides."""
+"""Adds the settings of the HTTP API to those of every process."""
 
 from pydantic import (
     Field,
@@ -12,29 +12,34 @@ from worker.settings import LOOPBACK, Settings
 
 
 class ApiSettings(Settings):
-    """What an operator of the HTTP API can set besides."""
+    """Holds the settings of an API process: every process has the others too."""
 
-    api_host: str = Field("127.0.0.1", description="where the API listens")
-    api_port: int = Field(8000, ge=0, le=65535, description="its port; 0 takes any free one")
+    api_host: str = Field("127.0.0.1", description="The address on which the API listens")
+    api_port: int = Field(8000, ge=0, le=65535, description="The port of that address; 0 takes any free port")
     api_cookie: str | None = Field(
-        None, description="the cookie in which the website's login puts the token: with it the pages are served too"
+        None,
+        description="The cookie in which the website's login puts the token; the pages are served only if it is set",
     )
-    jwt_issuer: str | None = Field(None, description="who must have issued a token (`iss`); the API needs it")
-    jwt_audience: str | None = Field(None, description="for whom a token must be (`aud`); the API needs it")
+    jwt_issuer: str | None = Field(None, description="The `iss` that a token must have; the API needs this setting")
+    jwt_audience: str | None = Field(None, description="The `aud` that a token must have; the API needs this setting")
     jwt_jwks_url: HttpUrl | None = Field(
-        None, description="where the issuer publishes its keys; https, but on loopback"
+        None, description="Where the issuer publishes its keys; must be https, except on loopback"
     )
     jwt_key_file: FilePath | None = Field(
-        None, description="PEM of the issuer's one public key (RSA, P-256 or Ed25519), instead of the URL"
+        None, description="A PEM file with the issuer's only public key (RSA, P-256 or Ed25519), instead of the URL"
     )
     cors_origins: str = Field(
-        "", description="origins whose pages may call the API, comma-separated; its own pages need none"
+        "", description="Origins whose pages may call the API, comma-separated; the API's own pages need none"
     )
-    rate_limit_reads: str = Field("600/minute", description="calls that read, per learner and API process")
-    rate_limit_writes: str = Field("120/minute", description="calls that write, likewise")
-    rate_limit_batches: str = Field("12/minute", description="batches, likewise, of up to 500 events each")
-    api_streams_per_learner: PositiveInt = Field(5, description="streams that a learner may have open at once")
-    api_body_limit: PositiveInt = Field(1_048_576, description="bytes that a request's body may have")
+    rate_limit_reads: str = Field("600/minute", description="The most calls that read, per learner and API process")
+    rate_limit_writes: str = Field("120/minute", description="The most calls that write, per learner and API process")
+    rate_limit_batches: str = Field(
+        "12/minute", description="The most calls with a batch of up to 500 events, per learner and API process"
+    )
+    api_streams_per_learner: PositiveInt = Field(
+        5, description="The most live streams that a learner may have open at once, per API process"
+    )
+    api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 
     @field_validator("jwt_jwks_url")
     @classmethod
