@@ -22,11 +22,11 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.api.routes import api_router
 from worker.web.app import create_api
-from worker.web.auth import LEEWAY_S, Caller, Scope, courses, scopes
+from worker.web.auth import LEEWAY_S, Caller, Scope, read_courses, read_scopes
 from worker.web.keys import PemKeys
 from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.render import Templates
-from worker.web.pages.routes import _pages as routes_of_pages
+from worker.web.pages.routes import page_router
 
 PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
 decode = jwt.decode
@@ -104,7 +104,7 @@ async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
     nowhere: FastAPI, issuer: Issuer, user: UUID
 ) -> None:
     """The routers of the API and of the pages ask for all of theirs: those above would ask once more for themselves."""
-    of_pages = routes_of_pages(NoCatalog(), Templates("worker.web.pages", login=None))
+    of_pages = page_router(NoCatalog(), Templates("worker.web.pages", login=None))
     for number, router in enumerate([api_router(), of_pages]):
         router.add_api_route(f"/api/forgotten/{number}", forgotten)
         nowhere.include_router(router)
@@ -211,7 +211,7 @@ async def test_a_refusal_says_how_to_authenticate_and_nothing_of_the_keys(nowher
     ],
 )
 def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> None:
-    assert scopes(claims) == found
+    assert read_scopes(claims) == found
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> N
     ],
 )
 def test_courses_are_a_list_or_all(claim: object, found: set[str]) -> None:
-    assert courses({"courses": claim}) == found
+    assert read_courses({"courses": claim}) == found
 
 
 def test_a_missing_scope_is_named() -> None:

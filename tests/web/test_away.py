@@ -69,7 +69,7 @@ async def test_a_database_that_is_silent_is_unavailable_too_and_the_stream_says_
     shared: ApiSettings, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "READ_WITHIN_S", 0.5)
-    async with swallowing(shared) as (proxy, behind), server.answering(behind) as service:
+    async with swallowing(shared) as (proxy, behind), server.build_service(behind) as service:
         app = create_api(shared, PemKeys(issuer.key_file), service)
         with app.state.poller.watch(user, user) as watched:
 

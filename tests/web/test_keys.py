@@ -21,7 +21,7 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web import keys
 from worker.web.app import create_api
-from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
+from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, choose_keys
 from worker.web.settings import ApiSettings
 
 
@@ -74,9 +74,9 @@ def test_no_setting_leads_to_a_symmetric_key(issuer: Issuer) -> None:
 
     assert names == ["jwt_issuer", "jwt_audience", "jwt_jwks_url", "jwt_key_file"]
     assert not any(name.startswith("HS") for name in keys.ALGORITHMS)
-    assert isinstance(keys_of(api_settings(Settings(), issuer)), PemKeys)
+    assert isinstance(choose_keys(api_settings(Settings(), issuer)), PemKeys)
     url = {"jwt_key_file": None, "jwt_jwks_url": "https://login.example/jwks.json"}
-    assert isinstance(keys_of(api_settings(Settings(), issuer, **url)), JwksKeys)
+    assert isinstance(choose_keys(api_settings(Settings(), issuer, **url)), JwksKeys)
 
 
 class Published:
@@ -129,7 +129,7 @@ async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytes
         site.publish(("new", NEW))
         with pytest.raises(UnknownKey):  # asked a moment ago
             await keys.find("new")
-        monkeypatch.setattr(keys, "ASK_AGAIN_AFTER_S", 0)
+        monkeypatch.setattr(keys, "FETCH_AGAIN_AFTER_S", 0)
 
         assert (await keys.find("new")).key_id == "new"
         with pytest.raises(UnknownKey):
@@ -156,8 +156,8 @@ async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.
         site.jwks = None
         for _ in range(2):
             assert (await keys.find("old")).key_id == "old"
-            if keys._asking:
-                await keys._asking
+            if keys._fetching:
+                await keys._fetching
 
     assert site.asked > 1
 

@@ -4,9 +4,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from worker.learners.service import ProgressService
-from worker.web import probes as health
-from worker.web.api import openapi
-from worker.web.api import operations as ops
+from worker.web import probes
+from worker.web.api import openapi, operations
 from worker.web.api.fast_path import FastPath
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.routes import api_router
@@ -39,13 +38,13 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
-    app.state.poller = changes = ProgressPoller(service, settings.api_streams_per_learner)
+    app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner)
     app.state.readers = readers
-    app.state.replays = ops.Replays(settings)
-    STREAMS.set_function(lambda: changes.streams)
+    app.state.replays = operations.Replays(settings)
+    STREAMS.set_function(lambda: poller.streams)
     app.router.routes.append(FastPath())  # which asks for the token itself
     app.include_router(api_router(readers=readers is not None))
-    app.include_router(health.router)
+    app.include_router(probes.router)
     if pages is not None and cookie is not None and readers is not None:
         app.include_router(pages)
         app.router.default = pages.default
@@ -60,5 +59,5 @@ def create_api(
             expose_headers=["ETag", "Retry-After"],
         )
     app.add_middleware(OuterMiddleware, body_limit=settings.api_body_limit)
-    app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.build_schema(app)  # type: ignore[method-assign]
     return app

@@ -71,36 +71,36 @@ class Tokens:
         self._cookie = cookie
         self._valid: TLRUCache[bytes, Caller] = TLRUCache(REMEMBERED, _forget_at, time.time)
 
-    async def caller(self, request: Request) -> Caller:
+    async def identify(self, request: Request) -> Caller:
         """Raises a problem, 401, for whatever is wrong; KeysUnavailable."""
-        token = self._bearer(request) or self._from_cookie(request)
+        token = self._read_header(request) or self._read_cookie(request)
         if token is None:
-            raise unauthenticated("there is no token")
+            raise token_problem("there is no token")
         key = hashlib.sha256(token.encode(errors="replace")).digest()  # a dump of the memory gives nobody a token
         found = self._valid.get(key)
         if found is None:
-            found = self._valid[key] = await self._verified(token)
+            found = self._valid[key] = await self._verify(token)
         return found
 
-    async def _verified(self, token: str) -> Caller:
+    async def _verify(self, token: str) -> Caller:
         try:
-            return _caller(await self._claims(token))
+            return _build_caller(await self._read_claims(token))
         except jwt.ExpiredSignatureError:
-            raise unauthenticated("the token has expired", error="invalid_token") from None
+            raise token_problem("the token has expired", error="invalid_token") from None
         except (jwt.PyJWTError, UnknownKey, ValueError, OverflowError) as error:
             log.debug("a token is not valid", reason=str(error))
-            raise unauthenticated("the token is not valid", error="invalid_token") from None
+            raise token_problem("the token is not valid", error="invalid_token") from None
 
-    def _bearer(self, request: Request) -> str | None:
+    def _read_header(self, request: Request) -> str | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
-    def _from_cookie(self, request: Request) -> str | None:
-        if self._cookie is None or "authorization" in request.headers or not from_own_page(request):
+    def _read_cookie(self, request: Request) -> str | None:
+        if self._cookie is None or "authorization" in request.headers or not is_from_own_page(request):
             return None
         return request.cookies.get(self._cookie)
 
-    async def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _read_claims(self, token: str) -> Mapping[str, Any]:
         key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
         claims: Mapping[str, Any] = jwt.decode(
             token,
@@ -118,22 +118,22 @@ def _forget_at(_: bytes, caller: Caller, now: float) -> float:
     return min(now + REMEMBER_S, caller.expires_at + LEEWAY_S)
 
 
-def unauthenticated(detail: str, error: str | None = None) -> Problem:
+def token_problem(detail: str, error: str | None = None) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer error="{error}"' if error else "Bearer"})
 
 
-def from_own_page(request: Request) -> bool:
+def is_from_own_page(request: Request) -> bool:
     """Whether no other site's page made the browser send this: a cookie alone proves nothing."""
     safe = request.method in SAFE_METHODS
     site = request.headers.get("sec-fetch-site")
     if site is not None:
-        return site == "same-origin" or (safe and (site == "none" or _navigates(request)))
+        return site == "same-origin" or (safe and (site == "none" or _is_navigation(request)))
     # Without TLS browsers send no Sec-Fetch-Site, and with every method but GET and HEAD an Origin.
     origin = request.headers.get("origin")
     return safe if origin is None else origin.partition("://")[2] == request.headers.get("host")
 
 
-def _navigates(request: Request) -> bool:
+def _is_navigation(request: Request) -> bool:
     """Whether somebody follows a link to a page: the other site's cannot see what it shows.
 
     Nobody follows a link to the API. Another site could open the learner's streams with it until there is none left.
@@ -142,11 +142,11 @@ def _navigates(request: Request) -> bool:
     return asked == ("navigate", "document") and not request.scope["path"].startswith("/api/")
 
 
-def _caller(claims: Mapping[str, Any]) -> Caller:
-    return Caller(UUID(claims["sub"]), scopes(claims), float(claims["exp"]), courses(claims))
+def _build_caller(claims: Mapping[str, Any]) -> Caller:
+    return Caller(UUID(claims["sub"]), read_scopes(claims), float(claims["exp"]), read_courses(claims))
 
 
-def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+def read_scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     """Of `scope`, or else `scp` (Entra ID's and Okta's name for it): a list, or text with spaces."""
     value = claims.get("scope", claims.get("scp", ()))
     items = value.split() if isinstance(value, str) else value
@@ -155,7 +155,7 @@ def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def courses(claims: Mapping[str, Any]) -> frozenset[str]:
+def read_courses(claims: Mapping[str, Any]) -> frozenset[str]:
     """Of `courses`: a list of ids, or "*"."""
     value = claims.get("courses", ())
     items = [value] if isinstance(value, str) else value
@@ -167,7 +167,7 @@ def courses(claims: Mapping[str, Any]) -> frozenset[str]:
 async def caller(request: Request) -> Caller:
     """The dependency of everything under /api, of which `openapi` tells: FastAPI's own way would cost each request."""
     tokens: Tokens = request.app.state.tokens
-    return await tokens.caller(request)
+    return await tokens.identify(request)
 
 
 CallerDep = Annotated[Caller, Depends(caller)]

@@ -17,7 +17,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_begins()
+        self._start_head()
 
     def data_received(self, data: bytes) -> None:
         began = self._timer
@@ -29,21 +29,21 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_begins()
+        self._start_head()
 
     def on_headers_complete(self) -> None:
-        self._head_ends()
+        self._finish_head()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_ends()
+        self._finish_head()
         super().connection_lost(exc)
 
-    def _head_begins(self) -> None:
-        self._head_ends()
+    def _start_head(self) -> None:
+        self._finish_head()
         self._timer = self.loop.call_later(HEAD_WITHIN_S, self.transport.close)
 
-    def _head_ends(self) -> None:
+    def _finish_head(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -21,7 +21,7 @@ log = structlog.get_logger("api")
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 KEYS_KEEP_S = 300
-ASK_AGAIN_AFTER_S = 5
+FETCH_AGAIN_AFTER_S = 5
 
 
 class UnknownKey(Exception):
@@ -49,18 +49,18 @@ class JwksKeys:
     algorithms = ALGORITHMS
 
     def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=ASK_AGAIN_AFTER_S)
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_AGAIN_AFTER_S)
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._asked_at = float("-inf")
-        self._asking: asyncio.Task[None] | None = None
+        self._fetched_at = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> jwt.PyJWK:
         known = kid in self._keys
         if self._is_due(known):
-            self._asked_at = time.monotonic()
-            self._asking = asyncio.create_task(self._ask(), name="keys of tokens")
-        if not known and self._asking is not None:
-            await asyncio.wait([self._asking])
+            self._fetched_at = time.monotonic()
+            self._fetching = asyncio.create_task(self._fetch(), name="keys of tokens")
+        if not known and self._fetching is not None:
+            await asyncio.wait([self._fetching])
         if kid in self._keys:
             return self._keys[kid]
         if not self._keys:
@@ -68,12 +68,12 @@ class JwksKeys:
         raise UnknownKey(kid)
 
     def _is_due(self, known: bool) -> bool:
-        if self._asking is not None and not self._asking.done():
+        if self._fetching is not None and not self._fetching.done():
             return False
         # Made-up ids must not have us ask the issuer with every request.
-        return time.monotonic() - self._asked_at >= (KEYS_KEEP_S if known else ASK_AGAIN_AFTER_S)
+        return time.monotonic() - self._fetched_at >= (KEYS_KEEP_S if known else FETCH_AGAIN_AFTER_S)
 
-    async def _ask(self) -> None:
+    async def _fetch(self) -> None:
         try:
             found = await asyncio.to_thread(self._client.get_signing_keys, True)
         except (jwt.PyJWTError, OSError, ValueError) as error:  # those that are known go on being used
@@ -90,13 +90,13 @@ class PemKeys:
             self._key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm):
             raise SetupError("PROGRESS_JWT_KEY_FILE is no PEM of a public key") from None
-        self.algorithms = (_algorithm(self._key),)
+        self.algorithms = (_find_algorithm(self._key),)
 
     async def find(self, kid: str | None) -> Any:
         return self._key
 
 
-def _algorithm(key: object) -> str:
+def _find_algorithm(key: object) -> str:
     if isinstance(key, RSAPublicKey) and key.key_size >= 2048:
         return "RS256"
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
@@ -106,7 +106,7 @@ def _algorithm(key: object) -> str:
     raise SetupError("PROGRESS_JWT_KEY_FILE must be an RSA key of 2048 bits or more, a P-256 or an Ed25519 one")
 
 
-def keys_of(settings: ApiSettings) -> Keys:
+def choose_keys(settings: ApiSettings) -> Keys:
     """Where these settings say that the issuer's keys are. Raises SetupError."""
     url, path = settings.jwt_jwks_url, settings.jwt_key_file
     if url is not None and path is None:

@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.web.problems import Problem, response
+from worker.web.problems import Problem, problem_response
 
 log = structlog.get_logger("api")
 
@@ -50,10 +50,10 @@ class OuterMiddleware:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                _count(scope, message["status"], time.perf_counter() - began)
+                _observe(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
+        await self._app(scope, limit_size(scope, limit_time(receive), self._body_limit), sent)
 
 
 class CatchAllMiddleware:
@@ -81,10 +81,10 @@ class CatchAllMiddleware:
             log.exception("a request failed")
             if started:
                 raise
-            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, send)
+            await problem_response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, send)
 
 
-def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
+def limit_size(scope: Scope, receive: Receive, limit: int) -> Receive:
     """The body, or a 413 as soon as it is known to have more bytes than the limit."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     told = int(declared) if declared.isdigit() else 0
@@ -105,7 +105,7 @@ def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
     return received
 
 
-def in_time(receive: Receive) -> Receive:
+def limit_time(receive: Receive) -> Receive:
     """The body, or a 408 when it takes longer than BODY_WITHIN_S."""
     complete = False
     until = asyncio.get_running_loop().time() + BODY_WITHIN_S
@@ -123,7 +123,7 @@ def in_time(receive: Receive) -> Receive:
     return received
 
 
-def _count(scope: Scope, status: int, seconds: float) -> None:
+def _observe(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
     method = scope["method"] if scope["method"] in METHODS else "other"
     REQUEST_SECONDS.labels(route, method, str(status)).observe(seconds)

@@ -10,12 +10,12 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/live")
-async def live() -> Response:
+async def get_live() -> Response:
     return JSONResponse({"live": True})
 
 
 @router.get("/ready")
-async def ready(request: Request) -> Response:
+async def get_ready(request: Request) -> Response:
     """Whether reads can be answered; that Kafka is away takes no instance out, for it is away for all of them."""
     try:
         await request.app.state.service.reads.fetch("web/ready")
@@ -25,5 +25,5 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/metrics")
-async def metrics() -> Response:
+async def get_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

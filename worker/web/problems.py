@@ -32,7 +32,7 @@ MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:course-progress:problem:"
 INVALID = (InvalidUserId, InvalidCourseId, InvalidLesson, InvalidTime, ValueRefused)
 # What each status is called here, and what it means to whoever called.
-KINDS: Mapping[int, tuple[str, str]] = {
+PROBLEMS: Mapping[int, tuple[str, str]] = {
     400: ("invalid-request", "The request is not valid"),
     401: ("unauthenticated", "A valid token is needed"),
     403: ("forbidden", "The token does not allow this"),
@@ -55,14 +55,14 @@ class Problem(HTTPException):
         self.extra = extra
 
 
-def retry(status: int, detail: str, after_s: float) -> Problem:
+def retry_problem(status: int, detail: str, after_s: float) -> Problem:
     """A problem that goes away by itself: the client may repeat the request then."""
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
 
-def response(request: Request, problem: HTTPException) -> Response:
+def problem_response(request: Request, problem: HTTPException) -> Response:
     status = problem.status_code
-    name, title = KINDS.get(status, ("other", HTTPStatus(status).phrase))
+    name, title = PROBLEMS.get(status, ("other", HTTPStatus(status).phrase))
     body = {
         "type": TYPE + name,
         "title": title,
@@ -84,12 +84,12 @@ def add_problems(app: FastAPI) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405 and (methods := allowed(request)):
+    if error.status_code == 405 and (methods := find_methods(request)):
         error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(methods)})
-    return response(request, error)
+    return problem_response(request, error)
 
 
-def allowed(request: Request) -> list[str]:
+def find_methods(request: Request) -> list[str]:
     """The methods of this path, each of which is a route of its own."""
     path = getattr(request.scope.get("route"), "path", None)
     same = (route for route in iter_route_contexts(request.app.routes) if route.path == path)
@@ -98,29 +98,29 @@ def allowed(request: Request) -> list[str]:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return response(request, Problem(400, "see `errors`", errors=[described(e) for e in error.errors()]))
+    return problem_response(request, Problem(400, "see `errors`", errors=[describe_error(e) for e in error.errors()]))
 
 
 async def _progress(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProgressError)
-    return response(request, meaning(error))
+    return problem_response(request, to_problem(error))
 
 
-def meaning(error: ProgressError) -> Problem:
+def to_problem(error: ProgressError) -> Problem:
     """The texts of our errors name settings and servers: they are for the log, but for those about the input."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
-        return retry(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
+        return retry_problem(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry(503, "a server is away, and repeating the request is safe", AGAIN_AFTER_S)
+        return retry_problem(503, "a server is away, and repeating the request is safe", AGAIN_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
     return Problem(500, "it is in our logs")
 
 
-def described(error: Mapping[str, Any]) -> dict[str, str]:
+def describe_error(error: Mapping[str, Any]) -> dict[str, str]:
     """One of pydantic's errors: where (a JSON pointer into the body, or a parameter), and what; not the value."""
     where, *path = error["loc"]
     if where == "body":

@@ -20,7 +20,7 @@ from worker.settings import Settings
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.app import create_api
 from worker.web.connection import Connection
-from worker.web.keys import keys_of
+from worker.web.keys import choose_keys
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
@@ -34,12 +34,12 @@ STOP_WITHIN_S = 15
 class Server(uvicorn.Server):
     """Ends the streams when it is told to stop, and then ends as somebody who did what was asked: with status 0."""
 
-    def __init__(self, config: uvicorn.Config, changes: ProgressPoller) -> None:
+    def __init__(self, config: uvicorn.Config, poller: ProgressPoller) -> None:
         super().__init__(config)
-        self._changes = changes
+        self._poller = poller
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._changes.close()
+        self._poller.close()
         await super().shutdown(sockets)
 
     @contextmanager
@@ -58,24 +58,24 @@ def run(settings: ApiSettings, pages: APIRouter | None = None) -> None:
 
 
 async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
-    keys = keys_of(settings)
+    keys = choose_keys(settings)
     listening = listen(settings)
     async with (
-        answering(settings) as service,
+        build_service(settings) as service,
         Readers(settings) as readers,
     ):
         app = create_api(settings, keys, service, readers=readers, cookie=settings.api_cookie, pages=pages)
         collect_rarely()
-        log.info("listening", address=address(listening))
-        await Server(config(app), app.state.poller).serve([listening])
+        log.info("listening", address=format_address(listening))
+        await Server(build_config(app), app.state.poller).serve([listening])
 
 
-def answering(settings: Settings) -> ProgressService:
+def build_service(settings: Settings) -> ProgressService:
     """The service for people who wait: a server that is silent is told as away after seconds, not after a minute."""
     return ProgressService(with_time_limit(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
 
 
-def config(app: FastAPI) -> uvicorn.Config:
+def build_config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
@@ -87,7 +87,7 @@ def config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def address(listening: socket.socket) -> str:
+def format_address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://{host}:{port}"
 

@@ -18,7 +18,7 @@ from tests.processes import eventually
 from tests.web.processes import ApiProcess, Issuer, running
 from worker.learners.service import ProgressService
 from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
-from worker.web.api.stream import events, since
+from worker.web.api.stream import format_changes, stream_events
 from worker.web.settings import ApiSettings
 
 WITHIN_S = 30
@@ -184,7 +184,7 @@ async def test_whoever_waits_while_something_changes_is_woken() -> None:
     watched = WatchedLearner()
     changed = watched.changed
 
-    watched.show(None)
+    watched.update(None)
 
     assert changed.is_set()
     assert not watched.changed.is_set()
@@ -193,13 +193,13 @@ async def test_whoever_waits_while_something_changes_is_woken() -> None:
 def test_an_unchanged_state_is_not_told() -> None:
     before, now = (State(mark, datetime.now(UTC), {}) for mark in (1, 2))
 
-    assert list(since(before, now, None)) == []
+    assert list(format_changes(before, now, None)) == []
 
 
 async def test_a_stream_without_news_is_told_from_a_dead_connection(
     monkeypatch: pytest.MonkeyPatch, service: ProgressService
 ) -> None:
     monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
-    sent = events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
+    sent = stream_events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
 
     assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

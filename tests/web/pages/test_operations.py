@@ -14,8 +14,8 @@ from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point
 from worker.operations.snapshot import Outbox, PartitionView, Snapshot, WorkerView
 from worker.web.pages.diagnosis import Level
-from worker.web.pages.formatting import ranges
-from worker.web.pages.operations import OperationsPage, operations, seconds, worker_state
+from worker.web.pages.formatting import format_ranges
+from worker.web.pages.operations import OperationsPage, build_operations_page, describe_state, format_latency
 
 PARTITION = PartitionView(0, 100, 90, 10, 50.0, 50.0, "a")
 WORKER = WorkerView("a", status("a"), None)
@@ -38,7 +38,7 @@ WELL = Snapshot(
 
 
 def shown(delays: Mapping[int, Delay] | None = None, **changed: Any) -> OperationsPage:
-    page = operations(replace(WELL, **changed), (), delays or {0: Delay(0)}, NOW + timedelta(seconds=1))
+    page = build_operations_page(replace(WELL, **changed), (), delays or {0: Delay(0)}, NOW + timedelta(seconds=1))
     assert page.level == page.findings[0].level
     return page
 
@@ -206,7 +206,9 @@ def test_every_level_has_a_word_and_a_shape_of_its_own() -> None:
 def test_lag_of_each_partition_is_drawn_on_one_scale() -> None:
     history = [Point(NOW + timedelta(seconds=n), {0: 10 * n, 1: 5 * n}, 3.0, 2.0) for n in range(3)]
 
-    page = operations(replace(WELL, partitions=(PARTITION, replace(PARTITION, partition=1))), history, {}, NOW)
+    page = build_operations_page(
+        replace(WELL, partitions=(PARTITION, replace(PARTITION, partition=1))), history, {}, NOW
+    )
 
     assert [line.spark.stretches[0].split()[-1] for line in page.partitions] == ["100.00,0.00", "100.00,50.00"]
     assert page.lag_chart.rows[-1] == ("00:00:02", "30")
@@ -230,15 +232,15 @@ def test_what_is_not_known_is_a_dash() -> None:
     ids=["runs", "gone", "breaker"],
 )
 def test_a_worker_has_a_state_in_words(worker: WorkerView, state: tuple[str, Level | None]) -> None:
-    assert worker_state(worker) == state
+    assert describe_state(worker) == state
 
 
 @pytest.mark.parametrize(
     ("numbers", "text"), [([], "—"), ([3], "3"), ([0, 1, 2], "0-2"), ([0, 1, 4, 7, 8], "0-1, 4, 7-8")], ids=str
 )
 def test_partitions_are_told_as_ranges(numbers: list[int], text: str) -> None:
-    assert ranges(numbers) == text
+    assert format_ranges(numbers) == text
 
 
 def test_a_latency_is_as_precise_as_is_of_use() -> None:
-    assert [seconds(None), seconds(0.0124), seconds(2.345)] == ["—", "12 ms", "2.3 s"]
+    assert [format_latency(None), format_latency(0.0124), format_latency(2.345)] == ["—", "12 ms", "2.3 s"]

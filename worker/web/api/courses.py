@@ -10,7 +10,7 @@ from pydantic import Field
 from worker.courses.analytics import FRESH_S, Analytics
 from worker.courses.anonymity import K
 from worker.web.api.responses import conditional_response
-from worker.web.api.schemas import AS_OF, COURSE, Answer, Camel, examples
+from worker.web.api.schemas import AS_OF, COURSE, Answer, CamelModel, with_examples
 from worker.web.auth import CallerDep, Scope
 from worker.web.limits import count_call
 from worker.web.readers import ReadersDep
@@ -20,14 +20,14 @@ router = APIRouter(prefix="/api/courses", tags=["courses"], dependencies=[Depend
 ROUNDED = f"A multiple of {K}, rounded down: 0 is fewer than {K}"
 
 
-class LessonReach(Camel):
+class LessonReach(CamelModel):
     """How many have completed a lesson."""
 
     lesson_id: str
     learners: int = Field(description=ROUNDED)
 
 
-class Duration(Camel):
+class Duration(CamelModel):
     """How many completed the course within this time of their first event."""
 
     from_s: int
@@ -35,14 +35,14 @@ class Duration(Camel):
     learners: int = Field(description=ROUNDED)
 
 
-class ActiveDay(Camel):
+class ActiveDay(CamelModel):
     """How many were active on a day, in UTC."""
 
     day: date
     learners: int = Field(description=ROUNDED)
 
 
-class Figures(Camel):
+class Figures(CamelModel):
     """Of a course with enough learners."""
 
     learners: int = Field(description=ROUNDED)
@@ -56,7 +56,7 @@ class Figures(Camel):
 class AnalyticsAnswer(Answer):
     """A course's figures, none of which singles out a learner."""
 
-    model_config = examples(
+    model_config = with_examples(
         {
             "asOf": AS_OF,
             "courseId": COURSE,
@@ -82,17 +82,17 @@ async def course(caller: CallerDep, course_id: Annotated[UUID, Path(alias="cours
     return course_id
 
 
-Course = Annotated[UUID, Depends(course)]
+CourseDep = Annotated[UUID, Depends(course)]
 
 
 @router.get("/{courseId}/analytics", response_model=AnalyticsAnswer)
-async def get_analytics(request: Request, course_id: Course, readers: ReadersDep) -> Response:
+async def get_analytics(request: Request, course_id: CourseDep, readers: ReadersDep) -> Response:
     """Learners, completion, drop-out by lesson, time to complete, active learners; at most a minute old. Nothing that
     singles out a learner: counts are multiples of five."""
-    return conditional_response(request, answer(course_id, await readers.analytics.of(course_id)))
+    return conditional_response(request, build_answer(course_id, await readers.analytics.of(course_id)))
 
 
-def answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:
+def build_answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:
     if found is None:  # which may be as old as an answer can be
         as_of = datetime.now(UTC) - timedelta(seconds=FRESH_S)
         return AnalyticsAnswer(as_of=as_of, course_id=course_id, figures=None)

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from worker.web.api.routes import api_router
 from worker.web.api.schemas import ProblemAnswer
-from worker.web.problems import KINDS, MEDIA_TYPE, TYPE
+from worker.web.problems import MEDIA_TYPE, PROBLEMS, TYPE
 
 FILE = Path(__file__).parent / "openapi.json"
 ABOUT: dict[str, Any] = {
@@ -30,7 +30,7 @@ TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 WITH_BODY = (408, 413)
 
 
-def described(app: FastAPI) -> dict[str, Any]:
+def build_schema(app: FastAPI) -> dict[str, Any]:
     """The schema, with the problems that FastAPI does not know of instead of its own errors."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -39,16 +39,16 @@ def described(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         schema["components"]["securitySchemes"] = {"bearer": TOKEN}
         schemas["Problem"] = ProblemAnswer.model_json_schema()
-        schema["components"]["responses"] = {f"Problem{status}": problem(status) for status in KINDS}
+        schema["components"]["responses"] = {f"Problem{status}": build_problem_response(status) for status in PROBLEMS}
         schema["components"]["responses"]["Unchanged"] = {"description": "The client has this content already"}
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                complete(operation, path, method)
+                complete_operation(operation, path, method)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def complete(operation: dict[str, Any], path: str, method: str) -> None:
+def complete_operation(operation: dict[str, Any], path: str, method: str) -> None:
     operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
@@ -64,21 +64,21 @@ def complete(operation: dict[str, Any], path: str, method: str) -> None:
         responses["304"] = {"$ref": "#/components/responses/Unchanged"}
 
 
-def problem(status: int) -> dict[str, Any]:
-    name, title = KINDS[status]
+def build_problem_response(status: int) -> dict[str, Any]:
+    name, title = PROBLEMS[status]
     example = {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {name: {"value": example}}}
-    described = {"description": title, "content": {MEDIA_TYPE: content}}
+    answer = {"description": title, "content": {MEDIA_TYPE: content}}
     if status in (429, 503):
-        described["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
-    return described
+        answer["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
+    return answer
 
 
-def text() -> str:
+def render() -> str:
     """What the file should say."""
     app = FastAPI(**ABOUT)
     app.include_router(api_router())
-    return json.dumps(described(app), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_schema(app), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,9 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of date")
     if not parser.parse_args(arguments).check:
-        FILE.write_text(text(), "utf-8")
+        FILE.write_text(render(), "utf-8")
         return 0
-    if FILE.exists() and FILE.read_text("utf-8") == text():
+    if FILE.exists() and FILE.read_text("utf-8") == render():
         return 0
     print("out of date: worker/web/api/openapi.json (make contract writes it)", file=sys.stderr)
     return 1

@@ -14,7 +14,7 @@ from worker.deadletters.selection import Selection
 from worker.settings import Settings
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.responses import conditional_response, json_response
-from worker.web.api.schemas import AS_OF, Answer, Camel, Closed, examples
+from worker.web.api.schemas import AS_OF, Answer, CamelModel, ClosedModel, with_examples
 from worker.web.auth import CallerDep, Scope
 from worker.web.limits import count_call
 from worker.web.problems import Problem
@@ -26,21 +26,21 @@ MOST_POSITIONS = 100
 REPLAYED_PER_S = 100
 
 
-async def operator(caller: CallerDep) -> None:
+async def require_operator(caller: CallerDep) -> None:
     """Raises a problem, 403."""
     caller.require(Scope.OPS)
 
 
-reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(count_call)])
+reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(require_operator), Depends(count_call)])
 writes = APIRouter(
-    prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=guarded_route("writes")
+    prefix="/api/ops", tags=["ops"], dependencies=[Depends(require_operator)], route_class=guarded_route("writes")
 )
 
 
 # What is seen
 
 
-class Partition(Camel):
+class Partition(CamelModel):
     """A partition of lesson-events. Null is what was not to be had."""
 
     partition: int
@@ -52,7 +52,7 @@ class Partition(Camel):
     owner: str | None = Field(description="The worker that reads it")
 
 
-class WorkerStatus(Camel):
+class WorkerStatus(CamelModel):
     """What a worker says of itself."""
 
     host: str
@@ -69,7 +69,7 @@ class WorkerStatus(Camel):
     silent_s: float = Field(description="How long ago it said so")
 
 
-class Worker(Camel):
+class Worker(CamelModel):
     """As it describes itself, as Kafka's group has it, or both."""
 
     name: str
@@ -78,7 +78,7 @@ class Worker(Camel):
     status: WorkerStatus | None
 
 
-class Letter(Camel):
+class Letter(CamelModel):
     """A dead letter. Its content is not here: it may be about a learner."""
 
     position: str = Field(description="Partition and offset on the dead letter topic")
@@ -90,7 +90,7 @@ class Letter(Camel):
     state: str = Field(description="open, replayed or discarded")
 
 
-class Letters(Camel):
+class Letters(CamelModel):
     """The newest of the dead letter topic."""
 
     records: int = Field(description="In the topic: letters, their copies, and what became of them")
@@ -98,21 +98,21 @@ class Letters(Camel):
     latest: list[Letter]
 
 
-class Outbox(Camel):
+class Outbox(CamelModel):
     """Course events that wait to be published."""
 
     rows: int
     oldest_s: float
 
 
-class Advice(Camel):
+class Advice(CamelModel):
     """How many workers there should be."""
 
     workers: int | None
     sentence: str
 
 
-class Point(Camel):
+class Point(CamelModel):
     """A moment of the last quarter of an hour."""
 
     at: datetime
@@ -124,7 +124,7 @@ class Point(Camel):
 class OpsAnswer(Answer):
     """How it all is. What could not be had is null or empty, and `missing` says why."""
 
-    model_config = examples(
+    model_config = with_examples(
         {
             "asOf": AS_OF,
             "missing": {},
@@ -175,10 +175,10 @@ async def get_ops(request: Request, readers: ReadersDep) -> Response:
 # What is done
 
 
-class ReplayBody(Closed):
+class ReplayBody(ClosedModel):
     """Dead letters by their positions. A dry run only says what would become of them."""
 
-    model_config = examples({"positions": ["3:17"], "dryRun": True})
+    model_config = with_examples({"positions": ["3:17"], "dryRun": True})
 
     positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(
         min_length=1, max_length=MOST_POSITIONS
@@ -189,7 +189,7 @@ class ReplayBody(Closed):
 class ReplayAnswer(Answer):
     """What became of them, or would have. Those in neither are resolved already, or no dead letters."""
 
-    model_config = examples({"asOf": AS_OF, "dryRun": False, "replayed": 1, "left": {"still schema": 2}})
+    model_config = with_examples({"asOf": AS_OF, "dryRun": False, "replayed": 1, "left": {"still schema": 2}})
 
     dry_run: bool
     replayed: int

@@ -48,7 +48,7 @@ async def place(
         raise Problem(400, "cursor: not one of ours", errors=[{"parameter": "cursor", "detail": "not ours"}]) from None
 
 
-def cursor_after(progress: CourseProgress) -> str:
+def encode_cursor(progress: CourseProgress) -> str:
     text = f"{progress.last_accessed_at.isoformat()} {progress.course_id}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
@@ -70,7 +70,7 @@ async def list_progress(
         return conditional_response(request, ListAnswer(as_of=some.as_of, items=to_schema(found), next_cursor=None))
     page = await service.reads.listed(user, include_completed=include_completed, after=after, limit=limit + 1)
     items = page.value[:limit]
-    cursor = cursor_after(items[-1]) if len(page.value) > limit else None
+    cursor = encode_cursor(items[-1]) if len(page.value) > limit else None
     return conditional_response(request, ListAnswer(as_of=page.as_of, items=to_schema(items), next_cursor=cursor))
 
 
@@ -82,10 +82,10 @@ async def get_stats(request: Request, user: LearnerDep, service: ServiceDep) -> 
 
 
 # After the fixed paths, which would be taken for a course's.
-one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
+by_course = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
-@one.get("/{courseId}", response_model=CourseAnswer)
+@by_course.get("/{courseId}", response_model=CourseAnswer)
 async def get_progress(
     request: Request, user: LearnerDep, service: ServiceDep, course_id: Annotated[UUID, Path(alias="courseId")]
 ) -> Response:

@@ -19,7 +19,7 @@ log = structlog.get_logger("api")
 
 POLL_STREAMS_EVERY_S = 0.5
 # However many writes ask for a look.
-LEAST_BETWEEN_LOOKS_S = 0.05
+LEAST_BETWEEN_POLLS_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class WatchedLearner:
         self.ended = False
         self.changed = asyncio.Event()
 
-    def show(self, state: State | None) -> None:
+    def update(self, state: State | None) -> None:
         self.state, self.away = state, state is None
         self.wake()
 
@@ -75,7 +75,7 @@ class ProgressPoller:
         watched = self._watched.setdefault(user_id, WatchedLearner())
         watched.streams += 1
         self._callers[caller] += 1
-        self._poll()
+        self._start_polling()
         try:
             yield watched
         finally:
@@ -96,29 +96,29 @@ class ProgressPoller:
         for watched in self._watched.values():
             watched.wake()
 
-    def _poll(self) -> None:
+    def _start_polling(self) -> None:
         self.nudge()
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._run(), name="changes of progress")
-            self._poller.add_done_callback(self._ended)
+            self._poller.add_done_callback(self._end_streams_on_failure)
 
     async def _run(self) -> None:
         while self._watched and not self.closed:
             self._nudged.clear()
             try:
-                await self._look()
+                await self._poll()
             except DatabaseUnavailable:
                 for watched in self._watched.values():
                     if not watched.away:
-                        watched.show(None)
-            await asyncio.sleep(LEAST_BETWEEN_LOOKS_S)
+                        watched.update(None)
+            await asyncio.sleep(LEAST_BETWEEN_POLLS_S)
             try:
-                async with asyncio.timeout(POLL_STREAMS_EVERY_S - LEAST_BETWEEN_LOOKS_S):
+                async with asyncio.timeout(POLL_STREAMS_EVERY_S - LEAST_BETWEEN_POLLS_S):
                     await self._nudged.wait()
             except TimeoutError:
                 continue
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         marks = await self._service.reads.marks(list(self._watched))
         for user_id, watched in list(self._watched.items()):
             mark = marks.get(user_id, 0)
@@ -126,9 +126,9 @@ class ProgressPoller:
                 continue
             # Read after its mark, so never older: at worst the next look reads it again.
             read = await self._service.reads.listed(user_id, include_completed=True)
-            watched.show(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
+            watched.update(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
 
-    def _ended(self, poller: asyncio.Task[None]) -> None:
+    def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:
         """A poller that failed ends the streams, or they would stand still: their clients connect again."""
         if not poller.cancelled() and (error := poller.exception()):
             log.error("changes cannot be watched", exc_info=error)

@@ -49,21 +49,21 @@ PROGRESS = {
 AS_OF = "2026-11-22T23:10:00.042Z"
 
 
-def examples(*values: dict[str, Any]) -> ConfigDict:
+def with_examples(*values: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": list(values)})
 
 
-class Camel(BaseModel):
+class CamelModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True)
 
 
 # Answers
 
 
-class Progress(Camel):
+class Progress(CamelModel):
     """One learner in one course."""
 
-    model_config = examples(PROGRESS)
+    model_config = with_examples(PROGRESS)
 
     user_id: UUID
     course_id: UUID
@@ -78,7 +78,7 @@ class Progress(Camel):
     completion_number: int = Field(description="How often the course has become complete")
 
 
-class Answer(Camel):
+class Answer(CamelModel):
     """What every answer has."""
 
     as_of: datetime = Field(description="By the database's clock: what was committed before is in this answer")
@@ -92,7 +92,7 @@ class Answer(Camel):
 class CourseAnswer(Answer):
     """The learner's progress in one course."""
 
-    model_config = examples({"asOf": AS_OF, "progress": PROGRESS})
+    model_config = with_examples({"asOf": AS_OF, "progress": PROGRESS})
 
     progress: Progress
 
@@ -100,7 +100,7 @@ class CourseAnswer(Answer):
 class ListAnswer(Answer):
     """Courses of the learner, the latest accessed first."""
 
-    model_config = examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
+    model_config = with_examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
 
     items: list[Progress]
     next_cursor: str | None = Field(description="For the next page; null: this was the last")
@@ -112,7 +112,7 @@ class RemovedAnswer(Answer):
     course_id: UUID
 
 
-class Stats(Camel):
+class Stats(CamelModel):
     """Over all courses of the learner."""
 
     total_courses: int
@@ -131,22 +131,22 @@ class StatsAnswer(Answer):
 class WriteAnswer(Answer):
     """The event is applied, and this is the progress after it."""
 
-    model_config = examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
+    model_config = with_examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
 
     success: bool = Field(description="False: there was no progress, or an event that is dated later has the last word")
     progress: Progress | None
 
 
-class AcceptedAnswer(Camel):
+class AcceptedAnswer(CamelModel):
     """The event is stored durably, and will be applied; it was not within the deadline."""
 
-    model_config = examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
+    model_config = with_examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
 
     accepted: Literal[True] = True
     event_id: str
 
 
-class BatchResult(Camel):
+class BatchResult(CamelModel):
     """What became of one event of a batch."""
 
     status: Literal["applied", "accepted", "rejected"] = Field(
@@ -166,25 +166,25 @@ class BatchAnswer(Answer):
 # Bodies
 
 
-class Closed(Camel):
+class ClosedModel(CamelModel):
     """Refuses members that it does not know, each by its name, unless they are many."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _few_members(cls, body: Any) -> Any:
+    def _require_few_members(cls, body: Any) -> Any:
         # To name 80,000 of them, which fit into a body, held up everybody else's calls for a second.
         if isinstance(body, dict) and len(body) > MEMBERS:
             raise PydanticCustomError("too_many_members", "There are more than {most} members", {"most": MEMBERS})
         return body
 
 
-class Body(Closed):
+class Body(ClosedModel):
     course_id: UUID
 
 
-def _whole(number: Any) -> Any:
+def _to_integer(number: Any) -> Any:
     """4.0 is an integer in JSON; "4" and true are not."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -192,16 +192,16 @@ def _whole(number: Any) -> Any:
 class LessonBody(Body):
     """A lesson of a course that has so many lessons."""
 
-    model_config = examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
+    model_config = with_examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
 
     lesson_id: LessonId
-    total_lessons: Annotated[TotalLessons, BeforeValidator(_whole)]
+    total_lessons: Annotated[TotalLessons, BeforeValidator(_to_integer)]
 
 
 class AccessBody(Body):
     """The course that was opened, and the lesson if there is one."""
 
-    model_config = examples({"courseId": COURSE, "lessonId": "intro"})
+    model_config = with_examples({"courseId": COURSE, "lessonId": "intro"})
 
     lesson_id: LessonId | None = None
 
@@ -209,59 +209,59 @@ class AccessBody(Body):
 class ResetBody(Body):
     """The course to start over."""
 
-    model_config = examples({"courseId": COURSE})
+    model_config = with_examples({"courseId": COURSE})
 
 
-def _not_ahead(at: datetime) -> datetime:
+def _require_not_ahead(at: datetime) -> datetime:
     """A worker takes a time further ahead for that of the sending (docs/rules.md), which the next sending changes."""
     if at > datetime.now(UTC) + timedelta(seconds=AHEAD_S):
         raise PydanticCustomError("ahead", "Ahead of this server's clock: set the device's, and send it later")
     return at
 
 
-class Occurred(Camel):
+class BatchItem(CamelModel):
     """What happened, and when it happened to the learner, by a clock that knows its offset from UTC."""
 
     type: str
-    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_not_ahead)]
+    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_require_not_ahead)]
 
-    def event(self, user_id: UUID) -> LessonEvent:
+    def build_event(self, user_id: UUID) -> LessonEvent:
         return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))
 
-    def event_id(self, user_id: UUID) -> str:
+    def derive_event_id(self, user_id: UUID) -> str:
         """The same whenever the device sends it again."""
         return str(uuid5(NAMESPACE, f"{user_id}/{self.model_dump_json()}"))
 
 
-def item(type: str, **data: Any) -> ConfigDict:
-    return examples({"type": type, "courseId": COURSE, **data, "occurredAt": "2026-11-22T21:04:00+01:00"})
+def with_item_example(type: str, **data: Any) -> ConfigDict:
+    return with_examples({"type": type, "courseId": COURSE, **data, "occurredAt": "2026-11-22T21:04:00+01:00"})
 
 
-class CompletedItem(Occurred, LessonBody):
+class CompletedItem(BatchItem, LessonBody):
     """A lesson was completed."""
 
-    model_config = item("LessonCompleted", lessonId="intro", totalLessons=12)
+    model_config = with_item_example("LessonCompleted", lessonId="intro", totalLessons=12)
     type: Literal["LessonCompleted"]
 
 
-class UncompletedItem(Occurred, LessonBody):
+class UncompletedItem(BatchItem, LessonBody):
     """A lesson's completion was taken back."""
 
-    model_config = item("LessonUncompleted", lessonId="intro", totalLessons=12)
+    model_config = with_item_example("LessonUncompleted", lessonId="intro", totalLessons=12)
     type: Literal["LessonUncompleted"]
 
 
-class AccessedItem(Occurred, AccessBody):
+class AccessedItem(BatchItem, AccessBody):
     """A course was opened."""
 
-    model_config = item("CourseAccessed", lessonId="intro")
+    model_config = with_item_example("CourseAccessed", lessonId="intro")
     type: Literal["CourseAccessed"]
 
 
-class ResetItem(Occurred, ResetBody):
+class ResetItem(BatchItem, ResetBody):
     """A course was started over."""
 
-    model_config = item("ProgressReset")
+    model_config = with_item_example("ProgressReset")
     type: Literal["ProgressReset"]
 
 
@@ -269,7 +269,7 @@ Item: TypeAlias = Annotated[CompletedItem | UncompletedItem | AccessedItem | Res
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
-class BatchBody(Closed):
+class BatchBody(ClosedModel):
     """What happened while a device was offline. An event that is not valid is answered in its place."""
 
     events: list[Annotated[Item | dict[str, Any], Field(union_mode="left_to_right")]] = Field(
@@ -277,7 +277,7 @@ class BatchBody(Closed):
     )
 
 
-def errors_of(item: dict[str, Any]) -> list[dict[str, Any]]:
+def find_errors(item: dict[str, Any]) -> list[dict[str, Any]]:
     """Why this is no Item, as pydantic says it."""
     try:
         ITEM.validate_python(item)

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from worker.operations.lag_history import Delay
 from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
-from worker.web.pages.formatting import UNKNOWN, number, plural, ranges, rate, span
+from worker.web.pages.formatting import UNKNOWN, format_duration, format_number, format_ranges, format_rate, plural
 
 LATE_S = 10  # longer than a healthy worker ever takes, and about what a restart does
 STILL_S = 30
@@ -45,21 +45,23 @@ class Finding:
     do: str = ""  # by whoever was woken by it
 
 
-def findings(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> Iterator[Finding]:
+def diagnose(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> Iterator[Finding]:
     """First that all is well, where it is."""
-    others = [*_servers(snapshot, now), *_flow(snapshot, delays), *_workers(snapshot, delays)]
+    others = [*_check_servers(snapshot, now), *_check_flow(snapshot, delays), *_check_workers(snapshot, delays)]
     if all(finding.level == Level.WELL for finding in others):
         running = sum(worker.running for worker in snapshot.workers)
         keep_up = "keeps up" if running == 1 else "keep up"
         yield Finding(
-            Level.WELL, f"{plural(running, 'worker')} {keep_up} with {rate(snapshot.incoming_per_s)} events/s"
+            Level.WELL, f"{plural(running, 'worker')} {keep_up} with {format_rate(snapshot.incoming_per_s)} events/s"
         )
     yield from others
 
 
-def _servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
+def _check_servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
     if (age_s := (now - snapshot.at).total_seconds()) > STALE_S:
-        yield Finding(Level.ACT, f"These figures are {span(age_s)} old", "Restart the API; workers do not need it.")
+        yield Finding(
+            Level.ACT, f"These figures are {format_duration(age_s)} old", "Restart the API; workers do not need it."
+        )
     for server, parts in SERVERS.items():
         gone = [part for part in parts if part in snapshot.missing]
         if len(gone) == len(parts):
@@ -75,7 +77,7 @@ def _servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
         yield Finding(Level.ACT, f"The breaker is open: {snapshot.breaker}", do)
 
 
-def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+def _check_workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     running = [worker for worker in snapshot.workers if worker.running]
     told = not {"group", "statuses"} & snapshot.missing.keys()
     if told and not running:
@@ -85,9 +87,11 @@ def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Findin
         lasts = any(partition in delays and delays[partition].seconds >= STILL_S for partition in idle)
         do = "Restart a worker." if lasts else "During a restart that is usual. If it lasts, restart a worker."
         yield Finding(
-            Level.ACT if lasts else Level.WATCH, f"Nobody reads {plural(len(idle), 'partition')}: {ranges(idle)}", do
+            Level.ACT if lasts else Level.WATCH,
+            f"Nobody reads {plural(len(idle), 'partition')}: {format_ranges(idle)}",
+            do,
         )
-    for reason, names in held_up(running).items():
+    for reason, names in group_by_wait(running).items():
         who = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} workers wait"
         lasts = not delays or any(delay.seconds >= STILL_S for delay in delays.values())
         do = (
@@ -102,7 +106,7 @@ def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Findin
         yield Finding(Level.WATCH, f"{plural(wanted, 'worker')} would keep up, {len(running)} run", do)
 
 
-def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
+def group_by_wait(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     """The workers' names by what they wait for; an open breaker is told of elsewhere."""
     names = defaultdict(list)
     for worker in running:
@@ -111,8 +115,8 @@ def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     return names
 
 
-def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
-    yield from _lag(snapshot, delays)
+def _check_flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+    yield from _check_lag(snapshot, delays)
     if snapshot.visible_p99_s is not None and snapshot.visible_p99_s > VISIBLE_SLOW_S:
         over = delays and not any(delay.seconds for delay in delays.values())
         do = (
@@ -120,16 +124,16 @@ def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
             if over
             else "Look how busy the workers below are, and at PostgreSQL's load."
         )
-        yield Finding(Level.WATCH, f"Events are seen after {span(snapshot.visible_p99_s)}", do)
+        yield Finding(Level.WATCH, f"Events are seen after {format_duration(snapshot.visible_p99_s)}", do)
     if snapshot.outbox and snapshot.outbox.oldest_s > OUTBOX_OLD_S:
         do = "Certificates wait. The workers' logs say why Kafka does not take course events."
-        yield Finding(Level.WATCH, f"The outbox has waited for {span(snapshot.outbox.oldest_s)}", do)
+        yield Finding(Level.WATCH, f"The outbox has waited for {format_duration(snapshot.outbox.oldest_s)}", do)
     if snapshot.dead_letters and (opened := sum(snapshot.dead_letters.kinds.values())):
         do = "No hurry: they hold up nobody. Replay them below when their cause is mended."
         yield Finding(Level.WELL, f"{plural(opened, 'open dead letter')} among the newest", do)
 
 
-def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+def _check_lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     """A partition that stands still is told apart from a backlog: waiting does not help it."""
     excused = {worker.name for worker in snapshot.workers if worker.running and worker.told and worker.told.waiting_for}
     late = [view for view in snapshot.partitions if is_late(view, delays.get(view.partition))]
@@ -143,13 +147,13 @@ def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     ]
     for name in dict.fromkeys(view.owner for view in still):
         numbers = [view.partition for view in still if view.owner == name]
-        what = f"Partition{'s' if len(numbers) > 1 else ''} {ranges(numbers)}"
+        what = f"Partition{'s' if len(numbers) > 1 else ''} {format_ranges(numbers)}"
         do = "Read the last lines of its log. To kill it is safe (kill -9): others take over, or it starts anew."
         yield Finding(Level.ACT, f"{what} of {name} {'stand' if len(numbers) > 1 else 'stands'} still", do)
     if late and not still:
-        longest = delayed(delays[furthest(delays)])
-        do = "" if snapshot.breaker or excused else _ends(snapshot)
-        yield Finding(Level.WATCH, f"{number(snapshot.lag)} events wait, some for {longest}", do)
+        longest = format_delay(delays[find_furthest(delays)])
+        do = "" if snapshot.breaker or excused else _predict_end(snapshot)
+        yield Finding(Level.WATCH, f"{format_number(snapshot.lag)} events wait, some for {longest}", do)
 
 
 def is_late(view: PartitionView, delay: Delay | None) -> bool:
@@ -160,20 +164,20 @@ def is_late(view: PartitionView, delay: Delay | None) -> bool:
     return delay.seconds >= LATE_S or (delay.longer and large)
 
 
-def _ends(snapshot: Snapshot) -> str:
+def _predict_end(snapshot: Snapshot) -> str:
     """When nothing will wait any more, as things go."""
     if not snapshot.applied_per_s:
         return "None is applied just now: a restart takes some seconds."
     gain = snapshot.applied_per_s - (snapshot.incoming_per_s or 0)
     if gain <= 0:
         return "More come in than are applied: start more workers, up to one for each partition."
-    return f"At this rate nothing waits any more in {span(max(1, (snapshot.lag or 0) / gain))}."
+    return f"At this rate nothing waits any more in {format_duration(max(1, (snapshot.lag or 0) / gain))}."
 
 
-def furthest(delays: Mapping[int, Delay]) -> int:
-    """The partition that is furthest behind."""
+def find_furthest(delays: Mapping[int, Delay]) -> int:
+    """The partition that is find_furthest behind."""
     return max(delays, key=lambda partition: (delays[partition].seconds, delays[partition].longer))
 
 
-def delayed(delay: Delay | None) -> str:
+def format_delay(delay: Delay | None) -> str:
     return UNKNOWN if delay is None else f"{'over ' if delay.longer else ''}{delay.seconds:,.0f} s"

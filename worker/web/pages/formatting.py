@@ -10,7 +10,7 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`3 days`, `1 hour`, `12 seconds`, `34 ms`; the largest unit alone."""
     if 0 < seconds < 1:
         return f"{max(1, round(seconds * 1000))} ms"
@@ -20,10 +20,10 @@ def span(seconds: float) -> str:
     return "0 seconds"
 
 
-def ago(moment: datetime, now: datetime) -> str:
+def format_ago(moment: datetime, now: datetime) -> str:
     """`3 days ago`; a clock may be ahead of ours."""
     seconds = (now - moment).total_seconds()
-    return "just now" if seconds < MINUTE else f"{span(seconds)} ago"
+    return "just now" if seconds < MINUTE else f"{format_duration(seconds)} ago"
 
 
 def plural(number: int, noun: str) -> str:
@@ -31,29 +31,29 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def rate(per_s: float | None) -> str:
+def format_rate(per_s: float | None) -> str:
     """Events per second; a dash for what is not known."""
     return UNKNOWN if per_s is None else f"{per_s:,.1f}" if 0 < per_s < 10 else f"{per_s:,.0f}"
 
 
-def number(value: int | None) -> str:
+def format_number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
-def readable(lesson_id: str) -> str:
+def name_lesson(lesson_id: str) -> str:
     """What a lesson without a title is called: its id, of a long one the end, for the beginnings are alike."""
     try:
-        return f"Lesson {short(UUID(lesson_id))}"
+        return f"Lesson {shorten(UUID(lesson_id))}"
     except ValueError:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
 
 
-def short(id: UUID) -> str:
+def shorten(id: UUID) -> str:
     """Eight digits of it: the first, or of version 7, which begins with the time, the last."""
     return str(id)[-8:] if id.version == 7 else str(id)[:8]
 
 
-def ranges(numbers: Sequence[int]) -> str:
+def format_ranges(numbers: Sequence[int]) -> str:
     """`0-3, 7`; a dash for none."""
     parts: list[list[int]] = []
     for value in numbers:

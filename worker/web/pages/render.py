@@ -10,7 +10,7 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from worker.web.pages.formatting import plural, span
+from worker.web.pages.formatting import plural
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -23,7 +23,7 @@ class Asset:
 
 
 @cache
-def assets() -> dict[str, Asset]:
+def read_assets() -> dict[str, Asset]:
     """The files of static/, by name."""
     found = {}
     for file in files("worker.web.pages").joinpath("static").iterdir():
@@ -33,9 +33,9 @@ def assets() -> dict[str, Asset]:
     return found
 
 
-def static(name: str) -> str:
+def build_static_url(name: str) -> str:
     """The address of a static file, another one when its content is another: it may be kept for ever."""
-    return f"/static/{name}?v={assets()[name].digest}"
+    return f"/static/{name}?v={read_assets()[name].digest}"
 
 
 class Templates:
@@ -50,10 +50,10 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals |= {"static": static} | everywhere
-        self._environment.filters |= {"counted": plural, "span": span}
+        self._environment.globals |= {"static_url": build_static_url} | everywhere
+        self._environment.filters |= {"plural": plural}
 
-    def page(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
+    def render(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
         """The page `name`.html."""
         text = self._environment.get_template(f"{name}.html").render(**values)
         return HTMLResponse(text, status, headers)

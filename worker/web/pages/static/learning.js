@@ -104,7 +104,7 @@ function show(progress) {
   if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
   card.dataset.completed = progress.lessonsCompleted;
   // Of a course that grew the catalog knows more than the row: a click must not say the old total again.
-  if (progress.totalLessons && !("catalogd" in card.dataset)) card.dataset.total = progress.totalLessons;
+  if (progress.totalLessons && !("inCatalog" in card.dataset)) card.dataset.total = progress.totalLessons;
   bar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
   for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
