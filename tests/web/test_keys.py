@@ -65,7 +65,7 @@ def test_a_weak_or_other_key_file_is_refused(tmp_path: Path, key: Any) -> None:
 def test_a_file_that_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key.pem").write_bytes(content)
 
-    with pytest.raises(SetupError, match="no PEM of a public key"):
+    with pytest.raises(SetupError, match="not the PEM of a public key"):
         PemKeys(tmp_path / "key.pem")
 
 

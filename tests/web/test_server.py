@@ -35,8 +35,8 @@ WHO = {"PROGRESS_JWT_ISSUER": "https://login.example", "PROGRESS_JWT_AUDIENCE": 
         (URL, "PROGRESS_JWT_ISSUER and PROGRESS_JWT_AUDIENCE must be set"),
         (WHO | {"PROGRESS_JWT_JWKS_URL": "http://login.example/jwks.json"}, "PROGRESS_JWT_JWKS_URL: "),
         (WHO | {"PROGRESS_JWT_KEY_FILE": "/no/such/file"}, "PROGRESS_JWT_KEY_FILE: "),
-        (WHO | {"PROGRESS_JWT_KEY_FILE": __file__}, "PROGRESS_JWT_KEY_FILE is no PEM"),
-        (WHO | URL | {"PROGRESS_RATE_LIMIT_WRITES": "few"}, "PROGRESS_RATE_LIMIT_WRITES is no rate"),
+        (WHO | {"PROGRESS_JWT_KEY_FILE": __file__}, "PROGRESS_JWT_KEY_FILE is not the PEM"),
+        (WHO | URL | {"PROGRESS_RATE_LIMIT_WRITES": "few"}, "PROGRESS_RATE_LIMIT_WRITES is not a rate"),
         (WHO | URL | {"PROGRESS_API_PORT": "70000"}, "PROGRESS_API_PORT: "),
     ],
 )

@@ -1,4 +1,4 @@
-"""A client's connection. uvicorn's own takes a request's head of any size, and waits for it for ever."""
+"""Limits the head of a request, because uvicorn accepts one of any size and waits for it without end."""
 
 import asyncio
 
@@ -9,10 +9,12 @@ HEAD_WITHIN_S = 10.0
 
 
 class Connection(HttpToolsProtocol):
-    """Ends when a head is larger than LARGEST_HEAD, give or take what is read at once, or takes longer than
-    HEAD_WITHIN_S: whoever opens connections and sends little, or sends without end, need not have a token."""
+    """Closes when a head takes longer than HEAD_WITHIN_S, or exceeds LARGEST_HEAD by more than one read.
 
-    _timer: asyncio.TimerHandle | None = None  # while a head is not complete
+    A client needs no token to open connections and send little, or to send without end.
+    """
+
+    _timer: asyncio.TimerHandle | None = None  # runs while a head is incomplete
     _head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -22,7 +24,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         began = self._timer
         super().data_received(data)
-        # What came with the end of another head or a body is not counted: it may be nearly all of the data.
+        # A read that also holds the end of another head or body does not count: that may be nearly all of it.
         self._head = self._head + len(data) if began is not None and self._timer is began else 0
         if self._head > LARGEST_HEAD:
             self.send_400_response("The request's head is too large.")

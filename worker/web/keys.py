@@ -1,4 +1,4 @@
-"""The keys that tokens may be signed with."""
+"""Finds the keys that verify tokens."""
 
 import asyncio
 import time
@@ -29,22 +29,22 @@ class UnknownKey(Exception):
 
 
 class KeysUnavailable(Unavailable):
-    """The issuer's keys cannot be fetched, and none are known."""
+    """The issuer's keys cannot be fetched, and none is known."""
 
 
 class Keys(Protocol):
-    """The keys that tokens may be signed with."""
+    """Holds the keys that verify tokens."""
 
     @property
     def algorithms(self) -> Collection[str]:
-        """Those that a token may name; each fits only its own kind of key."""
+        """Lists the algorithms that a token may name; each fits only its own kind of key."""
 
     async def find(self, kid: str | None) -> Any:
-        """The key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
+        """Returns the key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
 
 
 class JwksKeys:
-    """The keys that the issuer publishes. Asked again every five minutes, and for an unknown id: that is a rotation."""
+    """Fetches the keys that the issuer publishes: every five minutes, and for an unknown id, which means a rotation."""
 
     algorithms = ALGORITHMS
 
@@ -58,7 +58,7 @@ class JwksKeys:
         known = kid in self._keys
         if self._is_due(known):
             self._fetched_at = time.monotonic()
-            self._fetching = asyncio.create_task(self._fetch(), name="keys of tokens")
+            self._fetching = asyncio.create_task(self._fetch(), name="keys of the issuer")
         if not known and self._fetching is not None:
             await asyncio.wait([self._fetching])
         if kid in self._keys:
@@ -70,26 +70,26 @@ class JwksKeys:
     def _is_due(self, known: bool) -> bool:
         if self._fetching is not None and not self._fetching.done():
             return False
-        # Made-up ids must not have us ask the issuer with every request.
+        # Made-up ids must not make this process ask the issuer with every request.
         return time.monotonic() - self._fetched_at >= (KEYS_KEEP_S if known else FETCH_AGAIN_AFTER_S)
 
     async def _fetch(self) -> None:
         try:
             found = await asyncio.to_thread(self._client.get_signing_keys, True)
-        except (jwt.PyJWTError, OSError, ValueError) as error:  # those that are known go on being used
+        except (jwt.PyJWTError, OSError, ValueError) as error:  # known keys stay in use
             log.warning("the issuer's keys cannot be fetched", reason=str(error))
             return
         self._keys = {key.key_id: key for key in found if key.algorithm_name in ALGORITHMS}
 
 
 class PemKeys:
-    """The issuer's one public key, from a file that is read once."""
+    """Holds the issuer's one public key, from a file that is read once."""
 
     def __init__(self, path: Path) -> None:
         try:
             self._key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm):
-            raise SetupError("PROGRESS_JWT_KEY_FILE is no PEM of a public key") from None
+            raise SetupError("PROGRESS_JWT_KEY_FILE is not the PEM of a public key") from None
         self.algorithms = (_find_algorithm(self._key),)
 
     async def find(self, kid: str | None) -> Any:
@@ -107,7 +107,7 @@ def _find_algorithm(key: object) -> str:
 
 
 def choose_keys(settings: ApiSettings) -> Keys:
-    """Where these settings say that the issuer's keys are. Raises SetupError."""
+    """Returns the keys that these settings name. Raises SetupError."""
     url, path = settings.jwt_jwks_url, settings.jwt_key_file
     if url is not None and path is None:
         return JwksKeys(str(url))

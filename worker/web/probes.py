@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/metrics` of the API, for whoever runs it: a proxy in front shows only /api to the world."""
+"""Answers `/live`, `/ready` and `/metrics`, which are for the operator: a proxy in front does not show them."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -16,7 +16,7 @@ async def get_live() -> Response:
 
 @router.get("/ready")
 async def get_ready(request: Request) -> Response:
-    """Whether reads can be answered; that Kafka is away takes no instance out, for it is away for all of them."""
+    """Says whether reads can be answered. Kafka's absence takes no instance out, because it is away for all of them."""
     try:
         await request.app.state.service.reads.fetch("web/ready")
     except ProgressError:

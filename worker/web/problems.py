@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457), in one shape. docs/api.md lists the types."""
+"""Answers every error with problem+json (RFC 9457), in one shape. docs/api.md lists the types."""
 
 import json
 import math
@@ -31,15 +31,15 @@ log = structlog.get_logger("api")
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:course-progress:problem:"
 INVALID = (InvalidUserId, InvalidCourseId, InvalidLesson, InvalidTime, ValueRefused)
-# What each status is called here, and what it means to whoever called.
+# The name in `type` and the title, by status.
 PROBLEMS: Mapping[int, tuple[str, str]] = {
     400: ("invalid-request", "The request is not valid"),
     401: ("unauthenticated", "A valid token is needed"),
     403: ("forbidden", "The token does not allow this"),
     404: ("not-found", "There is nothing here"),
-    405: ("method-not-allowed", "This method has no meaning here"),
-    408: ("too-slow", "The request's body did not arrive"),
-    409: ("conflict", "Something else is under way"),
+    405: ("method-not-allowed", "This method is not allowed here"),
+    408: ("too-slow", "The request's body did not arrive in time"),
+    409: ("conflict", "Another call is under way"),
     413: ("too-large", "The request's body is too large"),
     429: ("too-many-requests", "Too many requests"),
     500: ("internal", "Something went wrong here"),
@@ -48,7 +48,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
 
 
 class Problem(HTTPException):
-    """Answers the request with this problem; `extra` becomes members of it."""
+    """Answers the request with this problem; `extra` becomes further members of it."""
 
     def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(status, detail, headers)
@@ -56,7 +56,7 @@ class Problem(HTTPException):
 
 
 def retry_problem(status: int, detail: str, after_s: float) -> Problem:
-    """A problem that goes away by itself: the client may repeat the request then."""
+    """Returns a problem that goes away by itself: the client may repeat the request after `after_s`."""
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
 
@@ -71,12 +71,12 @@ def problem_response(request: Request, problem: HTTPException) -> Response:
         "instance": quote(request.url.path),
         **getattr(problem, "extra", {}),
     }
-    # ASCII: what a client sent may be text that is no UTF-8.
+    # ASCII, because a client's text may hold what UTF-8 cannot encode.
     return Response(json.dumps(body), status, problem.headers, MEDIA_TYPE)
 
 
 def add_problems(app: FastAPI) -> None:
-    """Has the app answer every error with a problem. What nobody foresaw is for `CatchAllMiddleware`."""
+    """Makes the app answer every error with a problem. `CatchAllMiddleware` answers those that are unforeseen."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(ProgressError, _progress)
@@ -90,7 +90,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def find_methods(request: Request) -> list[str]:
-    """The methods of this path, each of which is a route of its own."""
+    """Returns the methods of this path, each of which is a route of its own."""
     path = getattr(request.scope.get("route"), "path", None)
     same = (route for route in iter_route_contexts(request.app.routes) if route.path == path)
     return sorted({method for route in same for method in route.methods or ()})
@@ -107,21 +107,21 @@ async def _progress(request: Request, error: Exception) -> Response:
 
 
 def to_problem(error: ProgressError) -> Problem:
-    """The texts of our errors name settings and servers: they are for the log, but for those about the input."""
+    """Translates an error. Its text goes out only if it is about the input: other texts name settings and servers."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
-        return retry_problem(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
+        return retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
         return retry_problem(503, "a server is away, and repeating the request is safe", AGAIN_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
-    return Problem(500, "it is in our logs")
+    return Problem(500, "the API's log has the details")
 
 
 def describe_error(error: Mapping[str, Any]) -> dict[str, str]:
-    """One of pydantic's errors: where (a JSON pointer into the body, or a parameter), and what; not the value."""
+    """Says where one of pydantic's errors is (a JSON pointer or a parameter) and what it is, without the value."""
     where, *path = error["loc"]
     if where == "body":
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

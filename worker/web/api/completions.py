@@ -1,4 +1,4 @@
-"""The learner's writes: events, and answered when a worker has applied them."""
+"""Takes a learner's writes: publishes them as events, and answers when a worker has applied them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
 class LearnerWrites:
-    """One write: publishes, waits, and reads what is there afterwards."""
+    """Publishes a learner's events, waits until they are applied, and reads the progress after them."""
 
     def __init__(self, user_id: UUID, service: ProgressService, poller: ProgressPoller) -> None:
         self.user_id = user_id
@@ -48,7 +48,10 @@ class LearnerWrites:
         *,
         holds: Callable[[CourseProgress], bool] = lambda progress: True,
     ) -> Response:
-        """`holds`: whether the progress is as it was to be, which an event that is dated later can prevent."""
+        """Awaits the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
+
+        `holds` says whether the progress shows the write; an event with a later time can prevent that.
+        """
         outcome = await write
         if isinstance(outcome, Accepted):
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
@@ -64,7 +67,7 @@ class LearnerWrites:
         )
 
     async def apply_batch(self, items: Sequence[BatchItem]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
-        """Ids, whether all are applied, and their courses."""
+        """Returns the events' ids, whether all are applied, and their courses."""
         ids: list[str] = []
         applied = True
         if items:
@@ -78,6 +81,7 @@ class LearnerWrites:
 
 
 async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:
+    """Provides the caller's writes."""
     return LearnerWrites(caller.user_id, service, request.app.state.poller)
 
 
@@ -96,7 +100,7 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
 async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
-    """Takes a lesson's completion back; nothing happens where there is no progress."""
+    """Takes a lesson's completion back. Without progress in the course, nothing happens."""
     return await writes.respond(
         body.course_id,
         writes.service.mark_lesson_incomplete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
@@ -106,7 +110,7 @@ async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.post("/access", response_model=WriteAnswer, responses=ACCEPTED)
 async def access(body: AccessBody, writes: WritesDep) -> Response:
-    """Notes that the learner opened the course; its progress begins at 0 %."""
+    """Records that the learner opened the course. The first access creates progress at 0 %."""
     return await writes.respond(
         body.course_id,
         writes.service.update_last_accessed(writes.user_id, body.course_id, lesson_id=body.lesson_id),
@@ -115,15 +119,15 @@ async def access(body: AccessBody, writes: WritesDep) -> Response:
 
 @router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
 async def reset(body: ResetBody, writes: WritesDep) -> Response:
-    """Starts the course over: its progress is gone."""
+    """Starts the course over by removing its progress."""
     return await writes.respond(body.course_id, writes.service.reset_course_progress(writes.user_id, body.course_id))
 
 
 @batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
 async def batch(body: BatchBody, writes: WritesDep) -> Response:
-    """What happened while a device was offline. Sending it again changes nothing."""
+    """Takes the events that happened while a device was offline. Sending them again changes nothing."""
     items = [item for item in body.events if isinstance(item, BatchItem)]
-    # Before anything is waited for: a time that is ahead will not be later.
+    # Checked before the first wait, during which a time that is ahead may be reached.
     faults = [
         None if isinstance(item, BatchItem) else list(map(describe_error, find_errors(item))) for item in body.events
     ]

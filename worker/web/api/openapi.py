@@ -1,6 +1,6 @@
-"""The contract of the API, OpenAPI 3.1: `openapi.json` beside this file, which a test compares with the code.
+"""Writes the API's contract, OpenAPI 3.1, to `openapi.json` beside this file. A test compares it with the code.
 
-python -m worker.web.api.openapi    # writes it anew; --check exits 1 if it is out of date
+python -m worker.web.api.openapi    # --check writes nothing, and exits 1 if the file is out of date
 """
 
 import argparse
@@ -20,9 +20,9 @@ FILE = Path(__file__).parent / "openapi.json"
 ABOUT: dict[str, Any] = {
     "title": "Course progress",
     "version": "1",
-    "description": "How far a learner is in every course. The learner is the token's `sub`.",
+    "description": "Shows how far a learner is in each course. The learner is the token's `sub`.",
     "openapi_url": "/api/openapi.json",
-    "docs_url": None,  # its page takes scripts from a CDN
+    "docs_url": None,  # its page loads scripts from a CDN
     "redoc_url": None,
 }
 ANYWHERE = (400, 401, 403, 429, 500, 503)
@@ -31,7 +31,7 @@ WITH_BODY = (408, 413)
 
 
 def build_schema(app: FastAPI) -> dict[str, Any]:
-    """The schema, with the problems that FastAPI does not know of instead of its own errors."""
+    """Builds the schema, with this API's problems instead of FastAPI's errors."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = schema["components"]["schemas"]
@@ -49,10 +49,11 @@ def build_schema(app: FastAPI) -> dict[str, Any]:
 
 
 def complete_operation(operation: dict[str, Any], path: str, method: str) -> None:
+    """Adds the token, the problems and the 304 to an operation."""
     operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
-    # Of a course that nobody knows there are no figures, which is no 404.
+    # A course that is not known has no figures, which is not a 404.
     elsewhere = [(404, "{" in path and "analytics" not in path), (409, "replay" in path)]
     statuses = [
         *ANYWHERE,
@@ -75,14 +76,14 @@ def build_problem_response(status: int) -> dict[str, Any]:
 
 
 def render() -> str:
-    """What the file should say."""
+    """Returns the text that the file must have."""
     app = FastAPI(**ABOUT)
     app.include_router(api_router())
     return json.dumps(build_schema(app), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 1 if `--check` finds that the file is not what the code says."""
+    """Writes the file. With `--check` it returns 1 if the file is not what the code says."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.web.api.openapi", description="Writes worker/web/api/openapi.json."
     )

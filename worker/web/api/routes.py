@@ -1,4 +1,4 @@
-"""Everything under /api."""
+"""Collects the routes under /api."""
 
 from fastapi import APIRouter, Depends
 
@@ -7,7 +7,7 @@ from worker.web.auth import caller
 
 
 def api_router(*, readers: bool = True) -> APIRouter:
-    """Everything under /api: nothing in it is reached without a token."""
+    """Returns the routes under /api, none of which is reached without a token."""
     router = APIRouter(dependencies=[Depends(caller)])
     learners = (completions.batches, completions.router, progress.router, stream.router, progress.by_course)
     others = (courses.router, operations.reads, operations.writes) if readers else ()

@@ -1,4 +1,4 @@
-"""What goes over HTTP, in camelCase. Bodies refuse what they do not know."""
+"""Defines the JSON that goes over HTTP, in camelCase. Bodies refuse members that they do not know."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,7 @@ class CamelModel(BaseModel):
 
 
 class Progress(CamelModel):
-    """One learner in one course."""
+    """Shows one learner's progress in one course."""
 
     model_config = with_examples(PROGRESS)
 
@@ -79,18 +79,18 @@ class Progress(CamelModel):
 
 
 class Answer(CamelModel):
-    """What every answer has."""
+    """Holds the members that every answer has."""
 
-    as_of: datetime = Field(description="By the database's clock: what was committed before is in this answer")
+    as_of: datetime = Field(description="By the database's clock: everything committed before it is in this answer")
 
     def etag(self) -> str:
-        """Of the content, however fresh: weak, for `asOf` differs."""
+        """Returns the ETag of the content. It is weak, because `asOf` may differ."""
         content = self.model_dump_json(exclude={"as_of"})
         return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
 
 
 class CourseAnswer(Answer):
-    """The learner's progress in one course."""
+    """Answers with the learner's progress in one course."""
 
     model_config = with_examples({"asOf": AS_OF, "progress": PROGRESS})
 
@@ -98,22 +98,22 @@ class CourseAnswer(Answer):
 
 
 class ListAnswer(Answer):
-    """Courses of the learner, the latest accessed first."""
+    """Answers with courses of the learner, the latest accessed first."""
 
     model_config = with_examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
 
     items: list[Progress]
-    next_cursor: str | None = Field(description="For the next page; null: this was the last")
+    next_cursor: str | None = Field(description="The next page's `cursor`. Null: this page is the last")
 
 
 class RemovedAnswer(Answer):
-    """The course was reset: there is no progress in it any more."""
+    """Says that the course was reset: it has no progress any more."""
 
     course_id: UUID
 
 
 class Stats(CamelModel):
-    """Over all courses of the learner."""
+    """Sums up all courses of the learner."""
 
     total_courses: int
     completed_courses: int
@@ -123,22 +123,22 @@ class Stats(CamelModel):
 
 
 class StatsAnswer(Answer):
-    """Statistics over all courses; zeros without any."""
+    """Answers with statistics over all courses; zeros without any."""
 
     stats: Stats
 
 
 class WriteAnswer(Answer):
-    """The event is applied, and this is the progress after it."""
+    """Says that the event is applied, and shows the progress after it."""
 
     model_config = with_examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
 
-    success: bool = Field(description="False: there was no progress, or an event that is dated later has the last word")
+    success: bool = Field(description="False: there was no progress, or an event with a later time decides")
     progress: Progress | None
 
 
 class AcceptedAnswer(CamelModel):
-    """The event is stored durably, and will be applied; it was not within the deadline."""
+    """Says that the event is stored durably and will be applied, but was not within the deadline."""
 
     model_config = with_examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
 
@@ -147,17 +147,17 @@ class AcceptedAnswer(CamelModel):
 
 
 class BatchResult(CamelModel):
-    """What became of one event of a batch."""
+    """Says what became of one event of a batch."""
 
     status: Literal["applied", "accepted", "rejected"] = Field(
-        description="Accepted: stored durably, not yet applied. Rejected: neither, `errors` says why"
+        description="Accepted: stored durably, not yet applied. Rejected: not stored, and `errors` says why"
     )
     event_id: str | None = None
     errors: list[dict[str, str]] | None = None
 
 
 class BatchAnswer(Answer):
-    """What became of the events, in their order, and the courses they are about."""
+    """Says what became of the events, in their order, and shows the courses they are about."""
 
     results: list[BatchResult]
     progress: list[Progress]
@@ -167,14 +167,14 @@ class BatchAnswer(Answer):
 
 
 class ClosedModel(CamelModel):
-    """Refuses members that it does not know, each by its name, unless they are many."""
+    """Refuses unknown members, each by its name unless they are many."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _require_few_members(cls, body: Any) -> Any:
-        # To name 80,000 of them, which fit into a body, held up everybody else's calls for a second.
+        # Naming the 80,000 members that fit into a body held up all other calls for a second.
         if isinstance(body, dict) and len(body) > MEMBERS:
             raise PydanticCustomError("too_many_members", "There are more than {most} members", {"most": MEMBERS})
         return body
@@ -185,12 +185,12 @@ class Body(ClosedModel):
 
 
 def _to_integer(number: Any) -> Any:
-    """4.0 is an integer in JSON; "4" and true are not."""
+    """Takes 4.0 for the integer that it is in JSON; "4" and true are not integers."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class LessonBody(Body):
-    """A lesson of a course that has so many lessons."""
+    """Names a lesson, its course, and how many lessons the course has."""
 
     model_config = with_examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
 
@@ -199,7 +199,7 @@ class LessonBody(Body):
 
 
 class AccessBody(Body):
-    """The course that was opened, and the lesson if there is one."""
+    """Names the course that was opened, and the lesson if there is one."""
 
     model_config = with_examples({"courseId": COURSE, "lessonId": "intro"})
 
@@ -207,20 +207,20 @@ class AccessBody(Body):
 
 
 class ResetBody(Body):
-    """The course to start over."""
+    """Names the course to start over."""
 
     model_config = with_examples({"courseId": COURSE})
 
 
 def _require_not_ahead(at: datetime) -> datetime:
-    """A worker takes a time further ahead for that of the sending (docs/rules.md), which the next sending changes."""
+    """Refuses a time that a worker would replace by the time of sending (docs/rules.md), new with every sending."""
     if at > datetime.now(UTC) + timedelta(seconds=AHEAD_S):
         raise PydanticCustomError("ahead", "Ahead of this server's clock: set the device's, and send it later")
     return at
 
 
 class BatchItem(CamelModel):
-    """What happened, and when it happened to the learner, by a clock that knows its offset from UTC."""
+    """Holds an event, and when it happened to the learner by a clock that knows its offset from UTC."""
 
     type: str
     occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_require_not_ahead)]
@@ -229,7 +229,7 @@ class BatchItem(CamelModel):
         return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))
 
     def derive_event_id(self, user_id: UUID) -> str:
-        """The same whenever the device sends it again."""
+        """Returns an id that is the same whenever the device sends the event again."""
         return str(uuid5(NAMESPACE, f"{user_id}/{self.model_dump_json()}"))
 
 
@@ -270,7 +270,7 @@ ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
 class BatchBody(ClosedModel):
-    """What happened while a device was offline. An event that is not valid is answered in its place."""
+    """Holds the events that happened while a device was offline. An invalid one is answered in its place."""
 
     events: list[Annotated[Item | dict[str, Any], Field(union_mode="left_to_right")]] = Field(
         min_length=1, max_length=BATCH
@@ -278,7 +278,7 @@ class BatchBody(ClosedModel):
 
 
 def find_errors(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Why this is no Item, as pydantic says it."""
+    """Returns pydantic's errors, which say why this is not an Item."""
     try:
         ITEM.validate_python(item)
     except ValidationError as error:
@@ -287,7 +287,7 @@ def find_errors(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class ProblemAnswer(BaseModel):
-    """An error (RFC 9457)."""
+    """Describes an error (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""Server-sent events: a learner's courses, and then each as it poller. docs/api.md describes the events."""
+"""Streams a learner's courses as server-sent events, and then each as it changes: docs/api.md lists the events."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depe
 
 
 class LiveStreamResponse(StreamingResponse):
-    """Lets go of what it holds when the client or the stream has ended."""
+    """Releases `held` when the client or the stream has ended."""
 
     media_type = "text/event-stream"
 
@@ -48,10 +48,10 @@ async def stream_progress(
     request: Request,
     user: LearnerDep,
     caller: CallerDep,
-    last_event_id: Annotated[str | None, Header(description="The browser's, when it connects again")] = None,
+    last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
 ) -> Response:
-    """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
-    `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
+    """Streams the learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change.
+    `unavailable` says that the database is away, `heartbeat` that nothing changed. The stream ends with the token."""
     await drain_body(request)
     poller: ProgressPoller = request.app.state.poller
     held = ExitStack()
@@ -60,7 +60,7 @@ async def stream_progress(
 
 
 async def drain_body(request: Request) -> None:
-    """Past the body, which nobody wants: that it is too large can be told only before the stream begins."""
+    """Reads the body to its end, unused, because a 413 is possible only before the stream begins."""
     async for _ in limit_body(request, SMALL).stream():
         pass
 
@@ -68,6 +68,7 @@ async def drain_body(request: Request) -> None:
 async def stream_events(
     poller: ProgressPoller, watched: WatchedLearner, last_id: str | None, until: float
 ) -> AsyncIterator[str]:
+    """Yields events until the poller closes, the learner's stream ends, or the token does, at `until`."""
     yield f"retry: {RECONNECT_MS}\n\n"
     sent: State | None = None
     said_away = False
@@ -75,7 +76,7 @@ async def stream_events(
         changed = watched.changed
         if watched.away and not said_away:
             yield format_event("unavailable", None)
-            sent, last_id = None, None  # that it is back is told by a snapshot
+            sent, last_id = None, None  # a snapshot says that it is back
         said_away = watched.away
         if watched.state is not None and watched.state is not sent:
             for text in format_changes(sent, watched.state, last_id):
@@ -89,12 +90,12 @@ async def stream_events(
 
 
 def format_changes(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
-    """What tells a client that has seen `sent`, or the event `last_id`, how things are now."""
+    """Yields the events that bring a client from `sent`, or from the event `last_id`, to `now`."""
     answers = list(find_differences(sent, now)) if sent else [build_snapshot_event(now)]
     if not sent and last_id == str(now.mark):
         return
     for number, (name, answer) in enumerate(answers, start=1):
-        # Whoever has seen the last one knows all of this state.
+        # Only the last one has the id: a client that has seen it knows all of this state.
         yield format_event(name, answer, now.mark if number == len(answers) else None)
 
 
