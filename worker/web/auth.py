@@ -135,7 +135,7 @@ def is_from_own_page(request: Request) -> bool:
 
 
 def _is_navigation(request: Request) -> bool:
-    """Returns whether the user follows a link to a page: the other site's cannot see what it shows.
+    """Returns whether the user follows a link to a page: the other site cannot see what it shows.
 
     A link to the API does not count, because another site could open the learner's streams until none is left.
     """

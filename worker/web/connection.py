@@ -9,7 +9,7 @@ HEAD_WITHIN_S = 10.0
 
 
 class Connection(HttpToolsProtocol):
-    """Closes when a head takes longer than HEAD_WITHIN_S, or exceeds LARGEST_HEAD by more than one read.
+    """Closes when a head takes longer than HEAD_WITHIN_S, or is larger than LARGEST_HEAD, to within one read.
 
     A client needs no token to open connections and send little, or to send without end.
     """

@@ -187,7 +187,7 @@ async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, every
         await page.route("**/api/progress/stream", lambda route: asked.append(route))  # never answered
         await page.goto(site.address)
         await page.clock.fast_forward(41_000)
-        await expect(page.locator("#banner")).to_contain_text("The connection is away")
+        await expect(page.locator("#banner")).to_contain_text("The connection is lost")
         await page.clock.fast_forward(4_000)
 
         async def again() -> bool:

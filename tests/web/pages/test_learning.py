@@ -87,8 +87,8 @@ def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_know
     known = one(row(total=None))
     [unknown] = build_cards([row(total=None, last="a")], NoCatalog(), {}, NOW)
 
-    assert (known.done, known.click_total, known.unknown, known.resume) == ("Not begun", 3, 0, known.lessons[0])
-    assert (unknown.done, unknown.click_total, unknown.resume) == ("Not begun", None, None)
+    assert (known.done, known.click_total, known.unknown, known.resume) == ("Not started", 3, 0, known.lessons[0])
+    assert (unknown.done, unknown.click_total, unknown.resume) == ("Not started", None, None)
 
 
 def test_a_completed_course_says_when() -> None:

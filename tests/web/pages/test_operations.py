@@ -71,8 +71,8 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
         ({"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
         ({"missing": {"group": "x"}}, Level.ACT, "The consumer group cannot be read"),
         ({"breaker": "half of the last records"}, Level.ACT, "The breaker is open: half of the last records"),
-        ({"workers": ()}, Level.ACT, "No worker runs"),
-        ({"workers": (WorkerView("a", status("a", silent_s=61), None),)}, Level.ACT, "No worker runs"),
+        ({"workers": ()}, Level.ACT, "No worker is running"),
+        ({"workers": (WorkerView("a", status("a", silent_s=61), None),)}, Level.ACT, "No worker is running"),
         (
             {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL"), None),)},
             Level.WATCH,
@@ -88,26 +88,26 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
             Level.WATCH,
             "10 events wait, some for 30 s",
         ),
-        ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "Nobody reads 1 partition: 0"),
+        ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "No worker reads partition 0"),
         (
             {"partitions": (replace(PARTITION, owner=None),), "delays": {0: Delay(30)}},
             Level.ACT,
-            "Nobody reads 1 partition: 0",
+            "No worker reads partition 0",
         ),
         (
             {"partitions": (replace(PARTITION, lag=90_000),), "lag": 90_000, "delays": {0: Delay(0, longer=True)}},
             Level.WATCH,
             "90,000 events wait, some for over 0 s",
         ),
-        ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, 1 run"),
+        ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, but 1 is running"),
         ({"lag": 90_000, "delays": {0: Delay(75)}}, Level.WATCH, "90,000 events wait, some for 75 s"),
         (
             {"partitions": (replace(PARTITION, applied_per_s=0.0),), "delays": {0: Delay(30)}},
             Level.ACT,
             "Partition 0 of a stands still",
         ),
-        ({"visible_p99_s": 12.0}, Level.WATCH, "Events are seen after 12 seconds"),
-        ({"outbox": Outbox(7, 90.0)}, Level.WATCH, "The outbox has waited for 1 minute"),
+        ({"visible_p99_s": 12.0}, Level.WATCH, "Events become visible after 12 seconds"),
+        ({"outbox": Outbox(7, 90.0)}, Level.WATCH, "The outbox has been waiting for 1 minute"),
         ({"at": NOW - timedelta(minutes=5)}, Level.ACT, "These figures are 5 minutes old"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -141,7 +141,7 @@ def test_how_far_behind_it_is_stands_first_in_seconds_with_the_partition_and_its
     two = (PARTITION, replace(PARTITION, partition=1, owner="b"))
 
     assert first(shown(lag=0))["Behind"] == ("0 s", "every partition is up to date")
-    assert first(shown(lag=3))["Behind"] == ("0 s", "what waits has just come")
+    assert first(shown(lag=3))["Behind"] == ("0 s", "the waiting events have just come in")
     assert first(shown(partitions=two, delays={0: Delay(2), 1: Delay(41)}))["Behind"] == (
         "41 s",
         "partition 1, read by b",
@@ -155,7 +155,7 @@ def test_how_far_behind_it_is_stands_first_in_seconds_with_the_partition_and_its
 def test_what_waits_is_worked_off_within_a_time_or_wants_more_workers() -> None:
     late, faster = {"lag": 6000, "delays": {0: Delay(75)}}, {"applied_per_s": 150.0}
 
-    assert shown(**late, **faster).findings[0].do == "At this rate nothing waits any more in 1 minute."
+    assert shown(**late, **faster).findings[0].do == "At this rate the backlog is gone in 1 minute."
     assert "start more workers" in shown(**late).findings[0].do
 
 
@@ -196,7 +196,7 @@ def test_a_worker_that_is_gone_stands_last_and_is_no_alarm() -> None:
 def test_a_part_that_is_missing_is_no_worker_that_does_not_run() -> None:
     page = shown(workers=(), missing={"group": "x", "statuses": "x"})
 
-    assert "No worker runs" not in [finding.text for finding in page.findings]
+    assert "No worker is running" not in [finding.text for finding in page.findings]
 
 
 def test_every_level_has_a_word_and_a_shape_of_its_own() -> None:
@@ -218,18 +218,18 @@ def test_lag_of_each_partition_is_drawn_on_one_scale() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     page = shown(lag=None, incoming_per_s=None, applied_per_s=None, outbox=None, dead_letters=None)
 
-    assert {first(page)[name][0] for name in ("Behind", "Events that wait")} == {"—"}
+    assert {first(page)[name][0] for name in ("Behind", "Waiting events")} == {"—"}
     assert [figure.value for figure in page.details[2:]] == ["—", "—"]
 
 
 @pytest.mark.parametrize(
     ("worker", "state"),
     [
-        (WORKER, ("runs", Level.WELL)),
+        (WORKER, ("running", Level.WELL)),
         (WorkerView("a", status("a", silent_s=61), None), ("gone for 1 minute", None)),
         (WorkerView("a", status("a", breaker="a flood"), None), ("breaker open", Level.ACT)),
     ],
-    ids=["runs", "gone", "breaker"],
+    ids=["running", "gone", "breaker"],
 )
 def test_a_worker_has_a_state_in_words(worker: WorkerView, state: tuple[str, Level | None]) -> None:
     assert describe_state(worker) == state

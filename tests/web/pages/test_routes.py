@@ -78,7 +78,7 @@ async def test_a_learner_without_progress_is_told_what_will_be_here(app: FastAPI
         client.cookies.set(COOKIE, issuer.token(uuid4()))
         page = (await client.get("/")).text
 
-    assert "Nothing begun yet" in page
+    assert "Nothing started yet" in page
 
 
 async def test_many_courses_are_on_several_pages(
@@ -124,7 +124,7 @@ async def test_without_a_catalog_ids_stand_for_names(
         page = (await client.get("/")).text
 
     assert f"Course {str(COURSES[3].id)[:8]}" in page
-    assert "4 lessons more" in page  # of First aid: those of which no event tells
+    assert "4 more lessons: not started yet" in page  # of First aid: those of which no event tells
 
 
 async def test_what_a_learner_wrote_is_text(

@@ -93,7 +93,7 @@ async def get_analytics(request: Request, course_id: CourseDep, readers: Readers
 
 
 def build_answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:
-    if found is None:  # this may have been found as long ago as an answer is kept
+    if found is None:  # which may be as old as an answer can be
         as_of = datetime.now(UTC) - timedelta(seconds=FRESH_S)
         return AnalyticsAnswer(as_of=as_of, course_id=course_id, figures=None)
     return AnalyticsAnswer(as_of=found.as_of, course_id=course_id, figures=Figures.model_validate(found))

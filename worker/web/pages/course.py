@@ -1,4 +1,4 @@
-"""What the page of a course shows. Pure."""
+"""Builds the view of a course's page. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from worker.web.pages.formatting import format_duration, name_lesson
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A lesson in the course's order, and how many fewer than before have completed it."""
+    """Holds a lesson in the course's order, and how many fewer than before have completed it."""
 
     title: str
     learners: int
@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of a course that has enough learners."""
+    """Holds the figures of a course that has enough learners."""
 
     as_of: datetime
     learners: int
@@ -38,7 +38,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class CoursePage:
-    """The page. Without figures there are too few learners for any."""
+    """Holds what the page shows. Without figures the course has too few learners for any."""
 
     id: UUID
     title: str
@@ -79,7 +79,7 @@ def build_figures(found: Analytics, catalog: Catalog) -> Figures:
 
 
 def build_steps(found: Analytics, catalog: Catalog) -> tuple[Step, ...]:
-    """In the catalog's order where it has one, else as learners complete them."""
+    """Builds the steps in the catalog's order where it has one, else in the order in which learners complete them."""
     known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalog.lessons(found.course_id) or ())}
     lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
@@ -94,7 +94,7 @@ def build_steps(found: Analytics, catalog: Catalog) -> tuple[Step, ...]:
 
 
 def describe_duration(duration: Duration) -> str:
-    """`under 1 hour`, `1 day to 3 days`, `over 90 days`."""
+    """Writes `under 1 hour`, `1 day to 3 days` or `over 90 days`."""
     if duration.below_s is None:
         return f"over {format_duration(duration.from_s)}" if duration.from_s else "any time"
     if not duration.from_s:

@@ -1,4 +1,4 @@
-"""What "My learning" shows. Pure."""
+"""Builds the view of "My learning". Pure."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,41 +16,43 @@ from worker.web.pages.formatting import format_ago, name_lesson, plural
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A lesson that can be completed."""
+    """Shows a lesson that can be completed."""
 
     id: str
     title: str
-    anchor: str  # the same wherever the lesson stands: a click that follows another must be for the same lesson
+    anchor: str  # stays with the lesson when others move, so that a second click reaches the same lesson
     completed: bool
     href: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class CourseCard:
+    """Shows a learner's progress in one course."""
+
     id: UUID
     title: str
     percent: int
     completed: int
-    total: int | None  # as the latest event said; None: none has yet
-    # What a click says that the course has: what the catalog has, more or less than the row, as the website's player
-    # says too; else the row's. None: no lesson can be clicked.
+    total: int | None  # as the latest event said; None until one says it
+    # The total that a click sends: the catalog's, as the website's player sends it, though the row may have another
+    # one; without a catalog the row's. None: no lesson can be clicked.
     click_total: int | None
     in_catalog: bool  # whether the catalog knows its lessons
     is_complete: bool
     activity: str
-    active_at: datetime  # what `activity` speaks of
+    active_at: datetime  # the time that `activity` tells
     lessons: tuple[Tile, ...]
-    unknown: int  # lessons of the course of which nobody knows the name
+    unknown: int  # lessons of the course whose ids are not known
     resume: Tile | None  # where to go on
 
     @property
     def done(self) -> str:
-        return f"{self.completed:,} of {plural(self.total, 'lesson')}" if self.total else "Not begun"
+        return f"{self.completed:,} of {plural(self.total, 'lesson')}" if self.total else "Not started"
 
 
 @dataclass(frozen=True, slots=True)
 class LearningPage:
-    """The page."""
+    """Holds what the page shows."""
 
     in_progress: int
     completed: int
@@ -64,7 +66,7 @@ class LearningPage:
 
     @property
     def resume(self) -> CourseCard | None:
-        """The course that was last open, if there is anything left in it."""
+        """Returns the course that was opened last and has lessons left."""
         cards = self.cards if self.first else ()
         return next((card for card in cards if card.resume and not card.is_complete), None)
 
@@ -94,12 +96,12 @@ def build_learning_page(
 def build_cards(
     rows: Iterable[CourseProgress], catalog: Catalog, known: Mapping[UUID, CourseLessons], now: datetime
 ) -> tuple[CourseCard, ...]:
-    """One per row; `known` has what the events tell of courses whose lessons are not in the catalog."""
+    """Builds a card per row. `known` has the lessons that events name, for courses that are not in the catalog."""
     return tuple(build_card(row, catalog, known.get(row.course_id), now) for row in rows)
 
 
 def list_lessons(row: CourseProgress, in_catalog: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
-    """Those of the catalog, or that others did, and whatever else the learner completed."""
+    """Lists the catalog's lessons, or those that others did, and any more that the learner completed."""
     ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
@@ -139,11 +141,11 @@ def build_tiles(row: CourseProgress, lessons: Sequence[Lesson]) -> tuple[Tile, .
 
 
 def build_anchor(course_id: UUID, lesson_id: str) -> str:
-    """For an element's id, which may hold no space."""
+    """Returns a lesson's part of an element's id, which must not hold a space."""
     return f"{course_id}-{hashlib.blake2s(lesson_id.encode(), digest_size=8).hexdigest()}"
 
 
 def choose_resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:
-    """The last lesson if it is not completed, else the first one after it that is not, else the first of all."""
+    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all."""
     last = next((n for n, tile in enumerate(tiles) if tile.id == last_lesson_id), 0)
     return next((tile for tile in [*tiles[last:], *tiles[:last]] if not tile.completed), None)

@@ -1,4 +1,4 @@
-"""What the Operations page shows: first whether somebody must do something (diagnosis.py), then the figures. Pure."""
+"""Builds the view of Operations: first whether the operator must act (diagnosis.py), then the figures. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from worker.web.pages.formatting import (
     plural,
 )
 
-UNKNOWN_NOTE = "not known at present"
+UNKNOWN_NOTE = "not known right now"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is asked first, its answer, and what explains it."""
+    """Answers one question by a value, and explains it by a note."""
 
     name: str
     value: str
@@ -33,6 +33,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class PartitionLine:
+    """Shows a partition in its table."""
+
     view: PartitionView
     lag: str
     behind: str
@@ -43,9 +45,11 @@ class PartitionLine:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
+    """Shows a worker in its table."""
+
     view: WorkerView
     state: str
-    level: Level | None  # None: it is history
+    level: Level | None  # None: the worker is gone
     partitions: str
     busy: int | None  # percent
     rate: str
@@ -55,6 +59,8 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True)
 class OperationsPage:
+    """Holds what the page shows."""
+
     at: datetime
     level: Level
     findings: tuple[Finding, ...]  # the worst first; at least one
@@ -102,7 +108,7 @@ def build_behind(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Figure:
     worst = find_furthest(delays)
     delay = delays[worst]
     if not delay.seconds and not delay.longer:
-        note = "what waits has just come" if snapshot.lag else "every partition is up to date"
+        note = "the waiting events have just come in" if snapshot.lag else "every partition is up to date"
         return Figure("Behind", format_delay(delay), note)
     note = f"partition {worst}, read by {find_owner(snapshot, worst)}"
     return Figure(
@@ -113,14 +119,14 @@ def build_behind(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Figure:
 
 
 def find_owner(snapshot: Snapshot, partition: int) -> str:
-    return next((view.owner for view in snapshot.partitions if view.partition == partition and view.owner), "nobody")
+    return next((view.owner for view in snapshot.partitions if view.partition == partition and view.owner), "no worker")
 
 
 def build_waiting(snapshot: Snapshot) -> Figure:
     if snapshot.lag is None:
-        return Figure("Events that wait", UNKNOWN, UNKNOWN_NOTE)
+        return Figure("Waiting events", UNKNOWN, UNKNOWN_NOTE)
     note = f"{format_rate(snapshot.incoming_per_s)}/s come in, {format_rate(snapshot.applied_per_s)}/s are applied"
-    return Figure("Events that wait", format_number(snapshot.lag), note)
+    return Figure("Waiting events", format_number(snapshot.lag), note)
 
 
 def build_running(snapshot: Snapshot) -> Figure:
@@ -129,7 +135,7 @@ def build_running(snapshot: Snapshot) -> Figure:
     running = sum(worker.running for worker in snapshot.workers)
     read = sum(view.owner is not None for view in snapshot.partitions)
     return Figure(
-        "Workers that run", format_number(running), f"read {read} of {plural(len(snapshot.partitions), 'partition')}"
+        "Running workers", format_number(running), f"read {read} of {plural(len(snapshot.partitions), 'partition')}"
     )
 
 
@@ -144,9 +150,13 @@ def build_details(snapshot: Snapshot) -> Iterator[Figure]:
     yield Figure(
         "Outbox",
         format_number(outbox.rows if outbox else None),
-        f"the oldest for {format_duration(outbox.oldest_s)}" if outbox and outbox.rows else "course events to publish",
+        f"the oldest has waited {format_duration(outbox.oldest_s)}"
+        if outbox and outbox.rows
+        else "course events to publish",
     )
-    yield Figure("Dead letters", format_number(sum(letters.kinds.values()) if letters else None), "open, of the newest")
+    yield Figure(
+        "Dead letters", format_number(sum(letters.kinds.values()) if letters else None), "open, among the newest"
+    )
 
 
 # The details
@@ -154,7 +164,7 @@ def build_details(snapshot: Snapshot) -> Iterator[Figure]:
 
 def build_lag_chart(history: Sequence[Point]) -> LineChart:
     totals = [float(sum(point.lag.values())) for point in history]
-    return build_line_chart("Events that wait", list_times(history), [("Lag", "area", totals)])
+    return build_line_chart("Waiting events", list_times(history), [("Lag", "area", totals)])
 
 
 def build_rate_chart(history: Sequence[Point]) -> LineChart:
@@ -203,16 +213,16 @@ def describe_state(worker: WorkerView) -> tuple[str, Level | None]:
     if not worker.running:
         return f"gone for {format_duration(worker.status.silent_s)}" if worker.status else "gone", None
     if worker.told is None:
-        return "says nothing of itself", Level.WATCH
+        return "sends no status", Level.WATCH
     if worker.told.breaker:
         return "breaker open", Level.ACT
     if worker.told.waiting_for:
         return f"waits: {worker.told.waiting_for}", Level.WATCH
-    return "runs", Level.WELL
+    return "running", Level.WELL
 
 
 def format_latency(value: float | None) -> str:
-    """A latency, as precise as is of use."""
+    """Writes a latency as precisely as is useful."""
     if value is None:
         return UNKNOWN
     return f"{value * 1000:,.0f} ms" if value < 1 else f"{value:,.1f} s"

@@ -1,4 +1,4 @@
-"""Templates and static files."""
+"""Renders templates, and reads static files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset
 
 @dataclass(frozen=True, slots=True)
 class Asset:
+    """Holds a static file."""
+
     content: bytes
     media_type: str
     digest: str
@@ -24,7 +26,7 @@ class Asset:
 
 @cache
 def read_assets() -> dict[str, Asset]:
-    """The files of static/, by name."""
+    """Reads the files of static/, by name."""
     found = {}
     for file in files("worker.web.pages").joinpath("static").iterdir():
         content = file.read_bytes()
@@ -34,12 +36,12 @@ def read_assets() -> dict[str, Asset]:
 
 
 def build_static_url(name: str) -> str:
-    """The address of a static file, another one when its content is another: it may be kept for ever."""
+    """Returns a static file's address. It changes with the content, so a browser may keep the file permanently."""
     return f"/static/{name}?v={read_assets()[name].digest}"
 
 
 class Templates:
-    """Of these packages' templates/, the first one's first."""
+    """Renders the templates of these packages, of which the first one takes precedence."""
 
     def __init__(self, *packages: str, **everywhere: Any) -> None:
         loaders: list[BaseLoader] = [PackageLoader(package) for package in packages]
@@ -54,6 +56,6 @@ class Templates:
         self._environment.filters |= {"plural": plural}
 
     def render(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
-        """The page `name`.html."""
+        """Returns the page `name`.html as a response."""
         text = self._environment.get_template(f"{name}.html").render(**values)
         return HTMLResponse(text, status, headers)

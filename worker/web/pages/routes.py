@@ -1,4 +1,4 @@
-"""The pages' routes. Who sees what is decided as in the API: by the token, here the cookie's."""
+"""Serves the pages. As in the API the token decides who sees what; here it comes in a cookie."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -38,7 +38,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def pages_router(catalog: Catalog | None = None, login: str | None = None) -> APIRouter:
-    """For `create_api`. `login` is where somebody without a token is sent to get one."""
+    """Returns the pages' routes, for `create_api`. `login` is the address where a visitor without a token gets one."""
     templates = Templates("worker.web.pages", login=login)
     router = APIRouter(include_in_schema=False)
     router.include_router(static_router())
@@ -49,7 +49,7 @@ def pages_router(catalog: Catalog | None = None, login: str | None = None) -> AP
 
 @dataclass(frozen=True)
 class NotFoundFallback:
-    """Answers what no route is for: with a page, but under /api."""
+    """Answers every path that has no route: with a page, or under /api as the API does."""
 
     templates: Templates
     otherwise: ASGIApp
@@ -61,7 +61,7 @@ class NotFoundFallback:
 
 
 def static_router() -> APIRouter:
-    """Needs no token."""
+    """Returns the route of static files, which needs no token."""
     router = APIRouter()
 
     @router.get("/static/{name}")
@@ -78,6 +78,7 @@ def static_router() -> APIRouter:
 
 
 def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
+    """Returns the routes of the pages themselves, which need a token."""
     router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=page_route(templates))
 
     @router.get("/")
@@ -125,13 +126,13 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
 async def find_lessons(
     known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: Catalog
 ) -> Mapping[UUID, CourseLessons]:
-    """What the events tell of the courses that the catalog does not know."""
+    """Returns the lessons that events name, for the courses that the catalog does not know."""
     unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
     return await known.lessons(user_id, unknown) if unknown else {}
 
 
 def page_route(templates: Templates) -> type[APIRoute]:
-    """Routes whose problems are pages."""
+    """Builds a class of routes whose problems are pages."""
 
     class Page(APIRoute):
         def get_route_handler(self) -> Handler:
