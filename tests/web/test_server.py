@@ -1,4 +1,4 @@
-"""`course-progress api`, as an operator meets it."""
+"""`course-progress api` starts, logs and refuses settings as an operator needs it."""
 
 import os
 import re
@@ -98,7 +98,7 @@ async def test_it_logs_no_token_and_no_secret(shared: ApiSettings, issuer: Issue
 
 
 def issuer_of_the_page(directory: Path) -> list[str]:
-    """Does what it says; the token, and the settings that go with it."""
+    """Runs the page's commands, and returns the token and the settings that they set."""
     [lines] = re.findall(r"and in that shell\n\n(.*?)\n\n", PAGE.read_text(), re.DOTALL)
     shown = ("TOKEN", "PROGRESS_JWT_ISSUER", "PROGRESS_JWT_AUDIENCE", "PROGRESS_JWT_KEY_FILE")
     script = f"{lines}\nprintf '%s\\n' " + " ".join(f'"${name}"' for name in shown)

@@ -22,7 +22,7 @@ VALUES = st.lists(st.integers(0, 10**7), max_size=60)
 
 
 def after(*seconds: int) -> list[datetime]:
-    """Times from ten o'clock on, each so much later than the one before."""
+    """Returns times from ten o'clock on, each so many seconds after the one before."""
     return [TEN + timedelta(seconds=so_far) for so_far in itertools.accumulate(seconds)]
 
 
@@ -48,7 +48,7 @@ def test_every_bar_lies_inside_the_plot_and_beside_the_others(values: list[int])
 
 
 @given(VALUES)
-def test_a_higher_value_is_no_lower_bar_and_only_nothing_is_none(values: list[int]) -> None:
+def test_a_higher_value_is_never_a_lower_bar_and_only_zero_has_none(values: list[int]) -> None:
     bars = build_bar_chart("t", ("a", "b"), [(str(n), value) for n, value in enumerate(values)]).bars
     heights = [bar.height for bar in sorted(bars, key=lambda bar: int(bar.value.replace(",", "")))]
 
@@ -65,7 +65,7 @@ def test_labels_are_few_and_evenly_apart_and_the_last_is_there(number: int, most
     assert len({b - a for a, b in itertools.pairwise(shown)}) <= 1
 
 
-def test_a_chart_tells_its_figures_to_whoever_does_not_see_it() -> None:
+def test_a_chart_has_a_summary_in_words() -> None:
     chart = build_bar_chart("Lessons", ("Lesson", "Learners"), [("1", 1200), ("2", 5)], ["Breathing", "Burns"])
 
     assert chart.summary == "Lessons, from Breathing (1,200) to Burns (5)"
@@ -74,7 +74,7 @@ def test_a_chart_tells_its_figures_to_whoever_does_not_see_it() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.floats(0, 10**6)), min_size=1, max_size=90))
-def test_a_line_goes_from_edge_to_edge_inside_its_box_but_for_gaps(points: list[tuple[int, float]]) -> None:
+def test_a_line_goes_from_edge_to_edge_inside_its_box_except_for_gaps(points: list[tuple[int, float]]) -> None:
     apart, values = zip(*points, strict=True)
 
     drawn = build_line("", "area", after(*apart), values, build_axis(max(values))[-1])
@@ -85,7 +85,7 @@ def test_a_line_goes_from_edge_to_edge_inside_its_box_but_for_gaps(points: list[
     assert len(stretches) == len(drawn.areas) == 1 + sum(seconds > LONGEST_STEP.seconds for seconds in apart[1:])
 
 
-def test_what_nobody_saw_is_left_open() -> None:
+def test_a_gap_in_the_times_is_a_gap_in_the_line() -> None:
     drawn = build_line("", "area", after(0, 30, 160, 10), [1, 2, 3, 4], 4)
 
     assert drawn.stretches == ("0.00,75.00 15.00,50.00", "95.00,25.00 100.00,0.00")

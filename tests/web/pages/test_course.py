@@ -1,4 +1,4 @@
-"""What a course's page shows of its figures."""
+"""A course's page shows steps, losses and charts of its figures."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 class Ordered:
-    """A catalog, in another order than learners have."""
+    """Orders lessons otherwise than learners do."""
 
     def title(self, course_id: UUID) -> str:
         return "First aid"

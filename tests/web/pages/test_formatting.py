@@ -1,3 +1,5 @@
+"""Numbers, times and ids are written as people say them."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,7 +42,7 @@ def test_a_moment_is_said_as_how_long_ago_it_was(before: timedelta, said: str) -
     assert format_ago(NOW - before, NOW) == said
 
 
-def test_one_is_no_plural() -> None:
+def test_one_is_singular() -> None:
     assert [plural(n, "lesson") for n in (0, 1, 2000)] == ["0 lessons", "1 lesson", "2,000 lessons"]
 
 

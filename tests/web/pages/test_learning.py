@@ -1,4 +1,4 @@
-"""What "My learning" shows of rows, catalog and events."""
+""" "My learning" shows rows, the catalog's lessons, and lessons that only events name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ STATS = ProgressStats(
 
 
 class Known:
-    """A catalog of one course."""
+    """Knows one course."""
 
     def title(self, course_id: UUID) -> str:
         return "Known"

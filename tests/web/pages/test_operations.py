@@ -1,4 +1,4 @@
-"""What the Operations page says first: whether somebody must do something."""
+"""Operations says first whether the operator must act."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,7 +44,7 @@ def shown(delays: Mapping[int, Delay] | None = None, **changed: Any) -> Operatio
 
 
 def said(**changed: Any) -> tuple[Level, str]:
-    """The worst that is said."""
+    """Returns level and text of the worst finding."""
     page = shown(**changed)
     return page.level, page.findings[0].text
 
@@ -57,7 +57,7 @@ def test_all_is_well_says_so_in_one_line() -> None:
     assert said() == (Level.WELL, "1 worker keeps up with 50 events/s")
 
 
-def test_dead_letters_are_mentioned_and_no_alarm() -> None:
+def test_dead_letters_are_mentioned_without_alarm() -> None:
     page = shown(dead_letters=NewestSummary(9, {Kind.SCHEMA: 3}, ()))
 
     assert page.level == Level.WELL
@@ -122,7 +122,7 @@ def test_the_worst_stands_first() -> None:
     assert [finding.level for finding in page.findings] == [Level.ACT, Level.WATCH]
 
 
-def test_whoever_was_woken_is_told_what_to_do() -> None:
+def test_every_alarm_says_what_to_do() -> None:
     changes: list[dict[str, Any]] = [
         {"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")},
         {"missing": {"group": "x"}},
@@ -186,14 +186,14 @@ def test_many_workers_that_wait_for_one_thing_are_one_line() -> None:
     assert said(workers=many) == (Level.WATCH, "3 workers wait: Kafka is away")
 
 
-def test_a_worker_that_is_gone_stands_last_and_is_no_alarm() -> None:
+def test_a_worker_that_is_gone_stands_last_without_alarm() -> None:
     page = shown(workers=(WorkerView("0", status("0", silent_s=61), None), WORKER))
 
     assert [worker.view.name for worker in page.workers] == ["a", "0"]
     assert page.level == Level.WELL
 
 
-def test_a_part_that_is_missing_is_no_worker_that_does_not_run() -> None:
+def test_a_missing_part_does_not_count_as_no_workers() -> None:
     page = shown(workers=(), missing={"group": "x", "statuses": "x"})
 
     assert "No worker is running" not in [finding.text for finding in page.findings]

@@ -1,4 +1,4 @@
-"""The pages over HTTP: who sees which, what stands in them, and that nothing in them breaks the rules for scripts."""
+"""Pages over HTTP are for whom the token allows, show what they should, and keep to the rules for scripts."""
 
 import re
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ FORBIDDEN = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascr
 
 @pytest.fixture
 async def visitor(app: FastAPI, issuer: Issuer, learner: UUID) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody with every right, whose token is in the cookie."""
+    """Visits with every scope, by the token in the cookie."""
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner, " ".join(Scope), courses="*"))
         yield client
@@ -221,7 +221,7 @@ def nowhere_settings(shared: ApiSettings) -> ApiSettings:
 
 
 @pytest.mark.parametrize("name", sorted(read_assets()))
-async def test_a_file_is_kept_for_ever_under_the_address_of_its_content(app: FastAPI, name: str) -> None:
+async def test_a_file_is_immutable_under_the_address_of_its_content(app: FastAPI, name: str) -> None:
     digest = read_assets()[name].digest
     async with client_of(app) as client:
         kept = await client.get(f"/static/{name}", params={"v": digest})

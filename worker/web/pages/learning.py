@@ -100,19 +100,19 @@ def build_cards(
     return tuple(build_card(row, catalog, known.get(row.course_id), now) for row in rows)
 
 
-def list_lessons(row: CourseProgress, in_catalog: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
+def list_lessons(row: CourseProgress, catalog_lessons: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
     """Lists the catalog's lessons, or those that others did, and any more that the learner completed."""
     ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
-    have = {lesson.id for lesson in in_catalog}
-    return [*in_catalog, *(Lesson(id, name_lesson(id)) for id in dict.fromkeys(ids) if id not in have)]
+    have = {lesson.id for lesson in catalog_lessons}
+    return [*catalog_lessons, *(Lesson(id, name_lesson(id)) for id in dict.fromkeys(ids) if id not in have)]
 
 
 def build_card(row: CourseProgress, catalog: Catalog, known: CourseLessons | None, now: datetime) -> CourseCard:
-    in_catalog = catalog.lessons(row.course_id) or ()
-    tiles = build_tiles(row, list_lessons(row, in_catalog, known))
-    click_total = len(in_catalog) or row.total_lessons
+    catalog_lessons = catalog.lessons(row.course_id) or ()
+    tiles = build_tiles(row, list_lessons(row, catalog_lessons, known))
+    click_total = len(catalog_lessons) or row.total_lessons
     return CourseCard(
         id=row.course_id,
         title=catalog.title(row.course_id),
@@ -120,7 +120,7 @@ def build_card(row: CourseProgress, catalog: Catalog, known: CourseLessons | Non
         completed=row.lessons_completed,
         total=row.total_lessons,
         click_total=click_total,
-        in_catalog=bool(in_catalog),
+        in_catalog=bool(catalog_lessons),
         is_complete=row.completed_at is not None,
         activity=f"Completed {format_ago(row.completed_at, now)}"
         if row.completed_at

@@ -85,7 +85,7 @@ def build_operations_page(
         at=snapshot.at,
         level=found[0].level,
         findings=tuple(found),
-        first=(build_behind(snapshot, known), build_waiting(snapshot), build_running(snapshot)),
+        first=(build_behind(snapshot, known), build_waiting(snapshot), build_running_workers(snapshot)),
         details=tuple(build_details(snapshot)),
         advice=snapshot.advice.sentence,
         lag_chart=build_lag_chart(history),
@@ -129,7 +129,7 @@ def build_waiting(snapshot: Snapshot) -> Figure:
     return Figure("Waiting events", format_number(snapshot.lag), note)
 
 
-def build_running(snapshot: Snapshot) -> Figure:
+def build_running_workers(snapshot: Snapshot) -> Figure:
     if {"group", "statuses"} <= snapshot.missing.keys():
         return Figure("Workers", UNKNOWN, UNKNOWN_NOTE)
     running = sum(worker.running for worker in snapshot.workers)
