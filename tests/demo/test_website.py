@@ -25,7 +25,7 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
-from worker.web.pages.routes import pages
+from worker.web.pages.routes import pages_router
 from worker.web.readers import Readers
 
 FROM_ITS_PAGE = {"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}
@@ -43,7 +43,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     settings, keys = demo_settings(AWAY), DemoKeys()
     async with ProgressService(settings) as service, Readers(settings) as readers:
         app = create_api(
-            settings, keys, service, readers=readers, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE)
+            settings, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
         )
         app.include_router(masquerade(keys, service, []))
         async with client_of(app) as client:
@@ -114,7 +114,12 @@ async def test_no_setting_of_the_production_command_leads_here(issuer: Issuer) -
     settings = api_settings(AWAY, issuer, api_cookie=COOKIE)
     async with ProgressService(settings) as service, Readers(settings) as readers:
         app = create_api(
-            settings, PemKeys(issuer.key_file), service, readers=readers, cookie=settings.api_cookie, pages=pages()
+            settings,
+            PemKeys(issuer.key_file),
+            service,
+            readers=readers,
+            cookie=settings.api_cookie,
+            pages=pages_router(),
         )
         async with client_of(app) as client:
             answers = [await client.get(PAGE), await client.post(PAGE, data={"as": "operator"})]

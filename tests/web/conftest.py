@@ -1,4 +1,4 @@
-"""An issuer of tokens; the API in this process, and as processes of its own, over one worker."""
+"""Provides an issuer of tokens, and the API, in this process and in its own, over one worker."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs these, one after the other, and then ends what they share: other tests count processes and
-    tasks."""
+    """Puts these tests into one process, which ends what they share after the last one: other tests count processes
+    and tasks."""
     for item in items:
         if HERE in item.path.parents and HERE / "pages" not in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("api"))
@@ -39,7 +39,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 async def shared(
     admin_url: str, template: str, kafka_bootstrap_servers: str, issuer: Issuer
 ) -> AsyncIterator[ApiSettings]:
-    """Over these a worker runs, for all tests of the API."""
+    """Runs a worker with these settings, for all tests of the API."""
     async with new_database(admin_url, template) as url:
         settings = await new_settings(url, kafka_bootstrap_servers)
         with Workers(settings) as workers:
@@ -76,21 +76,21 @@ def course() -> UUID:
 
 @pytest.fixture
 async def client(app: FastAPI, issuer: Issuer, user: UUID) -> AsyncIterator[httpx.AsyncClient]:
-    """The user's."""
+    """Calls with the user's token."""
     async with client_of(app, issuer.token(user)) as client:
         yield client
 
 
 @pytest.fixture(scope="package")
 async def two(shared: ApiSettings) -> AsyncIterator[list[ApiProcess]]:
-    """Two API processes."""
+    """Runs two API processes."""
     async with running(shared) as one, running(shared) as other:
         yield [one, other]
 
 
 @pytest.fixture
 def lesson(course: UUID) -> Lesson:
-    """The body that completes a lesson of a course of four."""
+    """Builds a body that completes a lesson of a course of four."""
 
     def body(lesson_id: str = "a", **changed: Any) -> dict[str, Any]:
         return {"courseId": str(course), "lessonId": lesson_id, "totalLessons": 4, **changed}
@@ -100,7 +100,7 @@ def lesson(course: UUID) -> Lesson:
 
 @pytest.fixture
 async def nowhere(issuer: Issuer) -> AsyncIterator[FastAPI]:
-    """The API over servers that are away, for what is decided before they are asked."""
+    """Builds the API over servers that are away, for answers that need neither."""
     settings = api_settings(
         Settings(database_url="postgresql://postgres@127.0.0.1:1/none", kafka_bootstrap_servers="127.0.0.1:1"), issuer
     )

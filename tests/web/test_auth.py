@@ -1,4 +1,4 @@
-"""Nobody gets in without a valid token, and nobody sees what is not theirs."""
+"""No call gets in without a valid token, or sees what its token does not allow."""
 
 import base64
 import hashlib
@@ -22,11 +22,11 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.api.routes import api_router
 from worker.web.app import create_api
-from worker.web.auth import LEEWAY_S, Caller, Scope, courses, scopes
+from worker.web.auth import LEEWAY_S, Caller, Scope, read_courses, read_scopes
 from worker.web.keys import PemKeys
 from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.render import Templates
-from worker.web.pages.routes import _pages as routes_of_pages
+from worker.web.pages.routes import page_router
 
 PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
 decode = jwt.decode
@@ -34,7 +34,7 @@ HEADER = {"alg": "none", "typ": "JWT"}
 
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
-    """Method and path of every route, its parameters filled in."""
+    """Returns method and path of every route, with parameters filled in."""
     found = []
     for context in iter_route_contexts(app.routes):
         path = context.path.replace("{courseId}", str(uuid4()))
@@ -44,7 +44,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 async def statuses(app: FastAPI, token: str | None, **query: str) -> dict[tuple[str, str], int]:
-    """What each route that is not public answers."""
+    """Returns the status of each route that is not public."""
     async with client_of(app, token) as client:
         return {
             (method, path): (await client.request(method, path, params=query, json={})).status_code
@@ -60,7 +60,7 @@ def unsigned(user: UUID) -> str:
 
 
 def signed_with_the_public_key(issuer: Issuer, user: UUID) -> str:
-    """As text PyJWT would not sign it: the attack on verifiers that take a key for any algorithm."""
+    """Signs by hand, because PyJWT refuses: the attack on verifiers that take a key for any algorithm."""
     claims = {"sub": str(user), "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
     header = {"alg": "HS256", "typ": "JWT"}
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
@@ -100,11 +100,9 @@ async def test_no_route_is_reached_with_a_bad_token(nowhere: FastAPI, issuer: Is
             assert set(found.values()) == {401}, found
 
 
-async def test_a_route_that_asks_for_nobody_is_not_reached_without_a_token(
-    nowhere: FastAPI, issuer: Issuer, user: UUID
-) -> None:
-    """The routers of the API and of the pages ask for all of theirs: those above would ask once more for themselves."""
-    of_pages = routes_of_pages(NoCatalog(), Templates("worker.web.pages", login=None))
+async def test_a_route_without_its_own_check_needs_a_token_too(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
+    """The routers of the API and of the pages check the token for all their routes."""
+    of_pages = page_router(NoCatalog(), Templates("worker.web.pages", login=None))
     for number, router in enumerate([api_router(), of_pages]):
         router.add_api_route(f"/api/forgotten/{number}", forgotten)
         nowhere.include_router(router)
@@ -130,9 +128,7 @@ async def test_every_route_is_reached_with_a_good_token(nowhere: FastAPI, issuer
         assert set(found.values()) == {200, 400, 503}  # the stream, no body, no database
 
 
-async def test_a_token_that_was_verified_is_refused_all_the_same_from_its_end_on(
-    nowhere: FastAPI, issuer: Issuer, user: UUID
-) -> None:
+async def test_a_remembered_token_is_refused_once_it_has_expired(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
     token = issuer.token(user, exp=int(time.time()) - LEEWAY_S + 2)
     async with client_of(nowhere, token) as client:
         answers = [await client.get("/api/progress")]
@@ -161,7 +157,7 @@ async def test_a_valid_token_is_verified_once_a_minute_and_an_invalid_one_every_
 
 
 @pytest.mark.parametrize("scope", ["", "ops course:analytics", "progress:read:anything"])
-async def test_nobody_reads_somebody_else_without_the_scope(
+async def test_another_learner_is_refused_without_the_scope(
     nowhere: FastAPI, issuer: Issuer, user: UUID, scope: str
 ) -> None:
     found = await statuses(nowhere, issuer.token(user, scope), userId=str(uuid4()))
@@ -173,7 +169,7 @@ async def test_nobody_reads_somebody_else_without_the_scope(
     assert 400 in found.values()  # a write has no userId
 
 
-async def test_whoever_has_the_scope_reads_somebody_else(
+async def test_another_learner_is_read_with_the_scope(
     app: FastAPI, client: httpx.AsyncClient, issuer: Issuer, user: UUID, lesson: Any, course: UUID
 ) -> None:
     await client.post("/api/progress/complete", json=lesson())
@@ -211,7 +207,7 @@ async def test_a_refusal_says_how_to_authenticate_and_nothing_of_the_keys(nowher
     ],
 )
 def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> None:
-    assert scopes(claims) == found
+    assert read_scopes(claims) == found
 
 
 @pytest.mark.parametrize(
@@ -225,7 +221,7 @@ def test_scopes_are_text_or_a_list(claims: dict[str, Any], found: set[str]) -> N
     ],
 )
 def test_courses_are_a_list_or_all(claim: object, found: set[str]) -> None:
-    assert courses({"courses": claim}) == found
+    assert read_courses({"courses": claim}) == found
 
 
 def test_a_missing_scope_is_named() -> None:
@@ -274,7 +270,7 @@ async def test_a_cookie_counts_only_from_the_apis_own_pages(
     assert answer.status_code == status
 
 
-async def test_a_cookie_that_the_app_was_not_told_of_is_no_token(issuer: Issuer, user: UUID) -> None:
+async def test_an_unconfigured_cookie_is_ignored(issuer: Issuer, user: UUID) -> None:
     settings = api_settings(Settings(), issuer)
     app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
     async with client_of(app) as client:

@@ -1,4 +1,4 @@
-"""What goes on, and what is said, while a server is away."""
+"""While a server is away, calls that do not need it go on, and the others say so."""
 
 import asyncio
 from uuid import UUID
@@ -69,7 +69,7 @@ async def test_a_database_that_is_silent_is_unavailable_too_and_the_stream_says_
     shared: ApiSettings, issuer: Issuer, user: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "READ_WITHIN_S", 0.5)
-    async with swallowing(shared) as (proxy, behind), server.answering(behind) as service:
+    async with swallowing(shared) as (proxy, behind), server.build_service(behind) as service:
         app = create_api(shared, PemKeys(issuer.key_file), service)
         with app.state.poller.watch(user, user) as watched:
 
@@ -105,7 +105,7 @@ async def test_a_process_is_live_and_not_ready_without_its_database(nowhere: Fas
 
 
 def attempted(watch: OutageGate, error: Exception | None = None) -> bool:
-    """Whether it was tried."""
+    """Returns whether the gate let the attempt through."""
     tried = False
     try:
         with watch.attempt():
@@ -131,10 +131,10 @@ def test_one_write_at_a_time_tries_kafka_again_and_its_success_lets_all_in(monke
         assert attempted(watch)
 
 
-async def test_a_write_that_waits_for_a_worker_keeps_nobody_from_kafka(
+async def test_a_write_that_waits_for_a_worker_does_not_hold_up_others(
     shared: ApiSettings, user: UUID, course: UUID
 ) -> None:
-    """Kafka has acknowledged it, and so is back."""
+    """Kafka has acknowledged the write, and so is back."""
     nobodys = shared.model_copy(update={"consumer_group": "nobody", "apply_deadline_s": 30})
     async with ProgressService(nobodys) as service:
         service._kafka._away = True

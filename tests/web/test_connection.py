@@ -1,4 +1,4 @@
-"""What a client can hold up: neither memory nor a connection for long."""
+"""A client cannot take memory without limit, or hold a connection for long."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Where the keys of tokens come from, and which tokens each is for."""
+"""Keys come from the issuer or from a file, and each verifies only its own kind of token."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web import keys
 from worker.web.app import create_api
-from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, keys_of
+from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, choose_keys
 from worker.web.settings import ApiSettings
 
 
@@ -62,10 +62,10 @@ def test_a_weak_or_other_key_file_is_refused(tmp_path: Path, key: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"secret", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
-def test_a_file_that_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_key_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key.pem").write_bytes(content)
 
-    with pytest.raises(SetupError, match="no PEM of a public key"):
+    with pytest.raises(SetupError, match="not the PEM of a public key"):
         PemKeys(tmp_path / "key.pem")
 
 
@@ -74,13 +74,13 @@ def test_no_setting_leads_to_a_symmetric_key(issuer: Issuer) -> None:
 
     assert names == ["jwt_issuer", "jwt_audience", "jwt_jwks_url", "jwt_key_file"]
     assert not any(name.startswith("HS") for name in keys.ALGORITHMS)
-    assert isinstance(keys_of(api_settings(Settings(), issuer)), PemKeys)
+    assert isinstance(choose_keys(api_settings(Settings(), issuer)), PemKeys)
     url = {"jwt_key_file": None, "jwt_jwks_url": "https://login.example/jwks.json"}
-    assert isinstance(keys_of(api_settings(Settings(), issuer, **url)), JwksKeys)
+    assert isinstance(choose_keys(api_settings(Settings(), issuer, **url)), JwksKeys)
 
 
 class Published:
-    """What an issuer publishes under its URL."""
+    """Holds the keys that an issuer publishes under its URL."""
 
     def __init__(self) -> None:
         self.jwks: list[dict[str, Any]] | None = []
@@ -129,14 +129,14 @@ async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytes
         site.publish(("new", NEW))
         with pytest.raises(UnknownKey):  # asked a moment ago
             await keys.find("new")
-        monkeypatch.setattr(keys, "ASK_AGAIN_AFTER_S", 0)
+        monkeypatch.setattr(keys, "FETCH_AGAIN_AFTER_S", 0)
 
         assert (await keys.find("new")).key_id == "new"
         with pytest.raises(UnknownKey):
             await keys.find("old")
 
 
-async def test_made_up_key_ids_do_not_have_us_ask_the_issuer_each_time() -> None:
+async def test_made_up_key_ids_do_not_fetch_keys_each_time() -> None:
     with published() as (site, url):
         site.publish(("old", OLD))
         keys = JwksKeys(url)
@@ -156,8 +156,8 @@ async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.
         site.jwks = None
         for _ in range(2):
             assert (await keys.find("old")).key_id == "old"
-            if keys._asking:
-                await keys._asking
+            if keys._fetching:
+                await keys._fetching
 
     assert site.asked > 1
 
@@ -173,7 +173,7 @@ async def test_without_any_key_the_api_is_unavailable(issuer: Issuer, user: UUID
         await JwksKeys("http://127.0.0.1:1/jwks.json").find("old")
 
 
-async def test_the_demo_is_anybody_by_a_key_that_only_code_has(user: UUID, issuer: Issuer) -> None:
+async def test_the_demo_signs_with_a_key_that_only_code_has(user: UUID, issuer: Issuer) -> None:
     keys = DemoKeys()
     settings = api_settings(Settings(), issuer, jwt_issuer="course-progress demo", jwt_audience="course-progress demo")
     async with client_of(create_api(settings, keys, ProgressService(settings))) as client:

@@ -1,4 +1,4 @@
-"""The counters of calls: what they cost, and that they go."""
+"""The counters of calls start no threads, and are removed when they are old."""
 
 import threading
 from uuid import uuid4
@@ -21,7 +21,7 @@ def test_counting_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started == []
 
 
-async def test_counters_of_who_calls_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counters_without_calls_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SWEEP_EVERY_S", 0.1)
     counters = RateLimits(ApiSettings(rate_limit_reads="5/second"))
     for _ in range(1_000):

@@ -33,7 +33,7 @@ async def calling(nowhere: FastAPI, issuer: Issuer, user: UUID) -> AsyncIterator
 
 
 def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
-    """The problem, which has the shape that all have."""
+    """Returns the problem, after checking the shape that all have."""
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     body: dict[str, Any] = answer.json()
     assert body["type"] == f"urn:course-progress:problem:{name}"
@@ -70,7 +70,7 @@ async def test_an_invalid_body_is_pointed_at(calling: httpx.AsyncClient, method:
 
 
 @pytest.mark.parametrize("path", ["/api/progress/access", "/api/progress/complete/batch"])
-async def test_of_very_many_members_that_are_unknown_not_each_is_named(calling: httpx.AsyncClient, path: str) -> None:
+async def test_very_many_unknown_members_are_not_named_one_by_one(calling: httpx.AsyncClient, path: str) -> None:
     answer = await calling.post(path, json={f"k{number}": 1 for number in range(1000)})
 
     assert problem(answer, 400, "invalid-request")["errors"] == [
@@ -97,7 +97,7 @@ async def test_a_body_that_says_it_is_json_is_read(calling: httpx.AsyncClient, m
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 10_000, b"1e999999"])
-async def test_what_is_no_json_is_an_invalid_request(calling: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_is_not_json_is_invalid(calling: httpx.AsyncClient, content: bytes) -> None:
     answer = await calling.post("/api/progress/complete", content=content, headers=JSON)
 
     problem(answer, 400, "invalid-request")
@@ -129,7 +129,7 @@ BEFORE_ALL, AFTER_ALL = forged("0001-01-01T00:00:00+23:59"), forged("9999-12-31T
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "%00", "MjAyNg==", "8J+YgA==", "é", BEFORE_ALL, AFTER_ALL])
-async def test_a_cursor_of_somebody_elses_making_is_invalid(calling: httpx.AsyncClient, cursor: str) -> None:
+async def test_a_forged_cursor_is_invalid(calling: httpx.AsyncClient, cursor: str) -> None:
     problem(await calling.get("/api/progress", params={"cursor": cursor}), 400, "invalid-request")
 
 
@@ -224,7 +224,7 @@ async def test_an_absent_kafka_is_unavailable(calling: httpx.AsyncClient) -> Non
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), SetupError("secret")])
-async def test_what_nobody_foresaw_shows_nothing(
+async def test_an_unforeseen_error_reveals_nothing(
     nowhere: FastAPI, calling: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def broken(*_: object) -> None:
@@ -241,7 +241,9 @@ async def test_what_nobody_foresaw_shows_nothing(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_who_leaves_before_a_stream_begins_is_no_failure(nowhere: FastAPI, issuer: Issuer, user: UUID) -> None:
+async def test_a_client_that_leaves_before_its_stream_begins_is_not_an_error(
+    nowhere: FastAPI, issuer: Issuer, user: UUID
+) -> None:
     async def left() -> Message:
         return {"type": "http.disconnect"}
 
@@ -265,7 +267,7 @@ async def test_who_leaves_before_a_stream_begins_is_no_failure(nowhere: FastAPI,
         ("rate_limit_batches", "POST", "/api/progress/complete/batch"),
     ],
 )
-async def test_one_call_too_many_is_told_when_to_come_again_and_nobody_else_is(
+async def test_one_call_too_many_gets_a_retry_after_and_other_learners_do_not(
     issuer: Issuer, user: UUID, limit: str, method: str, path: str
 ) -> None:
     settings = api_settings(Settings(), issuer, **{limit: "3/hour"})
@@ -280,7 +282,7 @@ async def test_one_call_too_many_is_told_when_to_come_again_and_nobody_else_is(
     assert others.status_code == 400
 
 
-async def test_a_rate_that_is_none_is_refused_by_its_variable(issuer: Issuer) -> None:
+async def test_an_invalid_rate_is_refused_by_its_variable(issuer: Issuer) -> None:
     settings = api_settings(Settings(), issuer, rate_limit_reads="often")
 
     with pytest.raises(SetupError, match="PROGRESS_RATE_LIMIT_READS"):

@@ -1,4 +1,4 @@
-"""`course-progress api`, as an operator meets it."""
+"""`course-progress api` starts, logs and refuses settings as an operator needs it."""
 
 import os
 import re
@@ -36,8 +36,8 @@ WHO = {"PROGRESS_JWT_ISSUER": "https://login.example", "PROGRESS_JWT_AUDIENCE": 
         (URL, "PROGRESS_JWT_ISSUER and PROGRESS_JWT_AUDIENCE must be set"),
         (WHO | {"PROGRESS_JWT_JWKS_URL": "http://login.example/jwks.json"}, "PROGRESS_JWT_JWKS_URL: "),
         (WHO | {"PROGRESS_JWT_KEY_FILE": "/no/such/file"}, "PROGRESS_JWT_KEY_FILE: "),
-        (WHO | {"PROGRESS_JWT_KEY_FILE": __file__}, "PROGRESS_JWT_KEY_FILE is no PEM"),
-        (WHO | URL | {"PROGRESS_RATE_LIMIT_WRITES": "few"}, "PROGRESS_RATE_LIMIT_WRITES is no rate"),
+        (WHO | {"PROGRESS_JWT_KEY_FILE": __file__}, "PROGRESS_JWT_KEY_FILE is not the PEM"),
+        (WHO | URL | {"PROGRESS_RATE_LIMIT_WRITES": "few"}, "PROGRESS_RATE_LIMIT_WRITES is not a rate"),
         (WHO | URL | {"PROGRESS_API_PORT": "70000"}, "PROGRESS_API_PORT: "),
     ],
 )
@@ -99,7 +99,7 @@ async def test_it_logs_no_token_and_no_secret(shared: ApiSettings, issuer: Issue
 
 
 def issuer_of_the_page(directory: Path) -> list[str]:
-    """Does what it says; the token, and the settings that go with it."""
+    """Runs the page's commands, and returns the token and the settings that they set."""
     [lines] = re.findall(r"and in that shell\n\n(.*?)\n\n", PAGE.read_text(), re.DOTALL)
     shown = ("TOKEN", "PROGRESS_JWT_ISSUER", "PROGRESS_JWT_AUDIENCE", "PROGRESS_JWT_KEY_FILE")
     script = f"{lines}\nprintf '%s\\n' " + " ".join(f'"${name}"' for name in shown)

@@ -14,8 +14,8 @@ from worker.web.settings import ApiSettings
 )
 def api() -> None:
     """Serves progress over HTTP (docs/api.md). Start more to scale; put TLS in front."""
-    from worker.web.pages.routes import pages
+    from worker.web.pages.routes import pages_router
     from worker.web.server import run
 
     settings = read_settings(ApiSettings)
-    run(settings, pages() if settings.api_cookie else None)
+    run(settings, pages_router() if settings.api_cookie else None)

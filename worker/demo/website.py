@@ -21,12 +21,12 @@ from worker.demo.player import COURSES, Learner, name_of
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
-from worker.web.auth import Scope, from_own_page
+from worker.web.auth import Scope, is_from_own_page
 from worker.web.pages.render import Templates
-from worker.web.pages.routes import pages
+from worker.web.pages.routes import pages_router
 from worker.web.problems import Problem
 from worker.web.readers import Readers
-from worker.web.server import Server, address, answering, config, listen
+from worker.web.server import Server, build_config, build_service, format_address, listen
 from worker.web.settings import ApiSettings
 
 COOKIE = "course-progress-demo"
@@ -57,8 +57,10 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
     """Serves until the block is left; the address is that of the page to begin with."""
     own = demo_settings(settings)
     keys = DemoKeys()
-    async with answering(own) as service, Readers(own) as readers:
-        app = create_api(own, keys, service, readers=readers, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE))
+    async with build_service(own) as service, Readers(own) as readers:
+        app = create_api(
+            own, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
+        )
         app.include_router(masquerade(keys, service, learners))
         async with served(app, own) as serving:
             yield replace(serving, address=serving.address + PAGE)
@@ -68,10 +70,10 @@ async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncItera
 async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Serving]:
     """The app over HTTP, in this process."""
     listening = listen(settings)
-    server = Embedded(config(app), app.state.poller)
+    server = Embedded(build_config(app), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
-        yield Serving(address(listening), serving)
+        yield Serving(format_address(listening), serving)
     finally:
         server.should_exit = True
         await serving
@@ -101,11 +103,11 @@ def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Lear
     @router.get(PAGE)
     async def choose() -> Response:
         people = [Person(who.user_id, name_of(who.user_id), who.course.title) for who in learners[:SHOWN]]
-        return templates.page("demo", caller=None, courses=COURSES, learners=people)
+        return templates.render("demo", caller=None, courses=COURSES, learners=people)
 
     @router.post(PAGE)
     async def become(request: Request) -> Response:
-        if not (from_own_page(request) and by_address(request)):
+        if not (is_from_own_page(request) and by_address(request)):
             raise Problem(403, "choose on the demo's own page, opened by its address")
         form = parse_qs((await request.body()).decode(errors="replace"))
         role, id = (form.get(name, [""])[0] for name in ("as", "id"))

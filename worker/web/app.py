@@ -1,12 +1,11 @@
-"""The HTTP API, composed on one screen: docs/api.md says what it promises."""
+"""Composes the HTTP API on one screen. docs/api.md says what the API promises."""
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from worker.learners.service import ProgressService
-from worker.web import probes as health
-from worker.web.api import openapi
-from worker.web.api import operations as ops
+from worker.web import probes
+from worker.web.api import openapi, operations
 from worker.web.api.fast_path import FastPath
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.routes import api_router
@@ -28,24 +27,24 @@ def create_api(
     cookie: str | None = None,
     pages: APIRouter | None = None,
 ) -> FastAPI:
-    """The API over services that the caller has entered, and leaves after the server has stopped.
+    """Builds the API over services that the caller has entered, and leaves after the server has stopped.
 
-    Who calls is proved by `keys` alone. `cookie` names one in which the API's own pages may have the token; `pages` are
-    these (worker/web/pages), and need `readers`; they answer what no route is for. Raises SetupError. Streams end with
-    `app.state.poller.close()`.
+    `keys` alone prove who calls. `cookie` names a cookie in which the API's own pages may carry the token. `pages` are
+    these pages (worker/web/pages); they need `readers`, and answer every path that has no route. Live streams end with
+    `app.state.poller.close()`. Raises SetupError.
     """
-    # A redirect to the path without its slash names a host and scheme that are the request's, and the token follows it.
+    # A redirect to the path without its slash would name the request's own host and scheme, and take the token there.
     app = FastAPI(**openapi.ABOUT, redirect_slashes=False)
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
-    app.state.poller = changes = ProgressPoller(service, settings.api_streams_per_learner)
+    app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner)
     app.state.readers = readers
-    app.state.replays = ops.Replays(settings)
-    STREAMS.set_function(lambda: changes.streams)
-    app.router.routes.append(FastPath())  # which asks for the token itself
+    app.state.replays = operations.Replays(settings)
+    STREAMS.set_function(lambda: poller.streams)
+    app.router.routes.append(FastPath())  # checks the token itself
     app.include_router(api_router(readers=readers is not None))
-    app.include_router(health.router)
+    app.include_router(probes.router)
     if pages is not None and cookie is not None and readers is not None:
         app.include_router(pages)
         app.router.default = pages.default
@@ -60,5 +59,5 @@ def create_api(
             expose_headers=["ETag", "Retry-After"],
         )
     app.add_middleware(OuterMiddleware, body_limit=settings.api_body_limit)
-    app.openapi = lambda: openapi.described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.build_schema(app)  # type: ignore[method-assign]
     return app

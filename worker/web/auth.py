@@ -1,6 +1,6 @@
-"""Who calls: a JSON Web Token says it, or nobody gets in.
+"""Identifies callers by a JSON Web Token: no request gets in without a valid one.
 
-There is no way from a setting to a symmetric key: production has the two classes of keys below, both of public keys.
+No setting leads to a symmetric key: production has the two classes in keys.py, and both hold public keys.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Scope(StrEnum):
-    """What a token may allow beyond its own learner's progress."""
+    """Names what a token may allow beyond its own learner's progress."""
 
     READ_ANY = "progress:read:any"
     ANALYTICS = "course:analytics"
@@ -39,28 +39,28 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a valid token is about, what else it allows, and until when (in seconds since 1970)."""
+    """Says whom a valid token is about, what else it allows, and when it expires (seconds since 1970)."""
 
     user_id: UUID
     scopes: frozenset[str]
     expires_at: float
-    courses: frozenset[str] = frozenset()  # whose figures it may see, with the scope; "*" is all
+    courses: frozenset[str] = frozenset()  # ids whose figures it may see, with the scope; "*" is all
 
     def require(self, scope: Scope) -> None:
-        """Raises a problem, 403."""
+        """Raises a problem, 403, unless the token has this scope."""
         if scope not in self.scopes:
             raise Problem(403, f"the token lacks the scope {scope}")
 
     def require_course(self, course_id: UUID) -> None:
-        """Raises a problem, 403."""
+        """Raises a problem, 403, unless the token names this course."""
         if self.courses.isdisjoint({str(course_id), "*"}):
             raise Problem(403, "the token's claim `courses` does not name this course")
 
 
 class Tokens:
-    """Reads the token of a request: the Authorization header's, or without one a cookie's, if it has a name here.
+    """Reads a request's token from the Authorization header, or without one from the cookie, if this has a name.
 
-    A token that was valid is not verified again for a minute, unless it ends before: docs/decisions/0018.
+    A token that was valid is not verified again for a minute, unless it expires before: docs/decisions/0018.
     """
 
     def __init__(self, settings: ApiSettings, keys: Keys, cookie: str | None = None) -> None:
@@ -71,36 +71,36 @@ class Tokens:
         self._cookie = cookie
         self._valid: TLRUCache[bytes, Caller] = TLRUCache(REMEMBERED, _forget_at, time.time)
 
-    async def caller(self, request: Request) -> Caller:
-        """Raises a problem, 401, for whatever is wrong; KeysUnavailable."""
-        token = self._bearer(request) or self._from_cookie(request)
+    async def identify(self, request: Request) -> Caller:
+        """Returns whom the request's token is about. Raises a problem, 401, for any fault, or KeysUnavailable."""
+        token = self._read_header(request) or self._read_cookie(request)
         if token is None:
-            raise unauthenticated("there is no token")
-        key = hashlib.sha256(token.encode(errors="replace")).digest()  # a dump of the memory gives nobody a token
+            raise token_problem("there is no token")
+        key = hashlib.sha256(token.encode(errors="replace")).digest()  # so a memory dump holds no token
         found = self._valid.get(key)
         if found is None:
-            found = self._valid[key] = await self._verified(token)
+            found = self._valid[key] = await self._verify(token)
         return found
 
-    async def _verified(self, token: str) -> Caller:
+    async def _verify(self, token: str) -> Caller:
         try:
-            return _caller(await self._claims(token))
+            return _build_caller(await self._read_claims(token))
         except jwt.ExpiredSignatureError:
-            raise unauthenticated("the token has expired", error="invalid_token") from None
+            raise token_problem("the token has expired", error="invalid_token") from None
         except (jwt.PyJWTError, UnknownKey, ValueError, OverflowError) as error:
             log.debug("a token is not valid", reason=str(error))
-            raise unauthenticated("the token is not valid", error="invalid_token") from None
+            raise token_problem("the token is not valid", error="invalid_token") from None
 
-    def _bearer(self, request: Request) -> str | None:
+    def _read_header(self, request: Request) -> str | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
-    def _from_cookie(self, request: Request) -> str | None:
-        if self._cookie is None or "authorization" in request.headers or not from_own_page(request):
+    def _read_cookie(self, request: Request) -> str | None:
+        if self._cookie is None or "authorization" in request.headers or not is_from_own_page(request):
             return None
         return request.cookies.get(self._cookie)
 
-    async def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _read_claims(self, token: str) -> Mapping[str, Any]:
         key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
         claims: Mapping[str, Any] = jwt.decode(
             token,
@@ -118,36 +118,37 @@ def _forget_at(_: bytes, caller: Caller, now: float) -> float:
     return min(now + REMEMBER_S, caller.expires_at + LEEWAY_S)
 
 
-def unauthenticated(detail: str, error: str | None = None) -> Problem:
+def token_problem(detail: str, error: str | None = None) -> Problem:
+    """Returns a problem, 401, with the header WWW-Authenticate."""
     return Problem(401, detail, headers={"WWW-Authenticate": f'Bearer error="{error}"' if error else "Bearer"})
 
 
-def from_own_page(request: Request) -> bool:
-    """Whether no other site's page made the browser send this: a cookie alone proves nothing."""
+def is_from_own_page(request: Request) -> bool:
+    """Returns whether no other site's page made the browser send this request: a cookie alone proves nothing."""
     safe = request.method in SAFE_METHODS
     site = request.headers.get("sec-fetch-site")
     if site is not None:
-        return site == "same-origin" or (safe and (site == "none" or _navigates(request)))
-    # Without TLS browsers send no Sec-Fetch-Site, and with every method but GET and HEAD an Origin.
+        return site == "same-origin" or (safe and (site == "none" or _is_navigation(request)))
+    # Without TLS, browsers send no Sec-Fetch-Site, but an Origin with every method except GET and HEAD.
     origin = request.headers.get("origin")
     return safe if origin is None else origin.partition("://")[2] == request.headers.get("host")
 
 
-def _navigates(request: Request) -> bool:
-    """Whether somebody follows a link to a page: the other site's cannot see what it shows.
+def _is_navigation(request: Request) -> bool:
+    """Returns whether the user follows a link to a page: the other site cannot see what it shows.
 
-    Nobody follows a link to the API. Another site could open the learner's streams with it until there is none left.
+    A link to the API does not count, because another site could open the learner's streams until none is left.
     """
     asked = (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest"))
     return asked == ("navigate", "document") and not request.scope["path"].startswith("/api/")
 
 
-def _caller(claims: Mapping[str, Any]) -> Caller:
-    return Caller(UUID(claims["sub"]), scopes(claims), float(claims["exp"]), courses(claims))
+def _build_caller(claims: Mapping[str, Any]) -> Caller:
+    return Caller(UUID(claims["sub"]), read_scopes(claims), float(claims["exp"]), read_courses(claims))
 
 
-def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Of `scope`, or else `scp` (Entra ID's and Okta's name for it): a list, or text with spaces."""
+def read_scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Reads `scope`, or else `scp` (its name at Entra ID and Okta): a list, or text with spaces."""
     value = claims.get("scope", claims.get("scp", ()))
     items = value.split() if isinstance(value, str) else value
     return (
@@ -155,8 +156,8 @@ def scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def courses(claims: Mapping[str, Any]) -> frozenset[str]:
-    """Of `courses`: a list of ids, or "*"."""
+def read_courses(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Reads `courses`: a list of ids, or "*"."""
     value = claims.get("courses", ())
     items = [value] if isinstance(value, str) else value
     return (
@@ -165,9 +166,12 @@ def courses(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 async def caller(request: Request) -> Caller:
-    """The dependency of everything under /api, of which `openapi` tells: FastAPI's own way would cost each request."""
+    """Provides the caller: a dependency of everything under /api.
+
+    openapi.py adds it to the contract, because FastAPI's own security classes would cost time in each request.
+    """
     tokens: Tokens = request.app.state.tokens
-    return await tokens.caller(request)
+    return await tokens.identify(request)
 
 
 CallerDep = Annotated[Caller, Depends(caller)]

@@ -1,4 +1,4 @@
-"""The keys that tokens may be signed with."""
+"""Finds the keys that verify tokens."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ log = structlog.get_logger("api")
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 KEYS_KEEP_S = 300
-ASK_AGAIN_AFTER_S = 5
+FETCH_AGAIN_AFTER_S = 5
 
 
 class UnknownKey(Exception):
@@ -29,38 +29,38 @@ class UnknownKey(Exception):
 
 
 class KeysUnavailable(Unavailable):
-    """The issuer's keys cannot be fetched, and none are known."""
+    """The issuer's keys cannot be fetched, and none is known."""
 
 
 class Keys(Protocol):
-    """The keys that tokens may be signed with."""
+    """Holds the keys that verify tokens."""
 
     @property
     def algorithms(self) -> Collection[str]:
-        """Those that a token may name; each fits only its own kind of key."""
+        """Lists the algorithms that a token may name; each fits only its own kind of key."""
 
     async def find(self, kid: str | None) -> Any:
-        """The key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
+        """Returns the key with this id, as PyJWT takes it. Raises UnknownKey or KeysUnavailable."""
 
 
 class JwksKeys:
-    """The keys that the issuer publishes. Asked again every five minutes, and for an unknown id: that is a rotation."""
+    """Fetches the keys that the issuer publishes: every five minutes, and for an unknown id, which means a rotation."""
 
     algorithms = ALGORITHMS
 
     def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=ASK_AGAIN_AFTER_S)
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_AGAIN_AFTER_S)
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._asked_at = float("-inf")
-        self._asking: asyncio.Task[None] | None = None
+        self._fetched_at = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> jwt.PyJWK:
         known = kid in self._keys
         if self._is_due(known):
-            self._asked_at = time.monotonic()
-            self._asking = asyncio.create_task(self._ask(), name="keys of tokens")
-        if not known and self._asking is not None:
-            await asyncio.wait([self._asking])
+            self._fetched_at = time.monotonic()
+            self._fetching = asyncio.create_task(self._fetch(), name="keys of the issuer")
+        if not known and self._fetching is not None:
+            await asyncio.wait([self._fetching])
         if kid in self._keys:
             return self._keys[kid]
         if not self._keys:
@@ -68,35 +68,35 @@ class JwksKeys:
         raise UnknownKey(kid)
 
     def _is_due(self, known: bool) -> bool:
-        if self._asking is not None and not self._asking.done():
+        if self._fetching is not None and not self._fetching.done():
             return False
-        # Made-up ids must not have us ask the issuer with every request.
-        return time.monotonic() - self._asked_at >= (KEYS_KEEP_S if known else ASK_AGAIN_AFTER_S)
+        # Made-up ids must not make this process ask the issuer with every request.
+        return time.monotonic() - self._fetched_at >= (KEYS_KEEP_S if known else FETCH_AGAIN_AFTER_S)
 
-    async def _ask(self) -> None:
+    async def _fetch(self) -> None:
         try:
             found = await asyncio.to_thread(self._client.get_signing_keys, True)
-        except (jwt.PyJWTError, OSError, ValueError) as error:  # those that are known go on being used
+        except (jwt.PyJWTError, OSError, ValueError) as error:  # known keys stay in use
             log.warning("the issuer's keys cannot be fetched", reason=str(error))
             return
         self._keys = {key.key_id: key for key in found if key.algorithm_name in ALGORITHMS}
 
 
 class PemKeys:
-    """The issuer's one public key, from a file that is read once."""
+    """Holds the issuer's one public key, from a file that is read once."""
 
     def __init__(self, path: Path) -> None:
         try:
             self._key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm):
-            raise SetupError("PROGRESS_JWT_KEY_FILE is no PEM of a public key") from None
-        self.algorithms = (_algorithm(self._key),)
+            raise SetupError("PROGRESS_JWT_KEY_FILE is not the PEM of a public key") from None
+        self.algorithms = (_find_algorithm(self._key),)
 
     async def find(self, kid: str | None) -> Any:
         return self._key
 
 
-def _algorithm(key: object) -> str:
+def _find_algorithm(key: object) -> str:
     if isinstance(key, RSAPublicKey) and key.key_size >= 2048:
         return "RS256"
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
@@ -106,8 +106,8 @@ def _algorithm(key: object) -> str:
     raise SetupError("PROGRESS_JWT_KEY_FILE must be an RSA key of 2048 bits or more, a P-256 or an Ed25519 one")
 
 
-def keys_of(settings: ApiSettings) -> Keys:
-    """Where these settings say that the issuer's keys are. Raises SetupError."""
+def choose_keys(settings: ApiSettings) -> Keys:
+    """Returns the keys that these settings name. Raises SetupError."""
     url, path = settings.jwt_jwks_url, settings.jwt_key_file
     if url is not None and path is None:
         return JwksKeys(str(url))

@@ -1,4 +1,4 @@
-"""How often a learner may call. Counted in each process by itself."""
+"""Limits how often a learner may call. Each process counts by itself."""
 
 import threading
 import time
@@ -12,15 +12,15 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from worker.errors import SetupError
 from worker.web.auth import CallerDep
-from worker.web.problems import retry
+from worker.web.problems import retry_problem
 from worker.web.settings import ApiSettings
 
 SWEEP_EVERY_S = 10
 Kind = Literal["reads", "writes", "batches"]
 
 
-class Sweeps(threading.Timer):
-    """A timer that begins again when it is over, until the process ends."""
+class SweepTimer(threading.Timer):
+    """Calls its function after every interval, until the process ends."""
 
     def run(self) -> None:
         while not self.finished.wait(self.interval):
@@ -28,39 +28,39 @@ class Sweeps(threading.Timer):
 
 
 class RateLimits:
-    """Constant memory per learner; approximate where two windows meet."""
+    """Counts calls in constant memory per learner; approximate where two windows meet."""
 
     def __init__(self, settings: ApiSettings) -> None:
         # The asynchronous storage walks through all keys at every hit: docs/decisions/0018.
         self.storage = MemoryStorage()
-        # This one does so in a thread of its own, a new one every 10 ms while there are calls.
+        # This one does so in a thread of its own, and would start a new thread every 10 ms while calls come.
         self.storage.timer.cancel()
-        self.storage.timer = Sweeps(SWEEP_EVERY_S, self.storage.timer.function)
+        self.storage.timer = SweepTimer(SWEEP_EVERY_S, self.storage.timer.function)
         self.storage.timer.daemon = True
         self.storage.timer.start()
         self._limiter = SlidingWindowCounterRateLimiter(self.storage)
         self._limits: dict[Kind, limits.RateLimitItem] = {
-            "reads": _parsed("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
-            "writes": _parsed("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
-            "batches": _parsed("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
+            "reads": _parse("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
+            "writes": _parse("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
+            "batches": _parse("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
         }
 
     def hit(self, kind: Kind, user_id: UUID) -> None:
-        """Counts a call. Raises a problem, 429, for one too many."""
+        """Counts a call. Raises a problem, 429, when it is one too many."""
         limit = self._limits[kind]
         if not self._limiter.hit(limit, kind, str(user_id)):
             free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
-            raise retry(429, f"more than {limit} of {kind}", free_at - time.time())
+            raise retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
 
 
-def _parsed(variable: str, text: str) -> limits.RateLimitItem:
+def _parse(variable: str, text: str) -> limits.RateLimitItem:
     try:
         return limits.parse(text)
     except ValueError:
-        raise SetupError(f"{variable} is no rate such as 120/minute") from None
+        raise SetupError(f"{variable} is not a rate such as 120/minute") from None
 
 
 async def count_call(request: Request, caller: CallerDep) -> None:
-    """A dependency of routes that read: counts the call. What has a body is counted before (`bodies.py`)."""
+    """Counts the call: a dependency of routes that read. Routes with a body count earlier (api/body_guard.py)."""
     limits_of_all: RateLimits = request.app.state.limits
     limits_of_all.hit("reads", caller.user_id)

@@ -1,4 +1,4 @@
-"""What surrounds every request: what a body may have, what a browser is told, what is counted, and no internals."""
+"""Wraps every request: limits its body, adds security headers, measures it, and hides unforeseen errors."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.web.problems import Problem, response
+from worker.web.problems import Problem, problem_response
 
 log = structlog.get_logger("api")
 
@@ -33,7 +33,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class OuterMiddleware:
-    """The outermost middleware. Pure ASGI: streams pass through it as they come."""
+    """Limits bodies, adds headers and measures responses. Outermost; pure ASGI, so that streams are not buffered."""
 
     def __init__(self, app: ASGIApp, body_limit: int) -> None:
         self._app = app
@@ -45,19 +45,19 @@ class OuterMiddleware:
             return
         began = time.perf_counter()
 
-        async def sent(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                _count(scope, message["status"], time.perf_counter() - began)
+                _observe(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, within_size(scope, in_time(receive), self._body_limit), sent)
+        await self._app(scope, limit_size(scope, limit_time(receive), self._body_limit), send_with_headers)
 
 
 class CatchAllMiddleware:
-    """The innermost middleware: what nobody foresaw is a problem like all others, and tells nothing of our insides."""
+    """Answers an unforeseen error with a problem that reveals nothing of the inside. The innermost middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,62 +68,65 @@ class CatchAllMiddleware:
             return
         started = False
 
-        async def sent(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, sent)
+            await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
-            return  # nobody is there to be answered
+            return  # the client is gone
         except Exception:
             log.exception("a request failed")
             if started:
                 raise
-            await response(Request(scope), Problem(500, "it is in our logs"))(scope, receive, send)
+            await problem_response(Request(scope), Problem(500, "the API's log has the details"))(scope, receive, send)
 
 
-def within_size(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """The body, or a 413 as soon as it is known to have more bytes than the limit."""
+def limit_size(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """Passes the body on. Raises a problem, 413, as soon as it is known to have more bytes than the limit."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
-    told = int(declared) if declared.isdigit() else 0
-    taken = 0
+    declared_size = int(declared) if declared.isdigit() else 0
+    received_size = 0
 
     def require(size: int) -> None:
         if size > limit:
             raise Problem(413, f"more than {limit} bytes")
 
-    async def received() -> Message:
-        nonlocal taken
-        require(told)
+    async def receive_counted() -> Message:
+        nonlocal received_size
+        require(declared_size)
         message = await receive()
-        taken += len(message.get("body", b""))
-        require(taken)
+        received_size += len(message.get("body", b""))
+        require(received_size)
         return message
 
-    return received
+    return receive_counted
 
 
-def in_time(receive: Receive) -> Receive:
-    """The body, or a 408 when it takes longer than BODY_WITHIN_S."""
+def limit_time(receive: Receive) -> Receive:
+    """Passes the body on. Raises a problem, 408, when it takes longer than BODY_WITHIN_S."""
     complete = False
     until = asyncio.get_running_loop().time() + BODY_WITHIN_S
 
-    async def received() -> Message:
+    async def receive_in_time() -> Message:
         nonlocal complete
         try:
-            async with asyncio.timeout_at(None if complete else until):  # then what is awaited is that the client goes
+            # After a complete body, only the client's leaving is left to wait for.
+            async with asyncio.timeout_at(None if complete else until):
                 message = await receive()
         except TimeoutError:
-            raise Problem(408, f"not there within {BODY_WITHIN_S} s", headers={"Connection": "close"}) from None
+            raise Problem(
+                408, f"the body did not arrive within {BODY_WITHIN_S} s", headers={"Connection": "close"}
+            ) from None
         complete = not message.get("more_body", False)
         return message
 
-    return received
+    return receive_in_time
 
 
-def _count(scope: Scope, status: int, seconds: float) -> None:
+def _observe(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
     method = scope["method"] if scope["method"] in METHODS else "other"
     REQUEST_SECONDS.labels(route, method, str(status)).observe(seconds)

@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/metrics` of the API, for whoever runs it: a proxy in front shows only /api to the world."""
+"""Answers `/live`, `/ready` and `/metrics`, which are for the operator: a proxy in front does not show them."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -10,13 +10,13 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/live")
-async def live() -> Response:
+async def get_live() -> Response:
     return JSONResponse({"live": True})
 
 
 @router.get("/ready")
-async def ready(request: Request) -> Response:
-    """Whether reads can be answered; that Kafka is away takes no instance out, for it is away for all of them."""
+async def get_ready(request: Request) -> Response:
+    """Says whether reads can be answered. Kafka's absence takes no instance out, because it is away for all of them."""
     try:
         await request.app.state.service.reads.fetch("web/ready")
     except ProgressError:
@@ -25,5 +25,5 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/metrics")
-async def metrics() -> Response:
+async def get_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

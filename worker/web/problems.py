@@ -1,4 +1,4 @@
-"""Every error as problem+json (RFC 9457), in one shape. docs/api.md lists the types."""
+"""Answers every error with problem+json (RFC 9457), in one shape. docs/api.md lists the types."""
 
 import json
 import math
@@ -31,15 +31,15 @@ log = structlog.get_logger("api")
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:course-progress:problem:"
 INVALID = (InvalidUserId, InvalidCourseId, InvalidLesson, InvalidTime, ValueRefused)
-# What each status is called here, and what it means to whoever called.
-KINDS: Mapping[int, tuple[str, str]] = {
+# The name in `type` and the title, by status.
+PROBLEMS: Mapping[int, tuple[str, str]] = {
     400: ("invalid-request", "The request is not valid"),
     401: ("unauthenticated", "A valid token is needed"),
     403: ("forbidden", "The token does not allow this"),
     404: ("not-found", "There is nothing here"),
-    405: ("method-not-allowed", "This method has no meaning here"),
-    408: ("too-slow", "The request's body did not arrive"),
-    409: ("conflict", "Something else is under way"),
+    405: ("method-not-allowed", "This method is not allowed here"),
+    408: ("too-slow", "The request's body did not arrive in time"),
+    409: ("conflict", "Another call is under way"),
     413: ("too-large", "The request's body is too large"),
     429: ("too-many-requests", "Too many requests"),
     500: ("internal", "Something went wrong here"),
@@ -48,21 +48,21 @@ KINDS: Mapping[int, tuple[str, str]] = {
 
 
 class Problem(HTTPException):
-    """Answers the request with this problem; `extra` becomes members of it."""
+    """Answers the request with this problem; `extra` becomes further members of it."""
 
     def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(status, detail, headers)
         self.extra = extra
 
 
-def retry(status: int, detail: str, after_s: float) -> Problem:
-    """A problem that goes away by itself: the client may repeat the request then."""
+def retry_problem(status: int, detail: str, after_s: float) -> Problem:
+    """Returns a problem that goes away by itself: the client may repeat the request after `after_s`."""
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
 
-def response(request: Request, problem: HTTPException) -> Response:
+def problem_response(request: Request, problem: HTTPException) -> Response:
     status = problem.status_code
-    name, title = KINDS.get(status, ("other", HTTPStatus(status).phrase))
+    name, title = PROBLEMS.get(status, ("other", HTTPStatus(status).phrase))
     body = {
         "type": TYPE + name,
         "title": title,
@@ -71,12 +71,12 @@ def response(request: Request, problem: HTTPException) -> Response:
         "instance": quote(request.url.path),
         **getattr(problem, "extra", {}),
     }
-    # ASCII: what a client sent may be text that is no UTF-8.
+    # ASCII, because a client's text may hold what UTF-8 cannot encode.
     return Response(json.dumps(body), status, problem.headers, MEDIA_TYPE)
 
 
 def add_problems(app: FastAPI) -> None:
-    """Has the app answer every error with a problem. What nobody foresaw is for `CatchAllMiddleware`."""
+    """Makes the app answer every error with a problem. `CatchAllMiddleware` answers those that are unforeseen."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(ProgressError, _progress)
@@ -84,13 +84,13 @@ def add_problems(app: FastAPI) -> None:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405 and (methods := allowed(request)):
+    if error.status_code == 405 and (methods := find_methods(request)):
         error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(methods)})
-    return response(request, error)
+    return problem_response(request, error)
 
 
-def allowed(request: Request) -> list[str]:
-    """The methods of this path, each of which is a route of its own."""
+def find_methods(request: Request) -> list[str]:
+    """Returns the methods of this path, each of which is a route of its own."""
     path = getattr(request.scope.get("route"), "path", None)
     same = (route for route in iter_route_contexts(request.app.routes) if route.path == path)
     return sorted({method for route in same for method in route.methods or ()})
@@ -98,30 +98,30 @@ def allowed(request: Request) -> list[str]:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return response(request, Problem(400, "see `errors`", errors=[described(e) for e in error.errors()]))
+    return problem_response(request, Problem(400, "see `errors`", errors=[describe_error(e) for e in error.errors()]))
 
 
 async def _progress(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProgressError)
-    return response(request, meaning(error))
+    return problem_response(request, to_problem(error))
 
 
-def meaning(error: ProgressError) -> Problem:
-    """The texts of our errors name settings and servers: they are for the log, but for those about the input."""
+def to_problem(error: ProgressError) -> Problem:
+    """Translates an error. Its text goes out only if it is about the input: other texts name settings and servers."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
-        return retry(503, "there is too much to count in time; it is tried again in a minute", FRESH_S)
+        return retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
+        return retry_problem(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
-    return Problem(500, "it is in our logs")
+    return Problem(500, "the API's log has the details")
 
 
-def described(error: Mapping[str, Any]) -> dict[str, str]:
-    """One of pydantic's errors: where (a JSON pointer into the body, or a parameter), and what; not the value."""
+def describe_error(error: Mapping[str, Any]) -> dict[str, str]:
+    """Says where one of pydantic's errors is (a JSON pointer or a parameter) and what it is, without the value."""
     where, *path = error["loc"]
     if where == "body":
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

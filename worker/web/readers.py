@@ -1,4 +1,4 @@
-"""What is looked at besides a learner's progress: courses, a learner's past, and operations."""
+"""Opens the readers of all but a learner's progress: courses, lessons, activity and operations."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
@@ -13,7 +13,7 @@ from worker.settings import Settings
 
 
 class Readers:
-    """An async context manager of the four."""
+    """Opens and closes the four together, as an async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
@@ -34,7 +34,7 @@ class Readers:
 
 
 async def readers(request: Request) -> Readers:
-    """A dependency."""
+    """Provides the app's readers."""
     found: Readers = request.app.state.readers
     return found
 

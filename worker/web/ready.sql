@@ -1,3 +1,3 @@
 -- ready
--- One row, if the tables are there and may be read.
+-- Returns one row if the tables exist and may be read.
 select exists (select from course_progress) as any_progress

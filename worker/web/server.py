@@ -1,4 +1,4 @@
-"""Runs one API process until it is told to stop."""
+"""Runs one API process until a signal stops it."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ from worker.settings import Settings
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.app import create_api
 from worker.web.connection import Connection
-from worker.web.keys import keys_of
+from worker.web.keys import choose_keys
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
@@ -32,19 +32,19 @@ STOP_WITHIN_S = 15
 
 
 class Server(uvicorn.Server):
-    """Ends the streams when it is told to stop, and then ends as somebody who did what was asked: with status 0."""
+    """Ends the live streams when it stops. After a signal it exits with status 0, because stopping was asked for."""
 
-    def __init__(self, config: uvicorn.Config, changes: ProgressPoller) -> None:
+    def __init__(self, config: uvicorn.Config, poller: ProgressPoller) -> None:
         super().__init__(config)
-        self._changes = changes
+        self._poller = poller
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._changes.close()
+        self._poller.close()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own raises the signal again after the end.
+        # uvicorn's own method raises the signal again after the end, which would set the exit status.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -52,30 +52,30 @@ class Server(uvicorn.Server):
 
 
 def run(settings: ApiSettings, pages: APIRouter | None = None) -> None:
-    """Returns after SIGTERM or SIGINT. Pages find the token in the cookie of the settings. Raises SetupError."""
+    """Serves until SIGTERM or SIGINT. Pages read the token from the settings' cookie. Raises SetupError."""
     configure(settings)
     uvloop.run(_serve(settings, pages))
 
 
 async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
-    keys = keys_of(settings)
+    keys = choose_keys(settings)
     listening = listen(settings)
     async with (
-        answering(settings) as service,
+        build_service(settings) as service,
         Readers(settings) as readers,
     ):
         app = create_api(settings, keys, service, readers=readers, cookie=settings.api_cookie, pages=pages)
         collect_rarely()
-        log.info("listening", address=address(listening))
-        await Server(config(app), app.state.poller).serve([listening])
+        log.info("listening", address=format_address(listening))
+        await Server(build_config(app), app.state.poller).serve([listening])
 
 
-def answering(settings: Settings) -> ProgressService:
-    """The service for people who wait: a server that is silent is told as away after seconds, not after a minute."""
+def build_service(settings: Settings) -> ProgressService:
+    """Builds the service for people who wait: a silent server counts as away after seconds, not after a minute."""
     return ProgressService(with_time_limit(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
 
 
-def config(app: FastAPI) -> uvicorn.Config:
+def build_config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=Connection,
@@ -87,20 +87,20 @@ def config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def address(listening: socket.socket) -> str:
+def format_address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://{host}:{port}"
 
 
 def listen(settings: ApiSettings) -> socket.socket:
-    """Raises SetupError."""
+    """Opens the listening socket. Raises SetupError."""
     where = (settings.api_host, settings.api_port)
     try:
         listening = socket.create_server(where)
     except OSError as error:
         raise SetupError(
-            f"{where[0]}:{where[1]} cannot be listened on ({error.strerror}): set PROGRESS_API_PORT, 0 is any"
+            f"cannot listen on {where[0]}:{where[1]} ({error.strerror}): set PROGRESS_API_PORT; 0 takes any free port"
         ) from error
-    # asyncio sets it only on sockets that name their protocol; without it an answer may wait 40 ms for an ACK.
+    # asyncio sets this only on sockets that name their protocol. Without it an answer may wait 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

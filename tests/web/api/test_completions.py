@@ -1,4 +1,4 @@
-"""Calls that write, over a running worker."""
+"""Calls write while a worker runs."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ async def test_an_access_creates_progress_and_a_reset_ends_it(client: httpx.Asyn
     assert gone.json()["asOf"] > again.json()["asOf"]
 
 
-async def test_where_a_later_event_has_the_last_word_it_is_no_success(
+async def test_a_write_that_a_later_event_overrules_is_not_a_success(
     client: httpx.AsyncClient, lesson: Lesson, course: UUID
 ) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=4)
@@ -163,9 +163,7 @@ async def test_a_time_that_no_event_can_carry_is_rejected(client: httpx.AsyncCli
     assert (result["status"], result["errors"][0]["pointer"]) == ("rejected", "/occurredAt")
 
 
-async def test_a_time_ahead_of_the_server_is_rejected_for_each_sending_would_count_as_its_own(
-    client: httpx.AsyncClient, course: UUID
-) -> None:
+async def test_a_time_ahead_of_the_server_is_rejected(client: httpx.AsyncClient, course: UUID) -> None:
     now = datetime.now(UTC)
     events = [item(course, "a", now + timedelta(minutes=6)), item(course, "b", now + timedelta(minutes=4))]
     answer = await client.post("/api/progress/complete/batch", json={"events": events})

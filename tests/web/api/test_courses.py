@@ -1,4 +1,4 @@
-"""A course's figures over HTTP: for whom, and what of few learners."""
+"""A course's figures over HTTP are for its instructors, and are missing for few learners."""
 
 from collections.abc import AsyncIterator
 from typing import Any

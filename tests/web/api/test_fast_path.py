@@ -1,4 +1,4 @@
-"""The short way to one course answers as FastAPI's would."""
+"""The fast path for one course answers as FastAPI's route does."""
 
 from uuid import UUID
 
@@ -8,9 +8,7 @@ import pytest
 from tests.callers import Lesson
 
 
-async def test_a_course_is_answered_alike_however_it_is_asked_for(
-    client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID
-) -> None:
+async def test_both_paths_answer_alike(client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID) -> None:
     await client.post("/api/progress/complete", json=lesson())
 
     asked = (f"{course}", f"{course}".upper(), course.hex, f"{course}?userId={user}", f"{course}?other=1")
@@ -21,7 +19,7 @@ async def test_a_course_is_answered_alike_however_it_is_asked_for(
 
 
 @pytest.mark.parametrize("query", ["", "?other=1"])
-async def test_what_is_nearly_a_course_id_is_none_however_it_is_asked_for(
+async def test_a_malformed_course_id_is_refused_on_both_paths(
     client: httpx.AsyncClient, course: UUID, query: str
 ) -> None:
     asked = (f"{course}".replace("-", "", 1), f"{course}%0A", f"{course}-")

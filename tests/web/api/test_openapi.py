@@ -57,7 +57,7 @@ def test_every_operation_tells_of_its_problems_and_needs_a_token(name: str, oper
     suppress_health_check=list(HealthCheck),
 )
 def test_the_api_does_what_its_contract_says(case: schemathesis.Case, two: list[ApiProcess], issuer: Issuer) -> None:
-    """Valid and invalid requests, over HTTP: a process, real Kafka and PostgreSQL, and one worker."""
+    """Sends valid and invalid requests over HTTP to a process over real Kafka and PostgreSQL, beside one worker."""
     headers = authorized(issuer.token(USER, " ".join(Scope), courses="*"))
     but = []
     if "cursor" in (case.query or {}):  # is text to the contract, and most text is none

@@ -1,4 +1,4 @@
-"""Operations over HTTP: what an operator sees, and dead letters produced again."""
+"""An operator sees the state of the system over HTTP, and replays dead letters."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ async def operator(app: FastAPI, issuer: Issuer, user: UUID) -> Any:
 
 
 async def dead_letter(settings: ApiSettings, value: bytes) -> str:
-    """Its position, on the dead letter topic of these settings."""
+    """Writes a dead letter to the topic of these settings, and returns its position."""
     where = {"dlq_topic": settings.lesson_events_topic, "dlq_partition": "0", "dlq_offset": str(uuid4().int % 10**9)}
     why = {"dlq_kind": Kind.SCHEMA, "dlq_reason": "an old rule", "dlq_rejected_at": datetime.now(UTC).isoformat()}
     headers = [(name, text.encode()) for name, text in (where | why).items()]
@@ -96,7 +96,9 @@ async def test_a_replay_is_noted_as_the_callers(operator: httpx.AsyncClient, sha
     assert ledger.resolutions[Position.parse(position)].by == str(user)
 
 
-async def test_one_that_they_do_not_allow_stays_and_says_why(operator: httpx.AsyncClient, shared: ApiSettings) -> None:
+async def test_a_dead_letter_that_they_do_not_allow_stays_with_its_reason(
+    operator: httpx.AsyncClient, shared: ApiSettings
+) -> None:
     position = await dead_letter(shared, b"{")
 
     answer = (await operator.post(REPLAY, json={"positions": [position]})).json()
@@ -116,7 +118,7 @@ async def test_one_that_they_do_not_allow_stays_and_says_why(operator: httpx.Asy
     ],
     ids=["nothing", "none", "no position", "too many", "an unknown member", "neither dry nor real"],
 )
-async def test_nothing_is_replayed_that_nobody_named(operator: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_an_invalid_replay_replays_nothing(operator: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await operator.post(REPLAY, json=body)).status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""Calls that read what a running worker has applied."""
+"""Calls read what a running worker has applied."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from worker.web.settings import ApiSettings
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-async def test_a_cursor_that_is_none_of_ours_is_named(client: httpx.AsyncClient) -> None:
+async def test_a_cursor_of_another_origin_is_refused_by_name(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/progress?cursor=x")
 
     assert answer.status_code == 400
@@ -44,7 +44,7 @@ async def test_statistics_and_bulk_are_the_learners(client: httpx.AsyncClient, l
 
 
 @pytest.mark.parametrize("path", ["/api/progress", "/api/progress/stats", "/api/progress/{course}"])
-async def test_who_has_this_content_already_is_told_so_until_it_changes(
+async def test_known_content_is_answered_with_304_until_it_changes(
     client: httpx.AsyncClient, lesson: Lesson, course: UUID, path: str
 ) -> None:
     path = path.format(course=course)

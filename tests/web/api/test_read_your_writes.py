@@ -1,5 +1,4 @@
-"""Whichever of two API processes takes a write, and whichever of three workers applies it: a read afterwards, of either
-process, shows it."""
+"""A read shows every write before it, through any of two API processes and any of three workers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ LESSONS = ("a", "b", "c")
 
 
 class Step(NamedTuple):
-    """A write, which process takes it, and which is asked afterwards."""
+    """Holds a write, the process that takes it, and the one that is read afterwards."""
 
     what: str
     lesson: str
@@ -37,7 +36,7 @@ learners = st.lists(st.lists(steps, min_size=1, max_size=8), min_size=1, max_siz
 
 @pytest.fixture(scope="module")
 async def three_workers(shared: ApiSettings) -> AsyncIterator[None]:
-    """Two more beside the one that is there, each with partitions."""
+    """Starts two workers beside the one that is there; each has partitions."""
     with Workers(shared) as workers:
         more = [workers.start(), workers.start()]
 
@@ -60,7 +59,7 @@ async def test_a_read_after_a_write_sees_it_in_every_process(
 
 
 async def play(two: list[ApiProcess], issuer: Issuer, history: list[Step]) -> None:
-    """One learner's writes, one after the other."""
+    """Sends one learner's writes, one after the other."""
     token, course, done = issuer.token(uuid4()), str(uuid4()), None
     async with two[0].client(token) as one, two[1].client(token) as other:
         for step in history:
@@ -81,7 +80,7 @@ async def write(api: httpx.AsyncClient, course: str, step: Step) -> httpx.Respon
 
 
 def after(done: frozenset[str] | None, step: Step) -> frozenset[str] | None:
-    """The lessons that are completed; None: there is no progress."""
+    """Returns the lessons that are completed; None: there is no progress."""
     if step.what == "complete":
         return (done or frozenset()) | {step.lesson}
     return None if done is None or step.what == "reset" else done - {step.lesson}

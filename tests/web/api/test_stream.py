@@ -1,4 +1,4 @@
-"""A stream shows a learner's courses as they change, whoever changes them, and ends when it has to."""
+"""A live stream shows a learner's courses as any process changes them, and ends when it has to."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ from tests.databases import execute, new_database
 from tests.processes import ApiProcess, eventually, running
 from worker.learners.service import ProgressService
 from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
-from worker.web.api.stream import events, since
+from worker.web.api.stream import format_changes, stream_events
 from worker.web.settings import ApiSettings
 
 WITHIN_S = 30
 
 
 class Events:
-    """The events of a stream, in their order."""
+    """Iterates over the events of a stream, in their order."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -33,7 +33,7 @@ class Events:
         self.last_id = ""
 
     async def next(self) -> tuple[str, Any]:
-        """Name and data of the next event; StopAsyncIteration at the end."""
+        """Returns name and data of the next event. Raises StopAsyncIteration at the end."""
         async with asyncio.timeout(WITHIN_S):
             name = ""
             while True:
@@ -114,7 +114,9 @@ async def test_a_client_that_comes_back_and_missed_nothing_is_not_sent_it_again(
     assert (name, late_name) == ("progress", "snapshot")
 
 
-async def test_nobody_elses_changes_are_seen(two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID) -> None:
+async def test_other_learners_changes_are_not_sent(
+    two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID
+) -> None:
     token = issuer.token(user)
     async with stream(two[0], token) as events:
         await events.next()
@@ -180,26 +182,26 @@ async def test_a_stream_says_that_the_database_is_away_and_goes_on_when_it_is_ba
             assert (await events.next())[0] == "snapshot"
 
 
-async def test_whoever_waits_while_something_changes_is_woken() -> None:
+async def test_a_change_wakes_every_waiting_stream() -> None:
     watched = WatchedLearner()
     changed = watched.changed
 
-    watched.show(None)
+    watched.update(None)
 
     assert changed.is_set()
     assert not watched.changed.is_set()
 
 
-def test_an_unchanged_state_is_not_told() -> None:
+def test_an_unchanged_state_is_not_sent() -> None:
     before, now = (State(mark, datetime.now(UTC), {}) for mark in (1, 2))
 
-    assert list(since(before, now, None)) == []
+    assert list(format_changes(before, now, None)) == []
 
 
-async def test_a_stream_without_news_is_told_from_a_dead_connection(
+async def test_a_stream_without_changes_sends_heartbeats(
     monkeypatch: pytest.MonkeyPatch, service: ProgressService
 ) -> None:
     monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
-    sent = events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
+    sent = stream_events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
 
     assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

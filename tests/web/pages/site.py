@@ -12,7 +12,7 @@ from worker.demo.catalog import DemoCatalog
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
-from worker.web.pages.routes import pages
+from worker.web.pages.routes import pages_router
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
@@ -26,7 +26,7 @@ def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, 
         service,
         readers=readers,
         cookie=COOKIE,
-        pages=pages(DemoCatalog(), login="/login"),
+        pages=pages_router(DemoCatalog(), login="/login"),
     )
 
 

@@ -30,7 +30,7 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture(scope="package")
 async def studied(shared: ApiSettings) -> None:
-    """The course has learners enough for every figure, fewer with every lesson."""
+    """Gives the course enough learners for every figure, and fewer with every lesson."""
     connection = await asyncpg.connect(shared.database_url.get_secret_value())
     try:
         for done in range(1, STATISTICS.lessons + 1):
@@ -43,13 +43,13 @@ async def studied(shared: ApiSettings) -> None:
 
 @pytest.fixture
 def everything(site: Site, learner: UUID) -> str:
-    """The token of a learner who may see every page."""
+    """Returns the token of a learner who may see every page."""
     return site.issuer.token(learner, " ".join(Scope), courses="*")
 
 
 @pytest.fixture
 async def page(site: Site, everything: str) -> AsyncIterator[Page]:
-    """My learning."""
+    """Opens My learning."""
     async with site.window(everything) as window:
         page = await window.new_page()
         await page.goto(site.address)
@@ -59,7 +59,7 @@ async def page(site: Site, everything: str) -> AsyncIterator[Page]:
 async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
     page: Page, learner: UUID, service: ProgressService
 ) -> None:
-    """Of a course that no catalog knows, lessons stand in the order of their latest change."""
+    """Lessons of a course without a catalog stand in the order of their latest change."""
     course = uuid4()
     for lesson in "abc":
         await service.mark_lesson_complete(learner, course, lesson, 4)
@@ -74,10 +74,10 @@ async def test_a_lesson_keeps_its_place_so_that_the_next_click_is_for_the_same(
     await expect(first).to_be_focused()
 
 
-async def test_a_click_that_a_later_event_outdoes_is_taken_back_with_a_word(
+async def test_a_click_that_a_later_event_overrules_is_taken_back_with_a_message(
     site: Site, page: Page, learner: UUID, service: ProgressService
 ) -> None:
-    """Of a device whose clock is ahead."""
+    """The later event comes from a device whose clock is ahead."""
     soon = datetime.now(UTC) + timedelta(minutes=4)
     lesson = STATISTICS.lesson(5)
     await service.mark_lesson_incomplete(learner, STATISTICS.id, lesson, STATISTICS.lessons, occurred_at=soon)
@@ -186,7 +186,7 @@ async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, every
         await page.route("**/api/progress/stream", lambda route: asked.append(route))  # never answered
         await page.goto(site.address)
         await page.clock.fast_forward(41_000)
-        await expect(page.locator("#banner")).to_contain_text("The connection is away")
+        await expect(page.locator("#banner")).to_contain_text("The connection is lost")
         await page.clock.fast_forward(4_000)
 
         async def again() -> bool:
@@ -195,7 +195,7 @@ async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, every
         await eventually(again)
 
 
-async def test_a_token_that_ends_is_told_from_a_connection_that_is_away(site: Site, learner: UUID) -> None:
+async def test_an_expired_token_is_not_shown_as_a_lost_connection(site: Site, learner: UUID) -> None:
     ends_soon = site.issuer.token(learner, exp=int(time.time()) - LEEWAY_S + 5)
     async with site.window(ends_soon) as window:
         page = await window.new_page()
@@ -280,7 +280,7 @@ async def test_a_page_fits_the_window_and_axe_finds_nothing_serious(
 
 
 async def pictured(page: Page, path: Path) -> None:
-    """As it opens, without what the test unfolded."""
+    """Takes a picture of the page as it opens, without what the test unfolded."""
     await page.reload()
     path.parent.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=path, full_page=True)

@@ -1,4 +1,4 @@
-"""What a course's page shows of its figures."""
+"""A course's page shows steps, losses and charts of its figures."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -9,14 +9,14 @@ import pytest
 from worker.courses.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
 from worker.courses.catalog import Lesson
 from worker.web.pages.catalog import NoCatalog
-from worker.web.pages.course import course, figures, within
+from worker.web.pages.course import build_course_page, build_figures, describe_duration
 
 ID = uuid4()
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 class Ordered:
-    """A catalog, in another order than learners have."""
+    """Orders lessons otherwise than learners do."""
 
     def title(self, course_id: UUID) -> str:
         return "First aid"
@@ -31,13 +31,13 @@ def found(*lessons: tuple[str, int], durations: tuple[Duration, ...] = ()) -> An
 
 
 def test_few_learners_have_no_figures_and_the_page_knows_from_how_many_on() -> None:
-    page = course(ID, None, NoCatalog())
+    page = build_course_page(ID, None, NoCatalog())
 
     assert (page.figures, page.at_least) == (None, 5)
 
 
 def test_lessons_stand_in_the_catalogs_order_and_unknown_ones_last() -> None:
-    page = figures(found(("new", 30), ("two", 60), ("one", 90)), Ordered())
+    page = build_figures(found(("new", 30), ("two", 60), ("one", 90)), Ordered())
 
     assert [(step.title, step.learners, step.lost) for step in page.steps] == [
         ("Stay safe", 90, 10),
@@ -48,7 +48,7 @@ def test_lessons_stand_in_the_catalogs_order_and_unknown_ones_last() -> None:
 
 
 def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
-    lossy, level = (figures(found(*lessons), NoCatalog()) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
+    lossy, level = (build_figures(found(*lessons), NoCatalog()) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
 
     assert lossy.steepest is not None
     assert (lossy.steepest.title, lossy.steepest.lost) == ("b", 70)
@@ -56,7 +56,7 @@ def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
 
 
 def test_a_loss_that_may_be_rounding_does_not_stand_out() -> None:
-    assert figures(found(("a", 95), ("b", 90)), NoCatalog()).steepest is None
+    assert build_figures(found(("a", 95), ("b", 90)), NoCatalog()).steepest is None
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_a_loss_that_may_be_rounding_does_not_stand_out() -> None:
     ],
 )
 def test_a_span_of_time_is_said_in_words(duration: Duration, said: str) -> None:
-    assert within(duration) == said
+    assert describe_duration(duration) == said

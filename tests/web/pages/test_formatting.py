@@ -1,8 +1,18 @@
+"""Numbers, times and ids are written as people say them."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.web.pages.formatting import UNKNOWN, ago, number, plural, rate, readable, span
+from worker.web.pages.formatting import (
+    UNKNOWN,
+    format_ago,
+    format_duration,
+    format_number,
+    format_rate,
+    name_lesson,
+    plural,
+)
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -21,7 +31,7 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
     ],
 )
 def test_a_span_is_said_in_its_largest_unit(seconds: float, said: str) -> None:
-    assert span(seconds) == said
+    assert format_duration(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -29,16 +39,16 @@ def test_a_span_is_said_in_its_largest_unit(seconds: float, said: str) -> None:
     [(timedelta(days=3), "3 days ago"), (timedelta(seconds=59), "just now"), (timedelta(seconds=-5), "just now")],
 )
 def test_a_moment_is_said_as_how_long_ago_it_was(before: timedelta, said: str) -> None:
-    assert ago(NOW - before, NOW) == said
+    assert format_ago(NOW - before, NOW) == said
 
 
-def test_one_is_no_plural() -> None:
+def test_one_is_singular() -> None:
     assert [plural(n, "lesson") for n in (0, 1, 2000)] == ["0 lessons", "1 lesson", "2,000 lessons"]
 
 
 def test_what_is_not_known_is_a_dash() -> None:
-    assert [rate(None), rate(0), rate(3.14), rate(1234.5)] == [UNKNOWN, "0", "3.1", "1,234"]
-    assert [number(None), number(1234)] == [UNKNOWN, "1,234"]
+    assert [format_rate(None), format_rate(0), format_rate(3.14), format_rate(1234.5)] == [UNKNOWN, "0", "3.1", "1,234"]
+    assert [format_number(None), format_number(1234)] == [UNKNOWN, "1,234"]
 
 
 @pytest.mark.parametrize(
@@ -54,4 +64,4 @@ def test_what_is_not_known_is_a_dash() -> None:
     ],
 )
 def test_an_id_is_short_enough_to_read(lesson_id: str, said: str) -> None:
-    assert readable(lesson_id) == said
+    assert name_lesson(lesson_id) == said

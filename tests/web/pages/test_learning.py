@@ -1,4 +1,4 @@
-"""What "My learning" shows of rows, catalog and events."""
+""" "My learning" shows rows, the catalog's lessons, and lessons that only events name."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from worker.courses.lessons import CourseLessons, LessonState
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.catalog import NoCatalog
-from worker.web.pages.learning import CourseCard, cards, learning, lessons_of, resume
+from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_resume, list_lessons
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 STATS = ProgressStats(
@@ -21,7 +21,7 @@ STATS = ProgressStats(
 
 
 class Known:
-    """A catalog of one course."""
+    """Knows one course."""
 
     def title(self, course_id: UUID) -> str:
         return "Known"
@@ -38,7 +38,7 @@ def row(*completed: str, total: int | None = 3, last: str | None = None, finishe
 
 
 def one(row: CourseProgress) -> CourseCard:
-    [card] = cards([row], Known(), {}, NOW)
+    [card] = build_cards([row], Known(), {}, NOW)
     return card
 
 
@@ -69,7 +69,7 @@ def test_without_a_catalog_there_are_the_lessons_that_events_tell_of_and_how_man
     found = row("x", total=5, last="y")
     known = {found.course_id: CourseLessons(5, (LessonState("x", NOW), LessonState("z", None)))}
 
-    [card] = cards([found], NoCatalog(), known, NOW)
+    [card] = build_cards([found], NoCatalog(), known, NOW)
 
     assert card.title == f"Course {str(found.course_id)[:8]}"
     assert [tile.id for tile in card.lessons] == ["x", "z", "y"]
@@ -79,16 +79,16 @@ def test_without_a_catalog_there_are_the_lessons_that_events_tell_of_and_how_man
 def test_a_click_says_the_catalogs_total_not_the_rows_which_may_be_old() -> None:
     grown, shrunk = one(row("a", total=2)), one(row("a", total=4))
 
-    assert (grown.done, grown.told_total) == ("1 of 2 lessons", 3)
-    assert (shrunk.done, shrunk.told_total) == ("1 of 4 lessons", 3)
+    assert (grown.done, grown.click_total) == ("1 of 2 lessons", 3)
+    assert (shrunk.done, shrunk.click_total) == ("1 of 4 lessons", 3)
 
 
 def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_known() -> None:
     known = one(row(total=None))
-    [unknown] = cards([row(total=None, last="a")], NoCatalog(), {}, NOW)
+    [unknown] = build_cards([row(total=None, last="a")], NoCatalog(), {}, NOW)
 
-    assert (known.done, known.told_total, known.unknown, known.resume) == ("Not begun", 3, 0, known.lessons[0])
-    assert (unknown.done, unknown.told_total, unknown.resume) == ("Not begun", None, None)
+    assert (known.done, known.click_total, known.unknown, known.resume) == ("Not started", 3, 0, known.lessons[0])
+    assert (unknown.done, unknown.click_total, unknown.resume) == ("Not started", None, None)
 
 
 def test_a_completed_course_says_when() -> None:
@@ -111,13 +111,13 @@ def test_resume_goes_on_where_the_learner_was(
 
 
 def test_a_course_without_lessons_has_nothing_to_resume() -> None:
-    assert resume((), "a") is None
+    assert choose_resume((), "a") is None
 
 
 def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() -> None:
     rows = [row("a", "b", "c", finished=True), row("a", last="a"), row()]
 
-    page = learning(STATS, cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)])
+    page = build_learning_page(STATS, build_cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)])
 
     assert page.resume is not None
     assert page.resume.id == rows[1].course_id
@@ -126,18 +126,18 @@ def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() ->
 
 
 def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
-    page = learning(STATS, cards([row("a", last="a")], Known(), {}, NOW), [], first=False)
+    page = build_learning_page(STATS, build_cards([row("a", last="a")], Known(), {}, NOW), [], first=False)
 
     assert page.resume is None
 
 
 def test_a_lesson_without_a_title_has_a_short_id() -> None:
-    [known] = cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalog(), {}, NOW)
+    [known] = build_cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalog(), {}, NOW)
 
     assert [tile.title for tile in known.lessons] == ["Lesson 5f3b7a52", "intro"]
 
 
 def test_lessons_are_named_once() -> None:
-    lessons = lessons_of(row("a", "a2", last="a2"), Known().lessons(uuid4()), None)
+    lessons = list_lessons(row("a", "a2", last="a2"), Known().lessons(uuid4()), None)
 
     assert [lesson.id for lesson in lessons] == ["a", "b", "c", "a2"]

@@ -1,4 +1,4 @@
-"""What the Operations page says first: whether somebody must do something."""
+"""Operations says first whether the operator must act."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +15,8 @@ from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point
 from worker.operations.snapshot import Outbox, PartitionView, Snapshot, WorkerView
 from worker.web.pages.diagnosis import Level
-from worker.web.pages.formatting import ranges
-from worker.web.pages.operations import OperationsPage, operations, seconds, worker_state
+from worker.web.pages.formatting import format_ranges
+from worker.web.pages.operations import OperationsPage, build_operations_page, describe_state, format_latency
 
 PARTITION = PartitionView(0, 100, 90, 10, 50.0, 50.0, "a")
 WORKER = WorkerView("a", status("a"), None)
@@ -39,13 +39,13 @@ WELL = Snapshot(
 
 
 def shown(delays: Mapping[int, Delay] | None = None, **changed: Any) -> OperationsPage:
-    page = operations(replace(WELL, **changed), (), delays or {0: Delay(0)}, NOW + timedelta(seconds=1))
+    page = build_operations_page(replace(WELL, **changed), (), delays or {0: Delay(0)}, NOW + timedelta(seconds=1))
     assert page.level == page.findings[0].level
     return page
 
 
 def said(**changed: Any) -> tuple[Level, str]:
-    """The worst that is said."""
+    """Returns level and text of the worst finding."""
     page = shown(**changed)
     return page.level, page.findings[0].text
 
@@ -58,7 +58,7 @@ def test_all_is_well_says_so_in_one_line() -> None:
     assert said() == (Level.WELL, "1 worker keeps up with 50 events/s")
 
 
-def test_dead_letters_are_mentioned_and_no_alarm() -> None:
+def test_dead_letters_are_mentioned_without_alarm() -> None:
     page = shown(dead_letters=NewestSummary(9, {Kind.SCHEMA: 3}, ()))
 
     assert page.level == Level.WELL
@@ -72,8 +72,8 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
         ({"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
         ({"missing": {"group": "x"}}, Level.ACT, "The consumer group cannot be read"),
         ({"breaker": "half of the last records"}, Level.ACT, "The breaker is open: half of the last records"),
-        ({"workers": ()}, Level.ACT, "No worker runs"),
-        ({"workers": (WorkerView("a", status("a", silent_s=61), None),)}, Level.ACT, "No worker runs"),
+        ({"workers": ()}, Level.ACT, "No worker is running"),
+        ({"workers": (WorkerView("a", status("a", silent_s=61), None),)}, Level.ACT, "No worker is running"),
         (
             {"workers": (WorkerView("a", status("a", waiting_for="PostgreSQL"), None),)},
             Level.WATCH,
@@ -89,26 +89,26 @@ def test_dead_letters_are_mentioned_and_no_alarm() -> None:
             Level.WATCH,
             "10 events wait, some for 30 s",
         ),
-        ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "Nobody reads 1 partition: 0"),
+        ({"partitions": (replace(PARTITION, owner=None),)}, Level.WATCH, "No worker reads partition 0"),
         (
             {"partitions": (replace(PARTITION, owner=None),), "delays": {0: Delay(30)}},
             Level.ACT,
-            "Nobody reads 1 partition: 0",
+            "No worker reads partition 0",
         ),
         (
             {"partitions": (replace(PARTITION, lag=90_000),), "lag": 90_000, "delays": {0: Delay(0, longer=True)}},
             Level.WATCH,
             "90,000 events wait, some for over 0 s",
         ),
-        ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, 1 run"),
+        ({"advice": Advice(3, "")}, Level.WATCH, "3 workers would keep up, but 1 is running"),
         ({"lag": 90_000, "delays": {0: Delay(75)}}, Level.WATCH, "90,000 events wait, some for 75 s"),
         (
             {"partitions": (replace(PARTITION, applied_per_s=0.0),), "delays": {0: Delay(30)}},
             Level.ACT,
             "Partition 0 of a stands still",
         ),
-        ({"visible_p99_s": 12.0}, Level.WATCH, "Events are seen after 12 seconds"),
-        ({"outbox": Outbox(7, 90.0)}, Level.WATCH, "The outbox has waited for 1 minute"),
+        ({"visible_p99_s": 12.0}, Level.WATCH, "Events become visible after 12 seconds"),
+        ({"outbox": Outbox(7, 90.0)}, Level.WATCH, "The outbox has been waiting for 1 minute"),
         ({"at": NOW - timedelta(minutes=5)}, Level.ACT, "These figures are 5 minutes old"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -123,7 +123,7 @@ def test_the_worst_stands_first() -> None:
     assert [finding.level for finding in page.findings] == [Level.ACT, Level.WATCH]
 
 
-def test_whoever_was_woken_is_told_what_to_do() -> None:
+def test_every_alarm_says_what_to_do() -> None:
     changes: list[dict[str, Any]] = [
         {"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")},
         {"missing": {"group": "x"}},
@@ -142,7 +142,7 @@ def test_how_far_behind_it_is_stands_first_in_seconds_with_the_partition_and_its
     two = (PARTITION, replace(PARTITION, partition=1, owner="b"))
 
     assert first(shown(lag=0))["Behind"] == ("0 s", "every partition is up to date")
-    assert first(shown(lag=3))["Behind"] == ("0 s", "what waits has just come")
+    assert first(shown(lag=3))["Behind"] == ("0 s", "the waiting events have just come in")
     assert first(shown(partitions=two, delays={0: Delay(2), 1: Delay(41)}))["Behind"] == (
         "41 s",
         "partition 1, read by b",
@@ -156,7 +156,7 @@ def test_how_far_behind_it_is_stands_first_in_seconds_with_the_partition_and_its
 def test_what_waits_is_worked_off_within_a_time_or_wants_more_workers() -> None:
     late, faster = {"lag": 6000, "delays": {0: Delay(75)}}, {"applied_per_s": 150.0}
 
-    assert shown(**late, **faster).findings[0].do == "At this rate nothing waits any more in 1 minute."
+    assert shown(**late, **faster).findings[0].do == "At this rate the backlog is gone in 1 minute."
     assert "start more workers" in shown(**late).findings[0].do
 
 
@@ -187,17 +187,17 @@ def test_many_workers_that_wait_for_one_thing_are_one_line() -> None:
     assert said(workers=many) == (Level.WATCH, "3 workers wait: Kafka is away")
 
 
-def test_a_worker_that_is_gone_stands_last_and_is_no_alarm() -> None:
+def test_a_worker_that_is_gone_stands_last_without_alarm() -> None:
     page = shown(workers=(WorkerView("0", status("0", silent_s=61), None), WORKER))
 
     assert [worker.view.name for worker in page.workers] == ["a", "0"]
     assert page.level == Level.WELL
 
 
-def test_a_part_that_is_missing_is_no_worker_that_does_not_run() -> None:
+def test_a_missing_part_does_not_count_as_no_workers() -> None:
     page = shown(workers=(), missing={"group": "x", "statuses": "x"})
 
-    assert "No worker runs" not in [finding.text for finding in page.findings]
+    assert "No worker is running" not in [finding.text for finding in page.findings]
 
 
 def test_every_level_has_a_word_and_a_shape_of_its_own() -> None:
@@ -207,7 +207,9 @@ def test_every_level_has_a_word_and_a_shape_of_its_own() -> None:
 def test_lag_of_each_partition_is_drawn_on_one_scale() -> None:
     history = [Point(NOW + timedelta(seconds=n), {0: 10 * n, 1: 5 * n}, 3.0, 2.0) for n in range(3)]
 
-    page = operations(replace(WELL, partitions=(PARTITION, replace(PARTITION, partition=1))), history, {}, NOW)
+    page = build_operations_page(
+        replace(WELL, partitions=(PARTITION, replace(PARTITION, partition=1))), history, {}, NOW
+    )
 
     assert [line.spark.stretches[0].split()[-1] for line in page.partitions] == ["100.00,0.00", "100.00,50.00"]
     assert page.lag_chart.rows[-1] == ("00:00:02", "30")
@@ -217,29 +219,29 @@ def test_lag_of_each_partition_is_drawn_on_one_scale() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     page = shown(lag=None, incoming_per_s=None, applied_per_s=None, outbox=None, dead_letters=None)
 
-    assert {first(page)[name][0] for name in ("Behind", "Events that wait")} == {"—"}
+    assert {first(page)[name][0] for name in ("Behind", "Waiting events")} == {"—"}
     assert [figure.value for figure in page.details[2:]] == ["—", "—"]
 
 
 @pytest.mark.parametrize(
     ("worker", "state"),
     [
-        (WORKER, ("runs", Level.WELL)),
+        (WORKER, ("running", Level.WELL)),
         (WorkerView("a", status("a", silent_s=61), None), ("gone for 1 minute", None)),
         (WorkerView("a", status("a", breaker="a flood"), None), ("breaker open", Level.ACT)),
     ],
-    ids=["runs", "gone", "breaker"],
+    ids=["running", "gone", "breaker"],
 )
 def test_a_worker_has_a_state_in_words(worker: WorkerView, state: tuple[str, Level | None]) -> None:
-    assert worker_state(worker) == state
+    assert describe_state(worker) == state
 
 
 @pytest.mark.parametrize(
     ("numbers", "text"), [([], "—"), ([3], "3"), ([0, 1, 2], "0-2"), ([0, 1, 4, 7, 8], "0-1, 4, 7-8")], ids=str
 )
 def test_partitions_are_told_as_ranges(numbers: list[int], text: str) -> None:
-    assert ranges(numbers) == text
+    assert format_ranges(numbers) == text
 
 
 def test_a_latency_is_as_precise_as_is_of_use() -> None:
-    assert [seconds(None), seconds(0.0124), seconds(2.345)] == ["—", "12 ms", "2.3 s"]
+    assert [format_latency(None), format_latency(0.0124), format_latency(2.345)] == ["—", "12 ms", "2.3 s"]

@@ -1,4 +1,4 @@
-"""The pages over HTTP: who sees which, what stands in them, and that nothing in them breaks the rules for scripts."""
+"""Pages over HTTP are for whom the token allows, show what they should, and keep to the rules for scripts."""
 
 import re
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.auth import Scope
 from worker.web.keys import PemKeys
-from worker.web.pages.render import assets
-from worker.web.pages.routes import pages
+from worker.web.pages.render import read_assets
+from worker.web.pages.routes import pages_router
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
@@ -27,7 +27,7 @@ FORBIDDEN = re.compile(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascr
 
 @pytest.fixture
 async def visitor(app: FastAPI, issuer: Issuer, learner: UUID) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody with every right, whose token is in the cookie."""
+    """Visits with every scope, by the token in the cookie."""
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner, " ".join(Scope), courses="*"))
         yield client
@@ -78,7 +78,7 @@ async def test_a_learner_without_progress_is_told_what_will_be_here(app: FastAPI
         client.cookies.set(COOKIE, issuer.token(uuid4()))
         page = (await client.get("/")).text
 
-    assert "Nothing begun yet" in page
+    assert "Nothing started yet" in page
 
 
 async def test_many_courses_are_on_several_pages(
@@ -118,13 +118,13 @@ async def test_a_page_of_completed_courses_is_full_of_them(
 async def test_without_a_catalog_ids_stand_for_names(
     shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers, learner: UUID
 ) -> None:
-    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, cookie=COOKIE, pages=pages())
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, cookie=COOKIE, pages=pages_router())
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(learner))
         page = (await client.get("/")).text
 
     assert f"Course {str(COURSES[3].id)[:8]}" in page
-    assert "4 lessons more" in page  # of First aid: those of which no event tells
+    assert "4 more lessons: not started yet" in page  # of First aid: those of which no event tells
 
 
 async def test_what_a_learner_wrote_is_text(
@@ -220,9 +220,9 @@ def nowhere_settings(shared: ApiSettings) -> ApiSettings:
 # Static files
 
 
-@pytest.mark.parametrize("name", sorted(assets()))
-async def test_a_file_is_kept_for_ever_under_the_address_of_its_content(app: FastAPI, name: str) -> None:
-    digest = assets()[name].digest
+@pytest.mark.parametrize("name", sorted(read_assets()))
+async def test_a_file_is_immutable_under_the_address_of_its_content(app: FastAPI, name: str) -> None:
+    digest = read_assets()[name].digest
     async with client_of(app) as client:
         kept = await client.get(f"/static/{name}", params={"v": digest})
         asked = await client.get(f"/static/{name}")
@@ -240,7 +240,7 @@ async def test_nothing_else_is_a_file(app: FastAPI, name: str) -> None:
 
 
 def test_no_file_comes_from_elsewhere() -> None:
-    for asset in assets().values():
+    for asset in read_assets().values():
         assert re.findall(rb"https?://(?!www\.w3\.org)", asset.content) == []
 
 
@@ -250,6 +250,6 @@ def test_no_file_comes_from_elsewhere() -> None:
 async def test_without_a_cookies_name_there_are_no_pages(
     shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers
 ) -> None:
-    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, pages=pages())
+    app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, pages=pages_router())
     async with client_of(app, issuer.token(uuid4())) as client:
         assert [(await client.get(path)).status_code for path in PAGES] == [404, 404, 404]

@@ -1,4 +1,4 @@
-"""The learner's writes: events, and answered when a worker has applied them."""
+"""Takes a learner's writes: publishes them as events, and answers when a worker has applied them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
@@ -17,42 +17,45 @@ from worker.web.api.schemas import (
     AccessBody,
     BatchAnswer,
     BatchBody,
+    BatchItem,
     BatchResult,
     LessonBody,
-    Occurred,
     Progress,
     ResetBody,
     WriteAnswer,
-    errors_of,
+    find_errors,
 )
 from worker.web.auth import CallerDep
-from worker.web.problems import described
+from worker.web.problems import describe_error
 
 router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("writes"))
 batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
 
 
-class Writing:
-    """One write: publishes, waits, and reads what is there afterwards."""
+class LearnerWrites:
+    """Publishes a learner's events, waits until they are applied, and reads the progress after them."""
 
-    def __init__(self, user_id: UUID, service: ProgressService, changes: ProgressPoller) -> None:
+    def __init__(self, user_id: UUID, service: ProgressService, poller: ProgressPoller) -> None:
         self.user_id = user_id
         self.service = service
-        self._changes = changes
+        self._poller = poller
 
-    async def answered(
+    async def respond(
         self,
         course_id: UUID,
         write: Awaitable[CourseProgress | Accepted | bool | None],
         *,
         holds: Callable[[CourseProgress], bool] = lambda progress: True,
     ) -> Response:
-        """`holds`: whether the progress is as it was to be, which an event that is dated later can prevent."""
+        """Awaits the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
+
+        `holds` says whether the progress shows the write; an event with a later time can prevent that.
+        """
         outcome = await write
         if isinstance(outcome, Accepted):
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
-        self._changes.nudge()
+        self._poller.nudge()
         read = await self.service.reads.some(self.user_id, [course_id])
         progress = read.value.get(course_id)
         return json_response(
@@ -63,69 +66,72 @@ class Writing:
             )
         )
 
-    async def batch(self, items: Sequence[Occurred]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
-        """Ids, whether all are applied, and their courses."""
+    async def apply_batch(self, items: Sequence[BatchItem]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
+        """Returns the events' ids, whether all are applied, and their courses."""
         ids: list[str] = []
         applied = True
         if items:
             user = self.user_id
             ids, applied = await self.service.apply(
-                [(item.event(user), item.occurred_at, item.event_id(user)) for item in items]
+                [(item.build_event(user), item.occurred_at, item.derive_event_id(user)) for item in items]
             )
-            self._changes.nudge()
-        courses = dict.fromkeys(item.event(self.user_id).course_id for item in items)
+            self._poller.nudge()
+        courses = dict.fromkeys(item.build_event(self.user_id).course_id for item in items)
         return ids, applied, await self.service.reads.some(self.user_id, courses)
 
 
-async def writing(request: Request, caller: CallerDep, service: ServiceDep) -> Writing:
-    return Writing(caller.user_id, service, request.app.state.poller)
+async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:
+    """Provides the caller's writes."""
+    return LearnerWrites(caller.user_id, service, request.app.state.poller)
 
 
-Write = Annotated[Writing, Depends(writing)]
+WritesDep = Annotated[LearnerWrites, Depends(learner_writes)]
 
 
 @router.post("/complete", response_model=WriteAnswer, responses=ACCEPTED)
-async def complete(body: LessonBody, write: Write) -> Response:
+async def complete(body: LessonBody, writes: WritesDep) -> Response:
     """Completes a lesson. Completing it again changes no date."""
-    return await write.answered(
+    return await writes.respond(
         body.course_id,
-        write.service.mark_lesson_complete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        writes.service.mark_lesson_complete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
         holds=lambda progress: body.lesson_id in progress.completed_lessons,
     )
 
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
-async def uncomplete(body: LessonBody, write: Write) -> Response:
-    """Takes a lesson's completion back; nothing happens where there is no progress."""
-    return await write.answered(
+async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
+    """Takes a lesson's completion back. Without progress in the course, nothing happens."""
+    return await writes.respond(
         body.course_id,
-        write.service.mark_lesson_incomplete(write.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        writes.service.mark_lesson_incomplete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
         holds=lambda progress: body.lesson_id not in progress.completed_lessons,
     )
 
 
 @router.post("/access", response_model=WriteAnswer, responses=ACCEPTED)
-async def access(body: AccessBody, write: Write) -> Response:
-    """Notes that the learner opened the course; its progress begins at 0 %."""
-    return await write.answered(
+async def access(body: AccessBody, writes: WritesDep) -> Response:
+    """Records that the learner opened the course. The first access creates progress at 0 %."""
+    return await writes.respond(
         body.course_id,
-        write.service.update_last_accessed(write.user_id, body.course_id, lesson_id=body.lesson_id),
+        writes.service.update_last_accessed(writes.user_id, body.course_id, lesson_id=body.lesson_id),
     )
 
 
 @router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
-async def reset(body: ResetBody, write: Write) -> Response:
-    """Starts the course over: its progress is gone."""
-    return await write.answered(body.course_id, write.service.reset_course_progress(write.user_id, body.course_id))
+async def reset(body: ResetBody, writes: WritesDep) -> Response:
+    """Starts the course over by removing its progress."""
+    return await writes.respond(body.course_id, writes.service.reset_course_progress(writes.user_id, body.course_id))
 
 
 @batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
-async def batch(body: BatchBody, write: Write) -> Response:
-    """What happened while a device was offline. Sending it again changes nothing."""
-    items = [item for item in body.events if isinstance(item, Occurred)]
-    # Before anything is waited for: a time that is ahead will not be later.
-    faults = [None if isinstance(item, Occurred) else list(map(described, errors_of(item))) for item in body.events]
-    ids, applied, read = await write.batch(items)
+async def batch(body: BatchBody, writes: WritesDep) -> Response:
+    """Takes the events that happened while a device was offline. Sending them again changes nothing."""
+    items = [item for item in body.events if isinstance(item, BatchItem)]
+    # Checked before the first wait, during which a time that is ahead may be reached.
+    faults = [
+        None if isinstance(item, BatchItem) else list(map(describe_error, find_errors(item))) for item in body.events
+    ]
+    ids, applied, read = await writes.apply_batch(items)
     left = iter(ids)
     results = [
         BatchResult(status="rejected", errors=errors)

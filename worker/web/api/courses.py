@@ -1,4 +1,4 @@
-"""How a course goes, for its instructors: the token names the scope and the course."""
+"""Serves a course's figures to its instructors, whose token has the scope and names the course."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -10,53 +10,53 @@ from pydantic import Field
 from worker.courses.analytics import FRESH_S, Analytics
 from worker.courses.anonymity import K
 from worker.web.api.responses import conditional_response
-from worker.web.api.schemas import AS_OF, COURSE, Answer, Camel, examples
+from worker.web.api.schemas import AS_OF, COURSE, Answer, CamelModel, with_examples
 from worker.web.auth import CallerDep, Scope
 from worker.web.limits import count_call
 from worker.web.readers import ReadersDep
 
 router = APIRouter(prefix="/api/courses", tags=["courses"], dependencies=[Depends(count_call)])
 
-ROUNDED = f"A multiple of {K}, rounded down: 0 is fewer than {K}"
+ROUNDED = f"A multiple of {K}, rounded down; 0 means fewer than {K}"
 
 
-class LessonReach(Camel):
-    """How many have completed a lesson."""
+class LessonReach(CamelModel):
+    """Counts the learners who completed a lesson."""
 
     lesson_id: str
     learners: int = Field(description=ROUNDED)
 
 
-class Duration(Camel):
-    """How many completed the course within this time of their first event."""
+class Duration(CamelModel):
+    """Counts the learners who took this long from their first event to completing the course."""
 
     from_s: int
-    below_s: int | None = Field(description="Null: however long it took")
+    below_s: int | None = Field(description="Null: without an upper bound")
     learners: int = Field(description=ROUNDED)
 
 
-class ActiveDay(Camel):
-    """How many were active on a day, in UTC."""
+class ActiveDay(CamelModel):
+    """Counts the learners who were active on a day, in UTC."""
 
     day: date
     learners: int = Field(description=ROUNDED)
 
 
-class Figures(Camel):
-    """Of a course with enough learners."""
+class Figures(CamelModel):
+    """Sums up a course that has enough learners."""
 
     learners: int = Field(description=ROUNDED)
     completed: int = Field(description=ROUNDED)
-    completion_rate: int | None = Field(description="Whole percent; null: too few learners to tell")
+    completion_rate: int | None = Field(description="In whole percent. Null: too few learners")
     lessons: list[LessonReach] = Field(description="In the order in which learners complete them")
     time_to_complete: list[Duration]
     active: list[ActiveDay] = Field(description="The last 30 days, today last")
 
 
 class AnalyticsAnswer(Answer):
-    """A course's figures, none of which singles out a learner."""
+    """Answers with a course's figures, none of which singles out a learner."""
 
-    model_config = examples(
+    model_config = with_examples(
         {
             "asOf": AS_OF,
             "courseId": COURSE,
@@ -76,23 +76,23 @@ class AnalyticsAnswer(Answer):
 
 
 async def course(caller: CallerDep, course_id: Annotated[UUID, Path(alias="courseId")]) -> UUID:
-    """The course, of which the caller may see the figures. Raises a problem, 403."""
+    """Returns the course. Raises a problem, 403, unless the caller may see its figures."""
     caller.require(Scope.ANALYTICS)
     caller.require_course(course_id)
     return course_id
 
 
-Course = Annotated[UUID, Depends(course)]
+CourseDep = Annotated[UUID, Depends(course)]
 
 
 @router.get("/{courseId}/analytics", response_model=AnalyticsAnswer)
-async def get_analytics(request: Request, course_id: Course, readers: ReadersDep) -> Response:
-    """Learners, completion, drop-out by lesson, time to complete, active learners; at most a minute old. Nothing that
-    singles out a learner: counts are multiples of five."""
-    return conditional_response(request, answer(course_id, await readers.analytics.of(course_id)))
+async def get_analytics(request: Request, course_id: CourseDep, readers: ReadersDep) -> Response:
+    """Returns learners, completion, drop-out by lesson, time to complete and active learners, at most a minute old.
+    Counts are multiples of five, so that none singles out a learner."""
+    return conditional_response(request, build_answer(course_id, await readers.analytics.of(course_id)))
 
 
-def answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:
+def build_answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:
     if found is None:  # which may be as old as an answer can be
         as_of = datetime.now(UTC) - timedelta(seconds=FRESH_S)
         return AnalyticsAnswer(as_of=as_of, course_id=course_id, figures=None)

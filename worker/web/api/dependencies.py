@@ -1,6 +1,6 @@
-"""Whose progress a call is about, and the service that has it.
+"""Provides calls with the learner they are about, and with the service that knows the progress.
 
-Dependencies are coroutines: FastAPI would run a plain function in a thread, at half a millisecond each.
+Dependencies are coroutines, because FastAPI would run a plain function in a thread, at half a millisecond each.
 """
 
 from typing import Annotated
@@ -13,6 +13,7 @@ from worker.web.auth import CallerDep, Scope
 
 
 async def service(request: Request) -> ProgressService:
+    """Provides the app's service."""
     found: ProgressService = request.app.state.service
     return found
 
@@ -20,10 +21,10 @@ async def service(request: Request) -> ProgressService:
 async def learner(
     caller: CallerDep,
     user_id: Annotated[
-        UUID | None, Query(alias="userId", description="Somebody else: needs the scope progress:read:any")
+        UUID | None, Query(alias="userId", description="Another learner; needs the scope progress:read:any")
     ] = None,
 ) -> UUID:
-    """The learner whose progress is read."""
+    """Returns the learner whose progress is read. Raises a problem, 403, for another one without the scope."""
     if user_id is not None and user_id != caller.user_id:
         caller.require(Scope.READ_ANY)
     return user_id or caller.user_id

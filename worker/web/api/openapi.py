@@ -1,6 +1,6 @@
-"""The contract of the API, OpenAPI 3.1: `openapi.json` beside this file, which a test compares with the code.
+"""Writes the API's contract, OpenAPI 3.1, to `openapi.json` beside this file. A test compares it with the code.
 
-python -m worker.web.api.openapi    # writes it anew; --check exits 1 if it is out of date
+python -m worker.web.api.openapi    # --check writes nothing, and exits 1 if the file is out of date
 """
 
 import argparse
@@ -14,15 +14,15 @@ from fastapi.openapi.utils import get_openapi
 
 from worker.web.api.routes import api_router
 from worker.web.api.schemas import ProblemAnswer
-from worker.web.problems import KINDS, MEDIA_TYPE, TYPE
+from worker.web.problems import MEDIA_TYPE, PROBLEMS, TYPE
 
 FILE = Path(__file__).parent / "openapi.json"
 ABOUT: dict[str, Any] = {
     "title": "Course progress",
     "version": "1",
-    "description": "How far a learner is in every course. The learner is the token's `sub`.",
+    "description": "Shows how far a learner is in each course. The learner is the token's `sub`.",
     "openapi_url": "/api/openapi.json",
-    "docs_url": None,  # its page takes scripts from a CDN
+    "docs_url": None,  # its page loads scripts from a CDN
     "redoc_url": None,
 }
 ANYWHERE = (400, 401, 403, 429, 500, 503)
@@ -30,8 +30,8 @@ TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 WITH_BODY = (408, 413)
 
 
-def described(app: FastAPI) -> dict[str, Any]:
-    """The schema, with the problems that FastAPI does not know of instead of its own errors."""
+def build_schema(app: FastAPI) -> dict[str, Any]:
+    """Builds the schema, with this API's problems instead of FastAPI's errors."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = schema["components"]["schemas"]
@@ -39,20 +39,21 @@ def described(app: FastAPI) -> dict[str, Any]:
             schemas.pop(name, None)
         schema["components"]["securitySchemes"] = {"bearer": TOKEN}
         schemas["Problem"] = ProblemAnswer.model_json_schema()
-        schema["components"]["responses"] = {f"Problem{status}": problem(status) for status in KINDS}
+        schema["components"]["responses"] = {f"Problem{status}": build_problem_response(status) for status in PROBLEMS}
         schema["components"]["responses"]["Unchanged"] = {"description": "The client has this content already"}
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                complete(operation, path, method)
+                complete_operation(operation, path, method)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def complete(operation: dict[str, Any], path: str, method: str) -> None:
+def complete_operation(operation: dict[str, Any], path: str, method: str) -> None:
+    """Adds the token, the problems and the 304 to an operation."""
     operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
-    # Of a course that nobody knows there are no figures, which is no 404.
+    # A course that is not known has no figures, which is not a 404.
     elsewhere = [(404, "{" in path and "analytics" not in path), (409, "replay" in path)]
     statuses = [
         *ANYWHERE,
@@ -64,33 +65,33 @@ def complete(operation: dict[str, Any], path: str, method: str) -> None:
         responses["304"] = {"$ref": "#/components/responses/Unchanged"}
 
 
-def problem(status: int) -> dict[str, Any]:
-    name, title = KINDS[status]
+def build_problem_response(status: int) -> dict[str, Any]:
+    name, title = PROBLEMS[status]
     example = {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {name: {"value": example}}}
-    described = {"description": title, "content": {MEDIA_TYPE: content}}
+    answer = {"description": title, "content": {MEDIA_TYPE: content}}
     if status in (429, 503):
-        described["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
-    return described
+        answer["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
+    return answer
 
 
-def text() -> str:
-    """What the file should say."""
+def render() -> str:
+    """Returns the text that the file must have."""
     app = FastAPI(**ABOUT)
     app.include_router(api_router())
-    return json.dumps(described(app), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_schema(app), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 1 if `--check` finds that the file is not what the code says."""
+    """Writes the file. With `--check` it returns 1 if the file is not what the code says."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.web.api.openapi", description="Writes worker/web/api/openapi.json."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of date")
     if not parser.parse_args(arguments).check:
-        FILE.write_text(text(), "utf-8")
+        FILE.write_text(render(), "utf-8")
         return 0
-    if FILE.exists() and FILE.read_text("utf-8") == text():
+    if FILE.exists() and FILE.read_text("utf-8") == render():
         return 0
     print("out of date: worker/web/api/openapi.json (make contract writes it)", file=sys.stderr)
     return 1

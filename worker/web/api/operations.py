@@ -1,4 +1,4 @@
-"""For whoever runs the workers: how it all is, and dead letters produced again."""
+"""Serves operators: shows the state of workers, streams and dead letters, and replays dead letters."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from worker.deadletters.selection import Selection
 from worker.settings import Settings
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.responses import conditional_response, json_response
-from worker.web.api.schemas import AS_OF, Answer, Camel, Closed, examples
+from worker.web.api.schemas import AS_OF, Answer, CamelModel, ClosedModel, with_examples
 from worker.web.auth import CallerDep, Scope
 from worker.web.limits import count_call
 from worker.web.problems import Problem
@@ -26,22 +26,22 @@ MOST_POSITIONS = 100
 REPLAYED_PER_S = 100
 
 
-async def operator(caller: CallerDep) -> None:
-    """Raises a problem, 403."""
+async def require_operator(caller: CallerDep) -> None:
+    """Raises a problem, 403, unless the token has the scope `ops`."""
     caller.require(Scope.OPS)
 
 
-reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator), Depends(count_call)])
+reads = APIRouter(prefix="/api/ops", tags=["ops"], dependencies=[Depends(require_operator), Depends(count_call)])
 writes = APIRouter(
-    prefix="/api/ops", tags=["ops"], dependencies=[Depends(operator)], route_class=guarded_route("writes")
+    prefix="/api/ops", tags=["ops"], dependencies=[Depends(require_operator)], route_class=guarded_route("writes")
 )
 
 
-# What is seen
+# The snapshot
 
 
-class Partition(Camel):
-    """A partition of lesson-events. Null is what was not to be had."""
+class Partition(CamelModel):
+    """Describes a partition of lesson-events. Null means that the value could not be read."""
 
     partition: int
     end: int | None
@@ -52,25 +52,25 @@ class Partition(Camel):
     owner: str | None = Field(description="The worker that reads it")
 
 
-class WorkerStatus(Camel):
-    """What a worker says of itself."""
+class WorkerStatus(CamelModel):
+    """Holds a worker's own report."""
 
     host: str
     version: str
     started_at: datetime
     events_per_s: float
-    busy: float = Field(description="The share of the time in which it worked")
+    busy: float = Field(description="Share of the time in which it worked, from 0 to 1")
     capacity_per_s: float | None
     visible_p50_s: float | None
     visible_p99_s: float | None
     dead_letters: int
     breaker: str | None
     waiting_for: str | None
-    silent_s: float = Field(description="How long ago it said so")
+    silent_s: float = Field(description="Seconds since the report")
 
 
-class Worker(Camel):
-    """As it describes itself, as Kafka's group has it, or both."""
+class Worker(CamelModel):
+    """Describes a worker by its own report, by Kafka's consumer group, or by both."""
 
     name: str
     running: bool
@@ -78,8 +78,8 @@ class Worker(Camel):
     status: WorkerStatus | None
 
 
-class Letter(Camel):
-    """A dead letter. Its content is not here: it may be about a learner."""
+class Letter(CamelModel):
+    """Describes a dead letter without its content, which may be about a learner."""
 
     position: str = Field(description="Partition and offset on the dead letter topic")
     rejected_at: datetime | None
@@ -90,30 +90,30 @@ class Letter(Camel):
     state: str = Field(description="open, replayed or discarded")
 
 
-class Letters(Camel):
-    """The newest of the dead letter topic."""
+class Letters(CamelModel):
+    """Lists the newest dead letters of the topic."""
 
-    records: int = Field(description="In the topic: letters, their copies, and what became of them")
-    kinds: dict[str, int] = Field(description="Of open letters, among the newest")
+    records: int = Field(description="Records in the topic: letters, their copies and their resolutions")
+    kinds: dict[str, int] = Field(description="Open letters by kind, among the newest")
     latest: list[Letter]
 
 
-class Outbox(Camel):
-    """Course events that wait to be published."""
+class Outbox(CamelModel):
+    """Counts the course events that wait to be published."""
 
     rows: int
     oldest_s: float
 
 
-class Advice(Camel):
-    """How many workers there should be."""
+class Advice(CamelModel):
+    """Says how many workers there should be."""
 
     workers: int | None
     sentence: str
 
 
-class Point(Camel):
-    """A moment of the last quarter of an hour."""
+class Point(CamelModel):
+    """Holds lag and rates at a moment of the last quarter of an hour."""
 
     at: datetime
     lag: dict[int, int] = Field(description="By partition")
@@ -122,9 +122,9 @@ class Point(Camel):
 
 
 class OpsAnswer(Answer):
-    """How it all is. What could not be had is null or empty, and `missing` says why."""
+    """Shows the whole state. Parts that could not be read are null or empty, and `missing` says why."""
 
-    model_config = examples(
+    model_config = with_examples(
         {
             "asOf": AS_OF,
             "missing": {},
@@ -148,9 +148,11 @@ class OpsAnswer(Answer):
     lag: int | None
     incoming_per_s: float | None
     applied_per_s: float | None
-    visible_p50_s: float | None = Field(description="From a record's timestamp to its commit, in the last minute")
+    visible_p50_s: float | None = Field(
+        description="Seconds from a record's timestamp to its commit, in the last minute"
+    )
     visible_p99_s: float | None
-    breaker: str | None = Field(description="Why a worker takes nothing any more")
+    breaker: str | None = Field(description="Why a worker's breaker is open")
     group_state: str | None
     partitions: list[Partition]
     workers: list[Worker]
@@ -162,7 +164,7 @@ class OpsAnswer(Answer):
 
 @reads.get("", response_model=OpsAnswer)
 async def get_ops(request: Request, readers: ReadersDep) -> Response:
-    """Lag and throughput per partition, workers, dead letters, outbox, breaker, and advice; some seconds old."""
+    """Returns lag and throughput per partition, workers, dead letters, outbox, breaker and advice, some seconds old."""
     operations = readers.operations
     snapshot = await operations.snapshot()
     names = OpsAnswer.model_fields.keys() - {"as_of", "history"}
@@ -172,41 +174,41 @@ async def get_ops(request: Request, readers: ReadersDep) -> Response:
     )
 
 
-# What is done
+# The replay
 
 
-class ReplayBody(Closed):
-    """Dead letters by their positions. A dry run only says what would become of them."""
+class ReplayBody(ClosedModel):
+    """Names dead letters by their positions. A dry run only says what a replay would do."""
 
-    model_config = examples({"positions": ["3:17"], "dryRun": True})
+    model_config = with_examples({"positions": ["3:17"], "dryRun": True})
 
     positions: list[Annotated[str, Field(pattern="^[0-9]{1,9}:[0-9]{1,18}$")]] = Field(
         min_length=1, max_length=MOST_POSITIONS
     )
-    dry_run: StrictBool = False  # lax, "n" and 0 would be a replay
+    dry_run: StrictBool = False  # lax parsing would take "n" and 0 for a real replay
 
 
 class ReplayAnswer(Answer):
-    """What became of them, or would have. Those in neither are resolved already, or no dead letters."""
+    """Reports a replay or a dry run. A letter that is not counted is resolved already, or is not a dead letter."""
 
-    model_config = examples({"asOf": AS_OF, "dryRun": False, "replayed": 1, "left": {"still schema": 2}})
+    model_config = with_examples({"asOf": AS_OF, "dryRun": False, "replayed": 1, "left": {"still schema": 2}})
 
     dry_run: bool
     replayed: int
-    left: dict[str, int] = Field(description="Those that stay, by why")
+    left: dict[str, int] = Field(description="Letters that stay, by reason")
 
 
 class Replays:
-    """One at a time in this process."""
+    """Runs one replay at a time in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._busy = asyncio.Lock()
 
     async def run(self, body: ReplayBody, by: str) -> ReplayAnswer:
-        """`by` is noted in the topic of dead letters as who did it. Raises a problem, 409, while another runs."""
+        """Replays letters; `by` is noted in their resolutions. Raises a problem, 409, while another replay runs."""
         if self._busy.locked():
-            raise Problem(409, "a replay is running")
+            raise Problem(409, "another replay is running")
         chosen = Selection(positions=frozenset(map(Position.parse, body.positions)))
         async with self._busy:
             tally = await replay(self._settings, chosen, rate=REPLAYED_PER_S, dry_run=body.dry_run, by=by)
@@ -218,7 +220,7 @@ class Replays:
 
 @writes.post("/deadletters/replay", response_model=ReplayAnswer)
 async def replay_dead_letters(request: Request, body: ReplayBody, caller: CallerDep) -> Response:
-    """Produces dead letters again that today's rules allow. Repeating it changes nothing; it reads the whole topic of
-    dead letters first."""
+    """Replays the dead letters that today's rules allow. Repeating the call changes nothing. It reads the whole topic
+    of dead letters first."""
     replays: Replays = request.app.state.replays
     return json_response(await replays.run(body, str(caller.user_id)))

@@ -1,4 +1,4 @@
-"""The learner's reads, which are PostgreSQL's."""
+"""Reads a learner's progress from PostgreSQL."""
 
 import base64
 import binascii
@@ -27,28 +27,33 @@ async def course_ids(
         str | None,
         Query(
             alias="courseIds",
-            description=f"These courses alone, up to {MOST_COURSES}, comma-separated; no other parameter counts then",
+            description=f"Only these courses, up to {MOST_COURSES}, comma-separated; paging and filter do not apply",
             pattern=rf"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,{MOST_COURSES - 1}}}$",
             examples=["0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"],
         ),
     ] = None,
 ) -> list[UUID]:
+    """Parses the parameter `courseIds`."""
     return [UUID(part) for part in text.split(",")] if text else []
 
 
 async def place(
     cursor: Annotated[str | None, Query(description="The `nextCursor` of the page before")] = None,
 ) -> Place | None:
+    """Parses the parameter `cursor`. Raises a problem, 400."""
     if cursor is None:
         return None
     try:
         time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
         return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
     except (ValueError, OverflowError, binascii.Error):
-        raise Problem(400, "cursor: not one of ours", errors=[{"parameter": "cursor", "detail": "not ours"}]) from None
+        raise Problem(
+            400, "see `errors`", errors=[{"parameter": "cursor", "detail": "Not a cursor of this API"}]
+        ) from None
 
 
-def cursor_after(progress: CourseProgress) -> str:
+def encode_cursor(progress: CourseProgress) -> str:
+    """Returns the cursor of the page that begins after this course."""
     text = f"{progress.last_accessed_at.isoformat()} {progress.course_id}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
@@ -63,33 +68,33 @@ async def list_progress(
     include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
 ) -> Response:
-    """Courses of the learner, the latest accessed first, in pages; or some courses at once."""
+    """Lists the learner's courses in pages, the latest accessed first, or some courses at once."""
     if courses:
         some = await service.reads.some(user, courses)
         found = sorted(some.value.values(), key=lambda p: (-p.last_accessed_at.timestamp(), p.course_id))
         return conditional_response(request, ListAnswer(as_of=some.as_of, items=to_schema(found), next_cursor=None))
     page = await service.reads.listed(user, include_completed=include_completed, after=after, limit=limit + 1)
     items = page.value[:limit]
-    cursor = cursor_after(items[-1]) if len(page.value) > limit else None
+    cursor = encode_cursor(items[-1]) if len(page.value) > limit else None
     return conditional_response(request, ListAnswer(as_of=page.as_of, items=to_schema(items), next_cursor=cursor))
 
 
 @router.get("/stats", response_model=StatsAnswer)
 async def get_stats(request: Request, user: LearnerDep, service: ServiceDep) -> Response:
-    """Statistics over all courses of the learner."""
+    """Returns statistics over all courses of the learner."""
     read = await service.reads.stats(user)
     return conditional_response(request, StatsAnswer(as_of=read.as_of, stats=Stats.model_validate(read.value)))
 
 
-# After the fixed paths, which would be taken for a course's.
-one = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
+# Included after the fixed paths, which this one would take for a course's id.
+by_course = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
-@one.get("/{courseId}", response_model=CourseAnswer)
+@by_course.get("/{courseId}", response_model=CourseAnswer)
 async def get_progress(
     request: Request, user: LearnerDep, service: ServiceDep, course_id: Annotated[UUID, Path(alias="courseId")]
 ) -> Response:
-    """The learner's progress in one course; 404 where there is none."""
+    """Returns the learner's progress in one course; 404 where there is none."""
     read = await service.reads.some(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:

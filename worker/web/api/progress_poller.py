@@ -1,4 +1,4 @@
-"""What changes in the progress of the learners who watch. One poller per process, however many streams."""
+"""Polls the progress of learners whom live streams watch: one poller per process, however many streams."""
 
 import asyncio
 from collections import Counter
@@ -18,13 +18,13 @@ from worker.web.problems import Problem
 log = structlog.get_logger("api")
 
 POLL_STREAMS_EVERY_S = 0.5
-# However many writes ask for a look.
-LEAST_BETWEEN_LOOKS_S = 0.05
+# However many writes nudge the poller.
+LEAST_BETWEEN_POLLS_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All courses of a learner, as they were."""
+    """Holds all courses of a learner at one moment."""
 
     mark: int
     as_of: datetime
@@ -32,7 +32,7 @@ class State:
 
 
 class WatchedLearner:
-    """A learner whom streams watch. `state` is None while it cannot be known."""
+    """Holds the latest state of a learner whom live streams watch; None while it cannot be known."""
 
     def __init__(self) -> None:
         self.streams = 0
@@ -41,18 +41,19 @@ class WatchedLearner:
         self.ended = False
         self.changed = asyncio.Event()
 
-    def show(self, state: State | None) -> None:
+    def update(self, state: State | None) -> None:
+        """Shows the streams this state; None means that the database is away."""
         self.state, self.away = state, state is None
         self.wake()
 
     def wake(self) -> None:
-        """Whoever waits for the event that was `changed` goes on."""
+        """Wakes the streams that wait for the event which was `changed` until now."""
         before, self.changed = self.changed, asyncio.Event()
         before.set()
 
 
 class ProgressPoller:
-    """Looks only while somebody watches. Needs no closing but `close`, which ends the streams."""
+    """Polls only while a stream is open. Needs no closing except `close`, which ends the streams."""
 
     def __init__(self, service: ProgressService, most_per_caller: int) -> None:
         self._service = service
@@ -69,13 +70,13 @@ class ProgressPoller:
 
     @contextmanager
     def watch(self, user_id: UUID, caller: UUID) -> Iterator[WatchedLearner]:
-        """The learner, kept up to date meanwhile. Raises a problem, 429, when the caller watches too much."""
+        """Keeps the learner up to date within the block. Raises a problem, 429, for a caller with too many streams."""
         if self._callers[caller] >= self._most_per_caller:
             raise Problem(429, f"{self._most_per_caller} streams are open already", headers={"Retry-After": "15"})
         watched = self._watched.setdefault(user_id, WatchedLearner())
         watched.streams += 1
         self._callers[caller] += 1
-        self._poll()
+        self._start_polling()
         try:
             yield watched
         finally:
@@ -86,7 +87,7 @@ class ProgressPoller:
             self._callers += Counter()  # without zeros
 
     def nudge(self) -> None:
-        """Looks at once: this process has seen a write applied."""
+        """Polls at once, because this process has seen a write applied."""
         self._nudged.set()
 
     def close(self) -> None:
@@ -96,42 +97,42 @@ class ProgressPoller:
         for watched in self._watched.values():
             watched.wake()
 
-    def _poll(self) -> None:
+    def _start_polling(self) -> None:
         self.nudge()
         if self._poller is None or self._poller.done():
-            self._poller = asyncio.create_task(self._run(), name="changes of progress")
-            self._poller.add_done_callback(self._ended)
+            self._poller = asyncio.create_task(self._run(), name="progress poller")
+            self._poller.add_done_callback(self._end_streams_on_failure)
 
     async def _run(self) -> None:
         while self._watched and not self.closed:
             self._nudged.clear()
             try:
-                await self._look()
+                await self._poll()
             except DatabaseUnavailable:
                 for watched in self._watched.values():
                     if not watched.away:
-                        watched.show(None)
-            await asyncio.sleep(LEAST_BETWEEN_LOOKS_S)
+                        watched.update(None)
+            await asyncio.sleep(LEAST_BETWEEN_POLLS_S)
             try:
-                async with asyncio.timeout(POLL_STREAMS_EVERY_S - LEAST_BETWEEN_LOOKS_S):
+                async with asyncio.timeout(POLL_STREAMS_EVERY_S - LEAST_BETWEEN_POLLS_S):
                     await self._nudged.wait()
             except TimeoutError:
                 continue
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         marks = await self._service.reads.marks(list(self._watched))
         for user_id, watched in list(self._watched.items()):
             mark = marks.get(user_id, 0)
             if watched.state is not None and watched.state.mark == mark:
                 continue
-            # Read after its mark, so never older: at worst the next look reads it again.
+            # Read after its mark, so it is never older. At worst the next poll reads it again.
             read = await self._service.reads.listed(user_id, include_completed=True)
-            watched.show(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
+            watched.update(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
 
-    def _ended(self, poller: asyncio.Task[None]) -> None:
-        """A poller that failed ends the streams, or they would stand still: their clients connect again."""
+    def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:
+        """Ends the streams of a poller that failed, because they would stand still. Their clients connect again."""
         if not poller.cancelled() and (error := poller.exception()):
-            log.error("changes cannot be watched", exc_info=error)
+            log.error("the poller of progress failed", exc_info=error)
             for watched in self._watched.values():
                 watched.ended = True
                 watched.wake()

@@ -1,4 +1,4 @@
-"""How answers are sent: fresh, or as known already."""
+"""Sends answers as JSON, or as 304 when the client has the content already."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ def to_schema(found: Iterable[CourseProgress]) -> list[Progress]:
 
 
 def conditional_response(request: Request, answer: Answer) -> Response:
-    """The answer, or 304 when the client has this content already."""
+    """Returns the answer, or 304 when the client has this content already."""
     headers = {"ETag": answer.etag(), "Cache-Control": "private, no-cache"}
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or headers["ETag"] in (tag.strip() for tag in known.split(",")):

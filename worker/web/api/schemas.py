@@ -1,4 +1,4 @@
-"""What goes over HTTP, in camelCase. Bodies refuse what they do not know."""
+"""Defines the JSON that goes over HTTP, in camelCase. Bodies refuse members that they do not know."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -49,21 +49,21 @@ PROGRESS = {
 AS_OF = "2026-11-22T23:10:00.042Z"
 
 
-def examples(*values: dict[str, Any]) -> ConfigDict:
+def with_examples(*values: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": list(values)})
 
 
-class Camel(BaseModel):
+class CamelModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, from_attributes=True, frozen=True)
 
 
 # Answers
 
 
-class Progress(Camel):
-    """One learner in one course."""
+class Progress(CamelModel):
+    """Shows one learner's progress in one course."""
 
-    model_config = examples(PROGRESS)
+    model_config = with_examples(PROGRESS)
 
     user_id: UUID
     course_id: UUID
@@ -78,42 +78,42 @@ class Progress(Camel):
     completion_number: int = Field(description="How often the course has become complete")
 
 
-class Answer(Camel):
-    """What every answer has."""
+class Answer(CamelModel):
+    """Holds the members that every answer has."""
 
-    as_of: datetime = Field(description="By the database's clock: what was committed before is in this answer")
+    as_of: datetime = Field(description="By the database's clock: everything committed before it is in this answer")
 
     def etag(self) -> str:
-        """Of the content, however fresh: weak, for `asOf` differs."""
+        """Returns the ETag of the content. It is weak, because `asOf` may differ."""
         content = self.model_dump_json(exclude={"as_of"})
         return f'W/"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
 
 
 class CourseAnswer(Answer):
-    """The learner's progress in one course."""
+    """Answers with the learner's progress in one course."""
 
-    model_config = examples({"asOf": AS_OF, "progress": PROGRESS})
+    model_config = with_examples({"asOf": AS_OF, "progress": PROGRESS})
 
     progress: Progress
 
 
 class ListAnswer(Answer):
-    """Courses of the learner, the latest accessed first."""
+    """Answers with courses of the learner, the latest accessed first."""
 
-    model_config = examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
+    model_config = with_examples({"asOf": AS_OF, "items": [PROGRESS], "nextCursor": None})
 
     items: list[Progress]
-    next_cursor: str | None = Field(description="For the next page; null: this was the last")
+    next_cursor: str | None = Field(description="The next page's `cursor`. Null: this page is the last")
 
 
 class RemovedAnswer(Answer):
-    """The course was reset: there is no progress in it any more."""
+    """Says that the course was reset: it has no progress any more."""
 
     course_id: UUID
 
 
-class Stats(Camel):
-    """Over all courses of the learner."""
+class Stats(CamelModel):
+    """Sums up all courses of the learner."""
 
     total_courses: int
     completed_courses: int
@@ -123,41 +123,41 @@ class Stats(Camel):
 
 
 class StatsAnswer(Answer):
-    """Statistics over all courses; zeros without any."""
+    """Answers with statistics over all courses; zeros without any."""
 
     stats: Stats
 
 
 class WriteAnswer(Answer):
-    """The event is applied, and this is the progress after it."""
+    """Says that the event is applied, and shows the progress after it."""
 
-    model_config = examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
+    model_config = with_examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
 
-    success: bool = Field(description="False: there was no progress, or an event that is dated later has the last word")
+    success: bool = Field(description="False: there was no progress, or an event with a later time decides")
     progress: Progress | None
 
 
-class AcceptedAnswer(Camel):
-    """The event is stored durably, and will be applied; it was not within the deadline."""
+class AcceptedAnswer(CamelModel):
+    """Says that the event is stored durably and will be applied, but was not within the deadline."""
 
-    model_config = examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
+    model_config = with_examples({"accepted": True, "eventId": "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"})
 
     accepted: Literal[True] = True
     event_id: str
 
 
-class BatchResult(Camel):
-    """What became of one event of a batch."""
+class BatchResult(CamelModel):
+    """Says what became of one event of a batch."""
 
     status: Literal["applied", "accepted", "rejected"] = Field(
-        description="Accepted: stored durably, not yet applied. Rejected: neither, `errors` says why"
+        description="Accepted: stored durably, not yet applied. Rejected: not stored, and `errors` says why"
     )
     event_id: str | None = None
     errors: list[dict[str, str]] | None = None
 
 
 class BatchAnswer(Answer):
-    """What became of the events, in their order, and the courses they are about."""
+    """Says what became of the events, in their order, and shows the courses they are about."""
 
     results: list[BatchResult]
     progress: list[Progress]
@@ -166,102 +166,102 @@ class BatchAnswer(Answer):
 # Bodies
 
 
-class Closed(Camel):
-    """Refuses members that it does not know, each by its name, unless they are many."""
+class ClosedModel(CamelModel):
+    """Refuses unknown members, each by its name unless they are many."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _few_members(cls, body: Any) -> Any:
-        # To name 80,000 of them, which fit into a body, held up everybody else's calls for a second.
+    def _require_few_members(cls, body: Any) -> Any:
+        # Naming the 80,000 members that fit into a body held up all other calls for a second.
         if isinstance(body, dict) and len(body) > MEMBERS:
             raise PydanticCustomError("too_many_members", "There are more than {most} members", {"most": MEMBERS})
         return body
 
 
-class Body(Closed):
+class Body(ClosedModel):
     course_id: UUID
 
 
-def _whole(number: Any) -> Any:
-    """4.0 is an integer in JSON; "4" and true are not."""
+def _to_integer(number: Any) -> Any:
+    """Takes 4.0 for the integer that it is in JSON; "4" and true are not integers."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class LessonBody(Body):
-    """A lesson of a course that has so many lessons."""
+    """Names a lesson, its course, and how many lessons the course has."""
 
-    model_config = examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
+    model_config = with_examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
 
     lesson_id: LessonId
-    total_lessons: Annotated[TotalLessons, BeforeValidator(_whole)]
+    total_lessons: Annotated[TotalLessons, BeforeValidator(_to_integer)]
 
 
 class AccessBody(Body):
-    """The course that was opened, and the lesson if there is one."""
+    """Names the course that was opened, and the lesson if there is one."""
 
-    model_config = examples({"courseId": COURSE, "lessonId": "intro"})
+    model_config = with_examples({"courseId": COURSE, "lessonId": "intro"})
 
     lesson_id: LessonId | None = None
 
 
 class ResetBody(Body):
-    """The course to start over."""
+    """Names the course to start over."""
 
-    model_config = examples({"courseId": COURSE})
+    model_config = with_examples({"courseId": COURSE})
 
 
-def _not_ahead(at: datetime) -> datetime:
-    """A worker takes a time further ahead for that of the sending (docs/rules.md), which the next sending changes."""
+def _require_not_ahead(at: datetime) -> datetime:
+    """Refuses a time that a worker would replace by the time of sending (docs/rules.md), new with every sending."""
     if at > datetime.now(UTC) + timedelta(seconds=AHEAD_S):
         raise PydanticCustomError("ahead", "Ahead of this server's clock: set the device's, and send it later")
     return at
 
 
-class Occurred(Camel):
-    """What happened, and when it happened to the learner, by a clock that knows its offset from UTC."""
+class BatchItem(CamelModel):
+    """Holds an event, and when it happened to the learner by a clock that knows its offset from UTC."""
 
     type: str
-    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_not_ahead)]
+    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_require_not_ahead)]
 
-    def event(self, user_id: UUID) -> LessonEvent:
+    def build_event(self, user_id: UUID) -> LessonEvent:
         return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))
 
-    def event_id(self, user_id: UUID) -> str:
-        """The same whenever the device sends it again."""
+    def derive_event_id(self, user_id: UUID) -> str:
+        """Returns an id that is the same whenever the device sends the event again."""
         return str(uuid5(NAMESPACE, f"{user_id}/{self.model_dump_json()}"))
 
 
-def item(type: str, **data: Any) -> ConfigDict:
-    return examples({"type": type, "courseId": COURSE, **data, "occurredAt": "2026-11-22T21:04:00+01:00"})
+def with_item_example(type: str, **data: Any) -> ConfigDict:
+    return with_examples({"type": type, "courseId": COURSE, **data, "occurredAt": "2026-11-22T21:04:00+01:00"})
 
 
-class CompletedItem(Occurred, LessonBody):
+class CompletedItem(BatchItem, LessonBody):
     """A lesson was completed."""
 
-    model_config = item("LessonCompleted", lessonId="intro", totalLessons=12)
+    model_config = with_item_example("LessonCompleted", lessonId="intro", totalLessons=12)
     type: Literal["LessonCompleted"]
 
 
-class UncompletedItem(Occurred, LessonBody):
+class UncompletedItem(BatchItem, LessonBody):
     """A lesson's completion was taken back."""
 
-    model_config = item("LessonUncompleted", lessonId="intro", totalLessons=12)
+    model_config = with_item_example("LessonUncompleted", lessonId="intro", totalLessons=12)
     type: Literal["LessonUncompleted"]
 
 
-class AccessedItem(Occurred, AccessBody):
+class AccessedItem(BatchItem, AccessBody):
     """A course was opened."""
 
-    model_config = item("CourseAccessed", lessonId="intro")
+    model_config = with_item_example("CourseAccessed", lessonId="intro")
     type: Literal["CourseAccessed"]
 
 
-class ResetItem(Occurred, ResetBody):
+class ResetItem(BatchItem, ResetBody):
     """A course was started over."""
 
-    model_config = item("ProgressReset")
+    model_config = with_item_example("ProgressReset")
     type: Literal["ProgressReset"]
 
 
@@ -269,16 +269,16 @@ Item: TypeAlias = Annotated[CompletedItem | UncompletedItem | AccessedItem | Res
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 
 
-class BatchBody(Closed):
-    """What happened while a device was offline. An event that is not valid is answered in its place."""
+class BatchBody(ClosedModel):
+    """Holds the events that happened while a device was offline. An invalid one is answered in its place."""
 
     events: list[Annotated[Item | dict[str, Any], Field(union_mode="left_to_right")]] = Field(
         min_length=1, max_length=BATCH
     )
 
 
-def errors_of(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Why this is no Item, as pydantic says it."""
+def find_errors(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns pydantic's errors, which say why this is not an Item."""
     try:
         ITEM.validate_python(item)
     except ValidationError as error:
@@ -287,7 +287,7 @@ def errors_of(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class ProblemAnswer(BaseModel):
-    """An error (RFC 9457)."""
+    """Describes an error (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""Server-sent events: a learner's courses, and then each as it changes. docs/api.md describes the events."""
+"""Streams a learner's courses as server-sent events, and then each as it changes: docs/api.md lists the events."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from worker.web.api.body_guard import SMALL, limited
+from worker.web.api.body_guard import SMALL, limit_body
 from worker.web.api.dependencies import LearnerDep
 from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
 from worker.web.api.responses import to_schema
@@ -25,8 +25,8 @@ RECONNECT_MS = 2000
 router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
-class Stream(StreamingResponse):
-    """Lets go of what it holds when the client or the stream has ended."""
+class LiveStreamResponse(StreamingResponse):
+    """Releases `held` when the client or the stream has ended."""
 
     media_type = "text/event-stream"
 
@@ -48,61 +48,62 @@ async def stream_progress(
     request: Request,
     user: LearnerDep,
     caller: CallerDep,
-    last_event_id: Annotated[str | None, Header(description="The browser's, when it connects again")] = None,
+    last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
 ) -> Response:
-    """The learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change, and
-    `unavailable` while the database is away; `heartbeat` when nothing else came. Ends with the token."""
-    await nothing_read(request)
-    changes: ProgressPoller = request.app.state.poller
+    """Streams the learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change.
+    `unavailable` says that the database is away, `heartbeat` that nothing changed. The stream ends with the token."""
+    await drain_body(request)
+    poller: ProgressPoller = request.app.state.poller
     held = ExitStack()
-    watched = held.enter_context(changes.watch(user, caller.user_id))
-    return Stream(held, events(changes, watched, last_event_id, caller.expires_at))
+    watched = held.enter_context(poller.watch(user, caller.user_id))
+    return LiveStreamResponse(held, stream_events(poller, watched, last_event_id, caller.expires_at))
 
 
-async def nothing_read(request: Request) -> None:
-    """Past the body, which nobody wants: that it is too large can be told only before the stream begins."""
-    async for _ in limited(request, SMALL).stream():
+async def drain_body(request: Request) -> None:
+    """Reads the body to its end, unused, because a 413 is possible only before the stream begins."""
+    async for _ in limit_body(request, SMALL).stream():
         pass
 
 
-async def events(
-    changes: ProgressPoller, watched: WatchedLearner, last_id: str | None, until: float
+async def stream_events(
+    poller: ProgressPoller, watched: WatchedLearner, last_id: str | None, until: float
 ) -> AsyncIterator[str]:
+    """Yields events until the poller closes, the learner's stream ends, or the token does, at `until`."""
     yield f"retry: {RECONNECT_MS}\n\n"
     sent: State | None = None
     said_away = False
-    while not (changes.closed or watched.ended) and (left_s := until - time.time()) > 0:
+    while not (poller.closed or watched.ended) and (left_s := until - time.time()) > 0:
         changed = watched.changed
         if watched.away and not said_away:
-            yield event("unavailable", None)
-            sent, last_id = None, None  # that it is back is told by a snapshot
+            yield format_event("unavailable", None)
+            sent, last_id = None, None  # a snapshot says that it is back
         said_away = watched.away
         if watched.state is not None and watched.state is not sent:
-            for text in since(sent, watched.state, last_id):
+            for text in format_changes(sent, watched.state, last_id):
                 yield text
             sent, last_id = watched.state, None
         try:
             async with asyncio.timeout(min(HEARTBEAT_S, left_s)):
                 await changed.wait()
         except TimeoutError:
-            yield event("heartbeat", None)
+            yield format_event("heartbeat", None)
 
 
-def since(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
-    """What tells a client that has seen `sent`, or the event `last_id`, how things are now."""
-    answers = list(differences(sent, now)) if sent else [snapshot(now)]
+def format_changes(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
+    """Yields the events that bring a client from `sent`, or from the event `last_id`, to `now`."""
+    answers = list(find_differences(sent, now)) if sent else [build_snapshot_event(now)]
     if not sent and last_id == str(now.mark):
         return
     for number, (name, answer) in enumerate(answers, start=1):
-        # Whoever has seen the last one knows all of this state.
-        yield event(name, answer, now.mark if number == len(answers) else None)
+        # Only the last one has the id: a client that has seen it knows all of this state.
+        yield format_event(name, answer, now.mark if number == len(answers) else None)
 
 
-def snapshot(now: State) -> tuple[str, Answer]:
+def build_snapshot_event(now: State) -> tuple[str, Answer]:
     return "snapshot", ListAnswer(as_of=now.as_of, items=to_schema(now.courses.values()), next_cursor=None)
 
 
-def differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
+def find_differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
     for course_id, progress in now.courses.items():
         if sent.courses.get(course_id) != progress:
             yield "progress", CourseAnswer(as_of=now.as_of, progress=Progress.model_validate(progress))
@@ -110,6 +111,6 @@ def differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
         yield "removed", RemovedAnswer(as_of=now.as_of, course_id=course_id)
 
 
-def event(name: str, data: BaseModel | None, id: int | None = None) -> str:
+def format_event(name: str, data: BaseModel | None, id: int | None = None) -> str:
     text = data.model_dump_json(by_alias=True) if data else "{}"
     return (f"id: {id}\n" if id is not None else "") + f"event: {name}\ndata: {text}\n\n"

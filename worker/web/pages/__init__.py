@@ -1,1 +1,1 @@
-"""The pages: what a learner, an instructor and an operator see. docs/decisions/0022 says how they are made."""
+"""Renders the pages that a learner, an instructor and an operator see. docs/decisions/0022 says how."""

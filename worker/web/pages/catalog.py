@@ -1,17 +1,17 @@
-"""What courses and lessons are called. This system knows ids alone: a website that has a catalog gives it."""
+"""Names courses where no catalog is given. This system knows only ids; a website passes a catalog of its own."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from worker.courses.catalog import Lesson
-from worker.web.pages.formatting import short
+from worker.web.pages.formatting import shorten
 
 
 class NoCatalog:
-    """Ids, shortened."""
+    """Shortens a course's id to a title, and knows no lessons."""
 
     def title(self, course_id: UUID) -> str:
-        return f"Course {short(course_id)}"
+        return f"Course {shorten(course_id)}"
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None

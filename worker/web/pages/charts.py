@@ -1,6 +1,6 @@
-"""Numbers as the geometry of an SVG: templates/charts.html draws it, and a table says the same. Pure.
+"""Turns numbers into the geometry of an SVG, which templates/charts.html draws beside a table of the same. Pure.
 
-Positions are percent of the plot, so that a chart fits any width and its text and strokes are not stretched.
+Positions are percent of the plot, so that a chart fits any width without stretching its text and strokes.
 """
 
 import math
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-SHOWN_LABELS, SHOWN_SHORT_LABELS = 5, 12
+MOST_LABELS, MOST_SHORT_LABELS = 5, 12
 SHORT = 2  # characters
-GAP = 0.28  # of the room that a column has
-LEAST_HEIGHT = 1.5  # so that a small value is no missing one
+GAP = 0.28  # share of a column's room
+LEAST_HEIGHT = 1.5  # so that a small value does not look like a missing one
 STEPS = (1, 2, 5)
 MOST_STEPS = 4
-LONGEST = timedelta(seconds=75)  # from a point of a line to the next: beyond it nobody knows what was between
+LONGEST_STEP = timedelta(seconds=75)  # from one point of a line to the next; beyond it the values between are unknown
 UNITS = ((10**9, "bn"), (10**6, "M"), (10**3, "k"))
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A horizontal line, and the value it stands for."""
+    """Marks a value with a horizontal line."""
 
     y: float
     label: str
@@ -29,6 +29,8 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
+    """Draws one value as a rectangle."""
+
     x: float
     y: float
     width: float
@@ -42,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Drawn as columns, or, where bars are few or their names long, as a table with a bar in each row."""
+    """Shows values as columns, or as a table with a bar in each row where bars are few or their names long."""
 
     title: str
     columns: tuple[str, str]  # of the table
@@ -55,7 +57,7 @@ class BarChart:
 
     @property
     def summary(self) -> str:
-        """For whoever does not see it."""
+        """Describes the chart to readers who cannot see it."""
         if not self.bars:
             return f"{self.title}: no data"
         first, last = self.bars[0], self.bars[-1]
@@ -64,7 +66,7 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """In a box of 100 by 100. Where the times have a gap so has the line: a stretch on either side."""
+    """Connects values in a box of 100 by 100. Where the times have a gap, the line has one between two stretches."""
 
     name: str
     stretches: tuple[str, ...]  # the points of SVG polylines
@@ -74,6 +76,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
+    """Shows values over time."""
+
     title: str
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -84,13 +88,14 @@ class LineChart:
 
     @property
     def summary(self) -> str:
+        """Describes the latest values to readers who cannot see the chart."""
         latest = self.rows[-1][1:] if self.rows else ()
         now = ", ".join(f"{name} {value}" for name, value in zip(self.columns[1:], latest, strict=False))
         return f"{self.title}: {now or 'no data'}"
 
 
-def axis(highest: float) -> list[int]:
-    """What is written at its lines: 1, 2 or 5 times a power of ten apart, at most MOST_STEPS, the last above all."""
+def build_axis(highest: float) -> list[int]:
+    """Returns the values of its lines: 1, 2 or 5 times a power of ten apart, at most MOST_STEPS, the last above all."""
     scale = 1
     while True:
         for step in (step * scale for step in STEPS):
@@ -99,14 +104,14 @@ def axis(highest: float) -> list[int]:
         scale *= 10
 
 
-def bar_chart(
+def build_bar_chart(
     title: str, columns: tuple[str, str], values: Sequence[tuple[str, int]], names: Sequence[str] | None = None
 ) -> BarChart:
-    """A bar for each label and its value, in their order; names are what short labels stand for."""
-    lines = axis(max((value for _, value in values), default=0))
+    """Builds a bar for each label and its value, in their order. `names` are the full names behind short labels."""
+    lines = build_axis(max((value for _, value in values), default=0))
     room = 100 / max(1, len(values))
     short = all(len(label) <= SHORT for label, _ in values)
-    shown = labelled(len(values), SHOWN_SHORT_LABELS if short else SHOWN_LABELS)
+    shown = choose_labelled(len(values), MOST_SHORT_LABELS if short else MOST_LABELS)
     bars = []
     for index, ((label, value), name) in enumerate(zip(values, names or [label for label, _ in values], strict=True)):
         height = max(LEAST_HEIGHT, 100 * value / lines[-1]) if value else 0
@@ -123,68 +128,71 @@ def bar_chart(
                 index in shown,
             )
         )
-    return BarChart(title, columns, tuple(bars), grid(lines))
+    return BarChart(title, columns, tuple(bars), build_grid(lines))
 
 
-def labelled(number: int, most: int) -> set[int]:
-    """Which of so many columns have their label under them: the last, and those evenly before it."""
+def choose_labelled(number: int, most: int) -> set[int]:
+    """Returns which of so many columns show their label: the last, and others evenly before it."""
     return set(range(number - 1, -1, -max(1, math.ceil(number / most))))
 
 
-def grid(lines: Sequence[int]) -> tuple[Grid, ...]:
-    """The last one is the upper edge."""
-    return tuple(Grid(round(100 - 100 * value / lines[-1], 2), brief(value)) for value in lines)
+def build_grid(lines: Sequence[int]) -> tuple[Grid, ...]:
+    """Builds the horizontal lines. The last value is the upper edge."""
+    return tuple(Grid(round(100 - 100 * value / lines[-1], 2), abbreviate(value)) for value in lines)
 
 
-def brief(value: int) -> str:
-    """`150`, `2k`, `2.5M`: four characters at most beside an axis."""
+def abbreviate(value: int) -> str:
+    """Shortens a number to four characters at most: `150`, `2k`, `2.5M`."""
     for size, unit in UNITS:
         if value >= size:
             return f"{value / size:g}{unit}"
     return str(value)
 
 
-def line_chart(title: str, times: Sequence[datetime], series: Sequence[tuple[str, str, Sequence[float]]]) -> LineChart:
-    """Of each series its name, its kind, and a value for each of the times: UTC, each later than the one before."""
-    levels = axis(max((value for *_, values in series for value in values), default=0))
+def build_line_chart(
+    title: str, times: Sequence[datetime], series: Sequence[tuple[str, str, Sequence[float]]]
+) -> LineChart:
+    """Builds a line for each series: name, kind, and a value for each time. Times are UTC and ascend."""
+    levels = build_axis(max((value for *_, values in series for value in values), default=0))
     names = [f"{time:%H:%M:%S}" for time in times]
     rows = zip(names, *([f"{value:,.0f}" for value in values] for *_, values in series), strict=True)
     return LineChart(
         title,
         ("Time, UTC", *(name for name, *_ in series)),
-        tuple(line(name, kind, times, values, levels[-1]) for name, kind, values in series),
-        grid(levels),
+        tuple(build_line(name, kind, times, values, levels[-1]) for name, kind, values in series),
+        build_grid(levels),
         f"{names[0]} UTC" if names else "",
         f"{names[-1]} UTC" if len(names) > 1 else "",
         tuple(rows),
     )
 
 
-def spark(times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
-    """A line without axes; several with the same end can be compared."""
-    return line("", "area", times, values, max(1, end))
+def build_spark(times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
+    """Builds a line without axes. Lines with the same `end` can be compared."""
+    return build_line("", "area", times, values, max(1, end))
 
 
-def line(name: str, kind: str, times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
-    points = [(x, 100 - 100 * value / end) for x, value in zip(across(times), values, strict=True)]
+def build_line(name: str, kind: str, times: Sequence[datetime], values: Sequence[float], end: float) -> Line:
+    """Builds a line; `end` is the value at the upper edge."""
+    points = [(x, 100 - 100 * value / end) for x, value in zip(place_times(times), values, strict=True)]
     if len(points) == 1:
         points.append((100, points[0][1]))  # a single value is a line too
-    cuts = [number for number, (before, after) in enumerate(pairwise(times), 1) if after - before > LONGEST]
+    cuts = [number for number, (before, after) in enumerate(pairwise(times), 1) if after - before > LONGEST_STEP]
     parts = [points[first:last] for first, last in pairwise([0, *cuts, len(points)]) if points]
-    return Line(name, tuple(map(polyline, parts)), tuple(map(area, parts)), kind)
+    return Line(name, tuple(map(format_points, parts)), tuple(map(format_area, parts)), kind)
 
 
-def across(times: Sequence[datetime]) -> list[float]:
-    """Where each lies between the first and the last."""
-    whole = (times[-1] - times[0]) if len(times) > 1 else LONGEST
+def place_times(times: Sequence[datetime]) -> list[float]:
+    """Returns where each time lies between the first and the last."""
+    whole = (times[-1] - times[0]) if len(times) > 1 else LONGEST_STEP
     return [100 * ((time - times[0]) / whole) for time in times]
 
 
-def polyline(points: Sequence[tuple[float, float]]) -> str:
-    """One point, between two gaps, is drawn twice: a dot, as the line's ends are round."""
+def format_points(points: Sequence[tuple[float, float]]) -> str:
+    """Writes a polyline. One point between two gaps is written twice, a dot, because line ends are round."""
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in (points if len(points) > 1 else [*points, *points]))
 
 
-def area(points: Sequence[tuple[float, float]]) -> str:
-    """What lies under the polyline."""
-    return f"{points[0][0]:.2f},100 {polyline(points)} {points[-1][0]:.2f},100"
+def format_area(points: Sequence[tuple[float, float]]) -> str:
+    """Writes the polygon under the polyline."""
+    return f"{points[0][0]:.2f},100 {format_points(points)} {points[-1][0]:.2f},100"

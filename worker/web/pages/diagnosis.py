@@ -1,4 +1,4 @@
-"""What is wrong, how bad it is, and what to do about it, in plain words. Pure."""
+"""Diagnoses what is wrong, how bad it is and what to do about it, in plain words. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,22 +8,26 @@ from enum import IntEnum
 
 from worker.operations.lag_history import Delay
 from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
-from worker.web.pages.formatting import UNKNOWN, number, plural, ranges, rate, span
+from worker.web.pages.formatting import UNKNOWN, format_duration, format_number, format_ranges, format_rate, plural
 
-LATE_S = 10  # longer than a healthy worker ever takes, and about what a restart does
+LATE_S = 10  # longer than a healthy worker ever takes, and about as long as a restart
 STILL_S = 30
 OUTBOX_OLD_S = 60
 VISIBLE_SLOW_S = 5.0
 STALE_S = 15
-# Of each server the parts that a snapshot may lack.
+# The parts of a snapshot that come from each server, and may be missing.
 SERVERS = {
-    "Kafka": {"lesson_events": "The log", "group": "The consumer group", "dead_letters": "The dead letter topic"},
-    "PostgreSQL": {"stored": "What is applied", "statuses": "What workers say", "outbox": "The outbox"},
+    "Kafka": {
+        "lesson_events": "The log of lesson events",
+        "group": "The consumer group",
+        "dead_letters": "The dead letter topic",
+    },
+    "PostgreSQL": {"stored": "The stored offsets", "statuses": "The workers' status", "outbox": "The outbox"},
 }
 
 
 class Level(IntEnum):
-    """How bad it is; said with a word and a shape too, for colour alone tells not everybody."""
+    """Says how bad a finding is, with a word and a shape too, because some readers cannot tell colours apart."""
 
     WELL = 0
     WATCH = 1
@@ -40,26 +44,30 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """Says what is wrong and what to do about it."""
+
     level: Level
     text: str
-    do: str = ""  # by whoever was woken by it
+    do: str = ""  # for the operator whom it woke
 
 
-def findings(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> Iterator[Finding]:
-    """First that all is well, where it is."""
-    others = [*_servers(snapshot, now), *_flow(snapshot, delays), *_workers(snapshot, delays)]
+def diagnose(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> Iterator[Finding]:
+    """Yields the findings, first that all is well where it is."""
+    others = [*_check_servers(snapshot, now), *_check_flow(snapshot, delays), *_check_workers(snapshot, delays)]
     if all(finding.level == Level.WELL for finding in others):
         running = sum(worker.running for worker in snapshot.workers)
         keep_up = "keeps up" if running == 1 else "keep up"
         yield Finding(
-            Level.WELL, f"{plural(running, 'worker')} {keep_up} with {rate(snapshot.incoming_per_s)} events/s"
+            Level.WELL, f"{plural(running, 'worker')} {keep_up} with {format_rate(snapshot.incoming_per_s)} events/s"
         )
     yield from others
 
 
-def _servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
+def _check_servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
     if (age_s := (now - snapshot.at).total_seconds()) > STALE_S:
-        yield Finding(Level.ACT, f"These figures are {span(age_s)} old", "Restart the API; workers do not need it.")
+        yield Finding(
+            Level.ACT, f"These figures are {format_duration(age_s)} old", "Restart the API. Workers do not need it."
+        )
     for server, parts in SERVERS.items():
         gone = [part for part in parts if part in snapshot.missing]
         if len(gone) == len(parts):
@@ -69,41 +77,44 @@ def _servers(snapshot: Snapshot, now: datetime) -> Iterator[Finding]:
             yield from (Finding(Level.ACT, f"{parts[part]} cannot be read", snapshot.missing[part]) for part in gone)
     if snapshot.breaker:
         do = (
-            "Nothing is skipped, and no more is taken. Stop who sends the bad records, then restart the workers: "
+            "No event is skipped, and no more are taken. Stop the sender of the bad records, then restart the workers: "
             "docs/oncall.md, “/ready is 503”."
         )
         yield Finding(Level.ACT, f"The breaker is open: {snapshot.breaker}", do)
 
 
-def _workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+def _check_workers(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     running = [worker for worker in snapshot.workers if worker.running]
-    told = not {"group", "statuses"} & snapshot.missing.keys()
-    if told and not running:
+    known = not {"group", "statuses"} & snapshot.missing.keys()
+    if known and not running:
         do = "Start one: course-progress worker. Events wait in Kafka meanwhile; nothing is lost."
-        yield Finding(Level.ACT, "No worker runs", do)
-    elif told and (idle := [p.partition for p in snapshot.partitions if p.owner is None]):
+        yield Finding(Level.ACT, "No worker is running", do)
+    elif known and (idle := [p.partition for p in snapshot.partitions if p.owner is None]):
         lasts = any(partition in delays and delays[partition].seconds >= STILL_S for partition in idle)
-        do = "Restart a worker." if lasts else "During a restart that is usual. If it lasts, restart a worker."
+        do = "Restart a worker." if lasts else "This is usual during a restart. If it lasts, restart a worker."
         yield Finding(
-            Level.ACT if lasts else Level.WATCH, f"Nobody reads {plural(len(idle), 'partition')}: {ranges(idle)}", do
+            Level.ACT if lasts else Level.WATCH,
+            f"No worker reads {name_partitions(idle)}",
+            do,
         )
-    for reason, names in held_up(running).items():
+    for reason, names in group_by_wait(running).items():
         who = f"{names[0]} waits" if len(names) == 1 else f"{len(names)} workers wait"
         lasts = not delays or any(delay.seconds >= STILL_S for delay in delays.values())
         do = (
-            "Mend that: they go on by themselves; nothing is lost."
+            "Fix the cause. Workers then go on by themselves; nothing is lost."
             if lasts
-            else "Usual for some seconds, as in a restart."
+            else "This is usual for some seconds, as during a restart."
         )
         yield Finding(Level.ACT if lasts else Level.WATCH, f"{who}: {reason}", do)
     wanted = snapshot.advice.workers
     if running and wanted is not None and wanted > len(running):
+        are = "is" if len(running) == 1 else "are"
         do = f"Start {wanted - len(running)} more: course-progress worker."
-        yield Finding(Level.WATCH, f"{plural(wanted, 'worker')} would keep up, {len(running)} run", do)
+        yield Finding(Level.WATCH, f"{plural(wanted, 'worker')} would keep up, but {len(running)} {are} running", do)
 
 
-def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
-    """The workers' names by what they wait for; an open breaker is told of elsewhere."""
+def group_by_wait(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
+    """Groups the workers' names by what they wait for. An open breaker is a finding of its own."""
     names = defaultdict(list)
     for worker in running:
         if worker.told is not None and worker.told.waiting_for and not worker.told.breaker:
@@ -111,26 +122,26 @@ def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     return names
 
 
-def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
-    yield from _lag(snapshot, delays)
+def _check_flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+    yield from _check_lag(snapshot, delays)
     if snapshot.visible_p99_s is not None and snapshot.visible_p99_s > VISIBLE_SLOW_S:
         over = delays and not any(delay.seconds for delay in delays.values())
         do = (
-            "That is over: nothing is behind any more."
+            "This is over: no partition is behind any more."
             if over
-            else "Look how busy the workers below are, and at PostgreSQL's load."
+            else "Check how busy the workers below are, and the load of PostgreSQL."
         )
-        yield Finding(Level.WATCH, f"Events are seen after {span(snapshot.visible_p99_s)}", do)
+        yield Finding(Level.WATCH, f"Events become visible after {format_duration(snapshot.visible_p99_s)}", do)
     if snapshot.outbox and snapshot.outbox.oldest_s > OUTBOX_OLD_S:
-        do = "Certificates wait. The workers' logs say why Kafka does not take course events."
-        yield Finding(Level.WATCH, f"The outbox has waited for {span(snapshot.outbox.oldest_s)}", do)
+        do = "Certificates are late. The workers' logs say why Kafka does not take course events."
+        yield Finding(Level.WATCH, f"The outbox has been waiting for {format_duration(snapshot.outbox.oldest_s)}", do)
     if snapshot.dead_letters and (opened := sum(snapshot.dead_letters.kinds.values())):
-        do = "No hurry: they hold up nobody. Replay them below when their cause is mended."
+        do = "No hurry: they hold up no other event. Replay them below when their cause is fixed."
         yield Finding(Level.WELL, f"{plural(opened, 'open dead letter')} among the newest", do)
 
 
-def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
-    """A partition that stands still is told apart from a backlog: waiting does not help it."""
+def _check_lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
+    """Tells a partition that stands still from a backlog, because waiting does not help it."""
     excused = {worker.name for worker in snapshot.workers if worker.running and worker.told and worker.told.waiting_for}
     late = [view for view in snapshot.partitions if is_late(view, delays.get(view.partition))]
     still = [
@@ -143,37 +154,42 @@ def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     ]
     for name in dict.fromkeys(view.owner for view in still):
         numbers = [view.partition for view in still if view.owner == name]
-        what = f"Partition{'s' if len(numbers) > 1 else ''} {ranges(numbers)}"
-        do = "Read the last lines of its log. To kill it is safe (kill -9): others take over, or it starts anew."
+        what = name_partitions(numbers).capitalize()
+        do = "Read the last lines of its log. Killing it is safe (kill -9): others take over, or it starts again."
         yield Finding(Level.ACT, f"{what} of {name} {'stand' if len(numbers) > 1 else 'stands'} still", do)
     if late and not still:
-        longest = delayed(delays[furthest(delays)])
-        do = "" if snapshot.breaker or excused else _ends(snapshot)
-        yield Finding(Level.WATCH, f"{number(snapshot.lag)} events wait, some for {longest}", do)
+        longest = format_delay(delays[find_furthest(delays)])
+        do = "" if snapshot.breaker or excused else _predict_end(snapshot)
+        yield Finding(Level.WATCH, f"{format_number(snapshot.lag)} events wait, some for {longest}", do)
 
 
 def is_late(view: PartitionView, delay: Delay | None) -> bool:
-    """Of a backlog that is older than the first look, its size tells."""
+    """Returns whether a partition is late. Its size decides for a backlog that is older than the first look."""
     if delay is None:
         return False
     large = (view.lag or 0) > LATE_S * max(1.0, view.applied_per_s or 0)
     return delay.seconds >= LATE_S or (delay.longer and large)
 
 
-def _ends(snapshot: Snapshot) -> str:
-    """When nothing will wait any more, as things go."""
+def _predict_end(snapshot: Snapshot) -> str:
+    """Says when the backlog will be gone at the current rates."""
     if not snapshot.applied_per_s:
-        return "None is applied just now: a restart takes some seconds."
+        return "No event is applied right now. A restart takes some seconds."
     gain = snapshot.applied_per_s - (snapshot.incoming_per_s or 0)
     if gain <= 0:
-        return "More come in than are applied: start more workers, up to one for each partition."
-    return f"At this rate nothing waits any more in {span(max(1, (snapshot.lag or 0) / gain))}."
+        return "More events come in than are applied: start more workers, up to one for each partition."
+    return f"At this rate the backlog is gone in {format_duration(max(1, (snapshot.lag or 0) / gain))}."
 
 
-def furthest(delays: Mapping[int, Delay]) -> int:
-    """The partition that is furthest behind."""
+def find_furthest(delays: Mapping[int, Delay]) -> int:
+    """Returns the partition that is furthest behind."""
     return max(delays, key=lambda partition: (delays[partition].seconds, delays[partition].longer))
 
 
-def delayed(delay: Delay | None) -> str:
+def name_partitions(numbers: Sequence[int]) -> str:
+    """Writes `partition 3` or `partitions 0-3, 7`."""
+    return f"partition{'s' if len(numbers) > 1 else ''} {format_ranges(numbers)}"
+
+
+def format_delay(delay: Delay | None) -> str:
     return UNKNOWN if delay is None else f"{'over ' if delay.longer else ''}{delay.seconds:,.0f} s"

@@ -1,4 +1,4 @@
-"""Numbers and times as people say them. Pure."""
+"""Writes numbers and times as people say them. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,8 +10,8 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
 
 
-def span(seconds: float) -> str:
-    """`3 days`, `1 hour`, `12 seconds`, `34 ms`; the largest unit alone."""
+def format_duration(seconds: float) -> str:
+    """Writes a time in its largest unit alone: `3 days`, `1 hour`, `12 seconds`, `34 ms`."""
     if 0 < seconds < 1:
         return f"{max(1, round(seconds * 1000))} ms"
     for size, name in UNITS:
@@ -20,41 +20,41 @@ def span(seconds: float) -> str:
     return "0 seconds"
 
 
-def ago(moment: datetime, now: datetime) -> str:
-    """`3 days ago`; a clock may be ahead of ours."""
+def format_ago(moment: datetime, now: datetime) -> str:
+    """Writes `3 days ago`, or `just now` for the future too, because a clock may be ahead of ours."""
     seconds = (now - moment).total_seconds()
-    return "just now" if seconds < MINUTE else f"{span(seconds)} ago"
+    return "just now" if seconds < MINUTE else f"{format_duration(seconds)} ago"
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 lesson`, `2 lessons`."""
+    """Writes `1 lesson` or `2 lessons`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def rate(per_s: float | None) -> str:
-    """Events per second; a dash for what is not known."""
+def format_rate(per_s: float | None) -> str:
+    """Writes events per second, or a dash where they are not known."""
     return UNKNOWN if per_s is None else f"{per_s:,.1f}" if 0 < per_s < 10 else f"{per_s:,.0f}"
 
 
-def number(value: int | None) -> str:
+def format_number(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
-def readable(lesson_id: str) -> str:
-    """What a lesson without a title is called: its id, of a long one the end, for the beginnings are alike."""
+def name_lesson(lesson_id: str) -> str:
+    """Names a lesson without a title by its id, or by the end of a long one, because beginnings are alike."""
     try:
-        return f"Lesson {short(UUID(lesson_id))}"
+        return f"Lesson {shorten(UUID(lesson_id))}"
     except ValueError:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
 
 
-def short(id: UUID) -> str:
-    """Eight digits of it: the first, or of version 7, which begins with the time, the last."""
+def shorten(id: UUID) -> str:
+    """Returns eight digits of an id: the first, or of version 7, which begins with the time, the last."""
     return str(id)[-8:] if id.version == 7 else str(id)[:8]
 
 
-def ranges(numbers: Sequence[int]) -> str:
-    """`0-3, 7`; a dash for none."""
+def format_ranges(numbers: Sequence[int]) -> str:
+    """Writes `0-3, 7`, or a dash for none."""
     parts: list[list[int]] = []
     for value in numbers:
         if parts and value == parts[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""What the Operations page shows: first whether somebody must do something (findings.py), then the figures. Pure."""
+"""Builds the view of Operations: first whether the operator must act (diagnosis.py), then the figures. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,24 @@ from datetime import datetime
 from worker.deadletters.row import Row
 from worker.operations.lag_history import Delay, Point
 from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
-from worker.web.pages.charts import Line, LineChart, line_chart, spark
-from worker.web.pages.diagnosis import Finding, Level, delayed, findings, furthest
-from worker.web.pages.formatting import MINUTE, UNKNOWN, number, plural, ranges, rate, span
+from worker.web.pages.charts import Line, LineChart, build_line_chart, build_spark
+from worker.web.pages.diagnosis import Finding, Level, diagnose, find_furthest, format_delay
+from worker.web.pages.formatting import (
+    MINUTE,
+    UNKNOWN,
+    format_duration,
+    format_number,
+    format_ranges,
+    format_rate,
+    plural,
+)
 
-UNKNOWN_NOTE = "not known at present"
+UNKNOWN_NOTE = "not known right now"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is asked first, its answer, and what explains it."""
+    """Answers one question by a value, and explains it by a note."""
 
     name: str
     value: str
@@ -25,6 +33,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class PartitionLine:
+    """Shows a partition in its table."""
+
     view: PartitionView
     lag: str
     behind: str
@@ -35,9 +45,11 @@ class PartitionLine:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
+    """Shows a worker in its table."""
+
     view: WorkerView
     state: str
-    level: Level | None  # None: it is history
+    level: Level | None  # None: the worker is gone
     partitions: str
     busy: int | None  # percent
     rate: str
@@ -47,6 +59,8 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True)
 class OperationsPage:
+    """Holds what the page shows."""
+
     at: datetime
     level: Level
     findings: tuple[Finding, ...]  # the worst first; at least one
@@ -61,24 +75,24 @@ class OperationsPage:
     letters: tuple[Row, ...]
 
 
-def operations(
+def build_operations_page(
     snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int, Delay], now: datetime
 ) -> OperationsPage:
     known = delays if snapshot.lag is not None else {}  # else those are old
-    found = sorted(findings(snapshot, known, now), key=lambda finding: -finding.level)
+    found = sorted(diagnose(snapshot, known, now), key=lambda finding: -finding.level)
     kinds = snapshot.dead_letters.kinds if snapshot.dead_letters else {}
     return OperationsPage(
         at=snapshot.at,
         level=found[0].level,
         findings=tuple(found),
-        first=(behind(snapshot, known), waiting(snapshot), reading(snapshot)),
-        details=tuple(details(snapshot)),
+        first=(build_behind(snapshot, known), build_waiting(snapshot), build_running_workers(snapshot)),
+        details=tuple(build_details(snapshot)),
         advice=snapshot.advice.sentence,
-        lag_chart=lag_chart(history),
-        rate_chart=rate_chart(history),
-        partitions=partitions(snapshot, history, known),
+        lag_chart=build_lag_chart(history),
+        rate_chart=build_rate_chart(history),
+        partitions=build_partition_lines(snapshot, history, known),
         workers=tuple(
-            worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)
+            build_worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)
         ),
         kinds=tuple(sorted(((str(kind), count) for kind, count in kinds.items()), key=lambda item: -item[1])),
         letters=snapshot.dead_letters.latest if snapshot.dead_letters else (),
@@ -88,113 +102,127 @@ def operations(
 # The first answers
 
 
-def behind(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Figure:
+def build_behind(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Figure:
     if not delays:
         return Figure("Behind", UNKNOWN, UNKNOWN_NOTE)
-    worst = furthest(delays)
+    worst = find_furthest(delays)
     delay = delays[worst]
     if not delay.seconds and not delay.longer:
-        note = "what waits has just come" if snapshot.lag else "every partition is up to date"
-        return Figure("Behind", delayed(delay), note)
-    note = f"partition {worst}, read by {owner(snapshot, worst)}"
-    return Figure("Behind", delayed(delay), note if delay.seconds < 2 * MINUTE else f"{span(delay.seconds)}: {note}")
+        note = "the waiting events have just come in" if snapshot.lag else "every partition is up to date"
+        return Figure("Behind", format_delay(delay), note)
+    note = f"partition {worst}, read by {find_owner(snapshot, worst)}"
+    return Figure(
+        "Behind",
+        format_delay(delay),
+        note if delay.seconds < 2 * MINUTE else f"{format_duration(delay.seconds)}: {note}",
+    )
 
 
-def owner(snapshot: Snapshot, partition: int) -> str:
-    return next((view.owner for view in snapshot.partitions if view.partition == partition and view.owner), "nobody")
+def find_owner(snapshot: Snapshot, partition: int) -> str:
+    return next((view.owner for view in snapshot.partitions if view.partition == partition and view.owner), "no worker")
 
 
-def waiting(snapshot: Snapshot) -> Figure:
+def build_waiting(snapshot: Snapshot) -> Figure:
     if snapshot.lag is None:
-        return Figure("Events that wait", UNKNOWN, UNKNOWN_NOTE)
-    note = f"{rate(snapshot.incoming_per_s)}/s come in, {rate(snapshot.applied_per_s)}/s are applied"
-    return Figure("Events that wait", number(snapshot.lag), note)
+        return Figure("Waiting events", UNKNOWN, UNKNOWN_NOTE)
+    note = f"{format_rate(snapshot.incoming_per_s)}/s come in, {format_rate(snapshot.applied_per_s)}/s are applied"
+    return Figure("Waiting events", format_number(snapshot.lag), note)
 
 
-def reading(snapshot: Snapshot) -> Figure:
+def build_running_workers(snapshot: Snapshot) -> Figure:
     if {"group", "statuses"} <= snapshot.missing.keys():
         return Figure("Workers", UNKNOWN, UNKNOWN_NOTE)
     running = sum(worker.running for worker in snapshot.workers)
     read = sum(view.owner is not None for view in snapshot.partitions)
     return Figure(
-        "Workers that run", number(running), f"read {read} of {plural(len(snapshot.partitions), 'partition')}"
+        "Running workers", format_number(running), f"read {read} of {plural(len(snapshot.partitions), 'partition')}"
     )
 
 
-def details(snapshot: Snapshot) -> Iterator[Figure]:
+def build_details(snapshot: Snapshot) -> Iterator[Figure]:
     outbox, letters = snapshot.outbox, snapshot.dead_letters
-    yield Figure("Half are visible within", seconds(snapshot.visible_p50_s), "from Kafka to the row, last minute")
-    yield Figure("99 % are visible within", seconds(snapshot.visible_p99_s), "from Kafka to the row, last minute")
+    yield Figure(
+        "Half are visible within", format_latency(snapshot.visible_p50_s), "from Kafka to the row, last minute"
+    )
+    yield Figure(
+        "99 % are visible within", format_latency(snapshot.visible_p99_s), "from Kafka to the row, last minute"
+    )
     yield Figure(
         "Outbox",
-        number(outbox.rows if outbox else None),
-        f"the oldest for {span(outbox.oldest_s)}" if outbox and outbox.rows else "course events to publish",
+        format_number(outbox.rows if outbox else None),
+        f"the oldest has waited {format_duration(outbox.oldest_s)}"
+        if outbox and outbox.rows
+        else "course events to publish",
     )
-    yield Figure("Dead letters", number(sum(letters.kinds.values()) if letters else None), "open, of the newest")
+    yield Figure(
+        "Dead letters", format_number(sum(letters.kinds.values()) if letters else None), "open, among the newest"
+    )
 
 
 # The details
 
 
-def lag_chart(history: Sequence[Point]) -> LineChart:
+def build_lag_chart(history: Sequence[Point]) -> LineChart:
     totals = [float(sum(point.lag.values())) for point in history]
-    return line_chart("Events that wait", times(history), [("Lag", "area", totals)])
+    return build_line_chart("Waiting events", list_times(history), [("Lag", "area", totals)])
 
 
-def rate_chart(history: Sequence[Point]) -> LineChart:
+def build_rate_chart(history: Sequence[Point]) -> LineChart:
     incoming = [point.incoming_per_s for point in history]
     applied = [point.applied_per_s for point in history]
     series = [("Applied", "area", applied), ("Incoming", "dashed", incoming)]
-    return line_chart("Events per second", times(history), series)
+    return build_line_chart("Events per second", list_times(history), series)
 
 
-def times(history: Sequence[Point]) -> list[datetime]:
+def list_times(history: Sequence[Point]) -> list[datetime]:
     return [point.at for point in history]
 
 
-def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int, Delay]) -> tuple[PartitionLine, ...]:
+def build_partition_lines(
+    snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int, Delay]
+) -> tuple[PartitionLine, ...]:
     highest = max((lag for point in history for lag in point.lag.values()), default=0)
-    at = times(history)
+    at = list_times(history)
     return tuple(
         PartitionLine(
             view,
-            number(view.lag),
-            delayed(delays.get(view.partition)),
-            rate(view.incoming_per_s),
-            rate(view.applied_per_s),
-            spark(at, [float(point.lag.get(view.partition, 0)) for point in history], highest),
+            format_number(view.lag),
+            format_delay(delays.get(view.partition)),
+            format_rate(view.incoming_per_s),
+            format_rate(view.applied_per_s),
+            build_spark(at, [float(point.lag.get(view.partition, 0)) for point in history], highest),
         )
         for view in snapshot.partitions
     )
 
 
-def worker_line(worker: WorkerView) -> WorkerLine:
+def build_worker_line(worker: WorkerView) -> WorkerLine:
     status = worker.told
     return WorkerLine(
         worker,
-        *worker_state(worker),
-        ranges(sorted(worker.partitions)),
+        *describe_state(worker),
+        format_ranges(sorted(worker.partitions)),
         round(100 * status.busy) if status else None,
-        rate(status.events_per_s if status else None),
-        rate(status.capacity_per_s if status else None),
-        seconds(status.visible_p99_s if status else None),
+        format_rate(status.events_per_s if status else None),
+        format_rate(status.capacity_per_s if status else None),
+        format_latency(status.visible_p99_s if status else None),
     )
 
 
-def worker_state(worker: WorkerView) -> tuple[str, Level | None]:
+def describe_state(worker: WorkerView) -> tuple[str, Level | None]:
     if not worker.running:
-        return f"gone for {span(worker.status.silent_s)}" if worker.status else "gone", None
+        return f"gone for {format_duration(worker.status.silent_s)}" if worker.status else "gone", None
     if worker.told is None:
-        return "says nothing of itself", Level.WATCH
+        return "sends no status", Level.WATCH
     if worker.told.breaker:
         return "breaker open", Level.ACT
     if worker.told.waiting_for:
         return f"waits: {worker.told.waiting_for}", Level.WATCH
-    return "runs", Level.WELL
+    return "running", Level.WELL
 
 
-def seconds(value: float | None) -> str:
-    """A latency, as precise as is of use."""
+def format_latency(value: float | None) -> str:
+    """Writes a latency as precisely as is useful."""
     if value is None:
         return UNKNOWN
     return f"{value * 1000:,.0f} ms" if value < 1 else f"{value:,.1f} s"

@@ -1,4 +1,4 @@
-"""Templates and static files."""
+"""Renders templates, and reads static files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,21 +10,23 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from worker.web.pages.formatting import plural, span
+from worker.web.pages.formatting import plural
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
+    """Holds a static file."""
+
     content: bytes
     media_type: str
     digest: str
 
 
 @cache
-def assets() -> dict[str, Asset]:
-    """The files of static/, by name."""
+def read_assets() -> dict[str, Asset]:
+    """Reads the files of static/, by name."""
     found = {}
     for file in files("worker.web.pages").joinpath("static").iterdir():
         content = file.read_bytes()
@@ -33,13 +35,13 @@ def assets() -> dict[str, Asset]:
     return found
 
 
-def static(name: str) -> str:
-    """The address of a static file, another one when its content is another: it may be kept for ever."""
-    return f"/static/{name}?v={assets()[name].digest}"
+def build_static_url(name: str) -> str:
+    """Returns a static file's address. It changes with the content, so a browser may keep the file permanently."""
+    return f"/static/{name}?v={read_assets()[name].digest}"
 
 
 class Templates:
-    """Of these packages' templates/, the first one's first."""
+    """Renders the templates of these packages, of which the first one takes precedence."""
 
     def __init__(self, *packages: str, **everywhere: Any) -> None:
         loaders: list[BaseLoader] = [PackageLoader(package) for package in packages]
@@ -50,10 +52,10 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals |= {"static": static} | everywhere
-        self._environment.filters |= {"counted": plural, "span": span}
+        self._environment.globals |= {"static_url": build_static_url} | everywhere
+        self._environment.filters |= {"plural": plural}
 
-    def page(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
-        """The page `name`.html."""
+    def render(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
+        """Returns the page `name`.html as a response."""
         text = self._environment.get_template(f"{name}.html").render(**values)
         return HTMLResponse(text, status, headers)

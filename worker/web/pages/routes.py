@@ -1,4 +1,4 @@
-"""The pages' routes. Who sees what is decided as in the API: by the token, here the cookie's."""
+"""Serves the pages. As in the API the token decides who sees what; here it comes in a cookie."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,18 +17,18 @@ from worker.courses.catalog import Catalog
 from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
 from worker.learners.reads import CourseProgress, Place
-from worker.web.api.courses import Course
+from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import ServiceDep
-from worker.web.api.operations import operator
-from worker.web.api.progress import cursor_after, place
+from worker.web.api.operations import require_operator
+from worker.web.api.progress import encode_cursor, place
 from worker.web.auth import CallerDep, caller
 from worker.web.limits import count_call
 from worker.web.pages.catalog import NoCatalog
-from worker.web.pages.course import course
-from worker.web.pages.learning import cards, learning
-from worker.web.pages.operations import operations
-from worker.web.pages.render import Templates, assets
-from worker.web.problems import KINDS, Problem, meaning
+from worker.web.pages.course import build_course_page
+from worker.web.pages.learning import build_cards, build_learning_page
+from worker.web.pages.operations import build_operations_page
+from worker.web.pages.render import Templates, read_assets
+from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import ReadersDep
 
 COURSES = 24  # on one page
@@ -37,36 +37,36 @@ FOREVER = "public, max-age=31536000, immutable"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def pages(catalog: Catalog | None = None, login: str | None = None) -> APIRouter:
-    """For `create_api`. `login` is where somebody without a token is sent to get one."""
+def pages_router(catalog: Catalog | None = None, login: str | None = None) -> APIRouter:
+    """Returns the pages' routes, for `create_api`. `login` is the address where a visitor without a token gets one."""
     templates = Templates("worker.web.pages", login=login)
     router = APIRouter(include_in_schema=False)
-    router.include_router(static_files())
-    router.include_router(_pages(catalog or NoCatalog(), templates))
-    router.default = Nowhere(templates, otherwise=router.default)
+    router.include_router(static_router())
+    router.include_router(page_router(catalog or NoCatalog(), templates))
+    router.default = NotFoundFallback(templates, otherwise=router.default)
     return router
 
 
 @dataclass(frozen=True)
-class Nowhere:
-    """Answers what no route is for: with a page, but under /api."""
+class NotFoundFallback:
+    """Answers every path that has no route: with a page, or under /api as the API does."""
 
     templates: Templates
     otherwise: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         of_a_page = scope["type"] == "http" and not scope["path"].startswith("/api/")
-        answer = problem(self.templates, Problem(404, "no such page")) if of_a_page else self.otherwise
+        answer = render_problem(self.templates, Problem(404, "no such page")) if of_a_page else self.otherwise
         await answer(scope, receive, send)
 
 
-def static_files() -> APIRouter:
-    """Needs no token."""
+def static_router() -> APIRouter:
+    """Returns the route of static files, which needs no token."""
     router = APIRouter()
 
     @router.get("/static/{name}")
     async def static_file(request: Request, name: str, v: str = "") -> Response:
-        asset = assets().get(name)
+        asset = read_assets().get(name)
         if asset is None:
             raise Problem(404, "no such file")
         headers = {"ETag": f'"{asset.digest}"', "Cache-Control": FOREVER if v == asset.digest else "no-cache"}
@@ -77,8 +77,9 @@ def static_files() -> APIRouter:
     return router
 
 
-def _pages(catalog: Catalog, templates: Templates) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=readable_problems(templates))
+def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
+    """Returns the routes of the pages themselves, which need a token."""
+    router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=page_route(templates))
 
     @router.get("/")
     async def my_learning(
@@ -101,58 +102,58 @@ def _pages(catalog: Catalog, templates: Templates) -> APIRouter:
             readers.activity.per_week(user, WEEKS),
         )
         rows = page.value[:COURSES]
-        older = cursor_after(rows[-1]) if len(page.value) > COURSES else None
-        known = await lessons(readers.lessons, user, rows, catalog)
-        listed = cards(rows, catalog, known, page.as_of)
-        view = learning(stats.value, listed, weeks, show, first=after is None, older=older)
-        return templates.page("learning", caller=caller, page=view)
+        older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
+        known = await find_lessons(readers.lessons, user, rows, catalog)
+        listed = build_cards(rows, catalog, known, page.as_of)
+        view = build_learning_page(stats.value, listed, weeks, show, first=after is None, older=older)
+        return templates.render("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
-    async def course_page(caller: CallerDep, course_id: Course, readers: ReadersDep) -> Response:
+    async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
         found = await readers.analytics.of(course_id)
-        return templates.page("course", caller=caller, page=course(course_id, found, catalog))
+        return templates.render("course", caller=caller, page=build_course_page(course_id, found, catalog))
 
-    @router.get("/ops", dependencies=[Depends(operator)])
+    @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
         operating = readers.operations
         snapshot = await operating.snapshot()
-        view = operations(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
-        return templates.page("ops", caller=caller, page=view)
+        view = build_operations_page(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
+        return templates.render("ops", caller=caller, page=view)
 
     return router
 
 
-async def lessons(
+async def find_lessons(
     known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: Catalog
 ) -> Mapping[UUID, CourseLessons]:
-    """What the events tell of the courses that the catalog does not know."""
+    """Returns the lessons that events name, for the courses that the catalog does not know."""
     unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
     return await known.lessons(user_id, unknown) if unknown else {}
 
 
-def readable_problems(templates: Templates) -> type[APIRoute]:
-    """Routes whose problems are pages."""
+def page_route(templates: Templates) -> type[APIRoute]:
+    """Builds a class of routes whose problems are pages."""
 
     class Page(APIRoute):
         def get_route_handler(self) -> Handler:
             handler = super().get_route_handler()
 
-            async def answered(request: Request) -> Response:
+            async def render_problems(request: Request) -> Response:
                 try:
                     return await handler(request)
                 except RequestValidationError:
-                    return problem(templates, Problem(404, "no such page"))
+                    return render_problem(templates, Problem(404, "no such page"))
                 except HTTPException as error:
-                    return problem(templates, error)
+                    return render_problem(templates, error)
                 except ProgressError as error:
-                    return problem(templates, meaning(error))
+                    return render_problem(templates, to_problem(error))
 
-            return answered
+            return render_problems
 
     return Page
 
 
-def problem(templates: Templates, error: HTTPException) -> Response:
-    title = KINDS[error.status_code][1]
+def render_problem(templates: Templates, error: HTTPException) -> Response:
+    title = PROBLEMS[error.status_code][1]
     headers = dict(error.headers or {})
-    return templates.page("problem", error.status_code, headers, caller=None, error=error, title=title)
+    return templates.render("problem", error.status_code, headers, caller=None, error=error, title=title)

@@ -1,29 +1,29 @@
-// "My learning", live: lessons that are clicked, and whatever changes anywhere else.
+// Keeps "My learning" live: sends clicks on lessons, and shows changes made anywhere else.
 
-import { ask, isAway, reason, refresh, say, warn } from "./page.js";
+import { ask, explain, isAway, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
-const SETTLE_MS = 400;
+const REFRESH_AFTER_MS = 400;
 const SAVED_WITHIN_MS = 40000; // the API waits for a worker, 30 s at most
-const SILENT_MS = 40000; // the stream says something every 15 s
-const AWAY = "The connection is away. What you see may be old; trying again.";
-const UNTOLD =
-  "This page is not told of changes at present: too many windows may be open. It asks again every few seconds.";
+const SILENT_MS = 40000; // the stream sends something every 15 s
+const AWAY = "The connection is lost. What you see may be old; trying again.";
+const NOT_LIVE =
+  "This page gets no live changes right now, perhaps because too many windows are open. It tries again every few seconds.";
 const pending = new Set(); // the buttons whose lessons are on their way
 let clicks = 0;
-let asked = 0;
-let settling = false;
+let requested = 0;
+let refreshing = false;
 
 // Clicks
 
 document.addEventListener("click", (event) => {
   const resume = event.target.closest("[data-resume]");
-  if (resume) open(resume.hash);
+  if (resume) openLesson(resume.hash);
   const button = event.target.closest("button[data-lesson]");
   if (button && !pending.has(button)) toggle(button);
 });
 
-function open(hash) {
+function openLesson(hash) {
   const target = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
   if (!target) return;
   target.closest("details").open = true;
@@ -37,30 +37,30 @@ async function toggle(button) {
   const title = button.querySelector("span").textContent;
   clicks += 1;
   pending.add(button);
-  expect(card, button, wished);
+  showExpected(card, button, wished);
   try {
     const response = await write(card, button, wished);
     pending.delete(button);
     if (response.status === 200) {
       const answer = await response.json();
       if (answer.progress) show(answer.progress);
-      if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device, whose clock may be ahead, has said so.`);
+      if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device has changed it, and its clock may be ahead.`);
     } else {
       takeBack(card, button, wished, percent);
-      say(`“${title}” ${outcome(response)}`);
+      say(`“${title}” ${describeOutcome(response)}`);
     }
   } catch {
     pending.delete(button);
     takeBack(card, button, wished, percent);
     say(`“${title}” may not be saved: there is no answer. Try again.`);
   }
-  settle();
+  refreshSoon();
 }
 
-function outcome(response) {
+function describeOutcome(response) {
   if (response.status === 202) return "is saved, but takes longer than usual: it will appear here by itself.";
-  // After a 5xx Kafka may have it all the same; to repeat it changes nothing.
-  return `${response.status < 500 ? "is not saved" : "may not be saved"}. ${reason(response)}`;
+  // After a 5xx Kafka may still have the event. Repeating the click changes nothing.
+  return `${response.status < 500 ? "is not saved" : "may not be saved"}. ${explain(response)}`;
 }
 
 function write(card, button, wished) {
@@ -76,63 +76,63 @@ function write(card, button, wished) {
   });
 }
 
-// What is shown
+// Showing
 
-/** As it will be, before the server has said so. */
-function expect(card, button, pressed) {
+/** Shows what a click will change, before the server has answered. */
+function showExpected(card, button, pressed) {
   button.setAttribute("aria-pressed", pressed);
   const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
   card.dataset.completed = completed;
-  bar(card, percentage(completed, Number(card.dataset.total)));
+  setBar(card, roundPercent(completed, Number(card.dataset.total)));
 }
 
 function takeBack(card, button, wished, percent) {
-  expect(card, button, !wished);
-  if (!pending.size) bar(card, percent);
+  showExpected(card, button, !wished);
+  if (!pending.size) setBar(card, percent);
 }
 
-/** As the server will say: the nearest whole number, 100 only when complete. */
-function percentage(completed, total) {
+/** Rounds as the server does: to the nearest whole number, 100 only when complete. */
+function roundPercent(completed, total) {
   return completed >= total ? 100 : Math.min(99, Math.max(0, Math.round((100 * completed) / total)));
 }
 
-/** As the server says. */
+/** Shows progress from the server. */
 function show(progress) {
   const card = document.getElementById(`course-${progress.courseId}`);
   if (!card) return;
   const buttons = [...card.querySelectorAll("button[data-lesson]")];
   if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
   card.dataset.completed = progress.lessonsCompleted;
-  // Of a course that grew the catalog knows more than the row: a click must not say the old total again.
-  if (progress.totalLessons && !("catalogd" in card.dataset)) card.dataset.total = progress.totalLessons;
-  bar(card, progress.progressPercentage);
+  // The catalog may know a newer total than the row: a click must not send the old one again.
+  if (progress.totalLessons && !("inCatalog" in card.dataset)) card.dataset.total = progress.totalLessons;
+  setBar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
   for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
 }
 
-function bar(card, percent) {
+function setBar(card, percent) {
   card.querySelector("progress").value = percent;
   card.querySelector("[data-percent]").textContent = `${percent}%`;
 }
 
-/** Soon, once for many changes: cards, charts and texts are the server's. */
-async function settle() {
-  asked += 1;
-  if (settling) return;
-  settling = true;
+/** Refreshes soon, once for many changes, because the server renders cards, charts and texts. */
+async function refreshSoon() {
+  requested += 1;
+  if (refreshing) return;
+  refreshing = true;
   let seen;
   do {
-    await new Promise((done) => setTimeout(done, SETTLE_MS));
-    seen = asked;
-    if (!pending.size) await bring();
-  } while (seen !== asked || pending.size);
-  settling = false;
+    await new Promise((done) => setTimeout(done, REFRESH_AFTER_MS));
+    seen = requested;
+    if (!pending.size) await refreshNow();
+  } while (seen !== requested || pending.size);
+  refreshing = false;
 }
 
-async function bring() {
+async function refreshNow() {
   const before = clicks;
   try {
-    await refresh(() => clicks === before); // or the page would show what was before the click
+    await refresh(() => clicks === before); // else the page would show the state before the click
   } catch (error) {
     if (!isAway(error)) say(error.message); // without a connection the banner says so
   }
@@ -140,49 +140,49 @@ async function bring() {
 
 // The stream
 
-function listen() {
+function openStream() {
   const stream = new EventSource("/api/progress/stream");
   let silence = 0;
-  const heard = () => {
+  const noteSign = () => {
     clearTimeout(silence);
-    silence = setTimeout(() => again(AWAY), SILENT_MS);
+    silence = setTimeout(() => reopen(AWAY), SILENT_MS);
   };
-  const again = (why) => {
+  const reopen = (why) => {
     stream.close();
     warn(why);
-    setTimeout(listen, AGAIN_MS);
+    setTimeout(openStream, AGAIN_MS);
   };
-  const on = (name, act) => stream.addEventListener(name, (event) => { heard(); act(event); });
-  on("open", () => warn());
-  on("heartbeat", () => {});
-  on("snapshot", (event) => {
+  const listen = (name, act) => stream.addEventListener(name, (event) => { noteSign(); act(event); });
+  listen("open", () => warn());
+  listen("heartbeat", () => {});
+  listen("snapshot", (event) => {
     warn();
     JSON.parse(event.data).items.forEach(show);
-    settle();
+    refreshSoon();
   });
-  on("progress", (event) => {
+  listen("progress", (event) => {
     show(JSON.parse(event.data).progress);
-    settle();
+    refreshSoon();
   });
-  on("removed", settle);
-  on("unavailable", () => warn("The database is away. What you see may be old; it comes back by itself."));
+  listen("removed", refreshSoon);
+  listen("unavailable", () => warn("The database is away. What you see may be old; the page recovers by itself."));
   stream.addEventListener("error", async () => {
     if (stream.readyState !== EventSource.CLOSED) return warn(AWAY);
-    clearTimeout(silence); // or both would listen again
-    again(await refusal());
+    clearTimeout(silence); // else both would open a stream again
+    reopen(await explainRefusal());
   });
-  heard();
+  noteSign();
 }
 
-/** Why the stream is refused, which it does not tell itself: as the page would be, if it is. */
-async function refusal() {
+/** Returns why the stream is refused. It does not say so itself, so this asks for the page, which is refused alike. */
+async function explainRefusal() {
   const before = clicks;
   try {
     await refresh(() => clicks === before && !pending.size);
-    return UNTOLD;
+    return NOT_LIVE;
   } catch (error) {
     return isAway(error) ? AWAY : error.message;
   }
 }
 
-listen();
+openStream();

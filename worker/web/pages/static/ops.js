@@ -1,6 +1,6 @@
-// Operations: up to date every two seconds, and dead letters replayed.
+// Keeps Operations up to date every two seconds, and replays dead letters.
 
-import { ask, isAway, reason, refresh, say, warn } from "./page.js";
+import { ask, explain, isAway, refresh, say, warn } from "./page.js";
 
 const EVERY_MS = 2000;
 const REPLAYED_WITHIN_MS = 120000; // the whole topic is read first
@@ -13,7 +13,7 @@ async function follow() {
     } catch (error) {
       warn(isAway(error) ? "The API does not answer. These figures are old; trying again." : error.message);
     }
-    offer();
+    updateButtons();
   }
   setTimeout(follow, EVERY_MS);
 }
@@ -22,14 +22,14 @@ const chosen = () => [...document.querySelectorAll(".pick input:checked")].map((
 const buttons = [...document.querySelectorAll("[data-replay]")];
 let busy = false;
 
-function offer() {
+function updateButtons() {
   const none = busy || chosen().length === 0;
   for (const button of buttons) button.disabled = none;
 }
 
 async function replay(dryRun) {
   busy = true;
-  offer();
+  updateButtons();
   try {
     const response = await ask("/api/ops/deadletters/replay", {
       withinMs: REPLAYED_WITHIN_MS,
@@ -37,20 +37,20 @@ async function replay(dryRun) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ positions: chosen(), dryRun }),
     });
-    say(response.ok ? told(await response.json()) : `${response.status < 500 ? "" : "Nothing is certain. "}${reason(response)}`);
+    say(response.ok ? describeReplay(await response.json()) : `${response.status < 500 ? "" : "They may be replayed or not. "}${explain(response)}`);
   } catch {
-    say("There is no answer. Replaying again changes nothing that was replayed.");
+    say("There is no answer. Replaying again is safe: what was replayed stays as it is.");
   }
   busy = false;
-  offer();
+  updateButtons();
 }
 
-function told({ dryRun, replayed, left }) {
+function describeReplay({ dryRun, replayed, left }) {
   const stays = Object.entries(left).map(([why, count]) => `${count} ${dryRun ? "would stay" : "stayed"}: ${why}`);
   return [`${replayed} ${dryRun ? "would be replayed" : "replayed"}`, ...stays].join("; ");
 }
 
-document.addEventListener("change", offer);
+document.addEventListener("change", updateButtons);
 for (const button of buttons) button.addEventListener("click", () => replay(button.dataset.replay === "dry"));
-offer();
+updateButtons();
 setTimeout(follow, EVERY_MS);

@@ -1,4 +1,4 @@
-// What all pages share: fetching the page anew, and saying things.
+// Shared by all pages: brings a page up to date in place, and shows messages.
 
 const banner = document.getElementById("banner");
 const toast = document.getElementById("toast");
@@ -17,38 +17,38 @@ export function say(text) {
   toastEnds = setTimeout(() => { toast.textContent = ""; }, 8000);
 }
 
-/** What went wrong, for a person. */
-export function reason(response) {
+/** Explains to a person what went wrong. */
+export function explain(response) {
   const wait = response.headers.get("Retry-After");
   switch (response.status) {
     case 401: return "You are no longer logged in: load the page again.";
     case 403: return "You may not do this.";
-    case 409: return "Somebody else is doing this right now.";
-    case 429: return `That was too much at once: try again in ${wait ?? "some"} s.`;
+    case 409: return "Another user is doing this right now: try again later.";
+    case 429: return `That was too much at once: try again in ${wait ?? "a few"} s.`;
     case 503: return "A server is away: try again in a moment.";
     default: return `The server answered ${response.status}.`;
   }
 }
 
-/** Fetches. Rejects, as without a connection, when there is no answer in time: a server that hangs is away too. */
+/** Fetches. Rejects without an answer in time, as without a connection: a server that hangs is away too. */
 export function ask(path, { withinMs = ANSWER_WITHIN_MS, ...options } = {}) {
   return fetch(path, { ...options, signal: AbortSignal.timeout(withinMs) });
 }
 
-/** Whether it was the connection that failed, or the server's silence. */
+/** Returns whether the connection failed, or the server did not answer. */
 export function isAway(error) {
   return error instanceof TypeError || error.name === "TimeoutError";
 }
 
 /**
- * Brings every [data-live] part up to date, as the server renders it now, if that is still wanted when it is there.
- * Throws when it cannot be had.
+ * Brings every [data-live] part up to date with what the server renders now, unless `isWanted` refuses it on arrival.
+ * Throws when the page cannot be fetched.
  */
-export async function refresh(wanted = () => true) {
+export async function refresh(isWanted = () => true) {
   const response = await ask(location.pathname + location.search, { headers: { Accept: "text/html" } });
-  if (!response.ok) throw new Error(reason(response));
+  if (!response.ok) throw new Error(explain(response));
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (!wanted()) return;
+  if (!isWanted()) return;
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = next.querySelector(`[data-live="${part.dataset.live}"]`);
     if (fresh) morph(part, fresh);
@@ -56,7 +56,7 @@ export async function refresh(wanted = () => true) {
   if (document.title !== next.title) document.title = next.title;
 }
 
-// Elements stay themselves where they can: focus, what is open or checked, and movements go on.
+// Changes elements in place where possible, so that focus, open details, checked boxes and transitions survive.
 function morph(now, next) {
   if (now.nodeName !== next.nodeName || (now.id ?? "") !== (next.id ?? "")) {
     now.replaceWith(document.importNode(next, true));
@@ -70,7 +70,7 @@ function morph(now, next) {
 }
 
 function morphAttributes(now, next) {
-  const kept = now.nodeName === "DETAILS" ? ["open"] : []; // the reader's
+  const kept = now.nodeName === "DETAILS" ? ["open"] : []; // the reader opens and closes it
   for (const { name } of [...now.attributes]) {
     if (!next.hasAttribute(name) && !kept.includes(name)) now.removeAttribute(name);
   }
@@ -89,7 +89,7 @@ function morphChildren(now, next) {
   before.slice(after.length).forEach((child) => child.remove());
 }
 
-// Those that are there keep their places: nothing jumps away under a finger.
+// Leaves existing elements in their places, so that nothing jumps away under a finger.
 function morphKeyed(now, next) {
   const ids = new Set([...next.children].map((child) => child.id));
   [...now.children].filter((child) => !ids.has(child.id)).forEach((child) => child.remove());
