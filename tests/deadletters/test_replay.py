@@ -11,7 +11,7 @@ from events.kinds import Kind
 from tests.deadletters.test_letter import letter
 from tests.test_decode import APPENDED, record
 from worker.deadletters.letter import Letter, Position
-from worker.deadletters.replay import Left, Pacer, replayable
+from worker.deadletters.replay import NoReplay, Pacer, prepare_replay
 from worker.deadletters.selection import Selection
 from worker.decode import decode
 from worker.stream.outcome import Occurrence, Record
@@ -27,9 +27,9 @@ def repaired(original: Record | None = None, kind: Kind = Kind.SCHEMA) -> Letter
 def test_a_record_is_produced_as_it_came_with_the_number_of_attempts() -> None:
     original = record(key=b"\xff", headers=[*record().headers, ("trace", b"\x01\xff")], timestamp=1_750_000_000_000)
 
-    produced = replayable(repaired(original), Selection(), TOPIC)
+    produced = prepare_replay(repaired(original), Selection(), TOPIC)
 
-    assert not isinstance(produced, Left)
+    assert not isinstance(produced, NoReplay)
     assert (produced.topic, produced.key, produced.value) == (TOPIC, original.key, original.value)
     assert produced.timestamp_ms == original.timestamp
     assert list(produced.headers) == [*original.headers, ("dlq_attempts", b"3")]
@@ -38,8 +38,8 @@ def test_a_record_is_produced_as_it_came_with_the_number_of_attempts() -> None:
 @pytest.mark.parametrize("ahead", [timedelta(minutes=4), timedelta(days=30)])
 def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -> None:
     original = record(APPENDED + ahead)
-    produced = replayable(repaired(original), Selection(), TOPIC)
-    assert not isinstance(produced, Left)
+    produced = prepare_replay(repaired(original), Selection(), TOPIC)
+    assert not isinstance(produced, NoReplay)
 
     again = record(value=produced.value, headers=list(produced.headers), timestamp=produced.timestamp_ms)
 
@@ -60,9 +60,9 @@ def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -
     ],
 )
 def test_what_would_not_be_applied_stays_with_the_reason(left: Letter, why: str) -> None:
-    decision = replayable(left, Selection(), TOPIC)
+    decision = prepare_replay(left, Selection(), TOPIC)
 
-    assert isinstance(decision, Left)
+    assert isinstance(decision, NoReplay)
     assert decision.why.startswith(why)
 
 
@@ -70,15 +70,15 @@ def test_what_would_not_be_applied_stays_with_the_reason(left: Letter, why: str)
     "selection", [Selection(kinds={Kind.REFUSED}), Selection(positions={Position(0, 7), Position(0, 8)})]
 )
 def test_what_the_database_refused_is_replayed_when_it_is_named(selection: Selection) -> None:
-    assert not isinstance(replayable(repaired(kind=Kind.REFUSED), selection, TOPIC), Left)
+    assert not isinstance(prepare_replay(repaired(kind=Kind.REFUSED), selection, TOPIC), NoReplay)
 
 
 def test_a_topic_that_is_named_takes_letters_from_anywhere() -> None:
     stranger = replace(repaired(), origin=None)
 
-    produced = replayable(stranger, Selection(), "elsewhere", from_anywhere=True)
+    produced = prepare_replay(stranger, Selection(), "elsewhere", from_anywhere=True)
 
-    assert not isinstance(produced, Left)
+    assert not isinstance(produced, NoReplay)
     assert produced.topic == "elsewhere"
 
 
@@ -89,7 +89,7 @@ def test_a_topic_that_is_named_takes_letters_from_anywhere() -> None:
 def test_no_span_of_time_has_more_than_the_rate_and_one_round(rate: float, rounds: list[tuple[int, float]]) -> None:
     pacer, now, sent = Pacer(rate), 1000.0, []
     for number, busy_s in rounds:
-        now += pacer.wait_s(number, now)
+        now += pacer.reserve(number, now)
         sent.append((now, number))
         now += busy_s
 
@@ -102,4 +102,4 @@ def test_no_span_of_time_has_more_than_the_rate_and_one_round(rate: float, round
 def test_the_first_round_does_not_wait_and_the_next_does() -> None:
     pacer = Pacer(100)
 
-    assert [pacer.wait_s(50, now=10.0), pacer.wait_s(50, now=10.1)] == [0, pytest.approx(0.4)]
+    assert [pacer.reserve(50, now=10.0), pacer.reserve(50, now=10.1)] == [0, pytest.approx(0.4)]

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from events.models import CourseAccessed, LessonCompleted
 from tests.histories import NOW, publish, recreate
 from tests.processes import WorkerProcess, Workers, eventually
-from worker.cli.worker import line
+from worker.cli.worker import describe_stop
 from worker.errors import KafkaUnavailable, SetupError
 from worker.intake.membership import PUSHED_OUT, Membership
 from worker.kafka.failures import explain_consumer_error
@@ -129,7 +129,7 @@ def test_rebalances_and_rare_expulsions_are_not_taken_for_another_worker() -> No
 
 
 def test_a_bug_that_nobody_foresaw_asks_for_a_report() -> None:
-    assert "report it" in line(KeyError("x"))
+    assert "report it" in describe_stop(KeyError("x"))
 
 
 def test_what_passes_by_itself_is_waited_for_and_the_rest_stops_the_worker() -> None:

@@ -17,7 +17,7 @@ from tests.histories import histories, publish
 from tests.outbox.test_relay import put
 from tests.processes import Workers, eventually
 from worker.deadletters.letter import Fate, Position
-from worker.deadletters.topic import resolved, write_resolutions
+from worker.deadletters.topic import build_resolution, write_resolutions
 from worker.kafka.client import client
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
@@ -129,7 +129,7 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
         await write_letters(settings, 300, Kind.TIME)
         async with Producer(**client(settings)) as producer:
             await write_resolutions(
-                settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
+                settings, producer, [build_resolution(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
             )
         await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 10}))
 

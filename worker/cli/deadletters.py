@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from worker.deadletters.letter import Letter, Position, Resolution
     from worker.deadletters.selection import Selection
     from worker.deadletters.topic import Advance
-    from worker.terminal.deadletters import Newest
+    from worker.terminal.deadletters import NewestRows
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,21 +69,21 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, 
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-def filtered(command: Command) -> Command:
+def add_filters(command: Command) -> Command:
     """Adds the options that make up a selection."""
     for option in reversed(FILTERS):
         command = option(command)
     return command
 
 
-def selection_of(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "Selection":
+def build_selection(positions: "tuple[Position, ...]" = (), **conditions: Any) -> "Selection":
     from worker.deadletters.selection import Selection
 
     return Selection(positions=frozenset(positions), **conditions)
 
 
 @contextmanager
-def bar() -> "Iterator[Advance]":
+def show_bar() -> "Iterator[Advance]":
     """Shows a bar on a terminal, beside whatever is printed."""
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -120,7 +120,7 @@ def deadletters() -> None:
     "course-progress deadletters list --kind schema --since 2h --reason total_lessons\n"
     "course-progress deadletters list --json | jq -r .position",
 )
-@filtered
+@add_filters
 @LIMIT
 @click.option("--all", "resolved_too", is_flag=True, help="Replayed and discarded ones too, copies one by one.")
 @click.option("--count", "only_count", is_flag=True, help="Only the number of each kind.")
@@ -132,31 +132,31 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
     """
     from worker.terminal import deadletters as letter_view
 
-    newest = letter_view.Newest(limit or (None if as_json else ROWS_SHOWN))
-    kinds = asyncio.run(survey(selection_of(**conditions), resolved_too, newest))
+    newest = letter_view.NewestRows(limit or (None if as_json else ROWS_SHOWN))
+    kinds = asyncio.run(survey(build_selection(**conditions), resolved_too, newest))
     if not kinds:
         click.echo("no dead letters", err=True)
     if as_json:
-        click.echo("\n".join([json.dumps(kinds)] if only_count else [row.json() for row in newest]), nl=bool(kinds))
+        click.echo("\n".join([json.dumps(kinds)] if only_count else [row.to_json() for row in newest]), nl=bool(kinds))
     elif kinds:
         if not only_count:
-            letter_view.table(newest)
-        click.echo(letter_view.counts(kinds, "in all" if resolved_too else "open"))
+            letter_view.print_table(newest)
+        click.echo(letter_view.format_counts(kinds, "in all" if resolved_too else "open"))
 
 
-async def survey(selection: "Selection", resolved_too: bool, newest: "Newest") -> Counter[Kind]:
+async def survey(selection: "Selection", resolved_too: bool, newest: "NewestRows") -> Counter[Kind]:
     """How many of each kind are selected; puts their rows into `newest`."""
     from worker.deadletters.row import Row
     from worker.deadletters.topic import open_topic
 
     kinds: Counter[Kind] = Counter()
-    with bar() as advance:
+    with show_bar() as advance:
         async with open_topic(settings(), advance) as box:
-            ledger = await box.ledger()
-            letters = box.each_letter(selection) if resolved_too else box.open_letters(ledger, selection)
+            ledger = await box.read_ledger()
+            letters = box.read_each_letter(selection) if resolved_too else box.read_open_letters(ledger, selection)
             async for letter, copies in letters:
                 kinds[letter.kind] += 1
-                newest.add(Row.of(letter, copies, ledger.resolutions.get(letter.position)))
+                newest.add(Row.from_letter(letter, copies, ledger.resolutions.get(letter.position)))
     return kinds
 
 
@@ -171,21 +171,21 @@ def show(position: "Position", as_json: bool, raw: bool) -> None:
     """All of the dead letter at POSITION, which `list` shows: headers, key and value, readably."""
     from worker.terminal import deadletters as letter_view
 
-    letter, resolution = asyncio.run(letter_at(position))
+    letter, resolution = asyncio.run(read_letter(position))
     if raw:
         sys.stdout.buffer.write(letter.record.value or b"")
     else:
-        click.echo((letter_view.page_json if as_json else letter_view.page)(letter, resolution))
+        click.echo((letter_view.letter_to_json if as_json else letter_view.format_letter)(letter, resolution))
 
 
-async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
+async def read_letter(position: "Position") -> "tuple[Letter, Resolution | None]":
     """Raises ProgressError when there is none."""
     from worker.deadletters.topic import open_topic
 
-    with bar() as advance:
+    with show_bar() as advance:
         async with open_topic(settings(), advance) as box:
-            ledger = await box.ledger()
-            async for letter in box.letters(selection_of((position,))):
+            ledger = await box.read_ledger()
+            async for letter in box.read_letters(build_selection((position,))):
                 return letter, ledger.resolutions.get(position)
     raise ProgressError(f"no dead letter at {position} of {settings().dead_letter_topic}: see `deadletters list --all`")
 
@@ -197,7 +197,7 @@ async def letter_at(position: "Position") -> "tuple[Letter, Resolution | None]":
     "course-progress deadletters replay 3:17 4:2",
 )
 @POSITIONS
-@filtered
+@add_filters
 @LIMIT
 @DRY_RUN
 @click.option(
@@ -214,8 +214,8 @@ def replay(
     """
     from worker.deadletters.replay import replay as replay_
 
-    selection = selection_of(positions, **conditions)
-    with bar() as advance:
+    selection = build_selection(positions, **conditions)
+    with show_bar() as advance:
         tally = asyncio.run(
             replay_(settings(), selection, to=to, rate=rate, limit=limit, dry_run=dry_run, advance=advance)
         )
@@ -232,7 +232,7 @@ def replay(
     "course-progress deadletters discard 3:17 --yes",
 )
 @POSITIONS
-@filtered
+@add_filters
 @LIMIT
 @DRY_RUN
 @YES
@@ -240,13 +240,13 @@ def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool,
     """Takes dead letters off the list: those at POSITION, or the filtered ones. `list --all` still shows them."""
     from worker.deadletters.discard import discard as discard_
     from worker.deadletters.discard import find
-    from worker.terminal.deadletters import counts
+    from worker.terminal.deadletters import format_counts
 
     if not positions and not any(conditions.values()):
         raise click.UsageError("Say which: a POSITION, or a filter such as --kind.")
-    with bar() as advance:
-        found = asyncio.run(find(settings(), selection_of(positions, **conditions), limit, advance))
-    click.echo(counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
+    with show_bar() as advance:
+        found = asyncio.run(find(settings(), build_selection(positions, **conditions), limit, advance))
+    click.echo(format_counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
     if found.positions and not dry_run:
         if not yes:
             click.confirm("Discard them?", abort=True, err=True)
@@ -263,12 +263,12 @@ def truncate(yes: bool) -> None:
     """Deletes the dead letters before each partition's first open one, for ever, and what is known of them."""
     if not yes:
         click.confirm("Delete resolved dead letters for ever?", abort=True, err=True)
-    click.echo(f"deleted {asyncio.run(truncated()):,} records")
+    click.echo(f"deleted {asyncio.run(truncate_topic()):,} records")
 
 
-async def truncated() -> int:
+async def truncate_topic() -> int:
     from worker.deadletters.topic import open_topic
 
-    with bar() as advance:
+    with show_bar() as advance:
         async with open_topic(settings(), advance) as box:
-            return await box.truncate(await box.ledger())
+            return await box.truncate(await box.read_ledger())

@@ -59,13 +59,13 @@ course-progress publish LessonCompleted --user 0190a6e2-0000-7000-8000-000000000
 @click.option("--at", type=Moment(), help="When it happened, by default now.")
 def publish(type_name: str, at: datetime | None, **data: Any) -> None:
     """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed or ProgressReset."""
-    event = event_from(type_name, {name: value for name, value in data.items() if value is not None})
-    receipt = asyncio.run(published(settings(), event, at))
+    event = build_event(type_name, {name: value for name, value in data.items() if value is not None})
+    receipt = asyncio.run(publish_event(settings(), event, at))
     where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
     click.echo(f"{where} id {receipt.event_id}")
 
 
-def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
+def build_event(type_name: str, data: dict[str, Any]) -> LessonEvent:
     """Raises UsageError, in the words of the command line."""
     model = {name.lower(): model for name, model in LESSON_EVENTS.items()}.get(type_name.lower())
     if model is None:
@@ -80,7 +80,7 @@ def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
         raise click.UsageError(f"{options[str(problem['loc'][0])]}: {problem['msg']}.") from None
 
 
-async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
+async def publish_event(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
     from worker.kafka.client import client
 
     topic = settings.lesson_events_topic
@@ -106,4 +106,4 @@ async def follow(settings: Settings, as_json: bool) -> None:
     topic = settings.course_events_topic
     async with CourseEventSubscriber(**client(settings), group_id=f"watch-{uuid4()}", topic=topic) as subscriber:
         async for received in subscriber:
-            click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
+            click.echo(terminal.event_to_json(received) if as_json else terminal.format_event(received))

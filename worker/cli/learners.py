@@ -21,14 +21,14 @@ def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
     """How far a user is, the latest accessed course first."""
     from worker.terminal import progress as terminal
 
-    found = asyncio.run(progress_of(settings(), user_id, course_id))
+    found = asyncio.run(read_progress(settings(), user_id, course_id))
     if as_json:
-        click.echo(terminal.as_json(found, one=course_id is not None))
+        click.echo(terminal.progress_to_json(found, one=course_id is not None))
     else:
-        terminal.show(found)
+        terminal.print_progress(found)
 
 
-async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
+async def read_progress(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
     from worker.learners.service import ProgressService
 
     async with ProgressService(settings) as service:

@@ -60,9 +60,9 @@ def main() -> None:
     except (ProgressError, NoServer) as error:
         fail(str(error))
     except PublishFailed as error:
-        fail(refusal(error) or str(error))
+        fail(explain_refusal(error) or str(error))
     except KafkaError as error:
-        fail(refusal(error) or f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
+        fail(explain_refusal(error) or f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
@@ -79,7 +79,7 @@ def fail(reason: str) -> NoReturn:
     sys.exit(1)
 
 
-def refusal(error: Exception) -> str | None:
+def explain_refusal(error: Exception) -> str | None:
     """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
     from worker.kafka.client import client
     from worker.kafka.failures import explain

@@ -11,7 +11,7 @@ from worker.repair.rewind import rewind as move
 from worker.settings import settings
 
 
-class To(Moment):
+class TargetType(Moment):
     """`earliest`, an offset, or a time."""
 
     name = "earliest|time|offset"
@@ -29,7 +29,9 @@ class To(Moment):
     "course-progress rewind --to 2026-11-24T08:00:00Z\n"
     "course-progress rewind --to 4711 --partition 3 --skip",
 )
-@click.option("--to", type=To(), required=True, help="Where the workers go on: TIME is when Kafka stored an event.")
+@click.option(
+    "--to", type=TargetType(), required=True, help="Where the workers go on: TIME is when Kafka stored an event."
+)
 @click.option("--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Of these alone.")
 @click.option("--skip", is_flag=True, help="Go forward, too: what lies between is never applied.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, also while workers run.")
@@ -41,10 +43,10 @@ def rewind(to: Target, partitions: tuple[int, ...], skip: bool, dry_run: bool) -
     if isinstance(to, int) and len(partitions) != 1:
         raise click.UsageError("an offset is one of a partition: say which with --partition.")
     for moved in asyncio.run(move(settings(), to, partitions, skip=skip, dry_run=dry_run)):
-        click.echo(("would move " if dry_run else "") + line(moved))
+        click.echo(("would move " if dry_run else "") + format_move(moved))
 
 
-def line(move: Move) -> str:
+def format_move(move: Move) -> str:
     stored = "nothing stored" if move.stored is None else str(move.stored)
     skipped = f", {move.skipped} skipped" if move.skipped else ""
     return f"{move.tp.topic}[{move.tp.partition}]: {stored} → {move.to}, {move.end - move.to} to read{skipped}"

@@ -32,7 +32,7 @@ def stack(command: tuple[str, ...]) -> None:
         os.environ.update(running.environment)
         asyncio.run(prepare(Settings()))
         if command:
-            sys.exit(status_of(command))
+            sys.exit(run_command(command))
         with suppress(KeyboardInterrupt):
             for name, value in running.environment.items():
                 click.echo(f"export {name}={value}")
@@ -41,7 +41,7 @@ def stack(command: tuple[str, ...]) -> None:
                 time.sleep(1)
 
 
-def status_of(command: Sequence[str]) -> int:
+def run_command(command: Sequence[str]) -> int:
     """Runs a command to its end, whatever signals come: they are for the command. Its status, as a shell says it."""
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -49,7 +49,7 @@ def status_of(command: Sequence[str]) -> int:
     def pass_on(number: int, _: Any) -> None:
         if child is None:
             early.append(number)
-        elif not from_terminal(number):
+        elif not is_from_terminal(number):
             child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,7 +68,7 @@ def status_of(command: Sequence[str]) -> int:
     return status if status >= 0 else 128 - status
 
 
-def from_terminal(number: int) -> bool:
+def is_from_terminal(number: int) -> bool:
     """Whether the command has this signal already: Ctrl-C goes to every process in the terminal's foreground."""
     with suppress(OSError):  # no terminal
         return number == signal.SIGINT and os.tcgetpgrp(0) == os.getpgrp()

@@ -39,14 +39,14 @@ def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: b
     """
     say = partial(click.echo, err=True)
     try:
-        found = asyncio.run(verified(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
+        found = asyncio.run(verify_rows(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
     except ProgressError as error:
         say(f"course-progress: {error}")
         sys.exit(ERROR)
     sys.exit(DIFFERENCES if found else 0)
 
 
-async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
+async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
     """Prints the differences as they are found, and repairs each; how many there were."""
     topic = settings.lesson_events_topic
     partitions = await partitions_of(settings, topic) if fix else []
@@ -60,17 +60,17 @@ async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool
                 told = await repair(difference) if fix else difference
                 if told:
                     number += 1
-                    click.echo(as_object(told) if as_json else line(told))
+                    click.echo(format_json(told) if as_json else format_line(told))
     finally:
         await close(connection)
     click.echo(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
     return number
 
 
-def line(difference: Difference) -> str:
+def format_line(difference: Difference) -> str:
     """One difference, for people."""
     parts = [
-        f"{name} {text(difference.found[name])}, recounted {text(recounted)}"
+        f"{name} {format_value(difference.found[name])}, recounted {format_value(recounted)}"
         for name, recounted in difference.recounted.items()
     ]
     if difference.id is None:
@@ -82,15 +82,15 @@ def line(difference: Difference) -> str:
     return f"user {difference.user_id} course {difference.course_id}: " + "; ".join(parts)
 
 
-def as_object(difference: Difference) -> str:
+def format_json(difference: Difference) -> str:
     """One difference, for programs."""
     return json.dumps(
         {
             "user_id": str(difference.user_id),
             "course_id": str(difference.course_id),
             "progress_row": difference.id is not None,
-            "found": plain(difference.found),
-            "recounted": plain(difference.recounted),
+            "found": to_plain(difference.found),
+            "recounted": to_plain(difference.recounted),
             "lessons_before_reset": difference.lessons_before_reset,
             "announce": difference.announce,
             "repaired": difference.repaired,
@@ -98,9 +98,9 @@ def as_object(difference: Difference) -> str:
     )
 
 
-def plain(values: dict[str, Any]) -> dict[str, Any]:
+def to_plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else "none" if value is None else str(value)

@@ -35,11 +35,11 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
         if not end.code:
             return 0
     reason = process.crash_reason or app.crash_reason
-    log.critical("the worker stopped", reason=line(reason), error=type(reason).__name__)
+    log.critical("the worker stopped", reason=describe_stop(reason), error=type(reason).__name__)
     return 1
 
 
-def line(reason: BaseException | None) -> str:
+def describe_stop(reason: BaseException | None) -> str:
     """Why, and what to do: ours say so, others nobody foresaw."""
     if isinstance(reason, ProgressError):
         return str(reason)

@@ -22,10 +22,10 @@ class Ledger:
         else:
             self._positions[entry.identity].append(entry.position)
 
-    def copies(self, letter: Letter) -> list[Position]:
+    def find_open_copies(self, letter: Letter) -> list[Position]:
         """Where the letter stands, over and over, and is not resolved."""
         return [p for p in self._positions[letter.identity] if p not in self.resolutions]
 
-    def open(self) -> Iterator[Position]:
+    def list_open(self) -> Iterator[Position]:
         """Every letter that is not resolved, copies too."""
         return (p for positions in self._positions.values() for p in positions if p not in self.resolutions)

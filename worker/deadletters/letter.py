@@ -103,7 +103,7 @@ class Resolution:
     by: str
     to: str = ""  # where it was replayed to
 
-    def record(self, topic: str) -> OutgoingRecord:
+    def to_record(self, topic: str) -> OutgoingRecord:
         """The record that says so, for the letter's own partition: what cuts this off has cut off the letter before."""
         texts = {
             headers.RESOLVES: str(self.of),
@@ -116,17 +116,17 @@ class Resolution:
         return OutgoingRecord(topic, None, b"", encoded, partition=self.of.partition)
 
 
-def read(record: Record) -> Letter | Resolution:
+def read_entry(record: Record) -> Letter | Resolution:
     """What a record of the dead letter topic is. Whatever is no resolution is a letter."""
     texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    resolution = _resolution(texts)
+    resolution = _read_resolution(texts)
     # One that was written after the topic was created anew may name a position that is still to come.
     if resolution and resolution.of.partition == record.partition and resolution.of.offset < record.offset:
         return resolution
-    return _letter(record, texts)
+    return _read_letter(record, texts)
 
 
-def _resolution(texts: dict[str, str]) -> Resolution | None:
+def _read_resolution(texts: dict[str, str]) -> Resolution | None:
     try:
         return Resolution(
             Position.parse(texts[headers.RESOLVES]),
@@ -139,8 +139,8 @@ def _resolution(texts: dict[str, str]) -> Resolution | None:
         return None
 
 
-def _letter(record: Record, texts: dict[str, str]) -> Letter:
-    origin = _origin(texts)
+def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
+    origin = _read_origin(texts)
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
@@ -148,20 +148,20 @@ def _letter(record: Record, texts: dict[str, str]) -> Letter:
         origin,
         Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
         texts.get(headers.REASON, ""),
-        _moment(texts.get(headers.REJECTED_AT, "")),
+        _read_time(texts.get(headers.REJECTED_AT, "")),
         texts.get(headers.GROUP, ""),
         max(1, headers.count_attempts(record.headers)),  # letters from before attempts were counted
     )
 
 
-def _origin(texts: dict[str, str]) -> Origin | None:
+def _read_origin(texts: dict[str, str]) -> Origin | None:
     try:
         return Origin(sys.intern(texts[headers.TOPIC]), int(texts[headers.PARTITION]), int(texts[headers.OFFSET]))
     except (KeyError, ValueError):
         return None
 
 
-def _moment(text: str) -> datetime | None:
+def _read_time(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -14,7 +14,7 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
+from worker.deadletters.topic import Advance, build_resolution, open_topic, write_resolutions
 from worker.decode import decode
 from worker.kafka.client import client
 from worker.kafka.failures import explain
@@ -29,28 +29,28 @@ LIMITS: dict[str, Any] = {"max_request_size": LARGEST_INFLATED, "compression_typ
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class NoReplay:
     """Why a letter is not replayed; it stays open."""
 
     why: str
 
 
-def replayable(
+def prepare_replay(
     letter: Letter, selection: Selection, topic: str, *, from_anywhere: bool = False
-) -> OutgoingRecord | Left:
+) -> OutgoingRecord | NoReplay:
     """What to produce to the topic, by today's rules, or why not. Pure.
 
     The timestamp is the record's own: a clock that ran ahead is held against it again (decode.py).
     """
     if not from_anywhere and (letter.origin is None or letter.origin.topic != topic):
-        return Left(f"from {letter.origin.topic if letter.origin else 'an unknown topic'}, not {topic} (see --to)")
+        return NoReplay(f"from {letter.origin.topic if letter.origin else 'an unknown topic'}, not {topic} (see --to)")
     if letter.kind is Kind.REFUSED and not selection.names(letter):
-        return Left("refused by the database, which alone can tell (name them, or --kind refused)")
+        return NoReplay("refused by the database, which alone can tell (name them, or --kind refused)")
     match decode(letter.record):
         case Rejected(kind=kind):
-            return Left(f"still {kind}")
+            return NoReplay(f"still {kind}")
         case Skipped(reason):
-            return Left(f"no event for a worker: {reason}")
+            return NoReplay(f"no event for a worker: {reason}")
     headers = [*letter.record.headers, (ATTEMPTS, str(letter.attempts).encode())]
     return OutgoingRecord(topic, letter.record.key, letter.record.value, headers, letter.record.timestamp)
 
@@ -62,7 +62,7 @@ class Pacer:
         self._rate = rate
         self._free_at = float("-inf")
 
-    def wait_s(self, number: int, now: float) -> float:
+    def reserve(self, number: int, now: float) -> float:
         """How long to wait before this number is sent."""
         start = max(now, self._free_at)
         self._free_at = start + number / self._rate
@@ -98,10 +98,10 @@ async def replay(
     tally = Tally()
     await require_topics(settings, topic)
     async with open_topic(settings, advance) as box, Producer(**client(settings), **LIMITS) as producer:
-        rounds = Rounds(settings, producer, rate, by)
-        async for letter, copies in box.open_letters(await box.ledger(), selection):
-            record = replayable(letter, selection, topic, from_anywhere=to is not None)
-            if isinstance(record, Left):
+        rounds = ReplayRounds(settings, producer, rate, by)
+        async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
+            record = prepare_replay(letter, selection, topic, from_anywhere=to is not None)
+            if isinstance(record, NoReplay):
                 tally.left[record.why] += 1
                 continue
             if not dry_run:
@@ -109,11 +109,11 @@ async def replay(
             tally.replayed += 1
             if tally.replayed == limit:
                 break
-        await rounds.finish()
+        await rounds.flush()
     return tally
 
 
-class Rounds:
+class ReplayRounds:
     """Produces records, a round at a time, and then notes on the letters' topic that it did.
 
     In this order: whoever is killed in between finds letters open whose events are there already, and replaying them
@@ -133,20 +133,20 @@ class Rounds:
         """Takes a record, and where its letter stands; when the round is full, as `finish`."""
         self._taken.append((record, copies))
         if len(self._taken) == self._size:
-            await self.finish()
+            await self.flush()
 
-    async def finish(self) -> None:
+    async def flush(self) -> None:
         """All that was taken is produced and noted when it returns. Raises KafkaUnavailable."""
-        await asyncio.sleep(self._pacer.wait_s(len(self._taken), time.monotonic()))
+        await asyncio.sleep(self._pacer.reserve(len(self._taken), time.monotonic()))
         try:
             stored = await self._producer.send_all([record for record, _ in self._taken])
-            await write_resolutions(self._settings, self._producer, [*self._resolutions(stored)])
+            await write_resolutions(self._settings, self._producer, [*self._build_resolutions(stored)])
         except PublishFailed as error:
             raise explain(f"{self._replayed:,} were replayed; run it again to go on", error) from error
         self._replayed += len(self._taken)
         self._taken.clear()
 
-    def _resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
+    def _build_resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
         for (_, copies), where in zip(self._taken, stored, strict=True):
             to = str(Origin(where.topic, where.partition, where.offset))
-            yield from (resolved(position, Fate.REPLAYED, to, by=self._by) for position in copies)
+            yield from (build_resolution(position, Fate.REPLAYED, to, by=self._by) for position in copies)

@@ -27,7 +27,7 @@ class Row:
     state: str
 
     @classmethod
-    def of(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
+    def from_letter(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
         return cls(
             str(letter.position),
             letter.rejected_at,
@@ -40,10 +40,10 @@ class Row:
             resolution.fate if resolution else "open",
         )
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         return TypeAdapter(Row).dump_json(self).decode()
 
 
-def order(row: Row) -> tuple[datetime, str]:
+def sort_key(row: Row) -> tuple[datetime, str]:
     """Letters are ordered by when they were rejected."""
     return row.rejected_at or EPOCH, row.position

@@ -25,14 +25,14 @@ class Selection:
             and (not self.kinds or letter.kind in self.kinds)
             and (not self.types or letter.type in self.types)
             and self.reason.casefold() in letter.reason.casefold()
-            and self._in_time(letter.rejected_at)
+            and self._is_in_time(letter.rejected_at)
         )
 
     def names(self, letter: Letter) -> bool:
         """Whether somebody thought of this very letter, or of its kind."""
         return letter.position in self.positions or letter.kind in self.kinds
 
-    def _in_time(self, moment: datetime | None) -> bool:
+    def _is_in_time(self, moment: datetime | None) -> bool:
         if moment is None:
             return self.since is None and self.until is None
         return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)

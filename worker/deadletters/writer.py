@@ -41,7 +41,7 @@ class DeadLetterWriter:
         if not rejected:
             return
         try:
-            await self._send([self._record(r) for r in rejected])
+            await self._send([self._build_record(r) for r in rejected])
         except PublishFailed as error:
             raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
@@ -60,9 +60,9 @@ class DeadLetterWriter:
             elif TRUNCATED in dict(letters[0].headers):
                 raise
             else:
-                await self._send([cut(letters[0])])
+                await self._send([cut_value(letters[0])])
 
-    def _record(self, rejected: Rejected) -> OutgoingRecord:
+    def _build_record(self, rejected: Rejected) -> OutgoingRecord:
         record = rejected.record
         added = {
             TOPIC: record.topic,
@@ -78,7 +78,7 @@ class DeadLetterWriter:
         return OutgoingRecord(self._settings.dead_letter_topic, record.key, record.value, headers, record.timestamp)
 
 
-def cut(letter: OutgoingRecord) -> OutgoingRecord:
+def cut_value(letter: OutgoingRecord) -> OutgoingRecord:
     """The letter with the beginning of its value, and how many bytes the value had."""
     value = letter.value or b""
     headers = [*letter.headers, (TRUNCATED, str(len(value)).encode())]

@@ -22,7 +22,7 @@ class DemoCatalog:
 
     def __init__(self) -> None:
         self._courses = {course.id: course for course in COURSES}
-        self._lessons = {course.id: named(course) for course in COURSES}
+        self._lessons = {course.id: name_lessons(course) for course in COURSES}
 
     def title(self, course_id: UUID) -> str:
         course = self._courses.get(course_id)
@@ -32,7 +32,7 @@ class DemoCatalog:
         return self._lessons.get(course_id)
 
 
-def named(course: Course) -> list[Lesson]:
+def name_lessons(course: Course) -> list[Lesson]:
     """The longer courses' lessons are numbered."""
     names = NAMES[course.title].split("; ") if course.title in NAMES else []
     names = names or [f"Lesson {number}" for number in range(1, course.lessons + 1)]

@@ -75,13 +75,13 @@ async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -
     )
     differences = [
         *wrong,
-        *wrong_announcements(completions, received),
-        *wrong_dead_letters(traffic.bad, traffic.good, observer.rejected),
+        *find_wrong_announcements(completions, received),
+        *find_wrong_dead_letters(traffic.bad, traffic.good, observer.rejected),
     ]
     return report, differences
 
 
-def uncompared(parts: Parts, seconds: int, broker: str) -> Report:
+def build_uncompared_report(parts: Parts, seconds: int, broker: str) -> Report:
     """The report of an endless demo, which has remembered nothing that could be compared."""
     return Report(
         published=parts.traffic.published,
@@ -93,14 +93,14 @@ def uncompared(parts: Parts, seconds: int, broker: str) -> Report:
     )
 
 
-def wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
+def find_wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
     """One line per course event that was not received although it happened, or the other way round."""
-    happened = happened_by_id(completions)
+    happened = list_expected_events(completions)
     missing = [f"not received: {happened[id]}" for id in happened.keys() - received.keys()]
     return missing + [f"never happened: {received[id]!r}" for id in received.keys() - happened.keys()]
 
 
-def happened_by_id(completions: Iterable[Completions]) -> dict[str, str]:
+def list_expected_events(completions: Iterable[Completions]) -> dict[str, str]:
     """Every completion and revocation that the rows' numbers tell of, by the id it is published under."""
     return {
         str(course_event_id(kind.__name__, c.user_id, c.course_id, number)): f"{kind.__name__} {number} of {c}"
@@ -111,7 +111,7 @@ def happened_by_id(completions: Iterable[Completions]) -> dict[str, str]:
     }
 
 
-def wrong_dead_letters(bad: set[Origin], good: set[Origin], found: set[Origin]) -> list[str]:
+def find_wrong_dead_letters(bad: set[Origin], good: set[Origin], found: set[Origin]) -> list[str]:
     """One line per bad record that is no dead letter, or good one that is. A record that Kafka stored without
     acknowledging it is in neither, and may be either.
     """

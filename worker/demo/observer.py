@@ -53,15 +53,15 @@ class Observer:
             opening.push_async_callback(self._pool.close)
             self._service = await opening.enter_async_context(ProgressService(self._settings))
             travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
-            self._logs = await opening.enter_async_context(consumer(self._settings, *travelled))
+            self._logs = await opening.enter_async_context(open_consumer(self._settings, *travelled))
             self._letters = await opening.enter_async_context(
-                consumer(self._settings, self._settings.dead_letter_topic)
+                open_consumer(self._settings, self._settings.dead_letter_topic)
             )
             # Nothing is fetched here: a fetch that waits for records would hold up every question about offsets.
             self._logs.pause(*self._logs.assignment())
             await self._letters.seek_to_end()
             self._first = await self._logs.beginning_offsets(self._logs.assignment())
-            self._applied_before = sum((await self._stored_offsets()).values())
+            self._applied_before = sum((await self._read_stored_offsets()).values())
             self._opened = opening.pop_all()
         return self
 
@@ -74,7 +74,7 @@ class Observer:
         self._asked_at = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                self.caught_up = await self._nothing_on_the_way()
+                self.caught_up = await self._has_caught_up()
                 keys = [(learner.user_id, learner.course.id) for learner in learners]
                 self._asked = "PostgreSQL"
                 self.progress = {key: await self._service.get_course_progress(*key) for key in keys}
@@ -90,28 +90,28 @@ class Observer:
         late = time.monotonic() - self._asked_at > TIMEOUT_S
         return f"{self._asked} does not answer" if late else self._trouble
 
-    async def _nothing_on_the_way(self) -> bool:
+    async def _has_caught_up(self) -> bool:
         """In the order in which an event travels, so that none slips by between two questions."""
-        ends = await self._ends(self._settings.lesson_events_topic)
-        self.offsets = await self._stored_offsets()
+        ends = await self._read_ends(self._settings.lesson_events_topic)
+        self.offsets = await self._read_stored_offsets()
         self.applied = sum(self.offsets.values()) - self._applied_before
         self.lag = sum(max(0, end - self.offsets[tp]) for tp, end in ends.items())
         [row] = await self._fetch(
             "select count(*) from outbox where source_topic = $1", self._settings.lesson_events_topic
         )
         self.outbox = row["count"]
-        published = await self._ends(self._settings.course_events_topic)
+        published = await self._read_ends(self._settings.course_events_topic)
         received = self._certificates.positions
         unread = any(end > received.get(tp.partition, self._first[tp]) for tp, end in published.items())
         return await self._read_dead_letters() and not (self.lag or self.outbox or unread)
 
-    async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+    async def _read_ends(self, topic: str) -> dict[TopicPartition, int]:
         self._asked = "Kafka"
         partitions = [tp for tp in self._logs.assignment() if tp.topic == topic]
         ends: dict[TopicPartition, int] = await self._logs.end_offsets(partitions)
         return ends
 
-    async def _stored_offsets(self) -> dict[TopicPartition, int]:
+    async def _read_stored_offsets(self) -> dict[TopicPartition, int]:
         rows = await self._fetch(query("postgres/next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         topic = self._settings.lesson_events_topic
@@ -144,7 +144,7 @@ class Observer:
 
 
 @asynccontextmanager
-async def consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Of all partitions, in no group, with an eye for latency."""
     consumer = AIOKafkaConsumer(*topics, **client(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
     try:

@@ -20,7 +20,7 @@ LATE = 0.02  # shares of all events
 REPEATED = 0.03
 OVERTAKEN = 0.05
 GOES_OFFLINE = 0.002
-SPOILT = 0.005
+BROKEN = 0.005
 TAKEN_BACK = 0.01  # of all completed lessons
 STARTS_OVER = 0.002
 LONGEST_DELAY_S = 5.0
@@ -32,7 +32,7 @@ LAST_NAMES = """Abe Adeyemi Bauer Castro Dubois Eriksen Fontana Garcia Haddad It
     Mwangi Nagy Novak Okafor Patel Petrov Quist Rossi Sato Silva Singh Tanaka Umar Varga Weber Xu Yilmaz Zhou""".split()  # noqa: SIM905
 
 # What a broken producer changes in a good event; None leaves the field out.
-SPOILINGS: list[Mapping[str, object]] = [
+DEFECTS: list[Mapping[str, object]] = [
     {"user_id": "nobody"},
     {"course_id": None},
     {"lesson_id": ""},
@@ -72,7 +72,7 @@ COURSES = [
 TITLES = {course.id: course.title for course in COURSES}
 
 
-def name_of(user_id: UUID) -> str:
+def make_name(user_id: UUID) -> str:
     """The same friendly name for the same id, always."""
     rest, first = divmod(user_id.int, len(FIRST_NAMES))
     return f"{FIRST_NAMES[first]} {LAST_NAMES[rest % len(LAST_NAMES)]}"
@@ -86,7 +86,7 @@ class Happening(NamedTuple):
     event_id: str
 
 
-class Spoilt(NamedTuple):
+class BrokenRecord(NamedTuple):
     """A record that no worker can apply."""
 
     key: bytes
@@ -98,7 +98,7 @@ class Turn:
     """What reaches Kafka at one moment."""
 
     happenings: list[Happening] = field(default_factory=list)
-    spoilt: list[Spoilt] = field(default_factory=list)
+    broken: list[BrokenRecord] = field(default_factory=list)
 
 
 class Learner:
@@ -110,12 +110,12 @@ class Learner:
         self.finished = False
         self.offline_until = self._acts_at = now
         self._rng = rng
-        self._life = self._study()
+        self._study_steps = self._study()
 
-    def due(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
+    def act_until(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
         """What the learner did up to now, and when."""
         while self._acts_at <= now and not self.finished:
-            event = next(self._life, None)
+            event = next(self._study_steps, None)
             if event:
                 yield event, self._acts_at
             self._acts_at += timedelta(seconds=self._rng.expovariate(EVENTS_PER_S) if event else REST_S)
@@ -158,42 +158,42 @@ class Player:
         """What reaches Kafka now. Who has finished makes room for somebody new: nothing here grows."""
         turn = Turn()
         for slot, learner in enumerate(self.learners):
-            for event, at in learner.due(now):
-                happening = self._happening(event, at)
-                for arrives_at in self._arrivals(learner, at):
+            for event, at in learner.act_until(now):
+                happening = self._build_happening(event, at)
+                for arrives_at in self._plan_arrivals(learner, at):
                     heapq.heappush(self._on_the_way, (arrives_at, next(self._number), happening))
-                if self._rng.random() < SPOILT:
-                    turn.spoilt.append(spoilt(happening, self._rng.choice([*SPOILINGS, None])))
+                if self._rng.random() < BROKEN:
+                    turn.broken.append(break_event(happening, self._rng.choice([*DEFECTS, None])))
             if learner.finished:
                 self.learners[slot] = Learner(self._rng, now)
         while self._on_the_way and self._on_the_way[0][0] <= now:
             turn.happenings.append(heapq.heappop(self._on_the_way)[2])
         return turn
 
-    def _happening(self, event: LessonEvent, at: datetime) -> Happening:
+    def _build_happening(self, event: LessonEvent, at: datetime) -> Happening:
         if self._rng.random() < LATE:  # from an app that synchronizes what was done without it
             at -= timedelta(hours=self._rng.uniform(1, 72))
         return Happening(event, at, str(UUID(int=self._rng.getrandbits(128), version=4)))
 
-    def _arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
+    def _plan_arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
         """When an event reaches Kafka: at once or later, once or twice, or when its learner is online again."""
         if self._rng.random() < GOES_OFFLINE:
-            learner.offline_until = at + self._delay()
-        delayed = at + self._delay() if self._rng.random() < OVERTAKEN else at
+            learner.offline_until = at + self._choose_delay()
+        delayed = at + self._choose_delay() if self._rng.random() < OVERTAKEN else at
         yield max(delayed, learner.offline_until)
         if self._rng.random() < REPEATED:
-            yield at + self._delay()
+            yield at + self._choose_delay()
 
-    def _delay(self) -> timedelta:
+    def _choose_delay(self) -> timedelta:
         return timedelta(seconds=self._rng.uniform(0.1, LONGEST_DELAY_S))
 
 
-def spoilt(happening: Happening, spoiling: Mapping[str, object] | None) -> Spoilt:
+def break_event(happening: Happening, defect: Mapping[str, object] | None) -> BrokenRecord:
     """The event as a broken producer would write it, or no event at all."""
     event, at, event_id = happening
     key = str(event.user_id).encode()
-    if spoiling is None:
-        return Spoilt(key, NOT_JSON)
+    if defect is None:
+        return BrokenRecord(key, NOT_JSON)
     good = {"id": event_id, "type": "LessonCompleted", "time": at.isoformat(), "total_lessons": 1, "lesson_id": "1"}
-    fields = good | event.model_dump(mode="json", include={"user_id", "course_id"}) | dict(spoiling)
-    return Spoilt(key, json.dumps({name: value for name, value in fields.items() if value is not None}).encode())
+    fields = good | event.model_dump(mode="json", include={"user_id", "course_id"}) | dict(defect)
+    return BrokenRecord(key, json.dumps({name: value for name, value in fields.items() if value is not None}).encode())

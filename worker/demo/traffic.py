@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from events import LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
-from worker.demo.player import Happening, Player, Spoilt
+from worker.demo.player import BrokenRecord, Happening, Player
 from worker.kafka.client import client
 from worker.settings import Settings
 
@@ -50,26 +50,26 @@ class Traffic:
             while not self._stopping.is_set():
                 turn = self.player.turn(datetime.now(UTC))
                 await self._publish(publisher, turn.happenings)
-                await self._publish_spoilt(producer, turn.spoilt)
+                await self._publish_broken(producer, turn.broken)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TURN_S)
 
     async def _publish(self, publisher: LessonEventPublisher, happenings: list[Happening]) -> None:
-        receipts = await self._acknowledged(publisher.publish_many, happenings)
+        receipts = await self._send_until_acknowledged(publisher.publish_many, happenings)
         self.published += len(receipts)
         if self._remember:
             self.history += [(happening.event, happening.occurred_at) for happening in happenings]
             self.good |= {(r.topic, r.partition, r.offset) for r in receipts}
 
-    async def _publish_spoilt(self, producer: Producer, spoilt: list[Spoilt]) -> None:
+    async def _publish_broken(self, producer: Producer, broken: list[BrokenRecord]) -> None:
         topic = self._settings.lesson_events_topic
-        records = [OutgoingRecord(topic, key, value, []) for key, value in spoilt]
-        stored = await self._acknowledged(producer.send_all, records)
+        records = [OutgoingRecord(topic, key, value, []) for key, value in broken]
+        stored = await self._send_until_acknowledged(producer.send_all, records)
         self.published += len(stored)
         if self._remember:
             self.bad |= {(s.topic, s.partition, s.offset) for s in stored}
 
-    async def _acknowledged(
+    async def _send_until_acknowledged(
         self, send: Callable[[Sequence[Sent]], Awaitable[list[Answer]]], what: list[Sent]
     ) -> list[Answer]:
         """What was not acknowledged may be stored or not: the same again, under the same ids, until it is certain."""

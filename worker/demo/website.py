@@ -17,7 +17,7 @@ from events import LessonCompleted
 from events.publisher import OutgoingEvent
 from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
-from worker.demo.player import COURSES, Learner, name_of
+from worker.demo.player import COURSES, Learner, make_name
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
@@ -36,7 +36,7 @@ SHOWN = 24
 BEGUN = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
 
 
-class Embedded(Server):
+class EmbeddedServer(Server):
     """Leaves signals to the demo."""
 
     @contextmanager
@@ -45,7 +45,7 @@ class Embedded(Server):
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServedApp:
     """A server for the time of a block. If its task ends within it, it has failed."""
 
     address: str
@@ -53,31 +53,31 @@ class Serving:
 
 
 @asynccontextmanager
-async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[Serving]:
+async def serve_website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[ServedApp]:
     """Serves until the block is left; the address is that of the page to begin with."""
-    own = demo_settings(settings)
+    own = build_api_settings(settings)
     keys = DemoKeys()
     async with answering(own) as service, Readers(own) as readers:
         app = create_api(own, keys, service, readers=readers, cookie=COOKIE, pages=pages(DemoCatalog(), login=PAGE))
-        app.include_router(masquerade(keys, service, learners))
-        async with served(app, own) as serving:
+        app.include_router(build_masquerade(keys, service, learners))
+        async with serve_app(app, own) as serving:
             yield replace(serving, address=serving.address + PAGE)
 
 
 @asynccontextmanager
-async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Serving]:
+async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[ServedApp]:
     """The app over HTTP, in this process."""
     listening = listen(settings)
-    server = Embedded(config(app), app.state.poller)
+    server = EmbeddedServer(config(app), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
-        yield Serving(address(listening), serving)
+        yield ServedApp(address(listening), serving)
     finally:
         server.should_exit = True
         await serving
 
 
-def demo_settings(settings: Settings) -> ApiSettings:
+def build_api_settings(settings: Settings) -> ApiSettings:
     """Those of an API beside this demo's worker, on any free port unless one is set."""
     chosen = ApiSettings(jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
     port = chosen.api_port if "api_port" in chosen.model_fields_set else 0
@@ -93,29 +93,29 @@ class Person:
     course: str
 
 
-def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
+def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
     """The page on which one chooses who to be, and what gives the choice its token."""
     templates = Templates("worker.demo", "worker.web.pages", login=PAGE)
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE)
     async def choose() -> Response:
-        people = [Person(who.user_id, name_of(who.user_id), who.course.title) for who in learners[:SHOWN]]
+        people = [Person(who.user_id, make_name(who.user_id), who.course.title) for who in learners[:SHOWN]]
         return templates.page("demo", caller=None, courses=COURSES, learners=people)
 
     @router.post(PAGE)
     async def become(request: Request) -> Response:
-        if not (from_own_page(request) and by_address(request)):
+        if not (from_own_page(request) and is_by_address(request)):
             raise Problem(403, "choose on the demo's own page, opened by its address")
         form = parse_qs((await request.body()).decode(errors="replace"))
         role, id = (form.get(name, [""])[0] for name in ("as", "id"))
         try:
             user_id = UUID(id) if role == "learner" else uuid4()
-            token, page = become_one(keys, role, user_id, id)
+            token, page = choose_identity(keys, role, user_id, id)
         except (ValueError, KeyError):
             raise Problem(400, "nobody of the demo") from None
         if role == "newcomer":
-            await service.apply(list(begun(user_id, datetime.now(UTC))))
+            await service.apply(list(build_history(user_id, datetime.now(UTC))))
         answer = RedirectResponse(page, 303)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return answer
@@ -123,7 +123,7 @@ def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Lear
     return router
 
 
-def by_address(request: Request) -> bool:
+def is_by_address(request: Request) -> bool:
     """Whether the browser was given an address, or localhost.
 
     Under another name this may be a stranger's page, whose name was made to lead to this machine.
@@ -135,7 +135,7 @@ def by_address(request: Request) -> bool:
         return False
 
 
-def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
+def choose_identity(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
     """The token, and the page to go to. Raises KeyError for no such role, ValueError for no such course."""
     if role == "instructor":
         return keys.token(user_id, Scope.ANALYTICS, courses="*"), f"/courses/{UUID(course_id)}"
@@ -143,7 +143,7 @@ def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tupl
     return keys.token(user_id, *scopes), page
 
 
-def begun(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
+def build_history(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
     """What a newcomer has done in the last weeks: some of each course's lessons, evenly."""
     courses = {course.title: course for course in COURSES}
     for title, done, weeks in BEGUN:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from worker.devstack.process import Kept, kept
+from worker.devstack.process import KeptCommand, run_kept
 
 # The shell tells its process id before it becomes the worker: `kept` itself only knows the keeper's.
 COMMAND = ["sh", "-c", f"echo $$ > pid && exec {shlex.join([sys.executable, '-m', 'worker.cli', 'worker'])}"]
@@ -39,36 +39,36 @@ class Supervisor:
         while True:
             directory = self._directory / f"worker-{self.restarts}"
             os.mkdir(directory)
-            with kept(COMMAND, directory) as worker:
+            with run_kept(COMMAND, directory) as worker:
                 await self._watch(worker)
             self.restarts += 1
             await asyncio.sleep(RESTART_AFTER_S)
 
-    async def _watch(self, worker: Kept) -> None:
+    async def _watch(self, worker: KeptCommand) -> None:
         while worker.keeper.poll() is None:
-            self.pid = pid_in(worker.log.parent)
+            self.pid = read_pid(worker.log.parent)
             await asyncio.sleep(CHECK_WORKER_EVERY_S)
-        self._trouble = f"worker {self.pid} {how_it_ended(worker.keeper.returncode, worker.log)}"
+        self._trouble = f"worker {self.pid} {describe_end(worker.keeper.returncode, worker.log)}"
         self._ended_at = time.monotonic()
         self.pid = None
 
 
-def pid_in(directory: Path) -> int | None:
+def read_pid(directory: Path) -> int | None:
     """None when it is not written yet."""
     with suppress(FileNotFoundError, ValueError):
         return int((directory / "pid").read_text())
     return None
 
 
-def how_it_ended(status: int, log: Path) -> str:
+def describe_end(status: int, log: Path) -> str:
     """By which signal, or with which last words. A signal's status is negative, and the keeper's is modulo 256."""
     number = -status % 256
     if number in set(signal.Signals):
         return f"was killed by {signal.Signals(number).name}"
-    return f"exited with {status}: {last_line(log)}"
+    return f"exited with {status}: {read_last_line(log)}"
 
 
-def last_line(log: Path) -> str:
+def read_last_line(log: Path) -> str:
     """What a worker logged last, in short."""
     line = (log.read_text(errors="replace").splitlines() or [""])[-1]
     with suppress(ValueError, KeyError, TypeError):

@@ -51,14 +51,14 @@ def servers(*, allow_mock: bool = False, say: Say = to_stderr) -> Iterator[Serve
     Raises `NoServer`.
     """
     with ExitStack() as running, ThreadPoolExecutor(1) as pool:
-        starting = pool.submit(first_that_starts, "PostgreSQL", databases(), running, say)
+        starting = pool.submit(start_first, "PostgreSQL", list_databases(), running, say)
         # Kafka takes longer, so it is waited for in the thread that Ctrl-C interrupts.
-        bootstrap_servers, broker = first_that_starts("Kafka", brokers(allow_mock), running, say)
+        bootstrap_servers, broker = start_first("Kafka", list_brokers(allow_mock), running, say)
         database_url, database = starting.result()
         yield Servers(database_url, bootstrap_servers, broker, database)
 
 
-def brokers(allow_mock: bool) -> dict[str, Start]:
+def list_brokers(allow_mock: bool) -> dict[str, Start]:
     """The options in the order of preference."""
     settings = Settings()
     if "kafka_bootstrap_servers" in settings.model_fields_set:
@@ -66,26 +66,26 @@ def brokers(allow_mock: bool) -> dict[str, Start]:
     # Imported late: whoever brings their own servers needs none of the libraries.
     from worker.devstack import docker, kafka_jars, kafka_mock
 
-    started: dict[str, Start] = {"docker": docker.broker, "jars": kafka_jars.broker}
-    return started | {"mock": kafka_mock.broker} if allow_mock else started
+    started: dict[str, Start] = {"docker": docker.run_broker, "jars": kafka_jars.run_broker}
+    return started | {"mock": kafka_mock.run_broker} if allow_mock else started
 
 
-def databases() -> dict[str, Start]:
+def list_databases() -> dict[str, Start]:
     """The options in the order of preference."""
     settings = Settings()
     if "database_url" in settings.model_fields_set:
         return {"env": lambda say: nullcontext(settings.database_url.get_secret_value())}
     from worker.devstack import docker, postgres_wheel
 
-    return {"docker": docker.database, "wheel": postgres_wheel.database}
+    return {"docker": docker.run_database, "wheel": postgres_wheel.run_database}
 
 
-def first_that_starts(what: str, options: Mapping[str, Start], running: ExitStack, say: Say) -> tuple[str, str]:
+def start_first(what: str, options: Mapping[str, Start], running: ExitStack, say: Say) -> tuple[str, str]:
     """Returns the address and the option's name; the server stops when `running` is closed."""
     lacking = []
     for name, start in options.items():
         try:
-            return enter(start, running, say), name
+            return start_server(start, running, say), name
         except StartFailed as reason:
             say(f"{what} from {name} does not start: {reason}")
             lacking.append(f"{name}: does not start: {reason}")
@@ -94,7 +94,7 @@ def first_that_starts(what: str, options: Mapping[str, Start], running: ExitStac
     raise NoServer("\n  ".join([f"No {what}. One of these is needed:", *lacking]))
 
 
-def enter(start: Start, running: ExitStack, say: Say) -> str:
+def start_server(start: Start, running: ExitStack, say: Say) -> str:
     for _ in range(3):
         with suppress(PortTaken):
             return running.enter_context(start(say))

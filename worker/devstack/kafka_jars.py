@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from worker.devstack.process import Missing, Say, free_ports, kept, scratch
+from worker.devstack.process import Missing, Say, find_free_ports, run_kept, scratch_directory
 
 POM = Path(__file__).with_name("kafka-pom.xml")
 JAVA_NEEDED = 17
@@ -34,22 +34,22 @@ class Extras:
 
 
 @contextmanager
-def broker(say: Say, extras: Extras = Extras()) -> Iterator[str]:
+def run_broker(say: Say, extras: Extras = Extras()) -> Iterator[str]:
     """Yields host:port of a broker that answers, in the clear. Raises `Unavailable`."""
     java, jars = find_java(), find_jars(say)
-    address, controller = (f"127.0.0.1:{port}" for port in free_ports(2))
+    address, controller = (f"127.0.0.1:{port}" for port in find_free_ports(2))
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    with scratch("kafka") as directory:
-        settings = with_extras(single_node(listen=address, advertised=address, controller=controller), extras)
+    with scratch_directory("kafka") as directory:
+        settings = add_extras(build_node_settings(listen=address, advertised=address, controller=controller), extras)
         write_properties(directory / "server.properties", settings | {"log.dirs": f"{directory}/data"})
-        storage = format_storage(java, jars, cluster_id, directory, extras.scram_users)
+        storage = build_format_command(java, jars, cluster_id, directory, extras.scram_users)
         # One shell command, so that one keeper watches both JVMs.
-        with kept(["sh", "-c", f"{storage} && {run_server(java, jars, directory)}"], directory) as server:
-            server.wait_until(lambda: answers(address, cluster_id))
+        with run_kept(["sh", "-c", f"{storage} && {build_server_command(java, jars, directory)}"], directory) as server:
+            server.wait_until(lambda: is_answering(address, cluster_id))
             yield address
 
 
-def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, str]:
+def build_node_settings(*, listen: str, advertised: str, controller: str) -> dict[str, str]:
     """The settings of a broker that is its own controller and has no replicas; also Docker's."""
     return {
         "process.roles": "broker,controller",
@@ -74,7 +74,7 @@ def single_node(*, listen: str, advertised: str, controller: str) -> dict[str, s
     }
 
 
-def with_extras(settings: dict[str, str], extras: Extras) -> dict[str, str]:
+def add_extras(settings: dict[str, str], extras: Extras) -> dict[str, str]:
     protocols = [f"{listener.partition(':')[0]}:{protocol}" for listener, protocol in extras.listeners.items()]
     more = {
         "listeners": extras.listeners,
@@ -89,28 +89,36 @@ def write_properties(path: Path, settings: dict[str, str]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
-def format_storage(java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str] = ()) -> str:
+def build_format_command(
+    java: str, jars: Path, cluster_id: str, directory: Path, scram_users: Sequence[str] = ()
+) -> str:
     """The shell command that prepares `directory`, which has `server.properties`, for `run_server`."""
     # Without its second compiler the JVM starts a short job sooner, but it makes the broker slower.
-    storage = [java, "-XX:TieredStopAtLevel=1", *jvm(jars, directory), "kafka.tools.StorageTool", "format"]
+    storage = [
+        java,
+        "-XX:TieredStopAtLevel=1",
+        *build_jvm_arguments(jars, directory),
+        "kafka.tools.StorageTool",
+        "format",
+    ]
     # With "=", as the id may begin with a dash.
     storage += [f"--cluster-id={cluster_id}", f"--config={directory}/server.properties"]
     return shlex.join([*storage, *(f"--add-scram={user}" for user in scram_users)])
 
 
-def run_server(java: str, jars: Path, directory: Path) -> str:
+def build_server_command(java: str, jars: Path, directory: Path) -> str:
     """The shell command that becomes the broker."""
-    server = [java, "-Xmx768m", *jvm(jars, directory), "kafka.Kafka", f"{directory}/server.properties"]
+    server = [java, "-Xmx768m", *build_jvm_arguments(jars, directory), "kafka.Kafka", f"{directory}/server.properties"]
     return f"exec {shlex.join(server)}"
 
 
-def jvm(jars: Path, directory: Path) -> list[str]:
+def build_jvm_arguments(jars: Path, directory: Path) -> list[str]:
     # JVMs leave hsperfdata and unpacked native codecs in /tmp when they are killed; not here.
     tidy = ["-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
     return [*tidy, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
 
 
-def answers(address: str, cluster_id: str) -> bool:
+def is_answering(address: str, cluster_id: str) -> bool:
     """Whether our broker takes requests there; whoever took its port has another cluster id."""
     host, port = address.split(":")
     with suppress(OSError, KafkaException):
@@ -133,14 +141,14 @@ def find_java() -> str:
 
 def find_jars(say: Say, pom: Path = POM) -> Path:
     """The directory of the jars that `pom` names, downloaded if it is not there. It appears whole or not at all."""
-    jars = jars_directory(pom)
+    jars = locate_jars(pom)
     if not jars.is_dir():
         say(f"Downloading {jars.name} with Maven to {jars} (45 to 75 MB, once)")
         download(jars, pom)
     return jars
 
 
-def jars_directory(pom: Path) -> Path:
+def locate_jars(pom: Path) -> Path:
     project = ElementTree.parse(pom)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "course-progress" / f"{project.findtext('artifactId')}-{project.findtext('version')}"
@@ -158,7 +166,7 @@ def download(jars: Path, pom: Path) -> None:
             "-DincludeScope=runtime",
             f"-DoutputDirectory={directory}/libs",
         ]
-        with kept([maven, "-B", "-q", "-f", str(pom), *copy], directory) as run:
+        with run_kept([maven, "-B", "-q", "-f", str(pom), *copy], directory) as run:
             run.wait(timeout_s=900)
             with suppress(OSError):  # another process was quicker; its jars are the same
                 (directory / "libs").rename(jars)

@@ -10,7 +10,7 @@ from worker.settings import Settings
 
 
 @contextmanager
-def broker(say: Say) -> Iterator[str]:
+def run_broker(say: Say) -> Iterator[str]:
     """Yields host:port of a broker that lives as long as the client that asked for it. It has our topics."""
     owner = AdminClient({"test.mock.num.brokers": 1, "log_level": 0})
     settings = Settings()

@@ -26,17 +26,17 @@ def main(stop_signal: str, user: str, directory: str, *command: str) -> int:
         as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
     # A group of its own: a shell that runs two programs in turn is stopped together with the one at work.
     server = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, process_group=0, **as_user)
-    while server.poll() is None and not starter_is_gone(within_s=0.05):
+    while server.poll() is None and not is_starter_gone(within_s=0.05):
         pass
     if server.poll() is None:
         stop(server, signal.Signals[stop_signal])
     # The starter, told to end as well, may take a moment longer.
-    if starter_is_gone(within_s=GRACE_S if told else 0):
+    if is_starter_gone(within_s=GRACE_S if told else 0):
         shutil.rmtree(directory, ignore_errors=True)
     return server.wait()
 
 
-def starter_is_gone(within_s: float) -> bool:
+def is_starter_gone(within_s: float) -> bool:
     return bool(select.select([sys.stdin], [], [], within_s)[0])
 
 

@@ -35,7 +35,7 @@ class PortTaken(StartFailed):
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCommand:
     """A command under its keeper (`keeper.py`)."""
 
     keeper: subprocess.Popen[bytes]
@@ -47,7 +47,7 @@ class Kept:
         ended = False
         while not ready():
             if ended or time.monotonic() > deadline:
-                raise self.failure()
+                raise self.read_failure()
             ended = self.keeper.poll() is not None  # `ready` has one more say: it may have ended well
             time.sleep(0.02)
 
@@ -55,7 +55,7 @@ class Kept:
         """Blocks until the command has succeeded. Raises as `wait_until` does."""
         self.wait_until(lambda: self.keeper.poll() == 0, timeout_s=timeout_s)
 
-    def failure(self) -> StartFailed:
+    def read_failure(self) -> StartFailed:
         log = self.log.read_text(errors="replace")
         kind = PortTaken if "Address already in use" in log else StartFailed
         without_java_frames = [line for line in log.splitlines() if not line.startswith("\t")]
@@ -63,9 +63,9 @@ class Kept:
 
 
 @contextmanager
-def kept(
+def run_kept(
     command: Sequence[str], directory: Path, *, stop: signal.Signals = signal.SIGTERM, user: str = ""
-) -> Iterator[Kept]:
+) -> Iterator[KeptCommand]:
     """Runs `command` in `directory`, as `user` if given, until the block or this process ends.
 
     Then sends it `stop`, 10 s later SIGKILL, and deletes the directory; the block's end waits for that.
@@ -75,7 +75,7 @@ def kept(
     keeper = start_keeper([stop.name, user, str(directory), *command], log)
     assert keeper.stdin is not None
     try:
-        yield Kept(keeper, log)
+        yield KeptCommand(keeper, log)
     finally:
         keeper.stdin.close()
         keeper.wait()
@@ -97,7 +97,7 @@ def start_keeper(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]
 
 
 @contextmanager
-def scratch(name: str) -> Iterator[Path]:
+def scratch_directory(name: str) -> Iterator[Path]:
     """A temporary directory. Root's is in `/tmp`, which the user that PostgreSQL runs as can enter."""
     parent = "/tmp" if os.geteuid() == 0 else None
     prefix = f"course-progress-{name}-"
@@ -105,7 +105,7 @@ def scratch(name: str) -> Iterator[Path]:
         yield Path(directory)
 
 
-def free_ports(count: int) -> list[int]:
+def find_free_ports(count: int) -> list[int]:
     """Distinct ports that were free on loopback a moment ago."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

@@ -94,10 +94,10 @@ class Verify:
                     query("repair/recount"), after, last, self._scope.course_id, self._scope.since
                 )
             for row in found:
-                yield _difference(row)
+                yield _build_difference(row)
             after = last
             self.rows += rows
-            self._tell(f"{self.rows:,} progress rows recounted")
+            self._report(f"{self.rows:,} progress rows recounted")
 
     async def _lessons_without_row(self) -> AsyncGenerator[Difference, None]:
         after: tuple[UUID | None, UUID | None] = (None, None)
@@ -112,15 +112,15 @@ class Verify:
             for user_id, course_id in found:
                 yield Difference(None, user_id, course_id, {}, {})
             after = tuple(last)
-            self._tell(f"lesson rows looked at up to user {last['user_id']}")
+            self._report(f"lesson rows looked at up to user {last['user_id']}")
 
-    def _tell(self, progress: str) -> None:
+    def _report(self, progress: str) -> None:
         if time.monotonic() - self._said > SAY_EVERY_S:
             self._said = time.monotonic()
             self._say(progress)
 
 
-def _difference(row: asyncpg.Record) -> Difference:
+def _build_difference(row: asyncpg.Record) -> Difference:
     differing = [name for name in RECOUNTED if row[name] != row[f"found_{name}"]]
     return Difference(
         row["id"],
@@ -157,7 +157,7 @@ class Repair:
                     await self._write(row)
         if not row:
             return replace(difference, lessons_before_reset=forgotten, repaired=True) if forgotten else None
-        return replace(_difference(row), id=difference.id, lessons_before_reset=forgotten, repaired=True)
+        return replace(_build_difference(row), id=difference.id, lessons_before_reset=forgotten, repaired=True)
 
     async def _insert(self, difference: Difference) -> int | None:
         id: int | None = await self.connection.fetchval(

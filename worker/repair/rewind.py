@@ -59,29 +59,29 @@ async def rewind(
     ahead (but for `skip`), or a worker has begun meanwhile. A dry run changes nothing, and workers may run.
     """
     topic = settings.lesson_events_topic
-    chosen = _chosen(await partitions_of(settings, topic), partitions, topic)
-    async with admin_client(settings) as admin, _database(settings) as connection:
+    chosen = _choose_partitions(await partitions_of(settings, topic), partitions, topic)
+    async with admin_client(settings) as admin, _open_database(settings) as connection:
         if not dry_run:
             await require_no_worker(admin, settings, chosen)
         found = await topic_id(admin._client, topic)
-        recreated = await _recreated(connection, settings, found)
+        recreated = await _is_recreated(connection, settings, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
-        moves = await _planned(connection, settings, to, chosen, recreated)
+        moves = await _plan_moves(connection, settings, to, chosen, recreated)
         _refuse(moves, skip=skip)
         if not dry_run:
             await _move(connection, settings, moves, found)
     return moves
 
 
-def _chosen(existing: Collection[int], wanted: Collection[int], topic: str) -> list[TopicPartition]:
+def _choose_partitions(existing: Collection[int], wanted: Collection[int], topic: str) -> list[TopicPartition]:
     if unknown := set(wanted) - set(existing):
         raise SetupError(f"{topic} has no partition {', '.join(map(str, sorted(unknown)))}")
     return [TopicPartition(topic, partition) for partition in sorted(wanted or existing)]
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+async def _open_database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     connection = await connect(settings)
     try:
         with translate_errors(connection):
@@ -108,14 +108,14 @@ async def require_no_worker(
             )
 
 
-async def _recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
+async def _is_recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
     known = await connection.fetchval(
         query("postgres/known_topic"), settings.consumer_group, settings.lesson_events_topic
     )
     return None not in (known, found) and known != found
 
 
-async def _planned(
+async def _plan_moves(
     connection: asyncpg.Connection,
     settings: Settings,
     to: Target,
@@ -130,13 +130,13 @@ async def _planned(
         await consumer.start()
         first = await consumer.beginning_offsets(partitions)
         end = await consumer.end_offsets(partitions)
-        targets = await _targets(consumer, to, first, end)
+        targets = await _find_targets(consumer, to, first, end)
     finally:
         await close_consumer(consumer)
     return [Move(tp, stored.get(tp), first[tp], end[tp], targets[tp], recreated) for tp in partitions]
 
 
-async def _targets(
+async def _find_targets(
     consumer: AIOKafkaConsumer, to: Target, first: dict[TopicPartition, int], end: dict[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
     if to == "earliest":

@@ -18,7 +18,7 @@ from tests.web.conftest import Issuer, api_settings, issuer, readers, service, s
 from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
-from worker.demo.website import begun, masquerade, served
+from worker.demo.website import build_history, build_masquerade, serve_app
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
@@ -46,7 +46,7 @@ def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, 
 @pytest.fixture
 def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
     app = with_pages(shared, issuer, service, readers)
-    app.include_router(masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
+    app.include_router(build_masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
     return app
 
 
@@ -54,7 +54,7 @@ def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: 
 async def learner(service: ProgressService) -> UUID:
     """Somebody with four courses begun, one of them completed."""
     user = uuid4()
-    _, applied = await service.apply(list(begun(user, datetime.now(UTC))))
+    _, applied = await service.apply(list(build_history(user, datetime.now(UTC))))
     assert applied
     return user
 
@@ -102,7 +102,7 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def site(app: FastAPI, shared: ApiSettings, issuer: Issuer, browser: Browser) -> AsyncIterator[Site]:
-    async with served(app, shared) as serving:
+    async with serve_app(app, shared) as serving:
         yield Site(serving.address, issuer, browser)
 
 
@@ -125,5 +125,5 @@ async def alone(
             workers.start()
             async with ProgressService(settings) as service, Readers(settings) as readers:
                 app = with_pages(settings, issuer, service, readers)
-                async with served(app, settings) as serving:
+                async with serve_app(app, settings) as serving:
                     yield Alone(Site(serving.address, issuer, browser), url.rpartition("/")[2], service)
