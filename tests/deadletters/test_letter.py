@@ -160,7 +160,7 @@ def test_a_letter_of_no_known_time_is_in_no_span_of_time(rejected_at: str) -> No
 
 @pytest.mark.parametrize("text", ["", "3", "3:", "a:1", "-1:3", "1:2:3", "\u0663:\u0661"])
 def test_what_is_no_position_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no position"):
+    with pytest.raises(ValueError, match="is not a position"):
         Position.parse(text)
 
 

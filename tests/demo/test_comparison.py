@@ -56,5 +56,5 @@ def test_the_bad_records_and_no_others_are_dead_letters() -> None:
 
     assert find_wrong_dead_letters(bad, good, bad) == []
     assert find_wrong_dead_letters(bad, good, {*bad, ("elsewhere", 0, 7)}) == []
-    assert find_wrong_dead_letters(bad, good, set()) == ["bad, and no dead letter: ('lessons', 0, 1)"]
-    assert find_wrong_dead_letters(set(), good, {("lessons", 0, 0)}) == ["good, and a dead letter: ('lessons', 0, 0)"]
+    assert find_wrong_dead_letters(bad, good, set()) == ["bad, but not a dead letter: ('lessons', 0, 1)"]
+    assert find_wrong_dead_letters(set(), good, {("lessons", 0, 0)}) == ["good, but a dead letter: ('lessons', 0, 0)"]

@@ -1,4 +1,4 @@
-"""The command `course-progress verify`."""
+"""Defines the command `course-progress verify`."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
     "course-progress verify --course 0190a6e2-0000-7000-8000-00000000000a --fix\n"
     "course-progress verify --since 2026-11-24T00:00:00Z --json | jq .user_id",
 )
-@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
-@click.option("--since", type=Moment(), help="Only the progress rows that were written since then.")
-@click.option("--fix", is_flag=True, help="Repair what differs. Completions it finds or takes back are announced.")
-@click.option("--json", "as_json", is_flag=True, help="Each difference as one JSON object.")
+@click.option("--course", "course_id", type=click.UUID, help="Only this course.")
+@click.option("--since", type=Moment(), help="Only progress rows written since then.")
+@click.option("--fix", is_flag=True, help="Repair what differs, and announce the completions it adds or revokes.")
+@click.option("--json", "as_json", is_flag=True, help="Print each difference as one JSON object.")
 def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: bool) -> None:
-    """Recounts every progress row from its lesson rows, while workers go on.
+    """Recounts every progress row from its lesson rows; workers may run.
 
-    Exits 0 if nothing differs, 1 if something did, repaired or not, 3 if it could not look.
+    Exits 0 if nothing differs, 1 if something differed, repaired or not, and 3 if it could not read the rows.
     """
     say = partial(click.echo, err=True)
     try:
@@ -47,7 +47,7 @@ def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: b
 
 
 async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
-    """Prints the differences as they are found, and repairs each; how many there were."""
+    """Prints each difference when it is found, and repairs it with `fix`. Returns how many there were."""
     topic = settings.lesson_events_topic
     partitions = await partitions_of(settings, topic) if fix else []
     connection = await connected(settings)
@@ -57,10 +57,10 @@ async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: b
         repair = Repair(connection, topic, partitions)
         async with aclosing(verify.differences()) as differences:
             async for difference in differences:
-                told = await repair(difference) if fix else difference
-                if told:
+                shown = await repair(difference) if fix else difference
+                if shown:
                     number += 1
-                    click.echo(format_json(told) if as_json else format_line(told))
+                    click.echo(format_json(shown) if as_json else format_line(shown))
     finally:
         await close(connection)
     click.echo(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
@@ -68,7 +68,7 @@ async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: b
 
 
 def format_line(difference: Difference) -> str:
-    """One difference, for people."""
+    """Formats one difference as a line to be read."""
     parts = [
         f"{name} {format_value(difference.found[name])}, recounted {format_value(recounted)}"
         for name, recounted in difference.recounted.items()
@@ -83,7 +83,7 @@ def format_line(difference: Difference) -> str:
 
 
 def format_json(difference: Difference) -> str:
-    """One difference, for programs."""
+    """Formats one difference as a JSON object."""
     return json.dumps(
         {
             "user_id": str(difference.user_id),

@@ -1,4 +1,4 @@
-"""Dead letters that nobody wants any more: found, and, when somebody has confirmed, noted as discarded."""
+"""Discards dead letters: finds the selected ones, and writes resolutions for them once an operator has confirmed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ROUND = 500
 
 @dataclass(slots=True)
 class OpenLetters:
-    """Open letters: how many of each kind, and where they and their copies stand."""
+    """Holds how many open letters of each kind were found, and the positions of each letter and its copies."""
 
     kinds: Counter[Kind] = field(default_factory=Counter)
     positions: list[Position] = field(default_factory=list)
@@ -28,7 +28,7 @@ class OpenLetters:
 async def find(
     settings: Settings, selection: Selection, limit: int | None, advance: Advance | None = None
 ) -> OpenLetters:
-    """The selected open letters, at most `limit`. Raises KafkaUnavailable and SetupError, as `open_topic`."""
+    """Finds the selected open letters, at most `limit`. Raises KafkaUnavailable or SetupError, as `open_topic` does."""
     found = OpenLetters()
     async with open_topic(settings, advance) as box:
         async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
@@ -40,7 +40,7 @@ async def find(
 
 
 async def discard(settings: Settings, positions: Sequence[Position]) -> None:
-    """Notes that the letters at these positions are discarded: durable when it returns. Raises KafkaUnavailable."""
+    """Writes a `discarded` resolution for each position. They are durable on return. Raises KafkaUnavailable."""
     remaining = iter(positions)
     try:
         async with Producer(**client(settings)) as producer:

@@ -1,4 +1,4 @@
-"""Follows the newest dead letters, for a page that asks again and again (`DeadLetterTopic` reads the whole topic)."""
+"""Follows the newest dead letters, for a page that asks every few seconds (`DeadLetterTopic` reads the whole topic)."""
 
 import time
 from collections import Counter, deque
@@ -20,42 +20,45 @@ FETCH_WAIT_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class NewestSummary:
-    """What the dead letter topic says. A letter that was replayed or discarded says so in its row's `state`."""
+    """Sums up the newest dead letters. A row's `state` says whether its letter is open, replayed or discarded."""
 
-    records: int  # in the topic: letters, their copies, and records of what became of them
-    kinds: Mapping[Kind, int]  # of the open letters among the newest of each partition
-    latest: tuple[Row, ...]  # the open ones first, of these the latest rejected
+    records: int  # in the topic: letters, their copies, and resolutions
+    kinds: Mapping[Kind, int]  # open letters by kind, among the newest of each partition
+    latest: tuple[Row, ...]  # open letters first, then the others; of each the latest rejected first
 
 
 def shorten_texts(row: Row) -> Row:
-    """As much of a row as is kept: both texts are as long as whoever wrote the record liked."""
+    """Cuts the row's texts to LONGEST_TEXT characters each, because a producer can make them as long as it likes."""
     return replace(row, type=row.type[:LONGEST_TEXT], reason=row.reason[:LONGEST_TEXT])
 
 
 def select_foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
-    """Open ones first, or those that wait would be out of reach behind those that were replayed; the latest of each."""
+    """Selects at most `most` letters: open ones before resolved ones, and of each the latest rejected first.
+
+    Otherwise many replayed letters would hide the open ones.
+    """
     return tuple(sorted(letters, key=lambda row: (row.state == "open", sort_key(row)), reverse=True)[:most])
 
 
 class NewestDeadLetters:
-    """Keeps a row, never a value, for the newest letters of each partition: KEPT at most, those among its last KEPT
-    records when it begins.
+    """Keeps a row, never a value, for each of the newest letters: at most KEPT per partition.
 
-    What became of a letter stands behind it in its partition, so of these it is known.
+    It begins KEPT records before the end of each partition. It knows what became of each letter it keeps, because a
+    resolution stands behind its letter in the same partition.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        """The consumer is assigned the topic's partitions, paused, by whoever calls, and reads nothing else."""
+        """Takes a consumer to which the caller assigns the topic's partitions, paused, and that reads nothing else."""
         self._consumer = consumer
         self._rows: dict[int, deque[Row]] = {}
         self._fates: dict[str, str] = {}
         self._started: set[TopicPartition] = set()
 
     async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
-        """Reads on towards the ends of these spans, for about READ_FOR_S; what is left is the next look's.
+        """Reads towards the ends of these spans for about READ_FOR_S; the next call reads what is left.
 
-        The partitions are paused before and after: a fetch that waits for records holds up, for half a second, each
-        other question on its connection. Raises KafkaError.
+        The partitions are paused before and after, because a fetch that waits for records delays every other request
+        on its connection by half a second. Raises KafkaError.
         """
         until = time.monotonic() + READ_FOR_S
         for tp, span in spans.items():
@@ -70,7 +73,10 @@ class NewestDeadLetters:
         return self._build_summary(spans, newest)
 
     async def _start_partition(self, tp: TopicPartition, first: int, end: int) -> None:
-        """Also anew, where the log ends before what was read: the topic was created anew. Forgets what was deleted."""
+        """Seeks to the newest records of a new partition, and forgets letters that Kafka has deleted.
+
+        Starts over where the log ends before the position read, because then the topic was recreated.
+        """
         rows = self._rows.setdefault(tp.partition, deque(maxlen=KEPT))
         if tp not in self._started or await self._consumer.position(tp) > end:
             rows.clear()

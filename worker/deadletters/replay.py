@@ -32,7 +32,7 @@ Decoders: TypeAlias = Mapping[str, Callable[[Record], Outcome]]  # by topic: the
 
 @dataclass(frozen=True, slots=True)
 class NoReplay:
-    """The reason why a letter is not replayed; it stays open."""
+    """Says why a letter is not replayed; it stays open."""
 
     why: str
 
@@ -78,7 +78,7 @@ class Pacer:
 
 @dataclass(slots=True)
 class Tally:
-    """How many of the selected letters were replayed, and how many stay open, by reason."""
+    """Counts the selected letters that were replayed, and those that stay open, by reason."""
 
     replayed: int = 0
     left: Counter[str] = field(default_factory=Counter)

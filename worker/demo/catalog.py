@@ -1,4 +1,4 @@
-"""What the simulated courses and their lessons are called, for the pages."""
+"""Names the simulated courses and their lessons, for the pages."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -18,7 +18,7 @@ NAMES: Mapping[str, str] = {
 
 
 class DemoCatalog:
-    """A `pages.catalog.Catalog`."""
+    """Names the demo's courses and lessons, as a `Catalog` (worker/courses/catalog.py)."""
 
     def __init__(self) -> None:
         self._courses = {course.id: course for course in COURSES}
@@ -33,7 +33,7 @@ class DemoCatalog:
 
 
 def name_lessons(course: Course) -> list[Lesson]:
-    """The longer courses' lessons are numbered."""
+    """Names a course's lessons; those of a course that is not in NAMES are numbered."""
     names = NAMES[course.title].split("; ") if course.title in NAMES else []
     names = names or [f"Lesson {number}" for number in range(1, course.lessons + 1)]
     return [Lesson(course.lesson(number), name) for number, name in enumerate(names, start=1)]

@@ -1,4 +1,4 @@
-"""What an operator sees from outside: broker and database are asked, not the player and not the worker."""
+"""Observes the demo from outside, as an operator would: it asks broker and database, not the player or the worker."""
 
 import asyncio
 import math
@@ -31,14 +31,14 @@ FETCH_WAIT_MS = 50
 
 
 class Observer:
-    """An async context manager; `look` brings its figures up to date. Enter it before anything is published."""
+    """Keeps figures of broker and database, which `look` updates. Enter it before anything is published."""
 
     def __init__(self, settings: Settings, certificates: Certificates, *, remember: bool) -> None:
         self.applied = self.lag = self.outbox = self.dead_letters = 0
-        self.caught_up = False  # nothing was on the way at the last look
-        self.reasons: dict[str, int] = {}  # of dead letters; the latest last
+        self.caught_up = False  # at the last look, everything published was applied and received
+        self.reasons: dict[str, int] = {}  # number of dead letters by reason; the latest last
         self.rejected: set[Origin] = set()
-        self.offsets: dict[TopicPartition, int] = {}  # stored: the next to be applied
+        self.offsets: dict[TopicPartition, int] = {}  # stored offsets: the next to be applied
         self.progress: dict[tuple[UUID, UUID], CourseProgress | None] = {}  # by user and course
         self._settings = settings
         self._certificates = certificates
@@ -57,7 +57,7 @@ class Observer:
             self._letters = await opening.enter_async_context(
                 open_consumer(self._settings, self._settings.dead_letter_topic)
             )
-            # Nothing is fetched here: a fetch that waits for records would hold up every question about offsets.
+            # Paused, because a fetch that waits for records would delay every request for offsets.
             self._logs.pause(*self._logs.assignment())
             await self._letters.seek_to_end()
             self._first = await self._logs.beginning_offsets(self._logs.assignment())
@@ -69,7 +69,7 @@ class Observer:
         await self._opened.aclose()
 
     async def look(self, learners: Sequence[Learner]) -> None:
-        """Looks once, at these learners too. What does not answer is `trouble`, not an error."""
+        """Updates the figures, and the progress of these learners. A server that does not answer becomes `trouble`."""
         self.caught_up = False
         self._asked_at = time.monotonic()
         try:
@@ -86,12 +86,15 @@ class Observer:
 
     @property
     def trouble(self) -> str:
-        """What did not answer at the last look, or keeps this one waiting."""
+        """Names the server that did not answer at the last look, or keeps the current one waiting; else empty."""
         late = time.monotonic() - self._asked_at > TIMEOUT_S
         return f"{self._asked} does not answer" if late else self._trouble
 
     async def _has_caught_up(self) -> bool:
-        """In the order in which an event travels, so that none slips by between two questions."""
+        """Says whether every event is applied and every course event received.
+
+        It asks in the order in which an event travels, so that it misses none that moves on between two questions.
+        """
         ends = await self._read_ends(self._settings.lesson_events_topic)
         self.offsets = await self._read_stored_offsets()
         self.applied = sum(self.offsets.values()) - self._applied_before
@@ -122,7 +125,7 @@ class Observer:
         return await self._pool.fetch(statement, *arguments)
 
     async def _read_dead_letters(self) -> bool:
-        """Whether all that are there have been read."""
+        """Reads new dead letters. Says whether it has read all of them."""
         self._asked = "Kafka"
         for records in (await self._letters.getmany()).values():
             for record in records:
@@ -131,7 +134,7 @@ class Observer:
         return all([await self._letters.position(tp) >= end for tp, end in ends.items()])
 
     def _note(self, record: Record) -> None:
-        if RESOLVES in dict(record.headers):  # no dead letter: it says what became of one
+        if RESOLVES in dict(record.headers):  # a resolution, not a dead letter
             return
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         reason = headers.get(REASON, "no reason")
@@ -145,7 +148,7 @@ class Observer:
 
 @asynccontextmanager
 async def open_consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Of all partitions, in no group, with an eye for latency."""
+    """Opens a consumer of all partitions of these topics, in no group, that waits at most FETCH_WAIT_MS for records."""
     consumer = AIOKafkaConsumer(*topics, **client(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()

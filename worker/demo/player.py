@@ -1,4 +1,7 @@
-"""A course player with learners who study, and with all the mishaps of real ones. No I/O, no clock; seeded."""
+"""Simulates a course player: learners who study, and events that arrive late, twice, out of order or broken. Pure.
+
+It reads no clock and takes its randomness from a seed.
+"""
 
 import heapq
 import json
@@ -13,7 +16,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 
 EVENTS_PER_S = 4.5  # of one learner who is not resting
-REST_S = 2.0  # after a course, so that its full bar is seen
+REST_S = 2.0  # after a course, so that its full bar can be seen
 COURSES_PER_LEARNER = 3
 
 LATE = 0.02  # shares of all events
@@ -31,7 +34,7 @@ FIRST_NAMES = """Ada Alan Amina Anton Beatriz Boris Carmen Chen Dalia Daniel Edi
 LAST_NAMES = """Abe Adeyemi Bauer Castro Dubois Eriksen Fontana Garcia Haddad Ito Jansen Kaya Kim Kowalski Larsen Moreau
     Mwangi Nagy Novak Okafor Patel Petrov Quist Rossi Sato Silva Singh Tanaka Umar Varga Weber Xu Yilmaz Zhou""".split()  # noqa: SIM905
 
-# What a broken producer changes in a good event; None leaves the field out.
+# The fields that a broken producer changes in a good event; None leaves a field out.
 DEFECTS: list[Mapping[str, object]] = [
     {"user_id": "nobody"},
     {"course_id": None},
@@ -48,6 +51,8 @@ NOT_JSON = b"<html>502 Bad Gateway</html>"
 
 
 class Course(NamedTuple):
+    """Describes a simulated course; its id follows from its title."""
+
     title: str
     lessons: int
 
@@ -73,13 +78,13 @@ TITLES = {course.id: course.title for course in COURSES}
 
 
 def make_name(user_id: UUID) -> str:
-    """The same friendly name for the same id, always."""
+    """Makes a learner's name from the id, always the same one."""
     rest, first = divmod(user_id.int, len(FIRST_NAMES))
     return f"{FIRST_NAMES[first]} {LAST_NAMES[rest % len(LAST_NAMES)]}"
 
 
 class Happening(NamedTuple):
-    """An event, when it happened, and its id: what LessonEventPublisher.publish_many takes."""
+    """Holds an event, when it happened, and its id, as LessonEventPublisher.publish_many takes them."""
 
     event: LessonEvent
     occurred_at: datetime
@@ -87,7 +92,7 @@ class Happening(NamedTuple):
 
 
 class BrokenRecord(NamedTuple):
-    """A record that no worker can apply."""
+    """Holds the key and value of a record that no worker can apply."""
 
     key: bytes
     value: bytes
@@ -95,14 +100,14 @@ class BrokenRecord(NamedTuple):
 
 @dataclass
 class Turn:
-    """What reaches Kafka at one moment."""
+    """Holds the events and broken records that reach Kafka at one moment."""
 
     happenings: list[Happening] = field(default_factory=list)
     broken: list[BrokenRecord] = field(default_factory=list)
 
 
 class Learner:
-    """One learner: takes some courses, lesson by lesson, and then has `finished`."""
+    """Simulates a learner who takes some courses, lesson by lesson, and then has `finished`."""
 
     def __init__(self, rng: random.Random, now: datetime) -> None:
         self.user_id = UUID(int=rng.getrandbits(128), version=4)
@@ -113,7 +118,7 @@ class Learner:
         self._study_steps = self._study()
 
     def act_until(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
-        """What the learner did up to now, and when."""
+        """Yields the learner's events up to now, each with the time it happened."""
         while self._acts_at <= now and not self.finished:
             event = next(self._study_steps, None)
             if event:
@@ -121,7 +126,7 @@ class Learner:
             self._acts_at += timedelta(seconds=self._rng.expovariate(EVENTS_PER_S) if event else REST_S)
 
     def _study(self) -> Iterator[LessonEvent | None]:
-        """A life in events; None is a rest."""
+        """Yields all events of the learner; None is a rest."""
         for course in self._rng.sample(COURSES, COURSES_PER_LEARNER):
             self.course = course
             yield from self._take(course)
@@ -146,7 +151,7 @@ class Learner:
 
 
 class Player:
-    """All learners, and the unreliable way from them to Kafka. The same seed and times give the same turns."""
+    """Simulates all learners, and their unreliable connection to Kafka. Equal seeds and times give equal turns."""
 
     def __init__(self, learners: int, seed: int, now: datetime) -> None:
         self._rng = random.Random(seed)
@@ -155,7 +160,7 @@ class Player:
         self._number = count()
 
     def turn(self, now: datetime) -> Turn:
-        """What reaches Kafka now. Who has finished makes room for somebody new: nothing here grows."""
+        """Returns what reaches Kafka now. A new learner replaces each who has finished, so that nothing grows."""
         turn = Turn()
         for slot, learner in enumerate(self.learners):
             for event, at in learner.act_until(now):
@@ -171,12 +176,12 @@ class Player:
         return turn
 
     def _build_happening(self, event: LessonEvent, at: datetime) -> Happening:
-        if self._rng.random() < LATE:  # from an app that synchronizes what was done without it
+        if self._rng.random() < LATE:  # from an app that was offline for hours
             at -= timedelta(hours=self._rng.uniform(1, 72))
         return Happening(event, at, str(UUID(int=self._rng.getrandbits(128), version=4)))
 
     def _plan_arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
-        """When an event reaches Kafka: at once or later, once or twice, or when its learner is online again."""
+        """Yields when an event reaches Kafka: at once, later, twice, or when its learner is online again."""
         if self._rng.random() < GOES_OFFLINE:
             learner.offline_until = at + self._choose_delay()
         delayed = at + self._choose_delay() if self._rng.random() < OVERTAKEN else at
@@ -189,7 +194,7 @@ class Player:
 
 
 def break_event(happening: Happening, defect: Mapping[str, object] | None) -> BrokenRecord:
-    """The event as a broken producer would write it, or no event at all."""
+    """Writes the event as a broken producer would; without a defect, a value that is not an event."""
     event, at, event_id = happening
     key = str(event.user_id).encode()
     if defect is None:

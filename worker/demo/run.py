@@ -1,4 +1,4 @@
-"""Runs the demo: broker and database, a worker, simulated learners, a certificate subscriber, and the view of them."""
+"""Runs the demo: broker and database, a worker, simulated learners, a certificate service, pages, and the picture."""
 
 import asyncio
 import json
@@ -37,19 +37,19 @@ from worker.settings import Settings
 
 REFRESH_EVERY_S = 0.25
 CATCH_UP_WITHIN_S = 120
-FAREWELL_S = 3  # the same for whoever pressed Ctrl-C
+FAREWELL_S = 3  # how long it catches up after Ctrl-C
 DIFFERENCES_SHOWN = 20
 Result = TypeVar("Result")
 
 
 def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
-    """Runs until `duration_s` is over and all is compared, or until a signal. Returns the exit status."""
+    """Runs until `duration_s` is over and the result is compared, or until a signal. Returns the exit status."""
     if Settings().environment == "production":
-        raise SetupError("no simulated learners where PROGRESS_ENVIRONMENT is production")
+        raise SetupError("the demo does not run where PROGRESS_ENVIRONMENT is production")
     print("starting a broker and a database", file=sys.stderr)
     with servers(allow_mock=True) as running, scratch_directory("demo") as directory:
         if "env" in (running.broker, running.database):
-            print(f"the environment names them: broker {running.broker}, database {running.database}", file=sys.stderr)
+            print(f"broker: {running.broker}, database: {running.database} (env: the environment's)", file=sys.stderr)
         settings = build_settings(running)
         send_logs_to(directory / "log", settings)
         parts = assemble(settings, learners, directory, remember=duration_s is not None)
@@ -67,22 +67,23 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
 
 
 def build_settings(running: Servers) -> Settings:
-    """The settings of this process, and of its worker, which inherits them through the environment."""
+    """Builds the settings of this process, and puts them into the environment, from which its worker takes them."""
     os.environ.update(running.environment)
     os.environ.setdefault("PROGRESS_HTTP_PORT", "0")
-    # A worker that was killed has its partitions back at once, not after the session timeout.
+    # With a static id, a killed worker gets its partitions back at once instead of after the session timeout.
     os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4().hex[:8]}")
     return Settings()
 
 
 def send_logs_to(path: Path, settings: Settings) -> None:
-    """Nobody's log line into the picture."""
+    """Sends this process's log to a file, so that no line gets into the picture."""
     config = logging_config(settings)
     config["handlers"]["stderr"] = {"class": "logging.FileHandler", "formatter": "one_line", "filename": path}
     logging.config.dictConfig(config)
 
 
 def assemble(settings: Settings, learners: int, directory: Path, *, remember: bool) -> Parts:
+    """Builds the parts, which are not running yet. With `remember` they keep everything for the comparison."""
     player = Player(learners, SystemRandom().getrandbits(64), datetime.now(UTC))
     certificates = Certificates(settings, remember=remember)
     return Parts(
@@ -94,7 +95,7 @@ def assemble(settings: Settings, learners: int, directory: Path, *, remember: bo
 
 
 class Demo:
-    """One run of the assembled parts, which stops them in order, whatever happens."""
+    """Runs the assembled parts, and stops them in order, also after an error."""
 
     def __init__(self, settings: Settings, broker: str, parts: Parts, view: View, duration_s: float | None) -> None:
         self._settings = settings
@@ -105,7 +106,7 @@ class Demo:
         self._started_at = time.monotonic()
 
     async def run(self) -> tuple[Report | None, list[str]]:
-        """The report and the differences; no report when a signal came before the comparison."""
+        """Runs the demo; returns the report and the differences, and no report if a signal came before comparing."""
         signalled = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)
@@ -127,7 +128,10 @@ class Demo:
             return course.result() if course.done() else (None, [])
 
     async def _play(self, traffic: asyncio.Task[None], signalled: asyncio.Event) -> tuple[Report, list[str]]:
-        """Publishes, lets the worker catch up, and compares; without a duration, publishes until the signal."""
+        """Publishes for the duration, lets the worker catch up, and compares.
+
+        Without a duration, it publishes until the signal, and does not compare.
+        """
         ends_at = self._started_at + (self._duration_s or math.inf)
         await self._look_until(lambda: time.monotonic() >= ends_at or signalled.is_set())
         self._parts.traffic.stop()
@@ -146,7 +150,7 @@ class Demo:
         return build_uncompared_report(self._parts, seconds, self._broker), []
 
     async def _look_until(self, done: Callable[[], bool]) -> None:
-        """Draws all the while, also while a server keeps a look waiting."""
+        """Looks again and again until `done()`; keeps drawing, also while a server keeps a look waiting."""
         while True:
             async with run_task(self._parts.observer.look(self._view.learners)) as look:
                 while not look.done():
@@ -160,7 +164,7 @@ class Demo:
 
 @asynccontextmanager
 async def run_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
-    """A task for the time of the block; it has ended when the block has."""
+    """Runs a task for the time of the block; the task has ended when the block has."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -170,7 +174,7 @@ async def run_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.T
 
 
 async def wait_for_first(ends: set[asyncio.Task[Any]], watched: list[asyncio.Task[None]]) -> None:
-    """Returns when one of the ends is reached. Raises what any of the tasks raised."""
+    """Waits for one of the ends. Raises at once if any of the tasks raises."""
     pending = {*ends, *watched}
     while not any(task.done() for task in ends):
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

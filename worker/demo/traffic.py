@@ -1,4 +1,4 @@
-"""Publishes what the simulated player does, until Kafka has acknowledged it."""
+"""Publishes the simulated learners' events, and repeats each until Kafka has acknowledged it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,9 +21,9 @@ Answer = TypeVar("Answer")
 
 
 class Traffic:
-    """The player's turns on their way to lesson-events.
+    """Publishes the player's turns to lesson-events.
 
-    With `remember` it keeps all that was acknowledged, for the comparison; an endless demo could not.
+    With `remember` it keeps everything that was acknowledged, for the comparison. A demo without end cannot keep it.
     """
 
     def __init__(self, settings: Settings, player: Player, *, remember: bool) -> None:
@@ -38,7 +38,7 @@ class Traffic:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """No further turn; `run` returns when the present one is acknowledged."""
+        """Makes `run` return when Kafka has acknowledged the current turn."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -72,7 +72,7 @@ class Traffic:
     async def _send_until_acknowledged(
         self, send: Callable[[Sequence[Sent]], Awaitable[list[Answer]]], what: list[Sent]
     ) -> list[Answer]:
-        """What was not acknowledged may be stored or not: the same again, under the same ids, until it is certain."""
+        """Sends until Kafka acknowledges: the same ids each time, because Kafka may have stored a failed send."""
         while True:
             try:
                 answers = await send(what)

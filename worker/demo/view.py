@@ -1,4 +1,4 @@
-"""The demo on the screen: a live picture in a terminal, a line now and then elsewhere."""
+"""Draws the demo: a live picture in a terminal, elsewhere a line every LINE_EVERY_S seconds."""
 
 import time
 from collections import deque
@@ -23,19 +23,19 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Rate:
-    """A counter's growth, second by second."""
+    """Tracks how fast a counter grows, second by second."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=200)
 
     def sample(self, now: float, total: int) -> None:
-        """Call it as often as you like."""
+        """Takes the counter's value; it may be called at any rate."""
         if not self._samples or now - self._samples[-1][0] >= 1:
             self._samples.append((now, total))
 
     @property
     def history(self) -> list[int]:
-        """Per second, the latest last."""
+        """Lists the growth per second, the latest last."""
         return [round((b - a) / (till - since)) for (since, a), (till, b) in pairwise(self._samples)]
 
     @property
@@ -44,7 +44,7 @@ class Rate:
 
 
 def draw_sparkline(rates: list[int], width: int) -> str:
-    """The latest rates as little columns, right-aligned; the highest rate is a full column."""
+    """Draws the latest rates as columns of characters, right-aligned; the highest rate is a full column."""
     shown = rates[-width:] if width > 0 else []
     highest = max(shown, default=0) or 1
     return "".join(SPARKS[rate * (len(SPARKS) - 1) // highest] for rate in shown).rjust(width)
@@ -55,7 +55,7 @@ def build_panel(title: str, content: Table) -> Panel:
 
 
 class View:
-    """A context manager; draws what the parts know whenever `show` is called. `servers` names what they run on."""
+    """Draws the figures of the parts whenever `show` is called; a context manager. `servers` is part of the title."""
 
     def __init__(self, parts: Parts, servers: str, console: Console, *, live: bool) -> None:
         self.phase = "publishing"
@@ -81,10 +81,11 @@ class View:
 
     @property
     def learners(self) -> list[Learner]:
-        """Those whose bars are on the screen."""
+        """Lists the learners whose bars are on the screen."""
         return self._parts.traffic.player.learners[:LEARNERS_SHOWN] if self._live else []
 
     def show(self) -> None:
+        """Draws the picture, or prints a line if one is due."""
         now = time.monotonic()
         self._published.sample(now, self._parts.traffic.published)
         self._applied.sample(now, self._parts.observer.applied)
@@ -96,7 +97,7 @@ class View:
 
     @property
     def line(self) -> str:
-        """All figures in one line."""
+        """Sums up all figures in one line."""
         observer = self._parts.observer
         return (
             f"{self._elapsed} {self.phase}: "
@@ -171,7 +172,7 @@ class View:
             table.add_row(
                 make_name(completed.user_id), title, Text(format_short_time(completed.completed_at, now), "dim")
             )
-        return build_panel(f"completions {certificates.issued:,}, {certificates.revoked:,} taken back", table)
+        return build_panel(f"completions {certificates.issued:,}, revoked {certificates.revoked:,}", table)
 
     def _draw_dead_letters(self) -> Panel:
         table = Table.grid(expand=True, padding=(0, 1))
@@ -203,6 +204,6 @@ class View:
 
 
 def format_short_time(time: datetime, now: datetime) -> str:
-    """The time as hours and minutes if it is of today, else as a date; local time."""
+    """Formats a time of today as hours and minutes, any other as a date; in local time."""
     local = time.astimezone()
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b}"

@@ -1,4 +1,4 @@
-"""The API and its pages in the demo, where anybody may be anybody. Only the demo mounts this."""
+"""Serves API and pages in the demo, where a visitor can choose any identity. Nothing else may import it."""
 
 import asyncio
 import re
@@ -32,12 +32,12 @@ from worker.web.settings import ApiSettings
 COOKIE = "course-progress-demo"
 PAGE = "/demo"
 SHOWN = 24
-# A newcomer's courses, how many of their lessons are done, and how many weeks ago it began.
-BEGUN = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
+# A newcomer's courses: title, lessons completed, and how many weeks ago the newcomer began it.
+NEWCOMER_COURSES = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
 
 
 class EmbeddedServer(Server):
-    """Leaves signals to the demo."""
+    """Serves without handling signals, which are for the demo."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,7 +46,7 @@ class EmbeddedServer(Server):
 
 @dataclass(frozen=True, slots=True)
 class ServedApp:
-    """A server for the time of a block. If its task ends within it, it has failed."""
+    """Holds a running server's address and task. If the task ends before its block does, the server has failed."""
 
     address: str
     task: asyncio.Task[None]
@@ -54,7 +54,7 @@ class ServedApp:
 
 @asynccontextmanager
 async def serve_website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[ServedApp]:
-    """Serves until the block is left; the address is that of the page to begin with."""
+    """Serves API and pages for the time of the block. The address is that of the page that offers the identities."""
     own = build_api_settings(settings)
     keys = DemoKeys()
     async with answering(own) as service, Readers(own) as readers:
@@ -66,7 +66,7 @@ async def serve_website(settings: Settings, learners: Sequence[Learner]) -> Asyn
 
 @asynccontextmanager
 async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[ServedApp]:
-    """The app over HTTP, in this process."""
+    """Serves the app over HTTP in this process, for the time of the block."""
     listening = listen(settings)
     server = EmbeddedServer(config(app), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
@@ -78,7 +78,7 @@ async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Served
 
 
 def build_api_settings(settings: Settings) -> ApiSettings:
-    """Those of an API beside this demo's worker, on any free port unless one is set."""
+    """Builds the settings of the demo's API: the worker's servers, and any free port unless one is set."""
     chosen = ApiSettings(jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
     port = chosen.api_port if "api_port" in chosen.model_fields_set else 0
     return chosen.model_copy(update=settings.model_dump() | {"api_port": port})
@@ -86,7 +86,7 @@ def build_api_settings(settings: Settings) -> ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A simulated learner, as the page shows them."""
+    """Describes a simulated learner on the page."""
 
     id: UUID
     name: str
@@ -94,26 +94,26 @@ class Person:
 
 
 def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
-    """The page on which one chooses who to be, and what gives the choice its token."""
+    """Builds the routes of the page that offers the identities, and of the form that sets the chosen one's token."""
     templates = Templates("worker.demo", "worker.web.pages", login=PAGE)
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE)
     async def choose() -> Response:
-        people = [Person(who.user_id, make_name(who.user_id), who.course.title) for who in learners[:SHOWN]]
+        people = [Person(each.user_id, make_name(each.user_id), each.course.title) for each in learners[:SHOWN]]
         return templates.page("demo", caller=None, courses=COURSES, learners=people)
 
     @router.post(PAGE)
     async def become(request: Request) -> Response:
         if not (from_own_page(request) and is_by_address(request)):
-            raise Problem(403, "choose on the demo's own page, opened by its address")
+            raise Problem(403, "open the demo's own page by its address, and choose there")
         form = parse_qs((await request.body()).decode(errors="replace"))
         role, id = (form.get(name, [""])[0] for name in ("as", "id"))
         try:
             user_id = UUID(id) if role == "learner" else uuid4()
             token, page = choose_identity(keys, role, user_id, id)
         except (ValueError, KeyError):
-            raise Problem(400, "nobody of the demo") from None
+            raise Problem(400, "the demo has no such identity") from None
         if role == "newcomer":
             await service.apply(list(build_history(user_id, datetime.now(UTC))))
         answer = RedirectResponse(page, 303)
@@ -124,9 +124,9 @@ def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequenc
 
 
 def is_by_address(request: Request) -> bool:
-    """Whether the browser was given an address, or localhost.
+    """Says whether the browser asked for an IP address or localhost.
 
-    Under another name this may be a stranger's page, whose name was made to lead to this machine.
+    Any other host name may belong to a stranger's page, because its owner can make the name lead to this machine.
     """
     name = re.sub(":[0-9]*$", "", request.headers.get("host", "")).strip("[]")
     try:
@@ -136,7 +136,10 @@ def is_by_address(request: Request) -> bool:
 
 
 def choose_identity(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
-    """The token, and the page to go to. Raises KeyError for no such role, ValueError for no such course."""
+    """Signs the token of a role, and names the page to show.
+
+    Raises KeyError for an unknown role, or ValueError for a course id that is not a UUID.
+    """
     if role == "instructor":
         return keys.token(user_id, Scope.ANALYTICS, courses="*"), f"/courses/{UUID(course_id)}"
     scopes, page = {"newcomer": ((), "/"), "learner": ((), "/"), "operator": ((Scope.OPS,), "/ops")}[role]
@@ -144,9 +147,9 @@ def choose_identity(keys: DemoKeys, role: str, user_id: UUID, course_id: str) ->
 
 
 def build_history(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
-    """What a newcomer has done in the last weeks: some of each course's lessons, evenly."""
+    """Yields what a newcomer did in the last weeks: some lessons of each of NEWCOMER_COURSES, at equal intervals."""
     courses = {course.title: course for course in COURSES}
-    for title, done, weeks in BEGUN:
+    for title, done, weeks in NEWCOMER_COURSES:
         course, start = courses[title], now - timedelta(weeks=weeks)
         for number in range(1, done + 1):
             event = LessonCompleted(

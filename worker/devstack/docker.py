@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL from their official images; if we are killed, testcontainers' reaper removes them."""
+"""Runs Kafka and PostgreSQL from their official images; if this process is killed, testcontainers removes them."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -34,13 +34,13 @@ def run_broker(say: Say) -> Iterator[str]:
 
 @contextmanager
 def run_database(say: Say, more: Mapping[str, str] = NONE) -> Iterator[str]:
-    """Yields the URL of the empty database `course_progress`. `more` are further settings. Raises `Unavailable`."""
+    """Yields the URL of the empty database `course_progress`; `more` has further settings. Raises `Unavailable`."""
     require_engine()
     password = secrets.token_hex(8)  # Docker publishes the port on every interface
     container = DockerContainer(POSTGRES_IMAGE).with_exposed_ports(5432)
     container.with_envs(POSTGRES_DB=DATABASE, POSTGRES_PASSWORD=password)
     container.with_command(["postgres", *to_options(SETTINGS | dict(more))])
-    # Not the log: it says "ready" first for a server without TCP that only creates the database.
+    # Not by the log, because it says "ready" first for a server without TCP that only creates the database.
     container.waiting_for(ExecWaitStrategy(["pg_isready", "-h", "127.0.0.1"]))
     with run_container(container, say):
         address = f"{container.get_container_host_ip()}:{container.get_exposed_port(5432)}"
@@ -48,7 +48,8 @@ def run_database(say: Say, more: Mapping[str, str] = NONE) -> Iterator[str]:
 
 
 def require_engine() -> None:
-    # Looked for first: docker-py leaves its own socket open when there is none to connect to.
+    """Raises Missing if no Docker engine answers."""
+    # The socket's file is looked for first, because docker-py leaves its own socket open if nothing answers.
     host = get_docker_host() or "unix:///var/run/docker.sock"
     if host.startswith("unix://") and not Path(host.removeprefix("unix://")).exists():
         raise Missing("docker", NO_ENGINE)
@@ -62,6 +63,7 @@ def require_engine() -> None:
 
 @contextmanager
 def run_container(container: DockerContainer, say: Say) -> Iterator[None]:
+    """Runs the container for the time of the block. Raises StartFailed."""
     say(f"Starting {container.image} in Docker, which may have to pull it first")
     try:
         start_container(container)
@@ -73,5 +75,5 @@ def run_container(container: DockerContainer, say: Say) -> Iterator[None]:
 def start_container(container: DockerContainer) -> None:
     try:
         container.start()
-    except (DockerException, OSError, RuntimeError) as error:  # the last: it ended before it was ready
+    except (DockerException, OSError, RuntimeError) as error:  # RuntimeError: it ended before it was ready
         raise StartFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""How dead letters look in a terminal, and as JSON. What a producer wrote is never sent to a terminal as it came."""
+"""Formats dead letters for a terminal, and as JSON. A producer's text reaches a terminal only with escapes."""
 
 import json
 from base64 import b64encode
@@ -18,11 +18,11 @@ from worker.deadletters.row import Row, sort_key
 
 BYTES_SHOWN = 2048
 BYTES_PER_LINE = 16
-WIDTH_OF_A_FILE = 200  # where output is no terminal
+WIDTH_OF_A_FILE = 200  # characters per line where the output is not a terminal
 
 
 class NewestRows:
-    """The rows that were rejected last, at most `limit`, in the order of time."""
+    """Keeps the rows that were rejected last, at most `limit`, and yields them in the order of time."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -38,7 +38,7 @@ class NewestRows:
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """Prints the letters, the latest rejected last."""
+    """Prints one line per row, in the order given."""
     columns = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("position", "rejected at", "kind"):
         columns.add_column(name, no_wrap=True)
@@ -56,13 +56,13 @@ def print_table(rows: Iterable[Row]) -> None:
 
 
 def format_counts(kinds: Mapping[Kind, int], what: str = "open") -> str:
-    """`12 open: schema 9, not-json 3`."""
+    """Formats the number of letters by kind, the most frequent first: `12 open: schema 9, not-json 3`."""
     each = ", ".join(f"{kind} {number:,}" for kind, number in sorted(kinds.items(), key=lambda item: -item[1]))
     return f"{sum(kinds.values()):,} {what}: {each}"
 
 
 def format_letter(letter: Letter, resolution: Resolution | None) -> str:
-    """All of a letter, to be read by a person."""
+    """Formats a whole letter to be read: its fields, one a line, and then its value."""
     record = letter.record
     fields = [
         ("position", str(letter.position)),
@@ -82,7 +82,7 @@ def format_letter(letter: Letter, resolution: Resolution | None) -> str:
 
 
 def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
-    """All of a letter as one object; bytes that are no UTF-8 are in base64."""
+    """Formats a whole letter as one JSON object; bytes that are not UTF-8 are in base64."""
     record = letter.record
     row = TypeAdapter(Row).dump_python(Row.from_letter(letter, (), resolution), mode="json")
     del row["copies"]
@@ -100,12 +100,12 @@ def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
 
 
 def escape(text: str) -> str:
-    """One line in which nothing can steer a terminal: control characters and the like are written as escapes."""
+    """Writes every character that is not printable as an escape, so that no text can control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def format_hexdump(value: bytes) -> list[str]:
-    """Bytes as bytes, 16 a line: offset, hexadecimal, and what is printable ASCII."""
+    """Formats bytes 16 a line: offset, hexadecimal, and ASCII with a dot for what is not printable."""
     lines = []
     for start in range(0, len(value), BYTES_PER_LINE):
         part = value[start : start + BYTES_PER_LINE]
@@ -140,7 +140,7 @@ def _encode_bytes(value: bytes | None) -> dict[str, str] | None:
 
 
 def _format_bytes(value: bytes | None) -> str:
-    """Text, or the bytes as Python writes them."""
+    """Decodes UTF-8; writes other bytes as Python does."""
     if value is None:
         return "none"
     try:
@@ -163,7 +163,7 @@ def _format_time(moment: datetime | None) -> str:
 def _format_timestamp(timestamp_ms: int) -> str:
     try:
         return f"{timestamp_ms} ({_format_time(datetime.fromtimestamp(timestamp_ms / 1000, UTC))})"
-    except (ValueError, OverflowError, OSError):  # Kafka takes any number
+    except (ValueError, OverflowError, OSError):  # Kafka accepts any number as a timestamp
         return str(timestamp_ms)
 
 

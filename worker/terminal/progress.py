@@ -1,4 +1,4 @@
-"""How progress and course events look in a terminal, and as JSON: for `show`, `watch` and the demo."""
+"""Formats progress and course events for a terminal, and as JSON: for `show`, `watch` and the demo."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ DONE, OPEN = "green", "cyan"
 
 
 def build_progress_table() -> Table:
-    """A table without lines, for the cells below: whose, bar, percentage, lessons."""
+    """Builds a table without lines: a name, and the three cells of `build_progress_cells`."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
@@ -26,7 +26,7 @@ def build_progress_table() -> Table:
 
 
 def build_progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, Text, Text]:
-    """Bar, percentage and lessons; None is a course not begun."""
+    """Builds the cells bar, percentage and lessons; None is a course that the learner has not begun."""
     if progress is None:
         return ProgressBar(completed=0), Text("0 %", "dim"), Text("")
     style = DONE if progress.completed_at else OPEN
@@ -36,7 +36,7 @@ def build_progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, 
 
 
 def print_progress(found: Sequence[CourseProgress]) -> None:
-    """Prints a bar per course."""
+    """Prints a bar for each course."""
     table = build_progress_table()
     table.add_column(justify="right", no_wrap=True)
     for progress in found:
@@ -47,16 +47,18 @@ def print_progress(found: Sequence[CourseProgress]) -> None:
 
 
 def progress_to_json(found: Sequence[CourseProgress], *, one: bool) -> str:
-    """An array; or, of `one` course, its object or null."""
+    """Formats progress as a JSON array; with `one`, as the object of that course, or null."""
     objects = TypeAdapter(list[CourseProgress]).dump_python(list(found), mode="json")
     return json.dumps((objects or [None])[0] if one else objects)
 
 
 def event_to_json(received: Received) -> str:
+    """Formats a course event as one JSON object."""
     return TypeAdapter(Received).dump_json(received, serialize_as_any=True).decode()
 
 
 def format_event(received: Received) -> str:
+    """Formats a course event as one line."""
     event = received.event
     return (
         f"{received.time:%Y-%m-%d %H:%M:%S}  {received.type:<23}  user {event.user_id}  course {event.course_id}  "
