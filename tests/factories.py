@@ -9,7 +9,7 @@ from aiokafka.structs import ConsumerRecord
 
 from events.envelope import binary
 from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
-from worker.deadletters.letter import Letter, Position, read
+from worker.deadletters.letter import Letter, Position, read_entry
 from worker.operations.snapshot import Status
 
 # Events of many learners
@@ -119,7 +119,7 @@ def letter_record(position: Position, *, without: str = "", value: bytes = b"{}"
 
 
 def letter(position: Position = LETTER_POSITION, **changed: Any) -> Letter:
-    found = read(letter_record(position, **changed))
+    found = read_entry(letter_record(position, **changed))
     assert isinstance(found, Letter)
     return found
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tests.faults.proxy import Proxy
 from worker.devstack import kafka_jars
-from worker.devstack.process import Unavailable, free_ports
+from worker.devstack.process import Unavailable, find_free_ports
 from worker.settings import Settings
 
 
@@ -57,7 +57,7 @@ def _brokers() -> dict[int, str]:
 def own_broker() -> Iterator[OwnBroker]:
     """Skips the test where only Docker gives a broker, unless servers are required."""
     try:
-        with kafka_jars.broker(say=print) as address:
+        with kafka_jars.run_broker(say=print) as address:
             broker = OwnBroker(address)
             try:
                 yield broker
@@ -74,7 +74,7 @@ async def swallowing(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]
     """A proxy before the database, and the settings of whoever goes through it."""
     url = settings.database_url.get_secret_value()
     port = urlsplit(url).port or 5432
-    async with Proxy(*free_ports(1), port) as proxy:
+    async with Proxy(*find_free_ports(1), port) as proxy:
         behind = SecretStr(url.replace(f":{port}/", f":{proxy.port}/"))
         yield proxy, settings.model_copy(update={"database_url": behind})
 

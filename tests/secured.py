@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from worker.devstack.kafka_jars import Extras, broker, find_jars
-from worker.devstack.process import free_ports
+from worker.devstack.kafka_jars import Extras, find_jars, run_broker
+from worker.devstack.process import find_free_ports
 
 ACLS = Path(__file__).parent.parent / "kafka" / "acls.sh"
 PASSWORD = "s3cret-Pa55word"
@@ -104,14 +104,14 @@ def secured(directory: Path, users: Mapping[str, str]) -> Iterator[Secured]:
     trusted.cert_pem.write_to_path(str(authority))
     server = issue(trusted, directory, "server", "127.0.0.1")
     stranger = issue(trustme.CA(), directory, "stranger")
-    sasl, mutual = (f"127.0.0.1:{port}" for port in free_ports(2))
+    sasl, mutual = (f"127.0.0.1:{port}" for port in find_free_ports(2))
     scram = [f"{m}=[name={n},password={p}]" for m in ("SCRAM-SHA-256", "SCRAM-SHA-512") for n, p in users.items()]
     extras = Extras(
         listeners={f"SASL://{sasl}": "SASL_SSL", f"MUTUAL://{mutual}": "SSL"},
         settings=settings_of(server, authority, users),
         scram_users=scram,
     )
-    with broker(print, extras) as admin:
+    with run_broker(print, extras) as admin:
         yield Secured(admin, sasl, mutual, authority, issue(trusted, directory, "worker"), stranger)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from worker.devstack import Servers, brokers, databases, first_that_starts
+from worker.devstack import Servers, list_brokers, list_databases, start_first
 from worker.devstack.process import Say
 
 MEMORY_MB = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
@@ -22,8 +22,8 @@ SIZED = {
 @contextmanager
 def servers(say: Say) -> Iterator[Servers]:
     """As `worker.devstack.servers`: those of the environment as they are, or new ones."""
-    sized = {name: start if name == "env" else partial(start, more=SIZED) for name, start in databases().items()}
+    sized = {name: start if name == "env" else partial(start, more=SIZED) for name, start in list_databases().items()}
     with ExitStack() as running:
-        database_url, database = first_that_starts("PostgreSQL", sized, running, say)
-        kafka, broker = first_that_starts("Kafka", brokers(allow_mock=False), running, say)
+        database_url, database = start_first("PostgreSQL", sized, running, say)
+        kafka, broker = start_first("Kafka", list_brokers(allow_mock=False), running, say)
         yield Servers(database_url, kafka, broker, database)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.factories import AT, DLQ_HEADERS, letter, record
 from worker.deadletters.ledger import Ledger
-from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, read
+from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, read_entry
 from worker.deadletters.selection import Selection
 
 
@@ -53,10 +53,10 @@ def test_a_letters_type_is_in_its_value_if_no_header_has_it(value: bytes | None,
 def test_a_resolution_is_read_as_it_was_written() -> None:
     resolution = Resolution(Position(3, 17), Fate.REPLAYED, AT.isoformat(), "ada@laptop", "lesson-events[1]@9")
 
-    outgoing = resolution.record("dlq")
+    outgoing = resolution.to_record("dlq")
 
     assert outgoing.partition == 3
-    assert read(record(headers=outgoing.headers, value=outgoing.value, offset=18)) == resolution
+    assert read_entry(record(headers=outgoing.headers, value=outgoing.value, offset=18)) == resolution
 
 
 names = st.sampled_from([*DLQ_HEADERS, "dlq_resolves", "dlq_fate", "dlq_resolved_at", "dlq_resolved_by", "ce_type"])
@@ -65,13 +65,13 @@ values = st.none() | st.binary() | st.sampled_from([b"3:17", b"discarded", b"202
 
 @given(st.lists(st.tuples(names, values)), st.binary())
 def test_whatever_stands_on_the_topic_is_read(headers: list[tuple[str, bytes | None]], value: bytes) -> None:
-    found = read(record(headers=tuple(headers), value=value))
+    found = read_entry(record(headers=tuple(headers), value=value))
 
     if isinstance(found, Letter):
         ledger = Ledger()
         ledger.note(found)
         assert isinstance(found.type, str)
-        assert ledger.copies(found) == [found.position]
+        assert ledger.find_open_copies(found) == [found.position]
 
 
 def test_copies_of_a_letter_are_known_and_resolved_one_by_one() -> None:
@@ -80,10 +80,10 @@ def test_copies_of_a_letter_are_known_and_resolved_one_by_one() -> None:
     for entry in (first, second):
         ledger.note(entry)
 
-    assert ledger.copies(second) == [first.position, second.position]
+    assert ledger.find_open_copies(second) == [first.position, second.position]
     ledger.note(Resolution(first.position, Fate.DISCARDED, "", ""))
-    assert ledger.copies(first) == [second.position]
-    assert list(ledger.open()) == [second.position]
+    assert ledger.find_open_copies(first) == [second.position]
+    assert list(ledger.list_open()) == [second.position]
 
 
 def test_another_record_at_the_same_origin_is_no_copy() -> None:
@@ -93,7 +93,7 @@ def test_another_record_at_the_same_origin_is_no_copy() -> None:
     for entry in (letter(Position(0, 7)), other):
         ledger.note(entry)
 
-    assert ledger.copies(other) == [other.position]
+    assert ledger.find_open_copies(other) == [other.position]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_letter_of_no_known_time_is_in_no_span_of_time(rejected_at: str) -> No
 
 @pytest.mark.parametrize("text", ["", "3", "3:", "a:1", "-1:3", "1:2:3", "\u0663:\u0661"])
 def test_what_is_no_position_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no position"):
+    with pytest.raises(ValueError, match="is not a position"):
         Position.parse(text)
 
 

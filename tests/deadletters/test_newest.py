@@ -5,16 +5,16 @@ from datetime import timedelta
 
 from tests.factories import AT, letter
 from worker.deadletters.letter import Position
-from worker.deadletters.newest import foremost
+from worker.deadletters.newest import select_foremost
 from worker.deadletters.row import Row
 
 
 def row(hours: int, state: str = "open") -> Row:
     rejected_at = (AT + timedelta(hours=hours)).isoformat()
-    return replace(Row.of(letter(Position(0, hours), dlq_rejected_at=rejected_at), (), None), state=state)
+    return replace(Row.from_letter(letter(Position(0, hours), dlq_rejected_at=rejected_at), (), None), state=state)
 
 
 def test_open_letters_are_not_hidden_behind_newer_ones_that_were_replayed() -> None:
     letters = [row(1), row(2), row(3, "replayed"), row(4, "replayed"), row(5, "discarded")]
 
-    assert [row.position for row in foremost(letters, 4)] == ["0:2", "0:1", "0:5", "0:4"]
+    assert [row.position for row in select_foremost(letters, 4)] == ["0:2", "0:1", "0:5", "0:4"]

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.factories import APPENDED, letter, record
 from worker.deadletters.letter import Letter, Position
-from worker.deadletters.replay import Left, Pacer, replayable
+from worker.deadletters.replay import NoReplay, Pacer, prepare_replay
 from worker.deadletters.selection import Selection
 from worker.decode import decode
-from worker.stream.outcome import Occurrence, Record
+from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
 
 TOPIC = "lesson-events"
+DECODERS = {TOPIC: decode}
 
 
 def repaired(original: Record | None = None, kind: Kind = Kind.SCHEMA) -> Letter:
@@ -26,9 +27,9 @@ def repaired(original: Record | None = None, kind: Kind = Kind.SCHEMA) -> Letter
 def test_a_record_is_produced_as_it_came_with_the_number_of_attempts() -> None:
     original = record(key=b"\xff", headers=[*record().headers, ("trace", b"\x01\xff")], timestamp=1_750_000_000_000)
 
-    produced = replayable(repaired(original), Selection(), TOPIC)
+    produced = prepare_replay(repaired(original), Selection(), DECODERS)
 
-    assert not isinstance(produced, Left)
+    assert not isinstance(produced, NoReplay)
     assert (produced.topic, produced.key, produced.value) == (TOPIC, original.key, original.value)
     assert produced.timestamp_ms == original.timestamp
     assert list(produced.headers) == [*original.headers, ("dlq_attempts", b"3")]
@@ -37,8 +38,8 @@ def test_a_record_is_produced_as_it_came_with_the_number_of_attempts() -> None:
 @pytest.mark.parametrize("ahead", [timedelta(minutes=4), timedelta(days=30)])
 def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -> None:
     original = record(APPENDED + ahead)
-    produced = replayable(repaired(original), Selection(), TOPIC)
-    assert not isinstance(produced, Left)
+    produced = prepare_replay(repaired(original), Selection(), DECODERS)
+    assert not isinstance(produced, NoReplay)
 
     again = record(value=produced.value, headers=list(produced.headers), timestamp=produced.timestamp_ms)
 
@@ -52,16 +53,16 @@ def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -
         (letter(), "still schema"),
         (repaired(record(value=b"{")), "still not-json"),
         (repaired(record(datetime(1999, 1, 1, tzinfo=UTC))), "still time"),
-        (repaired(record(value=None)), "no event for a worker: tombstone"),
+        (repaired(record(value=None)), "not an event for a worker: tombstone"),
         (repaired(kind=Kind.REFUSED), "refused by the database"),
         (replace(repaired(), origin=None), "from an unknown topic"),
         (replace(letter(dlq_topic="elsewhere"), record=record()), "from elsewhere, not lesson-events"),
     ],
 )
 def test_what_would_not_be_applied_stays_with_the_reason(left: Letter, why: str) -> None:
-    decision = replayable(left, Selection(), TOPIC)
+    decision = prepare_replay(left, Selection(), DECODERS)
 
-    assert isinstance(decision, Left)
+    assert isinstance(decision, NoReplay)
     assert decision.why.startswith(why)
 
 
@@ -69,16 +70,59 @@ def test_what_would_not_be_applied_stays_with_the_reason(left: Letter, why: str)
     "selection", [Selection(kinds={Kind.REFUSED}), Selection(positions={Position(0, 7), Position(0, 8)})]
 )
 def test_what_the_database_refused_is_replayed_when_it_is_named(selection: Selection) -> None:
-    assert not isinstance(replayable(repaired(kind=Kind.REFUSED), selection, TOPIC), Left)
+    assert not isinstance(prepare_replay(repaired(kind=Kind.REFUSED), selection, DECODERS), NoReplay)
 
 
 def test_a_topic_that_is_named_takes_letters_from_anywhere() -> None:
     stranger = replace(repaired(), origin=None)
 
-    produced = replayable(stranger, Selection(), "elsewhere", from_anywhere=True)
+    produced = prepare_replay(stranger, Selection(), DECODERS, to="elsewhere")
 
-    assert not isinstance(produced, Left)
+    assert not isinstance(produced, NoReplay)
     assert produced.topic == "elsewhere"
+
+
+def from_topic(topic: str, value: bytes = b"{}") -> Letter:
+    return replace(letter(dlq_topic=topic), record=record(topic=topic, value=value))
+
+
+def test_each_letter_goes_back_to_its_topic_after_the_decoder_of_that_topic() -> None:
+    """Two streams share the dead letter topic; what one accepts, the other does not."""
+
+    def decode_catalog(original: Record) -> Outcome:
+        return Rejected(original, "no title", Kind.SCHEMA) if original.value == b"{}" else Skipped("unknown course")
+
+    def accept(original: Record) -> Outcome:
+        return decode(record())
+
+    both = {TOPIC: decode, "course-catalog": accept}
+    lesson, catalog = repaired(), from_topic("course-catalog")
+    for original in (lesson, catalog):
+        produced = prepare_replay(original, Selection(), both)
+        assert not isinstance(produced, NoReplay)
+        assert original.origin is not None
+        assert produced.topic == original.origin.topic
+
+    strict = {TOPIC: decode, "course-catalog": decode_catalog}
+    assert prepare_replay(catalog, Selection(), strict) == NoReplay("still schema")
+    assert prepare_replay(from_topic("course-catalog", b"[]"), Selection(), strict) == NoReplay(
+        "not an event for a worker: unknown course"
+    )
+    assert prepare_replay(from_topic("elsewhere"), Selection(), both) == NoReplay(
+        "from elsewhere, not lesson-events or course-catalog (see --to)"
+    )
+
+
+def test_a_topic_that_is_named_has_the_last_word_and_its_decoder_too() -> None:
+    def accept(original: Record) -> Outcome:
+        return decode(record())
+
+    both = {TOPIC: decode, "course-catalog": accept}
+
+    assert isinstance(prepare_replay(from_topic("course-catalog"), Selection(), both, to=TOPIC), NoReplay)
+    elsewhere = prepare_replay(from_topic("course-catalog"), Selection(), both, to="elsewhere")
+    assert not isinstance(elsewhere, NoReplay)
+    assert elsewhere.topic == "elsewhere"
 
 
 @given(
@@ -88,7 +132,7 @@ def test_a_topic_that_is_named_takes_letters_from_anywhere() -> None:
 def test_no_span_of_time_has_more_than_the_rate_and_one_round(rate: float, rounds: list[tuple[int, float]]) -> None:
     pacer, now, sent = Pacer(rate), 1000.0, []
     for number, busy_s in rounds:
-        now += pacer.wait_s(number, now)
+        now += pacer.reserve(number, now)
         sent.append((now, number))
         now += busy_s
 
@@ -101,4 +145,4 @@ def test_no_span_of_time_has_more_than_the_rate_and_one_round(rate: float, round
 def test_the_first_round_does_not_wait_and_the_next_does() -> None:
     pacer = Pacer(100)
 
-    assert [pacer.wait_s(50, now=10.0), pacer.wait_s(50, now=10.1)] == [0, pytest.approx(0.4)]
+    assert [pacer.reserve(50, now=10.0), pacer.reserve(50, now=10.1)] == [0, pytest.approx(0.4)]

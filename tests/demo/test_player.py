@@ -12,16 +12,16 @@ from worker.decode import decode
 from worker.demo.player import (
     COURSES,
     COURSES_PER_LEARNER,
+    DEFECTS,
     LONGEST_DELAY_S,
     NOT_JSON,
-    SPOILINGS,
+    BrokenRecord,
     Happening,
     Learner,
     Player,
-    Spoilt,
     Turn,
-    name_of,
-    spoilt,
+    break_event,
+    make_name,
 )
 from worker.progress.reference import expected
 from worker.stream.outcome import Rejected
@@ -72,7 +72,7 @@ def test_events_are_repeated_late_and_out_of_order_and_some_are_taken_back() -> 
 
 def test_a_learner_studies_and_has_finished() -> None:
     learner = Learner(random.Random(1), NOW)
-    events = list(learner.due(NOW + timedelta(days=1)))
+    events = list(learner.act_until(NOW + timedelta(days=1)))
 
     assert learner.finished
     assert len({event.course_id for event, _ in events}) == COURSES_PER_LEARNER
@@ -89,10 +89,10 @@ def test_nothing_grows_in_an_endless_demo() -> None:
     assert len(player._on_the_way) < 20 * 10 * LONGEST_DELAY_S
 
 
-@pytest.mark.parametrize("spoiling", [*SPOILINGS, None], ids=str)
-def test_no_worker_can_apply_a_spoilt_event(spoiling: dict[str, object] | None) -> None:
+@pytest.mark.parametrize("defect", [*DEFECTS, None], ids=str)
+def test_no_worker_can_apply_a_spoilt_event(defect: dict[str, object] | None) -> None:
     happening = Happening(CourseAccessed(user_id=uuid4(), course_id=COURSES[0].id), NOW, str(uuid4()))
-    record = spoilt(happening, spoiling)
+    record = break_event(happening, defect)
 
     assert isinstance(decode(consumed(record)), Rejected)
 
@@ -100,12 +100,12 @@ def test_no_worker_can_apply_a_spoilt_event(spoiling: dict[str, object] | None) 
 def test_an_event_that_is_not_spoilt_could_be_applied() -> None:
     happening = Happening(CourseAccessed(user_id=uuid4(), course_id=COURSES[0].id), NOW, str(uuid4()))
 
-    assert not isinstance(decode(consumed(spoilt(happening, {}))), Rejected)
-    assert spoilt(happening, None).value == NOT_JSON
+    assert not isinstance(decode(consumed(break_event(happening, {}))), Rejected)
+    assert break_event(happening, None).value == NOT_JSON
 
 
 def test_spoilt_events_come_now_and_then() -> None:
-    number = sum(len(turn.spoilt) for _, turn in turns(300, seconds=10))
+    number = sum(len(turn.broken) for _, turn in turns(300, seconds=10))
 
     assert 10 < number < 200
 
@@ -113,10 +113,10 @@ def test_spoilt_events_come_now_and_then() -> None:
 def test_a_name_belongs_to_its_id() -> None:
     user_id = uuid4()
 
-    assert name_of(user_id) == name_of(user_id)
-    assert len({name_of(uuid4()) for _ in range(100)}) > 50
+    assert make_name(user_id) == make_name(user_id)
+    assert len({make_name(uuid4()) for _ in range(100)}) > 50
 
 
-def consumed(record: Spoilt) -> ConsumerRecord:
+def consumed(record: BrokenRecord) -> ConsumerRecord:
     timestamp = int(NOW.timestamp() * 1000)
     return ConsumerRecord("t", 0, 0, timestamp, 0, record.key, record.value, None, 0, 0, [])

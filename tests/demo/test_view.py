@@ -10,9 +10,9 @@ from rich.console import Console
 from events import CourseCompleted
 from worker.demo.comparison import Report
 from worker.demo.parts import Parts
-from worker.demo.player import name_of
-from worker.demo.run import Demo, assemble, summary
-from worker.demo.view import SPARKS, Rate, View, short, sparkline
+from worker.demo.player import make_name
+from worker.demo.run import Demo, assemble, format_summary
+from worker.demo.view import SPARKS, Rate, View, draw_sparkline, format_short_time
 from worker.learners.reads import CourseProgress
 from worker.settings import Settings
 
@@ -43,7 +43,7 @@ def drawn(parts: Parts, width: int, height: int) -> list[str]:
     view = View(parts, "broker: jars, database: wheel", console, live=True)
     view._published.sample(0, 0)
     view._published.sample(1, 1234)
-    console.print(view._picture(), end="")
+    console.print(view._draw_picture(), end="")
     return screen.getvalue().splitlines()
 
 
@@ -76,7 +76,7 @@ def test_a_learner_who_was_not_looked_at_yet_has_no_bar_instead_of_an_empty_one(
 
     picture = "\n".join(drawn(parts, 100, 30))
 
-    assert name_of(parts.traffic.player.learners[0].user_id) in picture
+    assert make_name(parts.traffic.player.learners[0].user_id) in picture
     assert "0 %" not in picture
 
 
@@ -125,20 +125,20 @@ def test_a_rate_is_per_second() -> None:
 
 
 def test_a_sparkline_is_as_wide_as_asked_and_as_high_as_the_highest() -> None:
-    assert sparkline([], 3) == "   "
-    assert sparkline([0, 5, 10], 4) == f" {SPARKS[0]}{SPARKS[3]}{SPARKS[7]}"
-    assert sparkline([10, 0, 0], 2) == SPARKS[0] * 2
-    assert sparkline([1], -5) == ""
+    assert draw_sparkline([], 3) == "   "
+    assert draw_sparkline([0, 5, 10], 4) == f" {SPARKS[0]}{SPARKS[3]}{SPARKS[7]}"
+    assert draw_sparkline([10, 0, 0], 2) == SPARKS[0] * 2
+    assert draw_sparkline([1], -5) == ""
 
 
 def test_what_an_ended_demo_left_waiting_is_said() -> None:
     report = Report(published=10, applied=7, rejected=1, course_completed_received=0, seconds=1, broker="jars")
 
-    assert summary(report, []).endswith("; 2 were still waiting")
-    assert "waiting" not in summary(replace(report, applied=9), [])
+    assert format_summary(report, []).endswith("; 2 were still waiting")
+    assert "waiting" not in format_summary(replace(report, applied=9), [])
 
 
 def test_an_old_time_is_a_date() -> None:
     one_to_midnight = datetime(2026, 11, 24, 23, 59)  # local
-    assert short(one_to_midnight, one_to_midnight) == "23:59"
-    assert short(one_to_midnight, one_to_midnight + timedelta(minutes=2)) == "24 Nov"
+    assert format_short_time(one_to_midnight, one_to_midnight) == "23:59"
+    assert format_short_time(one_to_midnight, one_to_midnight + timedelta(minutes=2)) == "24 Nov"

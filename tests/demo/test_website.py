@@ -20,7 +20,7 @@ from worker.demo import run
 from worker.demo.catalog import NAMES, DemoCatalog
 from worker.demo.keys import DemoKeys
 from worker.demo.player import COURSES
-from worker.demo.website import COOKIE, PAGE, Embedded, begun, demo_settings, masquerade
+from worker.demo.website import COOKIE, PAGE, EmbeddedServer, build_api_settings, build_history, build_masquerade
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
@@ -40,12 +40,12 @@ def issuer(tmp_path: Path) -> Issuer:
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """The demo's website over servers that are away."""
-    settings, keys = demo_settings(AWAY), DemoKeys()
+    settings, keys = build_api_settings(AWAY), DemoKeys()
     async with ProgressService(settings) as service, Readers(settings) as readers:
         app = create_api(
             settings, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
         )
-        app.include_router(masquerade(keys, service, []))
+        app.include_router(build_masquerade(keys, service, []))
         async with client_of(app) as client:
             client.headers.update(FROM_ITS_PAGE)
             yield client
@@ -155,11 +155,11 @@ def test_every_lesson_of_the_demo_has_a_name() -> None:
 def test_what_a_newcomer_has_begun_lies_in_the_past() -> None:
     now = datetime.now(UTC)
 
-    assert all(at < now for _, at, _ in begun(uuid4(), now))
+    assert all(at < now for _, at, _ in build_history(uuid4(), now))
 
 
 async def test_a_website_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(_: Embedded) -> None:
+    async def fails(_: EmbeddedServer) -> None:
         raise OSError("the server failed")
 
     async def for_ever() -> None:
@@ -168,7 +168,7 @@ async def test_a_website_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatc
     async def nothing(*_: object) -> None:
         pass
 
-    monkeypatch.setattr(Embedded, "main_loop", fails)
+    monkeypatch.setattr(EmbeddedServer, "main_loop", fails)
     monkeypatch.setattr(run, "prepare", nothing)
     part = SimpleNamespace(run=for_ever)
     traffic = SimpleNamespace(run=for_ever, player=SimpleNamespace(learners=[]))

@@ -2,19 +2,19 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.workers import how_it_ended
+from worker.demo.workers import describe_end
 
 
 @pytest.mark.parametrize("status", [-9, 247])
 def test_a_kill_is_told_by_its_signal(status: int, tmp_path: Path) -> None:
-    assert how_it_ended(status, tmp_path / "no log") == "was killed by SIGKILL"
+    assert describe_end(status, tmp_path / "no log") == "was killed by SIGKILL"
 
 
 def test_a_worker_that_gave_up_is_quoted(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text('{"event": "starting"}\n{"event": "the worker stopped", "reason": "no such topic"}\n')
 
-    assert how_it_ended(1, log) == "exited with 1: the worker stopped no such topic"
+    assert describe_end(1, log) == "exited with 1: the worker stopped no such topic"
 
 
 @pytest.mark.parametrize("words", ["Traceback", "[1]", "{}", ""])
@@ -22,4 +22,4 @@ def test_whatever_it_said(words: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(words)
 
-    assert how_it_ended(2, log) == f"exited with 2: {words}"
+    assert describe_end(2, log) == f"exited with 2: {words}"

@@ -18,11 +18,11 @@ from worker.devstack import NoServer, docker, kafka_jars, kafka_mock, postgres_w
 from worker.devstack.process import Missing, PortTaken, Say, StartFailed
 
 OPTIONS = {
-    "docker": (docker, "broker"),
-    "jars": (kafka_jars, "broker"),
-    "mock": (kafka_mock, "broker"),
-    "docker database": (docker, "database"),
-    "wheel": (postgres_wheel, "database"),
+    "docker": (docker, "run_broker"),
+    "jars": (kafka_jars, "run_broker"),
+    "mock": (kafka_mock, "run_broker"),
+    "docker database": (docker, "run_database"),
+    "wheel": (postgres_wheel, "run_database"),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_mistake_is_not_taken_for_a_missing_option(machine: Machine) -> None:
 def test_without_a_docker_engine_the_next_option_has_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
 
-    for start in (docker.broker, docker.database):
+    for start in (docker.run_broker, docker.run_database):
         with pytest.raises(Missing, match="no docker"), start(print):
             pass
     gc.collect()  # a socket left open would be a warning, and so fail the test
@@ -191,7 +191,7 @@ def without_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test is of jars and wheel, also where there is Docker."""
     if lacking() and os.environ.get("REQUIRE_SERVERS") != "1":
         pytest.skip(lacking())
-    for function in ("broker", "database"):
+    for function in ("run_broker", "run_database"):
         monkeypatch.setattr(docker, function, missing_docker)
 
 
@@ -249,7 +249,7 @@ from worker.devstack.process import Missing
 def missing(say):
     raise Missing("docker", "not for this test")
 
-docker.broker = docker.database = missing
+docker.run_broker = docker.run_database = missing
 with servers():
     print("up", flush=True)
     signal.pause()
@@ -272,5 +272,5 @@ def test_two_stacks_stand_side_by_side_and_go_with_whoever_started_them() -> Non
 
 
 async def test_the_mock_broker_serves_one_producer_and_one_consumer() -> None:
-    with kafka_mock.broker(say=print) as address:
+    with kafka_mock.run_broker(say=print) as address:
         assert await round_trip(address, "greetings") == b"hello"

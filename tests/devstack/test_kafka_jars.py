@@ -38,7 +38,7 @@ def install(program: Path, script: str) -> None:
 
 
 def start() -> None:
-    with kafka_jars.broker(say=lambda line: None):
+    with kafka_jars.run_broker(say=lambda line: None):
         pass
 
 

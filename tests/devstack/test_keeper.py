@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.devstack.traces import eventually, said, starter, traces_of
-from worker.devstack.process import PortTaken, StartFailed, free_ports, kept, scratch
+from worker.devstack.process import PortTaken, StartFailed, find_free_ports, run_kept, scratch_directory
 
 # A shell with a child of its own.
 SCRIPT = """
 import signal
-from worker.devstack.process import kept, scratch
+from worker.devstack.process import run_kept, scratch_directory
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would be spared
 
-with scratch("test") as directory, kept(["sh", "-c", "sleep 600 && true"], directory):
+with scratch_directory("test") as directory, run_kept(["sh", "-c", "sleep 600 && true"], directory):
     print(directory, flush=True)
     signal.pause()
 """
@@ -50,8 +50,8 @@ def test_a_keeper_tidies_up_when_all_processes_are_told_to_end() -> None:
 def test_a_command_is_gone_when_the_block_ends_even_by_an_error() -> None:
     with (
         suppress(ZeroDivisionError),
-        scratch("test") as directory,
-        kept(["sleep", "600"], directory) as command,
+        scratch_directory("test") as directory,
+        run_kept(["sleep", "600"], directory) as command,
     ):
         assert eventually(lambda: len(traces_of(command.keeper.pid).processes) == 1)
         traces = traces_of(command.keeper.pid)
@@ -62,7 +62,7 @@ def test_a_command_is_gone_when_the_block_ends_even_by_an_error() -> None:
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_a_command() -> None:
-    with scratch("test") as directory, kept(["sleep", "600"], directory) as command:
+    with scratch_directory("test") as directory, run_kept(["sleep", "600"], directory) as command:
         assert os.getpgid(command.keeper.pid) != os.getpgid(0)
         assert os.getsid(command.keeper.pid) != os.getsid(0)
 
@@ -71,8 +71,8 @@ def test_a_command_that_dies_before_it_is_ready_says_its_last_words() -> None:
     script = "echo 'fatal: no such cat'; printf '\\tat Stack.frame\\n'; exit 1"
 
     with (
-        scratch("test") as directory,
-        kept(["sh", "-c", script], directory) as command,
+        scratch_directory("test") as directory,
+        run_kept(["sh", "-c", script], directory) as command,
         pytest.raises(StartFailed) as failure,
     ):
         command.wait_until(lambda: False)
@@ -82,8 +82,8 @@ def test_a_command_that_dies_before_it_is_ready_says_its_last_words() -> None:
 
 def test_a_command_that_never_gets_ready_fails_in_time() -> None:
     with (
-        scratch("test") as directory,
-        kept(["sleep", "600"], directory) as command,
+        scratch_directory("test") as directory,
+        run_kept(["sleep", "600"], directory) as command,
         pytest.raises(StartFailed),
     ):
         command.wait_until(lambda: False, timeout_s=0.1)
@@ -93,12 +93,12 @@ def test_a_taken_port_is_told_apart() -> None:
     script = "echo 'bind: Address already in use'; exit 1"
 
     with (
-        scratch("test") as directory,
-        kept(["sh", "-c", script], directory) as command,
+        scratch_directory("test") as directory,
+        run_kept(["sh", "-c", script], directory) as command,
         pytest.raises(PortTaken),
     ):
         command.wait_until(lambda: False)
 
 
 def test_free_ports_are_distinct() -> None:
-    assert len(set(free_ports(20))) == 20
+    assert len(set(find_free_ports(20))) == 20

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from worker.devstack import enter, postgres_wheel
+from worker.devstack import postgres_wheel, start_server
 from worker.devstack.process import Missing
 
 
@@ -26,7 +26,7 @@ def permissions(path: Path) -> int:
 
 async def test_it_starts_from_a_checkout_that_nobody_else_can_enter(closed_checkout: Path) -> None:
     with ExitStack() as running:
-        url = enter(postgres_wheel.database, running, print)
+        url = start_server(postgres_wheel.run_database, running, print)
         connection = await asyncpg.connect(url)
         settings = {name: await connection.fetchval(f"show {name}") for name in ("fsync", "jit", "server_encoding")}
         await connection.close()
@@ -47,4 +47,4 @@ def test_a_lock_file_that_initdb_deletes_meanwhile_is_not_yet_a_server(
 ) -> None:
     monkeypatch.setattr(Path, "exists", lambda _: True)
 
-    assert not postgres_wheel.accepts_connections(tmp_path)
+    assert not postgres_wheel.is_accepting_connections(tmp_path)

@@ -15,7 +15,7 @@ from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, Lesson
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own_headers
-from worker.demo.comparison import COMPLETIONS, Completions, happened_by_id
+from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events
 from worker.progress.fold import CourseKey
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.stream.outcome import Record
@@ -164,7 +164,7 @@ def announced(
     found: Differences, completions: Iterable[Completions], complete: set[CourseKey], course_events: Iterable[Record]
 ) -> None:
     """What subscribers were told, held against the rows' numbers and against the model's complete courses."""
-    happened = happened_by_id(completions)
+    happened = list_expected_events(completions)
     times = Counter(dict(record.headers)["ce_id"].decode() for record in course_events)
     found.published_twice = sum(number > 1 for number in times.values())
     found.completions_missed += [f"not published: {what}" for id, what in happened.items() if id not in times]

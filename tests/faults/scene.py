@@ -22,7 +22,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.servers import Server, Servers
 from tests.faults.supervised import Supervised
 from tests.processes import environment, eventually
-from worker.devstack.process import free_ports
+from worker.devstack.process import find_free_ports
 from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
@@ -72,7 +72,7 @@ class Scene:
 
     def start(self, *patch: str, **changed: object) -> Supervised:
         """A worker; with a patch of `launch.py` until it is started again."""
-        [port] = free_ports(1)
+        [port] = find_free_ports(1)
         settings = self.settings.model_copy(update={"http_port": port, **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
         worker = Supervised(settings, self.directory / f"worker-{len(self.workers)}.log")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from worker.devstack import kafka_jars, postgres_wheel
-from worker.devstack.process import Say, free_ports, kept, scratch
+from worker.devstack.process import Say, find_free_ports, run_kept, scratch_directory
 
 
 class Server:
@@ -31,7 +31,7 @@ class Server:
         self._starts += 1
         self._pid = run / "pid"
         told = f"echo $$ > pid && {command}"
-        process = self._running.enter_context(kept(["sh", "-c", told], run, stop=signal.SIGINT, user=self.user))
+        process = self._running.enter_context(run_kept(["sh", "-c", told], run, stop=signal.SIGINT, user=self.user))
         process.wait_until(self._ready)
 
     def send(self, number: signal.Signals) -> None:
@@ -49,7 +49,7 @@ class Broker(Server):
     """Real Kafka. Workers are sent on to the port `advertised`, where a proxy listens; the suite goes in directly."""
 
     def __init__(self, home: Path, advertised: int, say: Say) -> None:
-        direct, self.port, controller = free_ports(3)
+        direct, self.port, controller = find_free_ports(3)
         self.address = f"127.0.0.1:{direct}"
         java, jars = kafka_jars.find_java(), kafka_jars.find_jars(say)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -58,24 +58,24 @@ class Broker(Server):
             {f"WORKER://127.0.0.1:{self.port}": "PLAINTEXT"},
             {"log.dirs": f"{home}/data", "group.min.session.timeout.ms": "1000"},
         )
-        alone = kafka_jars.single_node(
+        alone = kafka_jars.build_node_settings(
             listen=self.address, advertised=self.address, controller=f"127.0.0.1:{controller}"
         )
-        properties = kafka_jars.with_extras(alone, extras)
+        properties = kafka_jars.add_extras(alone, extras)
         advertised_to = f"BROKER://{self.address},WORKER://127.0.0.1:{advertised}"
         kafka_jars.write_properties(home / "server.properties", properties | {"advertised.listeners": advertised_to})
-        storage = kafka_jars.format_storage(java, jars, cluster_id, home)
-        run = kafka_jars.run_server(java, jars, home)
-        super().__init__(home, f"{storage} && {run}", run, lambda: kafka_jars.answers(self.address, cluster_id))
+        storage = kafka_jars.build_format_command(java, jars, cluster_id, home)
+        run = kafka_jars.build_server_command(java, jars, home)
+        super().__init__(home, f"{storage} && {run}", run, lambda: kafka_jars.is_answering(self.address, cluster_id))
 
 
 class Database(Server):
     """Real PostgreSQL, fsync on."""
 
     def __init__(self, home: Path, programs: Path, user: str, first: str | None = None) -> None:
-        [self.port] = free_ports(1)
+        [self.port] = find_free_ports(1)
         self.programs = programs
-        run = postgres_wheel.initialize_and_run(programs, home / "data", self.port)
+        run = postgres_wheel.build_command(programs, home / "data", self.port)
         again = run.partition(" && ")[2]
         super().__init__(home, f"{first} && {again}" if first else run, again, self._answers, user)
 
@@ -102,12 +102,14 @@ class Servers:
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
-        self.kafka_proxy_port, self.database_proxy_port = free_ports(2)
+        self.kafka_proxy_port, self.database_proxy_port = find_free_ports(2)
         with ExitStack() as opening:
-            self.broker = Broker(opening.enter_context(scratch("faults-kafka")), self.kafka_proxy_port, self._say)
+            self.broker = Broker(
+                opening.enter_context(scratch_directory("faults-kafka")), self.kafka_proxy_port, self._say
+            )
             opening.callback(self.broker.close)
             self.broker.start()
-            self.database = new_database(opening.enter_context(scratch("faults-postgres")))
+            self.database = new_database(opening.enter_context(scratch_directory("faults-postgres")))
             opening.callback(lambda: self.database.close())  # a fault may have replaced it
             self.database.start()
             self._opened = opening.pop_all()

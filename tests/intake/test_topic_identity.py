@@ -53,7 +53,7 @@ async def test_a_broker_older_than_ids_tells_none(settings: Settings, admin: AIO
 
 
 async def test_the_demos_mock_broker_can_be_asked(settings: Settings) -> None:
-    with kafka_mock.broker(print) as servers:
+    with kafka_mock.run_broker(print) as servers:
         admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         await admin.start()
         await fetch_topic_id(admin._client, "lesson-events")

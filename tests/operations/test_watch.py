@@ -17,7 +17,7 @@ from tests.operations.polling import until
 from tests.outages import own_broker
 from tests.processes import eventually
 from worker.deadletters.letter import Fate, Position
-from worker.deadletters.topic import resolved, write_resolutions
+from worker.deadletters.topic import build_resolution, write_resolutions
 from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
@@ -47,7 +47,7 @@ async def test_a_snapshot_tells_the_newest_dead_letters_and_what_became_of_them(
         await write_letters(settings, 300, Kind.TIME)
         async with Producer(**client_arguments(settings)) as producer:
             await write_resolutions(
-                settings, producer, [resolved(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
+                settings, producer, [build_resolution(Position(0, n), Fate.DISCARDED) for n in range(340, 530)]
             )
         await eventually(until(operations, lambda s: open_letters(s) == {Kind.TIME: 10}))
 

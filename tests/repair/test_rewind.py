@@ -51,7 +51,7 @@ async def test_events_are_skipped_only_when_that_is_asked_for(
 
 @pytest.mark.parametrize(
     ("to", "partition", "why"),
-    [(6, 0, "there is no 6"), ("earliest", 9, "no partition 9")],
+    [(6, 0, "offset 6 is not in it"), ("earliest", 9, "no partition 9")],
 )
 async def test_what_is_not_there_cannot_be_gone_back_to(
     settings: Settings, to: Target, partition: int, why: str

@@ -9,7 +9,7 @@ import pytest
 
 from tests.databases import execute, new_settings
 from tests.security.secured import ESCAPED, Secured, ask_for_passwords, create_roles
-from worker.devstack import enter, postgres_wheel
+from worker.devstack import postgres_wheel, start_server
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
@@ -18,7 +18,7 @@ from worker.settings import Settings
 async def secured() -> AsyncIterator[Secured]:
     """Its database `course_progress` is migrated by a role that may not create roles."""
     with ExitStack() as running:
-        url = enter(postgres_wheel.database, running, print)
+        url = start_server(postgres_wheel.run_database, running, print)
         await ask_for_passwords(url)
         server = Secured(urlsplit(url).port or 0)
         await create_roles(server)

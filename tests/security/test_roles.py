@@ -20,7 +20,7 @@ from tests.factories import histories
 from tests.processes import Workers
 from tests.security.secured import PAGE, PASSWORD, Secured
 from tests.topics import publish
-from worker.devstack import enter, postgres_wheel
+from worker.devstack import postgres_wheel, start_server
 from worker.errors import SetupError
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.learners.service import ProgressService
@@ -267,7 +267,7 @@ async def test_a_reset_row_is_no_readers_to_see(
 async def test_migrations_of_many_databases_at_once_create_the_roles_together(login: str) -> None:
     """`maker` is what a managed service gives: it may create roles and databases, and is no superuser."""
     with ExitStack() as running:
-        admin_url = enter(postgres_wheel.database, running, print)
+        admin_url = start_server(postgres_wheel.run_database, running, print)
         await execute(admin_url, "create role maker login createrole")
         urls = [url_of(admin_url, f"d{n}").replace("postgres@", f"{login}@") for n in range(6)]
         for n in range(6):

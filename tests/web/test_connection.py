@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.callers import Issuer, api_settings
-from worker.demo.website import served
+from worker.demo.website import serve_app
 from worker.settings import Settings
 from worker.web import connection, middleware
 
@@ -22,7 +22,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def connected(app: FastAPI, issuer: Issuer) -> AsyncIterator[Streams]:
-    async with served(app, api_settings(Settings(), issuer)) as serving:
+    async with serve_app(app, api_settings(Settings(), issuer)) as serving:
         host, port = serving.address.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         try:

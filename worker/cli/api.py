@@ -1,4 +1,4 @@
-"""The command `course-progress api`. It imports what it needs when it runs."""
+"""Defines the command `course-progress api`, which imports the server only when it runs."""
 
 import click
 
@@ -13,7 +13,7 @@ from worker.web.settings import ApiSettings
     "    PROGRESS_JWT_AUDIENCE=progress course-progress api",
 )
 def api() -> None:
-    """Serves progress over HTTP (docs/api.md). Start more to scale; put TLS in front."""
+    """Serves progress over HTTP (docs/api.md). Start more processes to scale; put TLS in front."""
     from worker.web.pages.routes import pages_router
     from worker.web.server import run
 

@@ -1,4 +1,4 @@
-"""Commands that send and follow events."""
+"""Defines the commands that publish and follow events: `publish`, `watch` and `import`."""
 
 import asyncio
 from datetime import datetime
@@ -23,7 +23,7 @@ from worker.settings import Settings, settings
 
 @click.group("import", cls=Group, epilog="course-progress import xapi statements.json.gz")
 def import_() -> None:
-    """Publishes what other systems have recorded as lesson events."""
+    """Publishes what other systems recorded, as lesson events."""
 
 
 @import_.command(
@@ -34,10 +34,13 @@ def import_() -> None:
 @click.option(
     "--total-lessons",
     type=click.IntRange(1, 10_000),
-    help="Lessons of each course; without it, as many as the file names for the course.",
+    help="How many lessons each course has; by default, as many as the file names for it.",
 )
 def xapi(file: Path, total_lessons: int | None) -> None:
-    """Publishes xAPI statements: JSON lines, gzip or not. Importing a file again changes nothing."""
+    """Publishes the xAPI statements of a file.
+
+    FILE has one JSON statement per line, compressed with gzip or not. Importing a file again changes nothing.
+    """
     from worker.xapi import import_file
 
     count = asyncio.run(import_file(settings(), file, total_lessons, partial(click.echo, err=True)))
@@ -52,21 +55,21 @@ course-progress publish LessonCompleted --user 0190a6e2-0000-7000-8000-000000000
     --course 0190a6e2-0000-7000-8000-00000000000a --lesson intro --total-lessons 3""",
 )
 @click.argument("type_name", metavar="TYPE")
-@click.option("--user", "user_id", type=click.UUID, required=True)
-@click.option("--course", "course_id", type=click.UUID, required=True)
-@click.option("--lesson", "lesson_id", help="1 to 255 characters.")
-@click.option("--total-lessons", type=int, help="Lessons the course has.")
-@click.option("--at", type=Moment(), help="When it happened, by default now.")
+@click.option("--user", "user_id", type=click.UUID, required=True, help="The learner.")
+@click.option("--course", "course_id", type=click.UUID, required=True, help="The course.")
+@click.option("--lesson", "lesson_id", help="The lesson, 1 to 255 characters.")
+@click.option("--total-lessons", type=int, help="How many lessons the course has.")
+@click.option("--at", type=Moment(), help="When it happened; by default now.")
 def publish(type_name: str, at: datetime | None, **data: Any) -> None:
     """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed or ProgressReset."""
-    event = event_from(type_name, {name: value for name, value in data.items() if value is not None})
-    receipt = asyncio.run(published(settings(), event, at))
+    event = build_event(type_name, {name: value for name, value in data.items() if value is not None})
+    receipt = asyncio.run(publish_event(settings(), event, at))
     where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
     click.echo(f"{where} id {receipt.event_id}")
 
 
-def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
-    """Raises UsageError, in the words of the command line."""
+def build_event(type_name: str, data: dict[str, Any]) -> LessonEvent:
+    """Builds the event from the options. Raises UsageError, which names the option that is wrong."""
     model = {name.lower(): model for name, model in LESSON_EVENTS.items()}.get(type_name.lower())
     if model is None:
         raise click.UsageError(f"TYPE is {type_name!r}, not one of {', '.join(LESSON_EVENTS)}.")
@@ -80,7 +83,8 @@ def event_from(type_name: str, data: dict[str, Any]) -> LessonEvent:
         raise click.UsageError(f"{options[str(problem['loc'][0])]}: {problem['msg']}.") from None
 
 
-async def published(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
+async def publish_event(settings: Settings, event: LessonEvent, at: datetime | None) -> Receipt:
+    """Publishes the event, which is durable on return. Raises PublishFailed."""
     from worker.kafka.client import client_arguments
 
     topic = settings.lesson_events_topic
@@ -95,13 +99,14 @@ async def published(settings: Settings, event: LessonEvent, at: datetime | None)
     short_help="Follows course-events, one line per event.",
     epilog="course-progress watch\ncourse-progress watch --json | jq .user_id",
 )
-@click.option("--json", "as_json", is_flag=True, help="Each event as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as one JSON object.")
 def watch(as_json: bool) -> None:
-    """Follows course-events from the oldest on, one line per event, until Ctrl-C."""
+    """Follows course-events from the oldest event on, one line per event, until Ctrl-C."""
     asyncio.run(follow(settings(), as_json))
 
 
 async def follow(settings: Settings, as_json: bool) -> None:
+    """Prints course events as they arrive, until it is cancelled; its consumer group is new each time."""
     from worker.kafka.client import client_arguments
     from worker.terminal import progress as terminal
 
@@ -110,4 +115,4 @@ async def follow(settings: Settings, as_json: bool) -> None:
         **client_arguments(settings), group_id=f"watch-{uuid4()}", topic=topic
     ) as subscriber:
         async for received in subscriber:
-            click.echo(terminal.event_json(received) if as_json else terminal.event_line(received))
+            click.echo(terminal.event_to_json(received) if as_json else terminal.format_event(received))

@@ -1,4 +1,4 @@
-"""The command `course-progress show`."""
+"""Defines the command `course-progress show`."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -14,21 +14,25 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=WithExamples, epilog="course-progress show --user 0190a6e2-0000-7000-8000-000000000001")
-@click.option("--user", "user_id", type=click.UUID, required=True)
-@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON array; with --course an object, or null.")
+@click.option("--user", "user_id", type=click.UUID, required=True, help="The learner.")
+@click.option("--course", "course_id", type=click.UUID, help="Only this course.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array; with --course an object, or null.")
 def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
-    """How far a user is, the latest accessed course first."""
+    """Shows how far a user is in each course.
+
+    The course that was accessed last comes first.
+    """
     from worker.terminal import progress as terminal
 
-    found = asyncio.run(progress_of(settings(), user_id, course_id))
+    found = asyncio.run(read_progress(settings(), user_id, course_id))
     if as_json:
-        click.echo(terminal.as_json(found, one=course_id is not None))
+        click.echo(terminal.progress_to_json(found, one=course_id is not None))
     else:
-        terminal.show(found)
+        terminal.print_progress(found)
 
 
-async def progress_of(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
+async def read_progress(settings: Settings, user_id: UUID, course_id: UUID | None) -> "list[CourseProgress]":
+    """Reads the user's progress in all courses, or in one. Raises DatabaseUnavailable."""
     from worker.learners.service import ProgressService
 
     async with ProgressService(settings) as service:

@@ -1,4 +1,4 @@
-"""The command line, `course-progress`. Each command imports what it needs when it runs."""
+"""Runs the command line, `course-progress`. Each command imports its libraries only when it runs."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ from worker.settings import Settings, settings
 @click.group(cls=Group, epilog="course-progress demo\ncourse-progress COMMAND --help")
 @click.version_option(package_name="course-progress")
 def cli() -> None:
-    """How far every learner is in every course: events from Kafka, progress in PostgreSQL."""
+    """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
 for command in (api, deadletters, import_, publish, rewind, show, stack, verify, watch):
@@ -38,15 +38,16 @@ for command in (api, deadletters, import_, publish, rewind, show, stack, verify,
 
 
 def main() -> None:
-    """Runs the command line. Exit status: 0, 1 for an error (one line says which), 2 for a wrong command line, 130
-    when it was interrupted, by Ctrl-C or SIGTERM.
+    """Runs the command line, and exits with a status.
+
+    0: success. 1: an error, which one line explains. 2: a wrong command line. 130: interrupted by Ctrl-C or SIGTERM.
     """
     from aiokafka.errors import KafkaError
 
     from worker.devstack import NoServer
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes as an exception
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's `&` has it ignored
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors that matter are raised
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what a script starts with `&`
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         cli(standalone_mode=False)
@@ -60,14 +61,14 @@ def main() -> None:
     except (ProgressError, NoServer) as error:
         fail(str(error))
     except PublishFailed as error:
-        fail(refusal(error) or str(error))
+        fail(explain_refusal(error) or str(error))
     except KafkaError as error:
-        fail(refusal(error) or f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
+        fail(explain_refusal(error) or f"Kafka: {error!r}; see PROGRESS_KAFKA_BOOTSTRAP_SERVERS")
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
         fail("; ".join(f"PROGRESS_{p['loc'][0]}".upper() + f": {p['msg']}" for p in error.errors()))
-    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
@@ -75,12 +76,16 @@ def main() -> None:
 
 
 def fail(reason: str) -> NoReturn:
+    """Prints the reason in one line, and exits with status 1."""
     click.echo(f"course-progress: {reason}", err=True)
     sys.exit(1)
 
 
-def refusal(error: Exception) -> str | None:
-    """Why Kafka refuses us, if it does. Of a connection aiokafka only logs it, so one of our own asks."""
+def explain_refusal(error: Exception) -> str | None:
+    """Explains why Kafka refuses us; None if it does not.
+
+    aiokafka only logs why a connection is refused, so a connection of our own asks Kafka.
+    """
     from worker.kafka.client import client_arguments
     from worker.kafka.failures import explain
     from worker.kafka.permissions import require_access
@@ -96,7 +101,7 @@ def refusal(error: Exception) -> str | None:
 
 @cli.command(epilog="course-progress migrate")
 def migrate() -> None:
-    """Brings the database up to date."""
+    """Applies the migrations that the database lacks."""
     from worker.postgres.migrate import migrate as apply
 
     for name in asyncio.run(apply(settings())):
@@ -114,10 +119,10 @@ def topics() -> None:
 
 @cli.command(epilog="course-progress worker\nPROGRESS_GROUP_INSTANCE_ID=worker-1 course-progress worker --until-idle")
 @click.option(
-    "--until-idle", is_flag=True, help="Exit 0 when all that was there at the start is applied and published."
+    "--until-idle", is_flag=True, help="Exit 0 when everything that was there at the start is applied and published."
 )
 def worker(until_idle: bool) -> None:
-    """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same, with Faust's logs."""
+    """Runs one worker. Start more to scale; `faust -A worker.app worker` runs the same worker, with Faust's logs."""
     from worker.cli.worker import run
 
     sys.exit(run(settings(), until_idle=until_idle))
@@ -126,25 +131,28 @@ def worker(until_idle: bool) -> None:
 @cli.command(
     epilog="course-progress demo\ncourse-progress demo --learners 1000\ncourse-progress demo --duration 20 --json"
 )
-@click.option("--learners", type=click.IntRange(min=1), default=300, show_default=True, help="How many study at once.")
+@click.option(
+    "--learners", type=click.IntRange(min=1), default=300, show_default=True, help="How many learners study at once."
+)
 @click.option(
     "--duration",
     "duration_s",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Then stop, compare the database with a model of all that was published, and exit 1 for any difference.",
+    help="Stop after SECONDS, compare the database with a model of all events published, and exit 1 if it differs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def demo(learners: int, duration_s: float | None, as_json: bool) -> None:
-    """Simulated learners, a worker, a certificate service, and pages.
+    """Runs the main job with simulated learners.
 
-    They have a broker and a database of their own, or those that PROGRESS_KAFKA_BOOTSTRAP_SERVERS and
-    PROGRESS_DATABASE_URL name: learners, dead letters and all.
+    Runs a worker, a certificate service and pages, too, and draws them all. It starts a broker and a database of its
+    own. If PROGRESS_KAFKA_BOOTSTRAP_SERVERS or PROGRESS_DATABASE_URL is set, it uses those servers instead, and writes
+    its learners and dead letters there.
     """
     from worker.demo.run import run
 
     try:
         status = run(learners=learners, duration_s=duration_s, as_json=as_json)
-    except KeyboardInterrupt:  # before it began, or by somebody impatient
+    except KeyboardInterrupt:  # before the demo began, or a second Ctrl-C
         status = 130 if duration_s else 0
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""What every command of the command line shares: examples in its help, and how a time is given."""
+"""Gives every command examples in its help, and reads the times that options take."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from events.models import EARLIEST
 
 
 class WithExamples(click.Command):
-    """The epilog is examples, which stay as they are written."""
+    """Prints the epilog of a command in its help as examples, line by line as they are written."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.epilog:
@@ -17,12 +17,14 @@ class WithExamples(click.Command):
 
 
 class Group(WithExamples, click.Group):
+    """Gives all its commands and groups examples, too."""
+
     command_class = WithExamples
     group_class = type
 
 
 class Moment(click.ParamType):
-    """A date and time that says its offset from UTC."""
+    """Reads a date and time that has an offset from UTC; an event before EARLIEST would never be applied."""
 
     name = "time"
 
@@ -30,7 +32,7 @@ class Moment(click.ParamType):
         try:
             moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no date and time such as 2026-11-23T09:30:00Z", param, ctx)
+            self.fail(f"{value!r} is not a date and time such as 2026-11-23T09:30:00Z", param, ctx)
         if moment.utcoffset() is None:
             self.fail(f"{value!r} has no offset from UTC: write {value}Z or {value}+01:00", param, ctx)
         if moment < EARLIEST:

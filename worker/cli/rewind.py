@@ -1,4 +1,4 @@
-"""The command `course-progress rewind`."""
+"""Defines the command `course-progress rewind`."""
 
 import asyncio
 from typing import Any
@@ -11,8 +11,8 @@ from worker.repair.rewind import rewind as move
 from worker.settings import settings
 
 
-class To(Moment):
-    """`earliest`, an offset, or a time."""
+class TargetType(Moment):
+    """Reads `earliest`, an offset, or a time."""
 
     name = "earliest|time|offset"
 
@@ -24,27 +24,39 @@ class To(Moment):
 
 @click.command(
     cls=WithExamples,
-    short_help="Has the workers apply events again.",
+    short_help="Makes the workers apply events again.",
     epilog="course-progress rewind --to earliest --dry-run\n"
     "course-progress rewind --to 2026-11-24T08:00:00Z\n"
     "course-progress rewind --to 4711 --partition 3 --skip",
 )
-@click.option("--to", type=To(), required=True, help="Where the workers go on: TIME is when Kafka stored an event.")
-@click.option("--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Of these alone.")
-@click.option("--skip", is_flag=True, help="Go forward, too: what lies between is never applied.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, also while workers run.")
+@click.option(
+    "--to",
+    type=TargetType(),
+    required=True,
+    help="Where the workers go on; a time is the one at which Kafka stored an event.",
+)
+@click.option(
+    "--partition",
+    "partitions",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="Only this partition; may be given several times.",
+)
+@click.option("--skip", is_flag=True, help="Allow moving forward: the events in between are never applied.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing; workers may run.")
 def rewind(to: Target, partitions: tuple[int, ...], skip: bool, dry_run: bool) -> None:
-    """Has the workers apply events again, which changes nothing that is right.
+    """Makes the workers apply events again. Rows that are right stay as they are.
 
-    For a topic that was recreated, or rows that were lost. All workers must be stopped.
+    Use it when a topic was recreated, or rows were lost. All workers must be stopped.
     """
     if isinstance(to, int) and len(partitions) != 1:
-        raise click.UsageError("an offset is one of a partition: say which with --partition.")
+        raise click.UsageError("an offset counts in one partition: name it with --partition.")
     for moved in asyncio.run(move(settings(), to, partitions, skip=skip, dry_run=dry_run)):
-        click.echo(("would move " if dry_run else "") + line(moved))
+        click.echo(("would move " if dry_run else "") + format_move(moved))
 
 
-def line(move: Move) -> str:
+def format_move(move: Move) -> str:
+    """Formats one partition's move as a line: stored offset → new offset, and how many records are read again."""
     stored = "nothing stored" if move.stored is None else str(move.stored)
     skipped = f", {move.skipped} skipped" if move.skipped else ""
     return f"{move.tp.topic}[{move.tp.partition}]: {stored} → {move.to}, {move.end - move.to} to read{skipped}"

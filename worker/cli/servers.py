@@ -1,4 +1,4 @@
-"""The command `course-progress stack`."""
+"""Defines the command `course-progress stack`."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from worker.settings import Settings
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def stack(command: tuple[str, ...]) -> None:
-    """Starts a throw-away broker and database, for COMMAND or until Ctrl-C."""
+    """Starts a throw-away broker and database, and stops them when COMMAND ends or on Ctrl-C."""
     from worker.devstack import servers
     from worker.prepare import prepare
 
@@ -32,24 +32,24 @@ def stack(command: tuple[str, ...]) -> None:
         os.environ.update(running.environment)
         asyncio.run(prepare(Settings()))
         if command:
-            sys.exit(status_of(command))
+            sys.exit(run_command(command))
         with suppress(KeyboardInterrupt):
             for name, value in running.environment.items():
                 click.echo(f"export {name}={value}")
-            click.echo("up; Ctrl-C stops it", err=True)
+            click.echo("broker and database are up; Ctrl-C stops them", err=True)
             while True:
                 time.sleep(1)
 
 
-def status_of(command: Sequence[str]) -> int:
-    """Runs a command to its end, whatever signals come: they are for the command. Its status, as a shell says it."""
+def run_command(command: Sequence[str]) -> int:
+    """Runs a command to its end, and passes SIGINT and SIGTERM on to it. Returns its status as a shell would."""
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
 
     def pass_on(number: int, _: Any) -> None:
         if child is None:
             early.append(number)
-        elif not from_terminal(number):
+        elif not is_from_terminal(number):
             child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,14 +62,14 @@ def status_of(command: Sequence[str]) -> int:
     for missed in early:
         child.send_signal(missed)
     status = None
-    while status is None:  # one long wait would keep a signal that comes right before it until the command's end
+    while status is None:  # a signal that comes right before one long wait would be handled only when that ends
         with suppress(subprocess.TimeoutExpired):
             status = child.wait(timeout=1)
     return status if status >= 0 else 128 - status
 
 
-def from_terminal(number: int) -> bool:
-    """Whether the command has this signal already: Ctrl-C goes to every process in the terminal's foreground."""
+def is_from_terminal(number: int) -> bool:
+    """Says whether the command got this signal already: Ctrl-C goes to every process in the terminal's foreground."""
     with suppress(OSError):  # no terminal
         return number == signal.SIGINT and os.tcgetpgrp(0) == os.getpgrp()
     return False

@@ -1,4 +1,4 @@
-"""The command `course-progress verify`."""
+"""Defines the command `course-progress verify`."""
 
 import asyncio
 import json
@@ -28,26 +28,26 @@ DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
     "course-progress verify --course 0190a6e2-0000-7000-8000-00000000000a --fix\n"
     "course-progress verify --since 2026-11-24T00:00:00Z --json | jq .user_id",
 )
-@click.option("--course", "course_id", type=click.UUID, help="This course alone.")
-@click.option("--since", type=Moment(), help="Only the progress rows that were written since then.")
-@click.option("--fix", is_flag=True, help="Repair what differs. Completions it finds or takes back are announced.")
-@click.option("--json", "as_json", is_flag=True, help="Each difference as one JSON object.")
+@click.option("--course", "course_id", type=click.UUID, help="Only this course.")
+@click.option("--since", type=Moment(), help="Only progress rows written since then.")
+@click.option("--fix", is_flag=True, help="Repair what differs, and announce the completions it adds or revokes.")
+@click.option("--json", "as_json", is_flag=True, help="Print each difference as one JSON object.")
 def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: bool) -> None:
-    """Recounts every progress row from its lesson rows, while workers go on.
+    """Recounts every progress row from its lesson rows; workers may run.
 
-    Exits 0 if nothing differs, 1 if something did, repaired or not, 3 if it could not look.
+    Exits 0 if nothing differs, 1 if something differed, repaired or not, and 3 if it could not read the rows.
     """
     say = partial(click.echo, err=True)
     try:
-        found = asyncio.run(verified(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
+        found = asyncio.run(verify_rows(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
     except ProgressError as error:
         say(f"course-progress: {error}")
         sys.exit(ERROR)
     sys.exit(DIFFERENCES if found else 0)
 
 
-async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
-    """Prints the differences as they are found, and repairs each; how many there were."""
+async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: bool) -> int:
+    """Prints each difference when it is found, and repairs it with `fix`. Returns how many there were."""
     topic = settings.lesson_events_topic
     partitions = await fetch_partitions(settings, topic) if fix else []
     connection = await connected(settings)
@@ -57,20 +57,20 @@ async def verified(settings: Settings, scope: Scope, *, fix: bool, as_json: bool
         repair = Repair(connection, topic, partitions)
         async with aclosing(verify.differences()) as differences:
             async for difference in differences:
-                told = await repair(difference) if fix else difference
-                if told:
+                shown = await repair(difference) if fix else difference
+                if shown:
                     number += 1
-                    click.echo(as_object(told) if as_json else line(told))
+                    click.echo(format_json(shown) if as_json else format_line(shown))
     finally:
         await close(connection)
     click.echo(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
     return number
 
 
-def line(difference: Difference) -> str:
-    """One difference, for people."""
+def format_line(difference: Difference) -> str:
+    """Formats one difference as a line to be read."""
     parts = [
-        f"{name} {text(difference.found[name])}, recounted {text(recounted)}"
+        f"{name} {format_value(difference.found[name])}, recounted {format_value(recounted)}"
         for name, recounted in difference.recounted.items()
     ]
     if difference.id is None:
@@ -82,15 +82,15 @@ def line(difference: Difference) -> str:
     return f"user {difference.user_id} course {difference.course_id}: " + "; ".join(parts)
 
 
-def as_object(difference: Difference) -> str:
-    """One difference, for programs."""
+def format_json(difference: Difference) -> str:
+    """Formats one difference as a JSON object."""
     return json.dumps(
         {
             "user_id": str(difference.user_id),
             "course_id": str(difference.course_id),
             "progress_row": difference.id is not None,
-            "found": plain(difference.found),
-            "recounted": plain(difference.recounted),
+            "found": to_plain(difference.found),
+            "recounted": to_plain(difference.recounted),
             "lessons_before_reset": difference.lessons_before_reset,
             "announce": difference.announce,
             "repaired": difference.repaired,
@@ -98,9 +98,9 @@ def as_object(difference: Difference) -> str:
     )
 
 
-def plain(values: dict[str, Any]) -> dict[str, Any]:
+def to_plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else "none" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Runs one worker in this process until it is told to stop, or cannot go on."""
+"""Runs one worker in this process until a signal stops it, or it cannot go on."""
 
 import asyncio
 
@@ -18,7 +18,11 @@ log = structlog.get_logger("run")
 
 
 def run(settings: Settings, *, until_idle: bool = False) -> int:
-    """The exit status: 0 after SIGTERM, SIGINT or idleness; 1 when it stopped by itself, and a line says why."""
+    """Runs a worker, and returns the exit status.
+
+    0: it stopped after SIGTERM, SIGINT or, with `until_idle`, because nothing was left to do. 1: it could not go on,
+    and its last log line says why.
+    """
     configure(settings)
     if settings.environment != "production":
         asyncio.run(prepare(settings))
@@ -41,12 +45,12 @@ def run_app(app: AgentApp, settings: Settings, loop: asyncio.AbstractEventLoop) 
         if not end.code:
             return 0
     reason = process.crash_reason or app.crash_reason
-    log.critical("the worker stopped", reason=line(reason), error=type(reason).__name__)
+    log.critical("the worker stopped", reason=describe_stop(reason), error=type(reason).__name__)
     return 1
 
 
-def line(reason: BaseException | None) -> str:
-    """Why, and what to do: ours say so, others nobody foresaw."""
+def describe_stop(reason: BaseException | None) -> str:
+    """Says why the worker stopped and what to do. An exception that is not a ProgressError is a bug."""
     if isinstance(reason, ProgressError):
         return str(reason)
     return f"{reason!r}: this is a bug in the worker, report it with the traceback above; a restart loses nothing"

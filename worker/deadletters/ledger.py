@@ -1,4 +1,4 @@
-"""Which dead letters are resolved, and which are copies."""
+"""Keeps which dead letters are resolved, and which are copies of one another."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
@@ -7,9 +7,9 @@ from worker.deadletters.letter import Letter, Position, Resolution
 
 
 class Ledger:
-    """What the whole topic says of its letters: which are resolved, and which are copies of one another.
+    """Sums up the whole topic: which letters are resolved, and which are copies of one another.
 
-    Keeps a few hundred bytes per record of the topic, never a value.
+    It keeps a few hundred bytes per record of the topic, never a value.
     """
 
     def __init__(self) -> None:
@@ -17,15 +17,16 @@ class Ledger:
         self._positions: dict[Hashable, list[Position]] = defaultdict(list)
 
     def note(self, entry: Letter | Resolution) -> None:
+        """Takes in one record of the topic, a letter or a resolution."""
         if isinstance(entry, Resolution):
             self.resolutions[entry.of] = entry
         else:
             self._positions[entry.identity].append(entry.position)
 
-    def copies(self, letter: Letter) -> list[Position]:
-        """Where the letter stands, over and over, and is not resolved."""
+    def find_open_copies(self, letter: Letter) -> list[Position]:
+        """Finds the unresolved positions of the letter: its own, and those of its copies."""
         return [p for p in self._positions[letter.identity] if p not in self.resolutions]
 
-    def open(self) -> Iterator[Position]:
-        """Every letter that is not resolved, copies too."""
+    def list_open(self) -> Iterator[Position]:
+        """Lists the position of every letter that is not resolved, copies too."""
         return (p for positions in self._positions.values() for p in positions if p not in self.resolutions)

@@ -1,7 +1,7 @@
-"""Dead letters as they are read back, and what became of them. Pure.
+"""Reads the records of the dead letter topic: dead letters and their resolutions. Pure.
 
-Kafka only appends. That a letter was replayed or discarded is therefore a record of its own, a resolution, behind the
-letter in its partition (docs/decisions/0011).
+A topic is append-only. What became of a letter is therefore a record of its own, a resolution, which stands behind the
+letter in the same partition (docs/decisions/0011).
 """
 
 import re
@@ -21,16 +21,16 @@ from worker.stream.outcome import Record
 
 
 class Position(NamedTuple):
-    """Where a record stands on the dead letter topic: `3:17`."""
+    """Names a record on the dead letter topic by partition and offset, written as `3:17`."""
 
     partition: int
     offset: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError."""
+        """Reads a position as `str` writes it. Raises ValueError."""
         if not re.fullmatch("[0-9]{1,9}:[0-9]{1,18}", text):
-            raise ValueError(f"{text!r} is no position such as 3:17")
+            raise ValueError(f"{text!r} is not a position such as 3:17")
         partition, offset = text.split(":")
         return cls(int(partition), int(offset))
 
@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the rejected record stood."""
+    """Names the rejected record by topic, partition and offset."""
 
     topic: str
     partition: int
@@ -52,11 +52,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter."""
+    """Holds a rejected record, where it came from, and why it was rejected."""
 
     position: Position
-    record: Record  # as the worker got it, without our headers
-    origin: Origin | None  # None for what no worker wrote
+    record: Record  # as the worker received it, without the worker's headers
+    origin: Origin | None  # None if the headers do not say it, as in a record that no worker wrote
     kind: Kind
     reason: str
     rejected_at: datetime | None
@@ -65,7 +65,7 @@ class Letter:
 
     @property
     def type(self) -> str:
-        """What the record calls itself, as far as that can be made out; else empty."""
+        """Reads the event type that the record states, in a header or its value; empty if neither has a text there."""
         named = dict(self.record.headers).get("ce_type")
         if named is not None:
             return str(named, errors="replace")
@@ -74,13 +74,13 @@ class Letter:
         except ValueError:
             return ""
         type = value.get("type") if isinstance(value, dict) else None
-        return type if isinstance(type, str) else ""  # what else stands there may be about a learner
+        return type if isinstance(type, str) else ""  # any other value may be about a learner
 
     @property
     def identity(self) -> Hashable:
-        """Equal for copies: a worker that died before its batch was applied has left its dead letters twice.
+        """Builds a value that is equal for copies, which a worker leaves that dies before its batch is applied.
 
-        The origin alone would not do: in a topic that was created anew, another record stands there.
+        The origin alone is not enough, because a topic that was recreated has another record at the same offset.
         """
         if self.origin is None:
             return self.position
@@ -89,22 +89,24 @@ class Letter:
 
 
 class Fate(StrEnum):
+    """Says what an operator did with a dead letter; stored in its resolution."""
+
     REPLAYED = "replayed"
     DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What became of a dead letter, when and by whom."""
+    """Says what became of a dead letter, when, and who did it."""
 
     of: Position
     fate: Fate
     at: str
     by: str
-    to: str = ""  # where it was replayed to
+    to: str = ""  # where the replayed record is
 
-    def record(self, topic: str) -> OutgoingRecord:
-        """The record that says so, for the letter's own partition: what cuts this off has cut off the letter before."""
+    def to_record(self, topic: str) -> OutgoingRecord:
+        """Builds the resolution's record for the letter's partition: deleting it deletes the letter before it, too."""
         texts = {
             headers.RESOLVES: str(self.of),
             "dlq_fate": self.fate,
@@ -116,17 +118,17 @@ class Resolution:
         return OutgoingRecord(topic, None, b"", encoded, partition=self.of.partition)
 
 
-def read(record: Record) -> Letter | Resolution:
-    """What a record of the dead letter topic is. Whatever is no resolution is a letter."""
+def read_entry(record: Record) -> Letter | Resolution:
+    """Reads a record of the dead letter topic. A record that is not a valid resolution is a letter."""
     texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    resolution = _resolution(texts)
-    # One that was written after the topic was created anew may name a position that is still to come.
+    resolution = _read_resolution(texts)
+    # A resolution written after the topic was recreated may name a position that does not exist yet.
     if resolution and resolution.of.partition == record.partition and resolution.of.offset < record.offset:
         return resolution
-    return _letter(record, texts)
+    return _read_letter(record, texts)
 
 
-def _resolution(texts: dict[str, str]) -> Resolution | None:
+def _read_resolution(texts: dict[str, str]) -> Resolution | None:
     try:
         return Resolution(
             Position.parse(texts[headers.RESOLVES]),
@@ -139,8 +141,8 @@ def _resolution(texts: dict[str, str]) -> Resolution | None:
         return None
 
 
-def _letter(record: Record, texts: dict[str, str]) -> Letter:
-    origin = _origin(texts)
+def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
+    origin = _read_origin(texts)
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
@@ -148,20 +150,20 @@ def _letter(record: Record, texts: dict[str, str]) -> Letter:
         origin,
         Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
         texts.get(headers.REASON, ""),
-        _moment(texts.get(headers.REJECTED_AT, "")),
+        _read_time(texts.get(headers.REJECTED_AT, "")),
         texts.get(headers.GROUP, ""),
-        max(1, headers.count_attempts(record.headers)),  # letters from before attempts were counted
+        max(1, headers.count_attempts(record.headers)),  # older letters do not have the header
     )
 
 
-def _origin(texts: dict[str, str]) -> Origin | None:
+def _read_origin(texts: dict[str, str]) -> Origin | None:
     try:
         return Origin(sys.intern(texts[headers.TOPIC]), int(texts[headers.PARTITION]), int(texts[headers.OFFSET]))
     except (KeyError, ValueError):
         return None
 
 
-def _moment(text: str) -> datetime | None:
+def _read_time(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Follows the newest dead letters, for a page that asks again and again (`DeadLetterTopic` reads the whole topic)."""
+"""Follows the newest dead letters, for a page that asks every few seconds (`DeadLetterTopic` reads the whole topic)."""
 
 import time
 from collections import Counter, deque
@@ -8,90 +8,96 @@ from dataclasses import dataclass, replace
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
-from worker.deadletters.letter import Letter, Position, read
-from worker.deadletters.row import Row, order
+from worker.deadletters.letter import Letter, Position, read_entry
+from worker.deadletters.row import Row, sort_key
 from worker.stream.outcome import Record
 
 KEPT = 200  # letters of each partition
 LONGEST_TEXT = 1000  # characters
-LOOK_S = 1.0
+READ_FOR_S = 1.0
 FETCH_WAIT_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class NewestSummary:
-    """What the dead letter topic says. A letter that was replayed or discarded says so in its row's `state`."""
+    """Sums up the newest dead letters. A row's `state` says whether its letter is open, replayed or discarded."""
 
-    records: int  # in the topic: letters, their copies, and records of what became of them
-    kinds: Mapping[Kind, int]  # of the open letters among the newest of each partition
-    latest: tuple[Row, ...]  # the open ones first, of these the latest rejected
+    records: int  # in the topic: letters, their copies, and resolutions
+    kinds: Mapping[Kind, int]  # open letters by kind, among the newest of each partition
+    latest: tuple[Row, ...]  # open letters first, then the others; of each the latest rejected first
 
 
-def short(row: Row) -> Row:
-    """As much of a row as is kept: both texts are as long as whoever wrote the record liked."""
+def shorten_texts(row: Row) -> Row:
+    """Cuts the row's texts to LONGEST_TEXT characters each, because a producer can make them as long as it likes."""
     return replace(row, type=row.type[:LONGEST_TEXT], reason=row.reason[:LONGEST_TEXT])
 
 
-def foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
-    """Open ones first, or those that wait would be out of reach behind those that were replayed; the latest of each."""
-    return tuple(sorted(letters, key=lambda row: (row.state == "open", order(row)), reverse=True)[:most])
+def select_foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:
+    """Selects at most `most` letters: open ones before resolved ones, and of each the latest rejected first.
+
+    Otherwise many replayed letters would hide the open ones.
+    """
+    return tuple(sorted(letters, key=lambda row: (row.state == "open", sort_key(row)), reverse=True)[:most])
 
 
 class NewestDeadLetters:
-    """Keeps a row, never a value, for the newest letters of each partition: KEPT at most, those among its last KEPT
-    records when it begins.
+    """Keeps a row, never a value, for each of the newest letters: at most KEPT per partition.
 
-    What became of a letter stands behind it in its partition, so of these it is known.
+    It begins KEPT records before the end of each partition. It knows what became of each letter it keeps, because a
+    resolution stands behind its letter in the same partition.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        """The consumer is assigned the topic's partitions, paused, by whoever calls, and reads nothing else."""
+        """Takes a consumer to which the caller assigns the topic's partitions, paused, and that reads nothing else."""
         self._consumer = consumer
         self._rows: dict[int, deque[Row]] = {}
         self._fates: dict[str, str] = {}
-        self._begun: set[TopicPartition] = set()
+        self._started: set[TopicPartition] = set()
 
     async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
-        """Reads on towards the ends of these spans, for about LOOK_S; what is left is the next look's.
+        """Reads towards the ends of these spans for about READ_FOR_S; the next call reads what is left.
 
-        The partitions are paused before and after: a fetch that waits for records holds up, for half a second, each
-        other question on its connection. Raises KafkaError.
+        The partitions are paused before and after, because a fetch that waits for records delays every other request
+        on its connection by half a second. Raises KafkaError.
         """
-        until = time.monotonic() + LOOK_S
+        until = time.monotonic() + READ_FOR_S
         for tp, span in spans.items():
-            await self._begin(tp, *span)
+            await self._start_partition(tp, *span)
         try:
-            while time.monotonic() < until and (unread := await self._unread(spans)):
+            while time.monotonic() < until and (unread := await self._find_unread(spans)):
                 self._consumer.resume(*unread)
                 for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
                     self._note(tp, records)
         finally:
             self._consumer.pause(*spans)
-        return self._told(spans, newest)
+        return self._build_summary(spans, newest)
 
-    async def _begin(self, tp: TopicPartition, first: int, end: int) -> None:
-        """Also anew, where the log ends before what was read: the topic was created anew. Forgets what was deleted."""
+    async def _start_partition(self, tp: TopicPartition, first: int, end: int) -> None:
+        """Seeks to the newest records of a new partition, and forgets letters that Kafka has deleted.
+
+        Starts over where the log ends before the position read, because then the topic was recreated.
+        """
         rows = self._rows.setdefault(tp.partition, deque(maxlen=KEPT))
-        if tp not in self._begun or await self._consumer.position(tp) > end:
+        if tp not in self._started or await self._consumer.position(tp) > end:
             rows.clear()
             self._consumer.seek(tp, max(first, end - KEPT))
-            self._begun.add(tp)
+            self._started.add(tp)
         while rows and Position.parse(rows[0].position).offset < first:
             rows.popleft()
 
-    async def _unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
+    async def _find_unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
         return [tp for tp, (_, end) in spans.items() if await self._consumer.position(tp) < end]
 
     def _note(self, tp: TopicPartition, records: list[Record]) -> None:
         rows = self._rows[tp.partition]
         for record in records:
-            entry = read(record)
+            entry = read_entry(record)
             if isinstance(entry, Letter):
-                rows.append(short(Row.of(entry, (), None)))
+                rows.append(shorten_texts(Row.from_letter(entry, (), None)))
             else:
                 self._fates[str(entry.of)] = entry.fate
 
-    def _told(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
+    def _build_summary(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
         held = {row.position for rows in self._rows.values() for row in rows}
         self._fates = {position: fate for position, fate in self._fates.items() if position in held}
         letters = [
@@ -100,5 +106,5 @@ class NewestDeadLetters:
         return NewestSummary(
             sum(end - first for first, end in spans.values()),
             Counter(row.kind for row in letters if row.state == "open"),
-            foremost(letters, newest),
+            select_foremost(letters, newest),
         )

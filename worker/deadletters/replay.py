@@ -1,11 +1,11 @@
-"""Dead letters produced again: which, how fast, and how it is noted that they were."""
+"""Replays dead letters: decides which would be applied today, sends each to the topic it came from, and resolves it."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka.structs import RecordMetadata
 
@@ -14,56 +14,63 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
-from worker.deadletters.topic import Advance, open_topic, resolved, write_resolutions
+from worker.deadletters.topic import Advance, build_resolution, open_topic, write_resolutions
 from worker.decode import decode
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.settings import Settings
-from worker.stream.outcome import Rejected, Skipped
+from worker.stream.outcome import Outcome, Record, Rejected, Skipped
 
 LARGEST_ROUND = 100
 ROUNDS_PER_S = 10
-# What a producer compressed may be larger than its topic allows; it has to be compressed again.
+# A value that its producer compressed may be larger, uncompressed, than its topic allows: it is compressed again.
 LIMITS: dict[str, Any] = {"max_request_size": LARGEST_INFLATED, "compression_type": "gzip"}
+
+Decoders: TypeAlias = Mapping[str, Callable[[Record], Outcome]]  # by topic: the decoder of the stream that reads it
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """Why a letter is not replayed; it stays open."""
+class NoReplay:
+    """Says why a letter is not replayed; it stays open."""
 
     why: str
 
 
-def replayable(
-    letter: Letter, selection: Selection, topic: str, *, from_anywhere: bool = False
-) -> OutgoingRecord | Left:
-    """What to produce to the topic, by today's rules, or why not. Pure.
+def prepare_replay(
+    letter: Letter, selection: Selection, decoders: Decoders, *, to: str | None = None
+) -> OutgoingRecord | NoReplay:
+    """Builds the record that replays a letter to the topic it came from, or says why it stays open. Pure.
 
-    The timestamp is the record's own: a clock that ran ahead is held against it again (decode.py).
+    A letter is replayed if its stream's decoder accepts its record today. `to` names another topic, also for a letter
+    from a topic without a decoder; the decoder is then that of `to`, else of the origin, else that of lesson events.
+    The record keeps its timestamp, so that a clock that ran ahead is clamped as before (decode.py).
     """
-    if not from_anywhere and (letter.origin is None or letter.origin.topic != topic):
-        return Left(f"from {letter.origin.topic if letter.origin else 'an unknown topic'}, not {topic} (see --to)")
+    origin = letter.origin.topic if letter.origin else None
+    topic = to or origin
+    if topic is None or (to is None and topic not in decoders):
+        return NoReplay(f"from {origin or 'an unknown topic'}, not {' or '.join(decoders)} (see --to)")
     if letter.kind is Kind.REFUSED and not selection.names(letter):
-        return Left("refused by the database, which alone can tell (name them, or --kind refused)")
-    match decode(letter.record):
+        return NoReplay("refused by the database, which alone can tell (name them, or --kind refused)")
+    decode_record = decoders.get(topic) or decoders.get(origin or "") or decode
+    match decode_record(letter.record):
         case Rejected(kind=kind):
-            return Left(f"still {kind}")
+            return NoReplay(f"still {kind}")
         case Skipped(reason):
-            return Left(f"no event for a worker: {reason}")
+            return NoReplay(f"not an event for a worker: {reason}")
     headers = [*letter.record.headers, (ATTEMPTS, str(letter.attempts).encode())]
     return OutgoingRecord(topic, letter.record.key, letter.record.value, headers, letter.record.timestamp)
 
 
 class Pacer:
-    """Never more than `rate` a second, also after a pause: what was not used is not made up for. Pure."""
+    """Limits the rate: at most `rate` a second, also after a pause, which is not made up for. Pure."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._free_at = float("-inf")
 
-    def wait_s(self, number: int, now: float) -> float:
-        """How long to wait before this number is sent."""
+    def reserve(self, number: int, now: float) -> float:
+        """Reserves the time to send `number` records, and returns how many seconds to wait before sending them."""
         start = max(now, self._free_at)
         self._free_at = start + number / self._rate
         return start - now
@@ -71,16 +78,17 @@ class Pacer:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the letters that were selected."""
+    """Counts the selected letters that were replayed, and those that stay open, by reason."""
 
     replayed: int = 0
-    left: Counter[str] = field(default_factory=Counter)  # by why
+    left: Counter[str] = field(default_factory=Counter)
 
 
 async def replay(
     settings: Settings,
     selection: Selection,
     *,
+    decoders: Decoders | None = None,
     to: str | None = None,
     rate: float,
     limit: int | None = None,
@@ -88,20 +96,21 @@ async def replay(
     advance: Advance | None = None,
     by: str | None = None,
 ) -> Tally:
-    """Replays the selected open letters, at most `limit`; a dry run only counts. Safe to repeat and to kill.
+    """Replays the selected open letters, at most `limit` of them and `rate` a second; a dry run only counts.
 
-    It is noted that `by` did it; without, that whoever runs this process did.
+    Each goes to the topic it came from if `decoders`, by default that of lesson events, has it, or all go to `to`. The
+    resolutions name `by`, by default the user that runs this process. Repeating and killing a replay are safe.
 
-    Raises KafkaUnavailable, with how many were replayed, and SetupError for a missing topic or right.
+    Raises KafkaUnavailable, with how many were replayed, or SetupError if a topic or a permission is missing.
     """
-    topic = to or settings.lesson_events_topic
+    decoders = decoders or {settings.lesson_events_topic: decode}
     tally = Tally()
-    await require_topics(settings, topic)
+    await require_topics(settings, *([to] if to else decoders))
     async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:
-        rounds = Rounds(settings, producer, rate, by)
-        async for letter, copies in box.open_letters(await box.ledger(), selection):
-            record = replayable(letter, selection, topic, from_anywhere=to is not None)
-            if isinstance(record, Left):
+        rounds = ReplayRounds(settings, producer, rate, by)
+        async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
+            record = prepare_replay(letter, selection, decoders, to=to)
+            if isinstance(record, NoReplay):
                 tally.left[record.why] += 1
                 continue
             if not dry_run:
@@ -109,15 +118,15 @@ async def replay(
             tally.replayed += 1
             if tally.replayed == limit:
                 break
-        await rounds.finish()
+        await rounds.flush()
     return tally
 
 
-class Rounds:
-    """Produces records, a round at a time, and then notes on the letters' topic that it did.
+class ReplayRounds:
+    """Sends records in rounds, and writes the resolutions of each round after it.
 
-    In this order: whoever is killed in between finds letters open whose events are there already, and replaying them
-    again changes nothing, as with any event that comes twice.
+    In this order, because a process that is killed in between leaves letters open whose events are already sent.
+    Replaying those again changes nothing, as with any event that arrives twice.
     """
 
     def __init__(self, settings: Settings, producer: Producer, rate: float, by: str | None = None) -> None:
@@ -130,23 +139,23 @@ class Rounds:
         self._replayed = 0
 
     async def add(self, record: OutgoingRecord, copies: list[Position]) -> None:
-        """Takes a record, and where its letter stands; when the round is full, as `finish`."""
+        """Adds a record with the open positions of its letter; flushes when the round is full."""
         self._taken.append((record, copies))
         if len(self._taken) == self._size:
-            await self.finish()
+            await self.flush()
 
-    async def finish(self) -> None:
-        """All that was taken is produced and noted when it returns. Raises KafkaUnavailable."""
-        await asyncio.sleep(self._pacer.wait_s(len(self._taken), time.monotonic()))
+    async def flush(self) -> None:
+        """Sends the round and its resolutions, which are all durable on return. Raises KafkaUnavailable."""
+        await asyncio.sleep(self._pacer.reserve(len(self._taken), time.monotonic()))
         try:
             stored = await self._producer.send_all([record for record, _ in self._taken])
-            await write_resolutions(self._settings, self._producer, [*self._resolutions(stored)])
+            await write_resolutions(self._settings, self._producer, [*self._build_resolutions(stored)])
         except PublishFailed as error:
             raise explain(f"{self._replayed:,} were replayed; run it again to go on", error) from error
         self._replayed += len(self._taken)
         self._taken.clear()
 
-    def _resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
+    def _build_resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
         for (_, copies), where in zip(self._taken, stored, strict=True):
             to = str(Origin(where.topic, where.partition, where.offset))
-            yield from (resolved(position, Fate.REPLAYED, to, by=self._by) for position in copies)
+            yield from (build_resolution(position, Fate.REPLAYED, to, by=self._by) for position in copies)

@@ -1,4 +1,4 @@
-"""A dead letter on one line."""
+"""Sums up a dead letter in one row, for lists on terminal, pages and API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worker.decode import EPOCH
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A letter on one line."""
+    """Sums up one dead letter: where it is, why it was rejected, and its state (open, replayed or discarded)."""
 
     position: str
     rejected_at: datetime | None
@@ -27,7 +27,8 @@ class Row:
     state: str
 
     @classmethod
-    def of(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
+    def from_letter(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
+        """Builds the row; `copies` are the letter's unresolved positions, its own among them."""
         return cls(
             str(letter.position),
             letter.rejected_at,
@@ -40,10 +41,10 @@ class Row:
             resolution.fate if resolution else "open",
         )
 
-    def json(self) -> str:
+    def to_json(self) -> str:
         return TypeAdapter(Row).dump_json(self).decode()
 
 
-def order(row: Row) -> tuple[datetime, str]:
-    """Letters are ordered by when they were rejected."""
+def sort_key(row: Row) -> tuple[datetime, str]:
+    """Orders rows by when their letters were rejected; those without a time come first."""
     return row.rejected_at or EPOCH, row.position

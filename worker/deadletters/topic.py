@@ -1,4 +1,4 @@
-"""The dead letter topic as an operator has it before him: read from its start to its end, noted on, cut off."""
+"""Reads the dead letter topic from start to end, writes resolutions to it, and truncates it."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from events.consumer import close_consumer
 from events.producer import Producer
 from worker.deadletters.ledger import Ledger
-from worker.deadletters.letter import Fate, Letter, Position, Resolution, read
+from worker.deadletters.letter import Fate, Letter, Position, Resolution, read_entry
 from worker.deadletters.selection import Selection
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client_arguments
@@ -26,12 +26,12 @@ from worker.stream.outcome import Record
 FETCH_WAIT_MS = 1000
 LONGEST_SILENCE_S = 30
 
-Spans = Mapping[TopicPartition, tuple[int, int]]  # from this offset, up to but not with that one
-Advance = Callable[[str, int, int], None]  # called with what is done, records read so far, and records in all
+Spans = Mapping[TopicPartition, tuple[int, int]]  # the first offset, and the one after the last
+Advance = Callable[[str, int, int], None]  # called with the step's name, records read so far, and records in all
 
 
 class DeadLetterTopic:
-    """Reads the topic as it was when this was opened; what is written meanwhile is not seen."""
+    """Reads the topic as it was when it was opened: records written later are not read."""
 
     def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, spans: Spans, advance: Advance | None) -> None:
         self._settings = settings
@@ -39,43 +39,45 @@ class DeadLetterTopic:
         self._spans = spans
         self._advance = advance
 
-    async def ledger(self) -> Ledger:
-        """What the topic says of its letters. Reads all of it."""
+    async def read_ledger(self) -> Ledger:
+        """Reads the whole topic, and returns which letters are resolved and which are copies."""
         ledger = Ledger()
-        async for record in self._records(self._spans, "reading"):
-            ledger.note(read(record))
+        async for record in self._read_records(self._spans, "reading"):
+            ledger.note(read_entry(record))
         return ledger
 
-    async def open_letters(self, ledger: Ledger, selection: Selection) -> AsyncIterator[tuple[Letter, list[Position]]]:
-        """The selected letters that are not resolved, each once, and where its copies stand, itself among them."""
+    async def read_open_letters(
+        self, ledger: Ledger, selection: Selection
+    ) -> AsyncIterator[tuple[Letter, list[Position]]]:
+        """Yields each selected letter that is not resolved once, with its open positions: its own and its copies'."""
         seen: set[Hashable] = set()
-        async for letter in self.letters(selection):
-            copies = ledger.copies(letter)
+        async for letter in self.read_letters(selection):
+            copies = ledger.find_open_copies(letter)
             if not copies or letter.identity in seen:
                 continue
             if len(copies) > 1:
                 seen.add(letter.identity)
             yield letter, copies
 
-    async def each_letter(self, selection: Selection) -> AsyncIterator[tuple[Letter, list[Position]]]:
-        """All selected letters, resolved ones and copies one by one."""
-        async for letter in self.letters(selection):
+    async def read_each_letter(self, selection: Selection) -> AsyncIterator[tuple[Letter, list[Position]]]:
+        """Yields every selected letter with its own position alone, resolved letters and copies too."""
+        async for letter in self.read_letters(selection):
             yield letter, [letter.position]
 
-    async def letters(self, selection: Selection) -> AsyncIterator[Letter]:
-        """The selected letters; copies and resolved ones too."""
-        async for record in self._records(self._around(selection.positions), "going through"):
-            entry = read(record)
+    async def read_letters(self, selection: Selection) -> AsyncIterator[Letter]:
+        """Yields the selected letters, resolved letters and copies too."""
+        async for record in self._read_records(self._narrow_spans(selection.positions), "going through"):
+            entry = read_entry(record)
             if isinstance(entry, Letter) and selection.takes(entry):
                 yield entry
 
     async def truncate(self, ledger: Ledger) -> int:
-        """Deletes what lies before each partition's first open letter, for ever. Returns the number of records.
+        """Deletes all records before each partition's first open letter, permanently. Returns how many.
 
-        Raises SetupError when Kafka refuses.
+        Raises SetupError if Kafka refuses.
         """
         keep = {tp.partition: end for tp, (_, end) in self._spans.items()}
-        for position in ledger.open():
+        for position in ledger.list_open():
             keep[position.partition] = min(keep[position.partition], position.offset)
         cut = {tp: keep[tp.partition] for tp, (first, _) in self._spans.items() if keep[tp.partition] > first}
         async with admin_client(self._settings) as admin:
@@ -85,8 +87,8 @@ class DeadLetterTopic:
                 raise SetupError(f"{self._settings.dead_letter_topic} cannot be truncated: {error!r}") from error
         return sum(before - self._spans[tp][0] for tp, before in cut.items())
 
-    def _around(self, positions: Collection[Position]) -> Spans:
-        """As little of the topic as has these positions; all of it for none."""
+    def _narrow_spans(self, positions: Collection[Position]) -> Spans:
+        """Narrows the spans to those that contain the positions; without positions, to the whole topic."""
         if not positions:
             return self._spans
         asked = {
@@ -95,7 +97,7 @@ class DeadLetterTopic:
         }
         return {tp: (min(offsets), max(offsets) + 1) for tp, offsets in asked.items() if offsets}
 
-    async def _records(self, spans: Spans, doing: str) -> AsyncIterator[Record]:
+    async def _read_records(self, spans: Spans, doing: str) -> AsyncIterator[Record]:
         total = sum(end - first for first, end in spans.values())
         passed = 0
         unread = {tp for tp, (first, end) in spans.items() if first < end}
@@ -109,29 +111,33 @@ class DeadLetterTopic:
                 passed += len(records)
             if self._advance:
                 self._advance(doing, passed, total)
-            unread = {tp for tp, position in (await self._positions(unread)).items() if position < spans[tp][1]}
+            unread = {tp for tp, position in (await self._read_positions(unread)).items() if position < spans[tp][1]}
 
     async def _fetch(self, unread: Collection[TopicPartition]) -> dict[TopicPartition, list[Record]]:
-        """Some records of these partitions; none where what follows is never handed out, as a transaction's marker."""
-        before = await self._positions(unread)
+        """Fetches some records of these partitions.
+
+        Returns none if the position moved without a record, as over a transaction's marker. Raises KafkaUnavailable
+        after LONGEST_SILENCE_S.
+        """
+        before = await self._read_positions(unread)
         try:
             async with asyncio.timeout(LONGEST_SILENCE_S):
                 while True:
                     fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
                         *unread, timeout_ms=FETCH_WAIT_MS
                     )
-                    if fetched or await self._positions(unread) != before:
+                    if fetched or await self._read_positions(unread) != before:
                         return fetched
-        except TimeoutError:  # aiokafka goes on trying, without a word
+        except TimeoutError:  # aiokafka retries without end and without an error
             raise KafkaUnavailable(f"Kafka has not answered for {LONGEST_SILENCE_S} s: run this again") from None
 
-    async def _positions(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _read_positions(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: await self._consumer.position(tp) for tp in partitions}
 
 
 @asynccontextmanager
 async def open_topic(settings: Settings, advance: Advance | None = None) -> AsyncIterator[DeadLetterTopic]:
-    """The topic from its start to where it ends now. Raises KafkaUnavailable, or SetupError when it is missing."""
+    """Opens the topic from its start to its end of now. Raises KafkaUnavailable, or SetupError if it is missing."""
     await require_topics(settings, settings.dead_letter_topic)
     consumer = AIOKafkaConsumer(
         settings.dead_letter_topic,
@@ -150,17 +156,20 @@ async def open_topic(settings: Settings, advance: Advance | None = None) -> Asyn
 
 
 async def write_resolutions(settings: Settings, producer: Producer, resolutions: Sequence[Resolution]) -> None:
-    """Durable when it returns. Raises PublishFailed, and then some may be there; noting them again changes nothing."""
-    await producer.send_all([resolution.record(settings.dead_letter_topic) for resolution in resolutions])
+    """Writes resolutions, which are durable on return.
+
+    Raises PublishFailed; some may be written then. Writing them again changes nothing.
+    """
+    await producer.send_all([resolution.to_record(settings.dead_letter_topic) for resolution in resolutions])
 
 
-def resolved(position: Position, fate: Fate, to: str = "", *, by: str | None = None) -> Resolution:
-    """A resolution of now, by whoever runs this process if nobody else is named."""
-    return Resolution(position, fate, datetime.now(UTC).isoformat(), by or _whoever(), to)
+def build_resolution(position: Position, fate: Fate, to: str = "", *, by: str | None = None) -> Resolution:
+    """Builds a resolution with the time of now; `by` is the operator, by default the user that runs this process."""
+    return Resolution(position, fate, datetime.now(UTC).isoformat(), by or _read_user(), to)
 
 
-def _whoever() -> str:
+def _read_user() -> str:
     try:
         return f"{getuser()}@{gethostname()}"
-    except (KeyError, OSError):  # in a container, under a number that nobody has
+    except (KeyError, OSError):  # in a container, a user id may have no name
         return f"user {os.getuid()}@{gethostname()}"

@@ -1,4 +1,4 @@
-"""Dead letters: records that can never be applied, kept as they came, with the reason."""
+"""Writes dead letters: records that can never be applied, unchanged, with the reason in their headers."""
 
 from collections import Counter
 from dataclasses import replace
@@ -27,7 +27,10 @@ KEPT_BYTES = 100_000
 
 
 class DeadLetterWriter:
-    """Writes dead letters. A batch that carries one is not applied before Kafka has acknowledged it."""
+    """Writes dead letters of every stream to one topic.
+
+    A batch is applied only after Kafka has acknowledged the dead letters of its records.
+    """
 
     def __init__(self, settings: Settings, producer: Producer, group: str | None = None) -> None:
         """`group` is the consumer group of the stream, by default that of lesson events."""
@@ -36,18 +39,21 @@ class DeadLetterWriter:
         self._producer = producer
 
     async def write(self, rejected: list[Rejected]) -> None:
-        """Durable when it returns; raises KafkaUnavailable or SetupError: some may be there then (at least once)."""
+        """Writes a dead letter for each record; all are durable on return, and counted by kind.
+
+        Raises KafkaUnavailable or SetupError; some may be written then, and are written again with the batch.
+        """
         if not rejected:
             return
         try:
-            await self._send([self._record(r) for r in rejected])
+            await self._send([self._build_record(r) for r in rejected])
         except PublishFailed as error:
             raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
 
     async def _send(self, letters: list[OutgoingRecord]) -> None:
-        """A letter that the topic does not take whole is cut: nothing may hold up what comes behind it."""
+        """Sends the letters, and cuts the value of one that is too large, because it must not block its partition."""
         try:
             await self._producer.send_all(letters)
         except PublishFailed as error:
@@ -59,9 +65,9 @@ class DeadLetterWriter:
             elif TRUNCATED in dict(letters[0].headers):
                 raise
             else:
-                await self._send([cut(letters[0])])
+                await self._send([cut_value(letters[0])])
 
-    def _record(self, rejected: Rejected) -> OutgoingRecord:
+    def _build_record(self, rejected: Rejected) -> OutgoingRecord:
         record = rejected.record
         added = {
             TOPIC: record.topic,
@@ -77,8 +83,8 @@ class DeadLetterWriter:
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
 
 
-def cut(letter: OutgoingRecord) -> OutgoingRecord:
-    """The letter with the beginning of its value, and how many bytes the value had."""
+def cut_value(letter: OutgoingRecord) -> OutgoingRecord:
+    """Keeps the first KEPT_BYTES of the letter's value, and notes in a header how many bytes it had."""
     value = letter.value or b""
     headers = [*letter.headers, (TRUNCATED, str(len(value)).encode())]
     return replace(letter, value=value[:KEPT_BYTES], headers=headers)

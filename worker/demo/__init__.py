@@ -1,5 +1,6 @@
-"""`course-progress demo`: the main job, watched.
+"""Runs the main job with simulated learners, and shows it: `course-progress demo`.
 
-`player` imagines the learners, `traffic` publishes what they do, `workers` keeps a worker running, `certificates`
-subscribes, `observer` looks at broker and database, `view` draws it, `comparison` checks it, `run` composes it all.
+`player` simulates the learners, `traffic` publishes their events, `workers` keeps a worker running, `certificates`
+subscribes to course events, and `observer` asks broker and database. `view` draws all that, `website` serves pages,
+`comparison` checks the result, and `run` composes the parts.
 """

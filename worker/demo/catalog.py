@@ -1,4 +1,4 @@
-"""What the simulated courses and their lessons are called, for the pages."""
+"""Names the simulated courses and their lessons, for the pages."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -18,11 +18,11 @@ NAMES: Mapping[str, str] = {
 
 
 class DemoCatalog:
-    """A `pages.catalog.Catalog`."""
+    """Names the demo's courses and lessons, as a `Catalog` (worker/courses/catalog.py)."""
 
     def __init__(self) -> None:
         self._courses = {course.id: course for course in COURSES}
-        self._lessons = {course.id: named(course) for course in COURSES}
+        self._lessons = {course.id: name_lessons(course) for course in COURSES}
 
     def title(self, course_id: UUID) -> str:
         course = self._courses.get(course_id)
@@ -32,8 +32,8 @@ class DemoCatalog:
         return self._lessons.get(course_id)
 
 
-def named(course: Course) -> list[Lesson]:
-    """The longer courses' lessons are numbered."""
+def name_lessons(course: Course) -> list[Lesson]:
+    """Names a course's lessons; those of a course that is not in NAMES are numbered."""
     names = NAMES[course.title].split("; ") if course.title in NAMES else []
     names = names or [f"Lesson {number}" for number in range(1, course.lessons + 1)]
     return [Lesson(course.lesson(number), name) for number, name in enumerate(names, start=1)]

@@ -1,4 +1,4 @@
-"""A certificate service, as small as it can be: it subscribes, and knows again what it has seen."""
+"""Simulates a small certificate service: it subscribes to course events, and ignores repeated ones."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ AGAIN_AFTER_S = 1.0
 
 
 class Certificates:
-    """Follows course-events in a consumer group of its own. Without `remember`, it forgets the oldest ids."""
+    """Follows course-events in a consumer group of its own. Without `remember`, it keeps ENDLESS_MEMORY events."""
 
     def __init__(self, settings: Settings, *, remember: bool) -> None:
         self.issued = self.revoked = 0
@@ -30,7 +30,7 @@ class Certificates:
         while True:
             try:
                 await self._follow(group)
-            except KafkaError:  # away; the group's offsets tell where to go on
+            except KafkaError:  # Kafka is away; the group continues at its committed offsets
                 await asyncio.sleep(AGAIN_AFTER_S)
 
     async def _follow(self, group: str) -> None:
@@ -40,7 +40,7 @@ class Certificates:
                 self.receive(received)
 
     def receive(self, received: Received) -> None:
-        """Counts an event the first time that it comes."""
+        """Counts an event the first time that it arrives."""
         self.positions[received.partition] = received.offset + 1
         if received.event_id in self.received:
             return

@@ -1,4 +1,4 @@
-"""What the demo found, compared with what it published."""
+"""Compares what database, certificate service and dead letters have with what the demo published."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from course_progress_all where user_id = any($1) and completion_number > 0
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What `demo --json` prints. None: not compared, because the demo was to run until it is stopped."""
+    """Holds the result that `demo --json` prints. None means not compared, because the demo ran without a duration."""
 
     published: int
     applied: int
@@ -36,7 +36,7 @@ class Report:
 
 
 class Completions(NamedTuple):
-    """How often a user has completed a course, and whether it is complete now."""
+    """Says how often a user has completed a course, and whether the course is complete now."""
 
     user_id: UUID
     course_id: UUID
@@ -45,7 +45,7 @@ class Completions(NamedTuple):
 
 
 async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -> tuple[Report, list[str]]:
-    """The report, and a line for each difference. Looks only at the learners of this demo."""
+    """Builds the report, and a line for each difference. Reads only the learners of this demo."""
     traffic, observer = parts.traffic, parts.observer
     wanted = expected(traffic.history)
     users = {event.user_id for event, _ in traffic.history}
@@ -75,14 +75,14 @@ async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -
     )
     differences = [
         *wrong,
-        *wrong_announcements(completions, received),
-        *wrong_dead_letters(traffic.bad, traffic.good, observer.rejected),
+        *find_wrong_announcements(completions, received),
+        *find_wrong_dead_letters(traffic.bad, traffic.good, observer.rejected),
     ]
     return report, differences
 
 
-def uncompared(parts: Parts, seconds: int, broker: str) -> Report:
-    """The report of an endless demo, which has remembered nothing that could be compared."""
+def build_uncompared_report(parts: Parts, seconds: int, broker: str) -> Report:
+    """Builds the report of a demo without a duration, which keeps nothing to compare with."""
     return Report(
         published=parts.traffic.published,
         applied=parts.observer.applied - parts.observer.dead_letters,
@@ -93,27 +93,28 @@ def uncompared(parts: Parts, seconds: int, broker: str) -> Report:
     )
 
 
-def wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
-    """One line per course event that was not received although it happened, or the other way round."""
-    happened = happened_by_id(completions)
+def find_wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
+    """Finds course events that the database implies and the service did not receive, or the reverse; a line each."""
+    happened = list_expected_events(completions)
     missing = [f"not received: {happened[id]}" for id in happened.keys() - received.keys()]
     return missing + [f"never happened: {received[id]!r}" for id in received.keys() - happened.keys()]
 
 
-def happened_by_id(completions: Iterable[Completions]) -> dict[str, str]:
-    """Every completion and revocation that the rows' numbers tell of, by the id it is published under."""
+def list_expected_events(completions: Iterable[Completions]) -> dict[str, str]:
+    """Describes every completion and revocation that the rows' completion numbers imply, by the id of its event."""
     return {
         str(course_event_id(kind.__name__, c.user_id, c.course_id, number)): f"{kind.__name__} {number} of {c}"
         for c in completions
         for kind in (CourseCompleted, CourseCompletionRevoked)
-        # Each completion but the last was taken back, and the last if the course is not complete now.
+        # Each completion except the last was revoked; the last was, too, if the course is not complete now.
         for number in range(1, c.number + (kind is CourseCompleted or not c.complete))
     }
 
 
-def wrong_dead_letters(bad: set[Origin], good: set[Origin], found: set[Origin]) -> list[str]:
-    """One line per bad record that is no dead letter, or good one that is. A record that Kafka stored without
-    acknowledging it is in neither, and may be either.
+def find_wrong_dead_letters(bad: set[Origin], good: set[Origin], found: set[Origin]) -> list[str]:
+    """Finds bad records that are not dead letters, and good records that are; a line for each.
+
+    A record that Kafka stored without acknowledging it is in neither set, so it may be a dead letter or not.
     """
-    missing = [f"bad, and no dead letter: {origin}" for origin in sorted(bad - found)]
-    return missing + [f"good, and a dead letter: {origin}" for origin in sorted(good & found)]
+    missing = [f"bad, but not a dead letter: {origin}" for origin in sorted(bad - found)]
+    return missing + [f"good, but a dead letter: {origin}" for origin in sorted(good & found)]

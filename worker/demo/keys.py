@@ -1,4 +1,4 @@
-"""Who is who in the demo: tokens signed with a secret that this process made up."""
+"""Signs the demo's tokens, with a random secret that only this process has."""
 
 import secrets
 import time
@@ -12,7 +12,7 @@ ALGORITHM = "HS256"
 
 
 class DemoKeys:
-    """An `auth.Keys` that lets its owner be anybody: it exists only in code, no setting leads to it."""
+    """Signs a token for any user, and serves as the `Keys` (worker/web/keys.py) of the demo. No setting selects it."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -25,7 +25,7 @@ class DemoKeys:
         return self._secret
 
     def token(self, user_id: UUID, *scopes: str, courses: str = "", for_s: float = 24 * 60 * 60) -> str:
-        """A token of this learner, who may see these courses' figures."""
+        """Signs a token for this user, with these scopes, and the courses whose figures the user may see."""
         claims = {
             "sub": str(user_id),
             "iss": ISSUER,

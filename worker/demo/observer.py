@@ -1,4 +1,4 @@
-"""What an operator sees from outside: broker and database are asked, not the player and not the worker."""
+"""Observes the demo from outside, as an operator would: it asks broker and database, not the player or the worker."""
 
 import asyncio
 import math
@@ -31,14 +31,14 @@ FETCH_WAIT_MS = 50
 
 
 class Observer:
-    """An async context manager; `look` brings its figures up to date. Enter it before anything is published."""
+    """Keeps figures of broker and database, which `look` updates. Enter it before anything is published."""
 
     def __init__(self, settings: Settings, certificates: Certificates, *, remember: bool) -> None:
         self.applied = self.lag = self.outbox = self.dead_letters = 0
-        self.caught_up = False  # nothing was on the way at the last look
-        self.reasons: dict[str, int] = {}  # of dead letters; the latest last
+        self.caught_up = False  # at the last look, everything published was applied and received
+        self.reasons: dict[str, int] = {}  # number of dead letters by reason; the latest last
         self.rejected: set[Origin] = set()
-        self.offsets: dict[TopicPartition, int] = {}  # stored: the next to be applied
+        self.offsets: dict[TopicPartition, int] = {}  # stored offsets: the next to be applied
         self.progress: dict[tuple[UUID, UUID], CourseProgress | None] = {}  # by user and course
         self._settings = settings
         self._certificates = certificates
@@ -53,15 +53,15 @@ class Observer:
             opening.push_async_callback(self._pool.close)
             self._service = await opening.enter_async_context(ProgressService(self._settings))
             travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
-            self._logs = await opening.enter_async_context(consumer(self._settings, *travelled))
+            self._logs = await opening.enter_async_context(open_consumer(self._settings, *travelled))
             self._letters = await opening.enter_async_context(
-                consumer(self._settings, self._settings.dead_letter_topic)
+                open_consumer(self._settings, self._settings.dead_letter_topic)
             )
-            # Nothing is fetched here: a fetch that waits for records would hold up every question about offsets.
+            # Paused, because a fetch that waits for records would delay every request for offsets.
             self._logs.pause(*self._logs.assignment())
             await self._letters.seek_to_end()
             self._first = await self._logs.beginning_offsets(self._logs.assignment())
-            self._applied_before = sum((await self._stored_offsets()).values())
+            self._applied_before = sum((await self._read_stored_offsets()).values())
             self._opened = opening.pop_all()
         return self
 
@@ -69,12 +69,12 @@ class Observer:
         await self._opened.aclose()
 
     async def look(self, learners: Sequence[Learner]) -> None:
-        """Looks once, at these learners too. What does not answer is `trouble`, not an error."""
+        """Updates the figures, and the progress of these learners. A server that does not answer becomes `trouble`."""
         self.caught_up = False
         self._asked_at = time.monotonic()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                self.caught_up = await self._nothing_on_the_way()
+                self.caught_up = await self._has_caught_up()
                 keys = [(learner.user_id, learner.course.id) for learner in learners]
                 self._asked = "PostgreSQL"
                 self.progress = {key: await self._service.get_course_progress(*key) for key in keys}
@@ -86,32 +86,35 @@ class Observer:
 
     @property
     def trouble(self) -> str:
-        """What did not answer at the last look, or keeps this one waiting."""
+        """Names the server that did not answer at the last look, or keeps the current one waiting; else empty."""
         late = time.monotonic() - self._asked_at > TIMEOUT_S
         return f"{self._asked} does not answer" if late else self._trouble
 
-    async def _nothing_on_the_way(self) -> bool:
-        """In the order in which an event travels, so that none slips by between two questions."""
-        ends = await self._ends(self._settings.lesson_events_topic)
-        self.offsets = await self._stored_offsets()
+    async def _has_caught_up(self) -> bool:
+        """Says whether every event is applied and every course event received.
+
+        It asks in the order in which an event travels, so that it misses none that moves on between two questions.
+        """
+        ends = await self._read_ends(self._settings.lesson_events_topic)
+        self.offsets = await self._read_stored_offsets()
         self.applied = sum(self.offsets.values()) - self._applied_before
         self.lag = sum(max(0, end - self.offsets[tp]) for tp, end in ends.items())
         [row] = await self._fetch(
             "select count(*) from outbox where source_topic = $1", self._settings.lesson_events_topic
         )
         self.outbox = row["count"]
-        published = await self._ends(self._settings.course_events_topic)
+        published = await self._read_ends(self._settings.course_events_topic)
         received = self._certificates.positions
         unread = any(end > received.get(tp.partition, self._first[tp]) for tp, end in published.items())
         return await self._read_dead_letters() and not (self.lag or self.outbox or unread)
 
-    async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+    async def _read_ends(self, topic: str) -> dict[TopicPartition, int]:
         self._asked = "Kafka"
         partitions = [tp for tp in self._logs.assignment() if tp.topic == topic]
         ends: dict[TopicPartition, int] = await self._logs.end_offsets(partitions)
         return ends
 
-    async def _stored_offsets(self) -> dict[TopicPartition, int]:
+    async def _read_stored_offsets(self) -> dict[TopicPartition, int]:
         rows = await self._fetch(query("postgres/next_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         topic = self._settings.lesson_events_topic
@@ -122,7 +125,7 @@ class Observer:
         return await self._pool.fetch(statement, *arguments)
 
     async def _read_dead_letters(self) -> bool:
-        """Whether all that are there have been read."""
+        """Reads new dead letters. Says whether it has read all of them."""
         self._asked = "Kafka"
         for records in (await self._letters.getmany()).values():
             for record in records:
@@ -131,7 +134,7 @@ class Observer:
         return all([await self._letters.position(tp) >= end for tp, end in ends.items()])
 
     def _note(self, record: Record) -> None:
-        if RESOLVES in dict(record.headers):  # no dead letter: it says what became of one
+        if RESOLVES in dict(record.headers):  # a resolution, not a dead letter
             return
         headers = {name: value.decode(errors="replace") for name, value in record.headers}
         reason = headers.get(REASON, "no reason")
@@ -144,8 +147,8 @@ class Observer:
 
 
 @asynccontextmanager
-async def consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Of all partitions, in no group, with an eye for latency."""
+async def open_consumer(settings: Settings, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Opens a consumer of all partitions of these topics, in no group, that waits at most FETCH_WAIT_MS for records."""
     consumer = AIOKafkaConsumer(*topics, **client_arguments(settings), fetch_max_wait_ms=FETCH_WAIT_MS)
     try:
         await consumer.start()

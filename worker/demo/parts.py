@@ -1,4 +1,4 @@
-"""The parts of a running demo, for those who look at all of them."""
+"""Holds the parts of a running demo, for the modules that read all of them."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from worker.demo.workers import Supervisor
 
 @dataclass(frozen=True)
 class Parts:
-    """In the order in which they start; they stop in the reverse."""
+    """Holds the parts in the order in which they start; they stop in the reverse order."""
 
     observer: Observer
     certificates: Certificates

@@ -1,4 +1,7 @@
-"""A course player with learners who study, and with all the mishaps of real ones. No I/O, no clock; seeded."""
+"""Simulates a course player: learners who study, and events that arrive late, twice, out of order or broken. Pure.
+
+It reads no clock and takes its randomness from a seed.
+"""
 
 import heapq
 import json
@@ -13,14 +16,14 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 
 EVENTS_PER_S = 4.5  # of one learner who is not resting
-REST_S = 2.0  # after a course, so that its full bar is seen
+REST_S = 2.0  # after a course, so that its full bar can be seen
 COURSES_PER_LEARNER = 3
 
 LATE = 0.02  # shares of all events
 REPEATED = 0.03
 OVERTAKEN = 0.05
 GOES_OFFLINE = 0.002
-SPOILT = 0.005
+BROKEN = 0.005
 TAKEN_BACK = 0.01  # of all completed lessons
 STARTS_OVER = 0.002
 LONGEST_DELAY_S = 5.0
@@ -31,8 +34,8 @@ FIRST_NAMES = """Ada Alan Amina Anton Beatriz Boris Carmen Chen Dalia Daniel Edi
 LAST_NAMES = """Abe Adeyemi Bauer Castro Dubois Eriksen Fontana Garcia Haddad Ito Jansen Kaya Kim Kowalski Larsen Moreau
     Mwangi Nagy Novak Okafor Patel Petrov Quist Rossi Sato Silva Singh Tanaka Umar Varga Weber Xu Yilmaz Zhou""".split()  # noqa: SIM905
 
-# What a broken producer changes in a good event; None leaves the field out.
-SPOILINGS: list[Mapping[str, object]] = [
+# The fields that a broken producer changes in a good event; None leaves a field out.
+DEFECTS: list[Mapping[str, object]] = [
     {"user_id": "nobody"},
     {"course_id": None},
     {"lesson_id": ""},
@@ -48,6 +51,8 @@ NOT_JSON = b"<html>502 Bad Gateway</html>"
 
 
 class Course(NamedTuple):
+    """Describes a simulated course; its id follows from its title."""
+
     title: str
     lessons: int
 
@@ -72,22 +77,22 @@ COURSES = [
 TITLES = {course.id: course.title for course in COURSES}
 
 
-def name_of(user_id: UUID) -> str:
-    """The same friendly name for the same id, always."""
+def make_name(user_id: UUID) -> str:
+    """Makes a learner's name from the id, always the same one."""
     rest, first = divmod(user_id.int, len(FIRST_NAMES))
     return f"{FIRST_NAMES[first]} {LAST_NAMES[rest % len(LAST_NAMES)]}"
 
 
 class Happening(NamedTuple):
-    """An event, when it happened, and its id: what LessonEventPublisher.publish_many takes."""
+    """Holds an event, when it happened, and its id, as LessonEventPublisher.publish_many takes them."""
 
     event: LessonEvent
     occurred_at: datetime
     event_id: str
 
 
-class Spoilt(NamedTuple):
-    """A record that no worker can apply."""
+class BrokenRecord(NamedTuple):
+    """Holds the key and value of a record that no worker can apply."""
 
     key: bytes
     value: bytes
@@ -95,14 +100,14 @@ class Spoilt(NamedTuple):
 
 @dataclass
 class Turn:
-    """What reaches Kafka at one moment."""
+    """Holds the events and broken records that reach Kafka at one moment."""
 
     happenings: list[Happening] = field(default_factory=list)
-    spoilt: list[Spoilt] = field(default_factory=list)
+    broken: list[BrokenRecord] = field(default_factory=list)
 
 
 class Learner:
-    """One learner: takes some courses, lesson by lesson, and then has `finished`."""
+    """Simulates a learner who takes some courses, lesson by lesson, and then has `finished`."""
 
     def __init__(self, rng: random.Random, now: datetime) -> None:
         self.user_id = UUID(int=rng.getrandbits(128), version=4)
@@ -110,18 +115,18 @@ class Learner:
         self.finished = False
         self.offline_until = self._acts_at = now
         self._rng = rng
-        self._life = self._study()
+        self._study_steps = self._study()
 
-    def due(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
-        """What the learner did up to now, and when."""
+    def act_until(self, now: datetime) -> Iterator[tuple[LessonEvent, datetime]]:
+        """Yields the learner's events up to now, each with the time it happened."""
         while self._acts_at <= now and not self.finished:
-            event = next(self._life, None)
+            event = next(self._study_steps, None)
             if event:
                 yield event, self._acts_at
             self._acts_at += timedelta(seconds=self._rng.expovariate(EVENTS_PER_S) if event else REST_S)
 
     def _study(self) -> Iterator[LessonEvent | None]:
-        """A life in events; None is a rest."""
+        """Yields all events of the learner; None is a rest."""
         for course in self._rng.sample(COURSES, COURSES_PER_LEARNER):
             self.course = course
             yield from self._take(course)
@@ -146,7 +151,7 @@ class Learner:
 
 
 class Player:
-    """All learners, and the unreliable way from them to Kafka. The same seed and times give the same turns."""
+    """Simulates all learners, and their unreliable connection to Kafka. Equal seeds and times give equal turns."""
 
     def __init__(self, learners: int, seed: int, now: datetime) -> None:
         self._rng = random.Random(seed)
@@ -155,45 +160,45 @@ class Player:
         self._number = count()
 
     def turn(self, now: datetime) -> Turn:
-        """What reaches Kafka now. Who has finished makes room for somebody new: nothing here grows."""
+        """Returns what reaches Kafka now. A new learner replaces each who has finished, so that nothing grows."""
         turn = Turn()
         for slot, learner in enumerate(self.learners):
-            for event, at in learner.due(now):
-                happening = self._happening(event, at)
-                for arrives_at in self._arrivals(learner, at):
+            for event, at in learner.act_until(now):
+                happening = self._build_happening(event, at)
+                for arrives_at in self._plan_arrivals(learner, at):
                     heapq.heappush(self._on_the_way, (arrives_at, next(self._number), happening))
-                if self._rng.random() < SPOILT:
-                    turn.spoilt.append(spoilt(happening, self._rng.choice([*SPOILINGS, None])))
+                if self._rng.random() < BROKEN:
+                    turn.broken.append(break_event(happening, self._rng.choice([*DEFECTS, None])))
             if learner.finished:
                 self.learners[slot] = Learner(self._rng, now)
         while self._on_the_way and self._on_the_way[0][0] <= now:
             turn.happenings.append(heapq.heappop(self._on_the_way)[2])
         return turn
 
-    def _happening(self, event: LessonEvent, at: datetime) -> Happening:
-        if self._rng.random() < LATE:  # from an app that synchronizes what was done without it
+    def _build_happening(self, event: LessonEvent, at: datetime) -> Happening:
+        if self._rng.random() < LATE:  # from an app that was offline for hours
             at -= timedelta(hours=self._rng.uniform(1, 72))
         return Happening(event, at, str(UUID(int=self._rng.getrandbits(128), version=4)))
 
-    def _arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
-        """When an event reaches Kafka: at once or later, once or twice, or when its learner is online again."""
+    def _plan_arrivals(self, learner: Learner, at: datetime) -> Iterator[datetime]:
+        """Yields when an event reaches Kafka: at once, later, twice, or when its learner is online again."""
         if self._rng.random() < GOES_OFFLINE:
-            learner.offline_until = at + self._delay()
-        delayed = at + self._delay() if self._rng.random() < OVERTAKEN else at
+            learner.offline_until = at + self._choose_delay()
+        delayed = at + self._choose_delay() if self._rng.random() < OVERTAKEN else at
         yield max(delayed, learner.offline_until)
         if self._rng.random() < REPEATED:
-            yield at + self._delay()
+            yield at + self._choose_delay()
 
-    def _delay(self) -> timedelta:
+    def _choose_delay(self) -> timedelta:
         return timedelta(seconds=self._rng.uniform(0.1, LONGEST_DELAY_S))
 
 
-def spoilt(happening: Happening, spoiling: Mapping[str, object] | None) -> Spoilt:
-    """The event as a broken producer would write it, or no event at all."""
+def break_event(happening: Happening, defect: Mapping[str, object] | None) -> BrokenRecord:
+    """Writes the event as a broken producer would; without a defect, a value that is not an event."""
     event, at, event_id = happening
     key = str(event.user_id).encode()
-    if spoiling is None:
-        return Spoilt(key, NOT_JSON)
+    if defect is None:
+        return BrokenRecord(key, NOT_JSON)
     good = {"id": event_id, "type": "LessonCompleted", "time": at.isoformat(), "total_lessons": 1, "lesson_id": "1"}
-    fields = good | event.model_dump(mode="json", include={"user_id", "course_id"}) | dict(spoiling)
-    return Spoilt(key, json.dumps({name: value for name, value in fields.items() if value is not None}).encode())
+    fields = good | event.model_dump(mode="json", include={"user_id", "course_id"}) | dict(defect)
+    return BrokenRecord(key, json.dumps({name: value for name, value in fields.items() if value is not None}).encode())

@@ -1,4 +1,4 @@
-"""Runs the demo: broker and database, a worker, simulated learners, a certificate subscriber, and the view of them."""
+"""Runs the demo: broker and database, a worker, simulated learners, a certificate service, pages, and the picture."""
 
 import asyncio
 import json
@@ -20,16 +20,16 @@ from uuid import uuid4
 from rich.console import Console
 
 from worker.demo.certificates import Certificates
-from worker.demo.comparison import Report, compare, uncompared
+from worker.demo.comparison import Report, build_uncompared_report, compare
 from worker.demo.observer import Observer
 from worker.demo.parts import Parts
 from worker.demo.player import Player
 from worker.demo.traffic import Traffic
 from worker.demo.view import View
-from worker.demo.website import website
+from worker.demo.website import serve_website
 from worker.demo.workers import Supervisor
 from worker.devstack import Servers, servers
-from worker.devstack.process import scratch
+from worker.devstack.process import scratch_directory
 from worker.errors import ProgressError, SetupError
 from worker.logs import logging_config
 from worker.prepare import prepare
@@ -37,21 +37,21 @@ from worker.settings import Settings
 
 REFRESH_EVERY_S = 0.25
 CATCH_UP_WITHIN_S = 120
-FAREWELL_S = 3  # the same for whoever pressed Ctrl-C
+FAREWELL_S = 3  # how long it catches up after Ctrl-C
 DIFFERENCES_SHOWN = 20
 Result = TypeVar("Result")
 
 
 def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
-    """Runs until `duration_s` is over and all is compared, or until a signal. Returns the exit status."""
+    """Runs until `duration_s` is over and the result is compared, or until a signal. Returns the exit status."""
     if Settings().environment == "production":
-        raise SetupError("no simulated learners where PROGRESS_ENVIRONMENT is production")
+        raise SetupError("the demo does not run where PROGRESS_ENVIRONMENT is production")
     print("starting a broker and a database", file=sys.stderr)
-    with servers(allow_mock=True) as running, scratch("demo") as directory:
+    with servers(allow_mock=True) as running, scratch_directory("demo") as directory:
         if "env" in (running.broker, running.database):
-            print(f"the environment names them: broker {running.broker}, database {running.database}", file=sys.stderr)
-        settings = settings_for(running)
-        log_to(directory / "log", settings)
+            print(f"broker: {running.broker}, database: {running.database} (env: the environment's)", file=sys.stderr)
+        settings = build_settings(running)
+        send_logs_to(directory / "log", settings)
         parts = assemble(settings, learners, directory, remember=duration_s is not None)
         console = Console(stderr=as_json or not sys.stdout.isatty())
         live = console.file.isatty() and not console.is_dumb_terminal
@@ -60,29 +60,30 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
     if report is None:
         print("interrupted before the comparison", file=sys.stderr)
         return 130
-    print(json.dumps(asdict(report)) if as_json else summary(report, differences))
+    print(json.dumps(asdict(report)) if as_json else format_summary(report, differences))
     for difference in differences[:DIFFERENCES_SHOWN]:
         print(difference, file=sys.stderr)
     return 1 if differences else 0
 
 
-def settings_for(running: Servers) -> Settings:
-    """The settings of this process, and of its worker, which inherits them through the environment."""
+def build_settings(running: Servers) -> Settings:
+    """Builds the settings of this process, and puts them into the environment, from which its worker takes them."""
     os.environ.update(running.environment)
     os.environ.setdefault("PROGRESS_HTTP_PORT", "0")
-    # A worker that was killed has its partitions back at once, not after the session timeout.
+    # With a static id, a killed worker gets its partitions back at once instead of after the session timeout.
     os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4().hex[:8]}")
     return Settings()
 
 
-def log_to(path: Path, settings: Settings) -> None:
-    """Nobody's log line into the picture."""
+def send_logs_to(path: Path, settings: Settings) -> None:
+    """Sends this process's log to a file, so that no line gets into the picture."""
     config = logging_config(settings)
     config["handlers"]["stderr"] = {"class": "logging.FileHandler", "formatter": "one_line", "filename": path}
     logging.config.dictConfig(config)
 
 
 def assemble(settings: Settings, learners: int, directory: Path, *, remember: bool) -> Parts:
+    """Builds the parts, which are not running yet. With `remember` they keep everything for the comparison."""
     player = Player(learners, SystemRandom().getrandbits(64), datetime.now(UTC))
     certificates = Certificates(settings, remember=remember)
     return Parts(
@@ -94,7 +95,7 @@ def assemble(settings: Settings, learners: int, directory: Path, *, remember: bo
 
 
 class Demo:
-    """One run of the assembled parts, which stops them in order, whatever happens."""
+    """Runs the assembled parts, and stops them in order, also after an error."""
 
     def __init__(self, settings: Settings, broker: str, parts: Parts, view: View, duration_s: float | None) -> None:
         self._settings = settings
@@ -105,7 +106,7 @@ class Demo:
         self._started_at = time.monotonic()
 
     async def run(self) -> tuple[Report | None, list[str]]:
-        """The report and the differences; no report when a signal came before the comparison."""
+        """Runs the demo; returns the report and the differences, and no report if a signal came before comparing."""
         signalled = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, signalled.set)
@@ -114,20 +115,23 @@ class Demo:
         async with AsyncExitStack() as started:
             await started.enter_async_context(self._parts.observer)
             parts = [
-                await started.enter_async_context(running_task(part.run()))
+                await started.enter_async_context(run_task(part.run()))
                 for part in (self._parts.certificates, self._parts.supervisor, self._parts.traffic)
             ]
             learners = self._parts.traffic.player.learners
-            site = await started.enter_async_context(website(self._settings, learners))
+            site = await started.enter_async_context(serve_website(self._settings, learners))
             self._view.address = site.address
             started.enter_context(self._view)
-            course = await started.enter_async_context(running_task(self._course(parts[-1], signalled)))
-            interruption = await started.enter_async_context(running_task(signalled.wait()))
-            await first_done({course, interruption} if self._duration_s else {course}, watched=[*parts, site.task])
+            course = await started.enter_async_context(run_task(self._play(parts[-1], signalled)))
+            interruption = await started.enter_async_context(run_task(signalled.wait()))
+            await wait_for_first({course, interruption} if self._duration_s else {course}, watched=[*parts, site.task])
             return course.result() if course.done() else (None, [])
 
-    async def _course(self, traffic: asyncio.Task[None], signalled: asyncio.Event) -> tuple[Report, list[str]]:
-        """Publishes, lets the worker catch up, and compares; without a duration, publishes until the signal."""
+    async def _play(self, traffic: asyncio.Task[None], signalled: asyncio.Event) -> tuple[Report, list[str]]:
+        """Publishes for the duration, lets the worker catch up, and compares.
+
+        Without a duration, it publishes until the signal, and does not compare.
+        """
         ends_at = self._started_at + (self._duration_s or math.inf)
         await self._look_until(lambda: time.monotonic() >= ends_at or signalled.is_set())
         self._parts.traffic.stop()
@@ -143,12 +147,12 @@ class Demo:
         seconds = round(time.monotonic() - self._started_at)
         if self._duration_s:
             return await compare(self._settings, self._parts, seconds, self._broker)
-        return uncompared(self._parts, seconds, self._broker), []
+        return build_uncompared_report(self._parts, seconds, self._broker), []
 
     async def _look_until(self, done: Callable[[], bool]) -> None:
-        """Draws all the while, also while a server keeps a look waiting."""
+        """Looks again and again until `done()`; keeps drawing, also while a server keeps a look waiting."""
         while True:
-            async with running_task(self._parts.observer.look(self._view.learners)) as look:
+            async with run_task(self._parts.observer.look(self._view.learners)) as look:
                 while not look.done():
                     await asyncio.wait({look}, timeout=REFRESH_EVERY_S)
                     self._view.show()
@@ -159,8 +163,8 @@ class Demo:
 
 
 @asynccontextmanager
-async def running_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
-    """A task for the time of the block; it has ended when the block has."""
+async def run_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
+    """Runs a task for the time of the block; the task has ended when the block has."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -169,8 +173,8 @@ async def running_task(work: Coroutine[Any, Any, Result]) -> AsyncIterator[async
         await asyncio.wait({task})
 
 
-async def first_done(ends: set[asyncio.Task[Any]], watched: list[asyncio.Task[None]]) -> None:
-    """Returns when one of the ends is reached. Raises what any of the tasks raised."""
+async def wait_for_first(ends: set[asyncio.Task[Any]], watched: list[asyncio.Task[None]]) -> None:
+    """Waits for one of the ends. Raises at once if any of the tasks raises."""
     pending = {*ends, *watched}
     while not any(task.done() for task in ends):
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +182,7 @@ async def first_done(ends: set[asyncio.Task[Any]], watched: list[asyncio.Task[No
             task.result()
 
 
-def summary(report: Report, differences: list[str]) -> str:
+def format_summary(report: Report, differences: list[str]) -> str:
     counted = (
         f"{report.published:,} events published in {report.seconds} s, {report.applied:,} applied, "
         f"{report.rejected:,} dead letters, {report.course_completed_received:,} completions received"

@@ -1,4 +1,4 @@
-"""Publishes what the simulated player does, until Kafka has acknowledged it."""
+"""Publishes the simulated learners' events, and repeats each until Kafka has acknowledged it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from events import LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
-from worker.demo.player import Happening, Player, Spoilt
+from worker.demo.player import BrokenRecord, Happening, Player
 from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
@@ -21,9 +21,9 @@ Answer = TypeVar("Answer")
 
 
 class Traffic:
-    """The player's turns on their way to lesson-events.
+    """Publishes the player's turns to lesson-events.
 
-    With `remember` it keeps all that was acknowledged, for the comparison; an endless demo could not.
+    With `remember` it keeps everything that was acknowledged, for the comparison. A demo without end cannot keep it.
     """
 
     def __init__(self, settings: Settings, player: Player, *, remember: bool) -> None:
@@ -38,7 +38,7 @@ class Traffic:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """No further turn; `run` returns when the present one is acknowledged."""
+        """Makes `run` return when Kafka has acknowledged the current turn."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -50,29 +50,29 @@ class Traffic:
             while not self._stopping.is_set():
                 turn = self.player.turn(datetime.now(UTC))
                 await self._publish(publisher, turn.happenings)
-                await self._publish_spoilt(producer, turn.spoilt)
+                await self._publish_broken(producer, turn.broken)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TURN_S)
 
     async def _publish(self, publisher: LessonEventPublisher, happenings: list[Happening]) -> None:
-        receipts = await self._acknowledged(publisher.publish_many, happenings)
+        receipts = await self._send_until_acknowledged(publisher.publish_many, happenings)
         self.published += len(receipts)
         if self._remember:
             self.history += [(happening.event, happening.occurred_at) for happening in happenings]
             self.good |= {(r.topic, r.partition, r.offset) for r in receipts}
 
-    async def _publish_spoilt(self, producer: Producer, spoilt: list[Spoilt]) -> None:
+    async def _publish_broken(self, producer: Producer, broken: list[BrokenRecord]) -> None:
         topic = self._settings.lesson_events_topic
-        records = [OutgoingRecord(topic, key, value, []) for key, value in spoilt]
-        stored = await self._acknowledged(producer.send_all, records)
+        records = [OutgoingRecord(topic, key, value, []) for key, value in broken]
+        stored = await self._send_until_acknowledged(producer.send_all, records)
         self.published += len(stored)
         if self._remember:
             self.bad |= {(s.topic, s.partition, s.offset) for s in stored}
 
-    async def _acknowledged(
+    async def _send_until_acknowledged(
         self, send: Callable[[Sequence[Sent]], Awaitable[list[Answer]]], what: list[Sent]
     ) -> list[Answer]:
-        """What was not acknowledged may be stored or not: the same again, under the same ids, until it is certain."""
+        """Sends until Kafka acknowledges: the same ids each time, because Kafka may have stored a failed send."""
         while True:
             try:
                 answers = await send(what)

@@ -1,4 +1,4 @@
-"""The demo on the screen: a live picture in a terminal, a line now and then elsewhere."""
+"""Draws the demo: a live picture in a terminal, elsewhere a line every LINE_EVERY_S seconds."""
 
 import time
 from collections import deque
@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.demo.parts import Parts
-from worker.demo.player import TITLES, Learner, name_of
-from worker.terminal.progress import progress_cells, progress_table
+from worker.demo.player import TITLES, Learner, make_name
+from worker.terminal.progress import build_progress_cells, build_progress_table
 
 LEARNERS_SHOWN = 24
 LINE_EVERY_S = 5.0
@@ -23,19 +23,19 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class Rate:
-    """A counter's growth, second by second."""
+    """Tracks how fast a counter grows, second by second."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=200)
 
     def sample(self, now: float, total: int) -> None:
-        """Call it as often as you like."""
+        """Takes the counter's value; it may be called at any rate."""
         if not self._samples or now - self._samples[-1][0] >= 1:
             self._samples.append((now, total))
 
     @property
     def history(self) -> list[int]:
-        """Per second, the latest last."""
+        """Lists the growth per second, the latest last."""
         return [round((b - a) / (till - since)) for (since, a), (till, b) in pairwise(self._samples)]
 
     @property
@@ -43,19 +43,19 @@ class Rate:
         return (self.history or [0])[-1]
 
 
-def sparkline(rates: list[int], width: int) -> str:
-    """The latest rates as little columns, right-aligned; the highest rate is a full column."""
+def draw_sparkline(rates: list[int], width: int) -> str:
+    """Draws the latest rates as columns of characters, right-aligned; the highest rate is a full column."""
     shown = rates[-width:] if width > 0 else []
     highest = max(shown, default=0) or 1
     return "".join(SPARKS[rate * (len(SPARKS) - 1) // highest] for rate in shown).rjust(width)
 
 
-def panel(title: str, content: Table) -> Panel:
+def build_panel(title: str, content: Table) -> Panel:
     return Panel(content, title=title, title_align="left", border_style="dim", padding=(0, 1))
 
 
 class View:
-    """A context manager; draws what the parts know whenever `show` is called. `servers` names what they run on."""
+    """Draws the figures of the parts whenever `show` is called; a context manager. `servers` is part of the title."""
 
     def __init__(self, parts: Parts, servers: str, console: Console, *, live: bool) -> None:
         self.phase = "publishing"
@@ -81,22 +81,23 @@ class View:
 
     @property
     def learners(self) -> list[Learner]:
-        """Those whose bars are on the screen."""
+        """Lists the learners whose bars are on the screen."""
         return self._parts.traffic.player.learners[:LEARNERS_SHOWN] if self._live else []
 
     def show(self) -> None:
+        """Draws the picture, or prints a line if one is due."""
         now = time.monotonic()
         self._published.sample(now, self._parts.traffic.published)
         self._applied.sample(now, self._parts.observer.applied)
         if self._live:
-            self._live.update(self._picture(), refresh=True)
+            self._live.update(self._draw_picture(), refresh=True)
         elif now >= self._line_due:
             self._line_due = now + LINE_EVERY_S
             self._console.print(self.line, soft_wrap=True, markup=False, highlight=False)
 
     @property
     def line(self) -> str:
-        """All figures in one line."""
+        """Sums up all figures in one line."""
         observer = self._parts.observer
         return (
             f"{self._elapsed} {self.phase}: "
@@ -106,27 +107,27 @@ class View:
             f"{self._state}"
         )
 
-    def _picture(self) -> Layout:
+    def _draw_picture(self) -> Layout:
         below = Layout(ratio=5)
-        below.split_row(Layout(self._completions(), size=46), Layout(self._dead_letters()))
+        below.split_row(Layout(self._draw_completions(), size=46), Layout(self._draw_dead_letters()))
         picture = Layout()
         picture.split_column(
-            Layout(self._header(), size=2),
-            Layout(self._events(), size=4),
-            Layout(self._learners(), ratio=6),
+            Layout(self._draw_header(), size=2),
+            Layout(self._draw_events(), size=4),
+            Layout(self._draw_learners(), ratio=6),
             below,
-            Layout(self._invitation(), size=2),
+            Layout(self._draw_invitation(), size=2),
         )
         return picture
 
-    def _invitation(self) -> Text:
+    def _draw_invitation(self) -> Text:
         return Text.assemble(
             (f" Open {self.address}", "bold"),
             " to click a lesson and see its bar move.\n",
             (f" Ctrl-C stops it all. Try `kill -9 {self._worker}`: nothing is lost.", "dim"),
         )
 
-    def _header(self) -> Table:
+    def _draw_header(self) -> Table:
         title = Table.grid(expand=True)
         title.add_column(ratio=1)
         title.add_column(justify="right")
@@ -137,7 +138,7 @@ class View:
         header.add_row(Text(f" {self._state}", "yellow" if self._trouble else "green", no_wrap=True))
         return header
 
-    def _events(self) -> Panel:
+    def _draw_events(self) -> Panel:
         table = Table.grid(expand=True, padding=(0, 1))
         table.add_column()
         table.add_column(justify="right", min_width=8)
@@ -147,20 +148,20 @@ class View:
             ("published", self._published, f"{self._parts.traffic.published:,} in all"),
             ("applied", self._applied, f"lag {self._parts.observer.lag:,}"),
         ):
-            columns = sparkline(rate.history, self._console.width - 44)
+            columns = draw_sparkline(rate.history, self._console.width - 44)
             table.add_row(name, Text(f"{rate.latest:,}/s", "bold"), Text(columns, "cyan"), note)
-        return panel("events", table)
+        return build_panel("events", table)
 
-    def _learners(self) -> Panel:
-        table = progress_table()
+    def _draw_learners(self) -> Panel:
+        table = build_progress_table()
         for learner in self.learners:
             key = (learner.user_id, learner.course.id)
             found = self._parts.observer.progress
-            cells = progress_cells(found[key]) if key in found else ()  # not looked at yet
-            table.add_row(f"{name_of(learner.user_id):<16}  {learner.course.title:<17}", *cells)
-        return panel("learners", table)
+            cells = build_progress_cells(found[key]) if key in found else ()  # not looked at yet
+            table.add_row(f"{make_name(learner.user_id):<16}  {learner.course.title:<17}", *cells)
+        return build_panel("learners", table)
 
-    def _completions(self) -> Panel:
+    def _draw_completions(self) -> Panel:
         certificates = self._parts.certificates
         now = datetime.now()
         table = Table.grid(expand=True, padding=(0, 1))
@@ -168,16 +169,18 @@ class View:
             table.add_column(justify=justify, no_wrap=True)
         for completed in certificates.latest:
             title = TITLES.get(completed.course_id, str(completed.course_id))
-            table.add_row(name_of(completed.user_id), title, Text(short(completed.completed_at, now), "dim"))
-        return panel(f"completions {certificates.issued:,}, {certificates.revoked:,} taken back", table)
+            table.add_row(
+                make_name(completed.user_id), title, Text(format_short_time(completed.completed_at, now), "dim")
+            )
+        return build_panel(f"completions {certificates.issued:,}, revoked {certificates.revoked:,}", table)
 
-    def _dead_letters(self) -> Panel:
+    def _draw_dead_letters(self) -> Panel:
         table = Table.grid(expand=True, padding=(0, 1))
         table.add_column(justify="right")
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         for reason, times in reversed(self._parts.observer.reasons.items()):
             table.add_row(f"{times:,}", Text(reason, "dim"))
-        return panel(f"dead letters {self._parts.observer.dead_letters:,}", table)
+        return build_panel(f"dead letters {self._parts.observer.dead_letters:,}", table)
 
     @property
     def _elapsed(self) -> str:
@@ -200,7 +203,7 @@ class View:
         return self._parts.supervisor.trouble or self._parts.observer.trouble or self._parts.traffic.trouble
 
 
-def short(time: datetime, now: datetime) -> str:
-    """The time as hours and minutes if it is of today, else as a date; local time."""
+def format_short_time(time: datetime, now: datetime) -> str:
+    """Formats a time of today as hours and minutes, any other as a date; in local time."""
     local = time.astimezone()
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b}"

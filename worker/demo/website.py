@@ -1,4 +1,4 @@
-"""The API and its pages in the demo, where anybody may be anybody. Only the demo mounts this."""
+"""Serves API and pages in the demo, where a visitor can choose any identity. Nothing else may import it."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from events import LessonCompleted
 from events.publisher import OutgoingEvent
 from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
-from worker.demo.player import COURSES, Learner, name_of
+from worker.demo.player import COURSES, Learner, make_name
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
@@ -32,12 +32,12 @@ from worker.web.settings import ApiSettings
 COOKIE = "course-progress-demo"
 PAGE = "/demo"
 SHOWN = 24
-# A newcomer's courses, how many of their lessons are done, and how many weeks ago it began.
-BEGUN = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
+# A newcomer's courses: title, lessons completed, and how many weeks ago the newcomer began it.
+NEWCOMER_COURSES = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
 
 
-class Embedded(Server):
-    """Leaves signals to the demo."""
+class EmbeddedServer(Server):
+    """Serves without handling signals, which are for the demo."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,42 +45,42 @@ class Embedded(Server):
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """A server for the time of a block. If its task ends within it, it has failed."""
+class ServedApp:
+    """Holds a running server's address and task. If the task ends before its block does, the server has failed."""
 
     address: str
     task: asyncio.Task[None]
 
 
 @asynccontextmanager
-async def website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[Serving]:
-    """Serves until the block is left; the address is that of the page to begin with."""
-    own = demo_settings(settings)
+async def serve_website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[ServedApp]:
+    """Serves API and pages for the time of the block. The address is that of the page that offers the identities."""
+    own = build_api_settings(settings)
     keys = DemoKeys()
     async with build_service(own) as service, Readers(own) as readers:
         app = create_api(
             own, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
         )
-        app.include_router(masquerade(keys, service, learners))
-        async with served(app, own) as serving:
+        app.include_router(build_masquerade(keys, service, learners))
+        async with serve_app(app, own) as serving:
             yield replace(serving, address=serving.address + PAGE)
 
 
 @asynccontextmanager
-async def served(app: FastAPI, settings: ApiSettings) -> AsyncIterator[Serving]:
-    """The app over HTTP, in this process."""
+async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[ServedApp]:
+    """Serves the app over HTTP in this process, for the time of the block."""
     listening = listen(settings)
-    server = Embedded(build_config(app), app.state.poller)
+    server = EmbeddedServer(build_config(app), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
-        yield Serving(format_address(listening), serving)
+        yield ServedApp(format_address(listening), serving)
     finally:
         server.should_exit = True
         await serving
 
 
-def demo_settings(settings: Settings) -> ApiSettings:
-    """Those of an API beside this demo's worker, on any free port unless one is set."""
+def build_api_settings(settings: Settings) -> ApiSettings:
+    """Builds the settings of the demo's API: the worker's servers, and any free port unless one is set."""
     chosen = ApiSettings(jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
     port = chosen.api_port if "api_port" in chosen.model_fields_set else 0
     return chosen.model_copy(update=settings.model_dump() | {"api_port": port})
@@ -88,36 +88,36 @@ def demo_settings(settings: Settings) -> ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A simulated learner, as the page shows them."""
+    """Describes a simulated learner on the page."""
 
     id: UUID
     name: str
     course: str
 
 
-def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
-    """The page on which one chooses who to be, and what gives the choice its token."""
+def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
+    """Builds the routes of the page that offers the identities, and of the form that sets the chosen one's token."""
     templates = Templates("worker.demo", "worker.web.pages", login=PAGE)
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE)
     async def choose() -> Response:
-        people = [Person(who.user_id, name_of(who.user_id), who.course.title) for who in learners[:SHOWN]]
+        people = [Person(each.user_id, make_name(each.user_id), each.course.title) for each in learners[:SHOWN]]
         return templates.render("demo", caller=None, courses=COURSES, learners=people)
 
     @router.post(PAGE)
     async def become(request: Request) -> Response:
-        if not (is_from_own_page(request) and by_address(request)):
-            raise Problem(403, "choose on the demo's own page, opened by its address")
+        if not (is_from_own_page(request) and is_by_address(request)):
+            raise Problem(403, "open the demo's own page by its address, and choose there")
         form = parse_qs((await request.body()).decode(errors="replace"))
         role, id = (form.get(name, [""])[0] for name in ("as", "id"))
         try:
             user_id = UUID(id) if role == "learner" else uuid4()
-            token, page = become_one(keys, role, user_id, id)
+            token, page = choose_identity(keys, role, user_id, id)
         except (ValueError, KeyError):
-            raise Problem(400, "nobody of the demo") from None
+            raise Problem(400, "the demo has no such identity") from None
         if role == "newcomer":
-            await service.apply(list(begun(user_id, datetime.now(UTC))))
+            await service.apply(list(build_history(user_id, datetime.now(UTC))))
         answer = RedirectResponse(page, 303)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return answer
@@ -125,10 +125,10 @@ def masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Lear
     return router
 
 
-def by_address(request: Request) -> bool:
-    """Whether the browser was given an address, or localhost.
+def is_by_address(request: Request) -> bool:
+    """Says whether the browser asked for an IP address or localhost.
 
-    Under another name this may be a stranger's page, whose name was made to lead to this machine.
+    Any other host name may belong to a stranger's page, because its owner can make the name lead to this machine.
     """
     name = re.sub(":[0-9]*$", "", request.headers.get("host", "")).strip("[]")
     try:
@@ -137,18 +137,21 @@ def by_address(request: Request) -> bool:
         return False
 
 
-def become_one(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
-    """The token, and the page to go to. Raises KeyError for no such role, ValueError for no such course."""
+def choose_identity(keys: DemoKeys, role: str, user_id: UUID, course_id: str) -> tuple[str, str]:
+    """Signs the token of a role, and names the page to show.
+
+    Raises KeyError for an unknown role, or ValueError for a course id that is not a UUID.
+    """
     if role == "instructor":
         return keys.token(user_id, Scope.ANALYTICS, courses="*"), f"/courses/{UUID(course_id)}"
     scopes, page = {"newcomer": ((), "/"), "learner": ((), "/"), "operator": ((Scope.OPS,), "/ops")}[role]
     return keys.token(user_id, *scopes), page
 
 
-def begun(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
-    """What a newcomer has done in the last weeks: some of each course's lessons, evenly."""
+def build_history(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
+    """Yields what a newcomer did in the last weeks: some lessons of each of NEWCOMER_COURSES, at equal intervals."""
     courses = {course.title: course for course in COURSES}
-    for title, done, weeks in BEGUN:
+    for title, done, weeks in NEWCOMER_COURSES:
         course, start = courses[title], now - timedelta(weeks=weeks)
         for number in range(1, done + 1):
             event = LessonCompleted(

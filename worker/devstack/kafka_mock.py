@@ -1,4 +1,4 @@
-"""The mock broker inside the confluent-kafka wheel: in memory, one consumer a group, for demos alone."""
+"""Runs the mock broker inside the confluent-kafka wheel: in memory, one consumer per group, only for the demo."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from worker.settings import Settings
 
 
 @contextmanager
-def broker(say: Say) -> Iterator[str]:
-    """Yields host:port of a broker that lives as long as the client that asked for it. It has our topics."""
+def run_broker(say: Say) -> Iterator[str]:
+    """Yields host:port of a broker that has our topics. It lives as long as the client that created it."""
     owner = AdminClient({"test.mock.num.brokers": 1, "log_level": 0})
     settings = Settings()
-    # It has no controller to create topics, and makes those that it is asked about.
+    # It has no controller that creates topics, but creates each topic that a client asks about.
     for topic in (settings.lesson_events_topic, settings.course_events_topic, settings.dead_letter_topic):
         owner.list_topics(topic, timeout=10)
     (mock,) = owner.list_topics(timeout=10).brokers.values()

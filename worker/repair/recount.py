@@ -1,17 +1,19 @@
-"""Recounts progress rows from their lesson rows, and repairs them: for damage that no worker did.
+"""Recounts progress rows from their lesson rows, and repairs those that differ: for damage that no worker did.
 
-Checked of each progress row, by `recount.sql`:
+`recount.sql` checks of each progress row:
 
-- `lessons_completed` is the number of its completed lesson rows;
-- it has a `completed_at` exactly when it is complete, which lies after its reset, not after its last access, and, of a
-  row that was never reset, not before its start; and then its `completion_number` is at least 1;
-- `last_accessed_at` is not before the latest of its lessons, `started_at` not after it, and, of a row that was never
-  reset, not after the earliest;
-- no lesson row lies before its reset.
+- `lessons_completed` is the number of its completed lesson rows.
+- `completed_at` is set exactly if the course is complete. It lies after the reset and not after the last access; in a
+  row that was never reset, it is not before the start. `completion_number` is then at least 1.
+- `last_accessed_at` is not before the latest of its lesson rows.
+- `started_at` is not after `last_accessed_at`; in a row that was never reset, it is not after the earliest lesson row.
+- No lesson row lies before the reset.
 
-And every lesson row has a progress row. Not checked, for lesson rows do not tell: the total, the last lesson, a date
-that is within these bounds (docs/rules.md: some depend on the order of arrival), a completion number above 0, and
-whether Kafka has what was announced. `course-progress rewind --to earliest` has the workers read all that again.
+`lessons_without_row.sql` checks that every lesson row has a progress row.
+
+Lesson rows do not tell, so this cannot check: the total, the last lesson, a date within these bounds (docs/rules.md:
+some depend on the order of arrival), a completion number above 0, and whether Kafka has the course events that were
+announced. For those, `course-progress rewind --to earliest` makes the workers read all events again.
 """
 
 import time
@@ -36,7 +38,7 @@ RECOUNTED = ("lessons_completed", "last_accessed_at", "started_at", "completed_a
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which progress rows: all, those of a course, those written since; both narrow it."""
+    """Says which progress rows to recount: those that meet both conditions, all without any."""
 
     course_id: UUID | None = None
     since: datetime | None = None
@@ -44,27 +46,27 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A progress row that is not what its lesson rows say."""
+    """Describes how a progress row differs from what its lesson rows say."""
 
-    id: int | None  # None: there are lesson rows, and no progress row
+    id: int | None  # None: there are lesson rows without a progress row
     user_id: UUID
     course_id: UUID
-    found: dict[str, Any]  # what differs, as it is
-    recounted: dict[str, Any]  # and as it must be
-    lessons_before_reset: int = 0
-    announce: str | None = None  # the transition that it is to become what it must be
+    found: dict[str, Any]  # the columns that differ, with the stored values
+    recounted: dict[str, Any]  # the same columns, with the values that they must have
+    lessons_before_reset: int = 0  # lesson rows to be deleted
+    announce: str | None = None  # the type of the course event that the repair sends
     repaired: bool = False
 
 
 async def connected(settings: Settings) -> asyncpg.Connection:
-    """A connection on which every statement here looks up lesson rows by index, however few rows there are."""
+    """Connects with settings under which every statement here finds lesson rows by index, in small tables too."""
     return await connect(settings, plan_cache_mode="force_custom_plan", enable_seqscan="off", jit="off")
 
 
 class Verify:
-    """One pass over the tables, in chunks: each statement sees one snapshot, so workers may go on.
+    """Reads the tables once, in chunks. Workers may run, because each statement sees one snapshot.
 
-    Raises DatabaseUnavailable: begin again.
+    Raises DatabaseUnavailable; the caller begins again then.
     """
 
     def __init__(self, connection: asyncpg.Connection, scope: Scope, say: Callable[[str], None]) -> None:
@@ -75,7 +77,10 @@ class Verify:
         self.rows = 0  # progress rows passed so far
 
     async def differences(self) -> AsyncGenerator[Difference, None]:
-        """What differs, as it is found. With `since`, no lesson rows without a progress row: they have no such time."""
+        """Yields each difference when it is found.
+
+        With `since`, it does not look for lesson rows without a progress row, because they have no time of writing.
+        """
         async for difference in self._recount():
             yield difference
         if self._scope.since is None:
@@ -94,10 +99,10 @@ class Verify:
                     query("repair/recount"), after, last, self._scope.course_id, self._scope.since
                 )
             for row in found:
-                yield _difference(row)
+                yield _build_difference(row)
             after = last
             self.rows += rows
-            self._tell(f"{self.rows:,} progress rows recounted")
+            self._report(f"{self.rows:,} progress rows recounted")
 
     async def _lessons_without_row(self) -> AsyncGenerator[Difference, None]:
         after: tuple[UUID | None, UUID | None] = (None, None)
@@ -112,15 +117,15 @@ class Verify:
             for user_id, course_id in found:
                 yield Difference(None, user_id, course_id, {}, {})
             after = tuple(last)
-            self._tell(f"lesson rows looked at up to user {last['user_id']}")
+            self._report(f"lesson rows checked up to user {last['user_id']}")
 
-    def _tell(self, progress: str) -> None:
+    def _report(self, progress: str) -> None:
         if time.monotonic() - self._said > SAY_EVERY_S:
             self._said = time.monotonic()
             self._say(progress)
 
 
-def _difference(row: asyncpg.Record) -> Difference:
+def _build_difference(row: asyncpg.Record) -> Difference:
     differing = [name for name in RECOUNTED if row[name] != row[f"found_{name}"]]
     return Difference(
         row["id"],
@@ -135,17 +140,17 @@ def _difference(row: asyncpg.Record) -> Difference:
 
 @dataclass(frozen=True)
 class Repair:
-    """Repairs one difference after the other, each in a transaction of its own: docs/decisions/0012."""
+    """Repairs differences, each in a transaction of its own (docs/decisions/0012)."""
 
     connection: asyncpg.Connection
-    topic: str  # of lesson events, and its partitions: whose worker announces a transition
+    topic: str  # lesson events and its partitions decide which worker's relay publishes a course event
     partitions: list[int]
 
     async def __call__(self, difference: Difference) -> Difference | None:
-        """What was repaired, durable when it returns; None: a worker had done it meanwhile.
+        """Repairs a difference, and returns what it repaired, durably; None if a worker had put it right meanwhile.
 
-        Waits for workers that are writing the row, and they repeat their batch. Lesson rows first and then the
-        progress row: as workers lock them.
+        It waits for a worker that is writing the row; a worker that writes the row meanwhile repeats its batch. It
+        locks lesson rows before the progress row, in the order in which workers lock them.
         """
         with translate_errors(self.connection):
             async with self.connection.transaction():
@@ -157,7 +162,7 @@ class Repair:
                     await self._write(row)
         if not row:
             return replace(difference, lessons_before_reset=forgotten, repaired=True) if forgotten else None
-        return replace(_difference(row), id=difference.id, lessons_before_reset=forgotten, repaired=True)
+        return replace(_build_difference(row), id=difference.id, lessons_before_reset=forgotten, repaired=True)
 
     async def _insert(self, difference: Difference) -> int | None:
         id: int | None = await self.connection.fetchval(

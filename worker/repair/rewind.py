@@ -1,6 +1,7 @@
-"""Moves stored offsets: back, to have workers apply events again, or forward, over what cannot be read.
+"""Moves stored offsets: back, so that workers apply events again, or forward, over records that cannot be read.
 
-Going back is safe at any time: applying an event again changes nothing. Going forward loses events for ever.
+Moving back is safe at any time, because applying an event again changes nothing.
+Moving forward permanently loses events.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -30,58 +31,59 @@ Target = Literal["earliest"] | datetime | int
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where the stored offset of a partition is, and where it is to be."""
+    """Describes the move of one partition's stored offset, and the bounds of the partition's log."""
 
     tp: TopicPartition
     stored: int | None
-    first: int  # of the partition's log
-    end: int
+    first: int  # the log's first offset
+    end: int  # the offset after the log's last
     to: int
-    recreated: bool = False  # the stored offset counts in a log that is gone
+    recreated: bool = False  # the stored offset counts in a deleted log
 
     @property
     def skipped(self) -> int:
-        """How many offsets of this log would never be applied."""
+        """Counts the offsets of this log that would never be applied."""
         of_this_log = self.stored is not None and not self.recreated and self.stored <= self.end
         return max(0, self.to - max(self.first, self.stored or 0 if of_this_log else 0))
 
     @property
     def changes(self) -> bool:
+        """Says whether the stored offset must be written."""
         return self.to != (self.first if self.stored is None else self.stored)
 
 
 async def rewind(
     settings: Settings, to: Target, partitions: Collection[int], *, skip: bool = False, dry_run: bool = False
 ) -> list[Move]:
-    """Moves the stored offsets of these partitions, or of all, in one transaction; done when it returns.
+    """Moves the stored offsets of these partitions, without any of all, in one transaction; durable on return.
 
-    Raises SetupError, and nothing is changed: a worker has one of the partitions, `to` is not in the log or lies
-    ahead (but for `skip`), or a worker has begun meanwhile. A dry run changes nothing, and workers may run.
+    Raises SetupError, and changes nothing, if a worker owns one of the partitions, `to` is not in the log, `to` lies
+    ahead and `skip` is false, or a worker began meanwhile. A dry run changes nothing, and workers may run.
     """
     topic = settings.lesson_events_topic
-    chosen = _chosen(await fetch_partitions(settings, topic), partitions, topic)
-    async with admin_client(settings) as admin, _database(settings) as connection:
+    chosen = _choose_partitions(await fetch_partitions(settings, topic), partitions, topic)
+    async with admin_client(settings) as admin, _open_database(settings) as connection:
         if not dry_run:
             await require_no_worker(admin, settings, chosen)
         found = await fetch_topic_id(admin._client, topic)
-        recreated = await _recreated(connection, settings, found)
+        recreated = await _is_recreated(connection, settings, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
-        moves = await _planned(connection, settings, to, chosen, recreated)
+        moves = await _plan_moves(connection, settings, to, chosen, recreated)
         _refuse(moves, skip=skip)
         if not dry_run:
             await _move(connection, settings, moves, found)
     return moves
 
 
-def _chosen(existing: Collection[int], wanted: Collection[int], topic: str) -> list[TopicPartition]:
+def _choose_partitions(existing: Collection[int], wanted: Collection[int], topic: str) -> list[TopicPartition]:
     if unknown := set(wanted) - set(existing):
         raise SetupError(f"{topic} has no partition {', '.join(map(str, sorted(unknown)))}")
     return [TopicPartition(topic, partition) for partition in sorted(wanted or existing)]
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+async def _open_database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     connection = await connect(settings)
     try:
         with translate_errors(connection):
@@ -93,7 +95,7 @@ async def _database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
 async def require_no_worker(
     admin: AIOKafkaAdminClient, settings: Settings, partitions: Collection[TopicPartition]
 ) -> None:
-    """Raises SetupError when Kafka's group has a member on these partitions, or is about to tell who has them."""
+    """Raises SetupError if a member of the consumer group owns one of these partitions, or the group is rebalancing."""
     [response] = await admin.describe_consumer_groups([settings.consumer_group])
     [(error, _group, state, _type, _protocol, members, *_)] = response.groups
     if error:
@@ -103,19 +105,19 @@ async def require_no_worker(
         if state != "Stable" or set(owned) & set(partitions):
             raise SetupError(
                 f"worker {member_id} at {host.lstrip('/')} has these partitions (the group is {state}): stop the "
-                "workers first. Kafka counts one that was killed until its PROGRESS_SESSION_TIMEOUT_S is over, by "
-                f"these settings {settings.session_timeout_s:g} s: then try again"
+                "workers first. Kafka counts a killed worker until its PROGRESS_SESSION_TIMEOUT_S is over, by "
+                f"these settings {settings.session_timeout_s:g} s: try again then"
             )
 
 
-async def _recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
+async def _is_recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
     known = await connection.fetchval(
         query("postgres/known_topic"), settings.consumer_group, settings.lesson_events_topic
     )
     return None not in (known, found) and known != found
 
 
-async def _planned(
+async def _plan_moves(
     connection: asyncpg.Connection,
     settings: Settings,
     to: Target,
@@ -124,19 +126,19 @@ async def _planned(
 ) -> list[Move]:
     rows = await connection.fetch(query("postgres/next_offsets"), settings.consumer_group)
     stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    # As the workers see it: an open transaction is the end.
+    # Workers read committed records only: for them, the log ends where an open transaction begins.
     consumer = AIOKafkaConsumer(**client_arguments(settings), isolation_level="read_committed")
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(partitions)
         end = await consumer.end_offsets(partitions)
-        targets = await _targets(consumer, to, first, end)
+        targets = await _find_targets(consumer, to, first, end)
     finally:
         await close_consumer(consumer)
     return [Move(tp, stored.get(tp), first[tp], end[tp], targets[tp], recreated) for tp in partitions]
 
 
-async def _targets(
+async def _find_targets(
     consumer: AIOKafkaConsumer, to: Target, first: dict[TopicPartition, int], end: dict[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
     if to == "earliest":
@@ -151,11 +153,11 @@ def _refuse(moves: Collection[Move], *, skip: bool) -> None:
     for move in moves:
         where = f"{move.tp.topic}[{move.tp.partition}]"
         if not move.first <= move.to <= move.end:
-            raise SetupError(f"{where} begins at {move.first} and ends at {move.end}: there is no {move.to}")
+            raise SetupError(f"{where} begins at {move.first} and ends at {move.end}: offset {move.to} is not in it")
         if move.skipped and not skip:
             raise SetupError(
-                f"{where}: from {move.stored or move.first} to {move.to} is no way back, {move.skipped} events would "
-                "never be applied. If that is meant, add --skip"
+                f"{where}: from {move.stored or move.first} to {move.to}, {move.skipped} events would never be "
+                "applied. To skip them, add --skip"
             )
 
 

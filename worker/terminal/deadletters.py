@@ -1,4 +1,4 @@
-"""How dead letters look in a terminal, and as JSON. What a producer wrote is never sent to a terminal as it came."""
+"""Formats dead letters for a terminal, and as JSON. A producer's text reaches a terminal only with escapes."""
 
 import json
 from base64 import b64encode
@@ -14,22 +14,22 @@ from rich.text import Text
 
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Resolution
-from worker.deadletters.row import Row, order
+from worker.deadletters.row import Row, sort_key
 
 BYTES_SHOWN = 2048
 BYTES_PER_LINE = 16
-WIDTH_OF_A_FILE = 200  # where output is no terminal
+WIDTH_OF_A_FILE = 200  # characters per line where the output is not a terminal
 
 
-class Newest:
-    """The rows that were rejected last, at most `limit`, in the order of time."""
+class NewestRows:
+    """Keeps the rows that were rejected last, at most `limit`, and yields them in the order of time."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._heap: list[tuple[tuple[datetime, str], Row]] = []
 
     def add(self, row: Row) -> None:
-        heappush(self._heap, (order(row), row))
+        heappush(self._heap, (sort_key(row), row))
         if self._limit is not None and len(self._heap) > self._limit:
             heappop(self._heap)
 
@@ -37,8 +37,8 @@ class Newest:
         return (row for _, row in sorted(self._heap, key=lambda entry: entry[0]))
 
 
-def table(rows: Iterable[Row]) -> None:
-    """Prints the letters, the latest rejected last."""
+def print_table(rows: Iterable[Row]) -> None:
+    """Prints one line per row, in the order given."""
     columns = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("position", "rejected at", "kind"):
         columns.add_column(name, no_wrap=True)
@@ -50,41 +50,41 @@ def table(rows: Iterable[Row]) -> None:
         state = "" if row.state == "open" else f"[{row.state}] "
         copies = f" ({row.copies} copies)" if row.copies > 1 else ""
         origin = f"{row.origin or '?'}{copies}"
-        texts = [row.position, _time(row.rejected_at), row.kind, row.type, origin, str(row.attempts)]
-        columns.add_row(*(Text(plain(text)) for text in [*texts, state + row.reason]))
-    _console().print(columns)
+        texts = [row.position, _format_time(row.rejected_at), row.kind, row.type, origin, str(row.attempts)]
+        columns.add_row(*(Text(escape(text)) for text in [*texts, state + row.reason]))
+    _open_console().print(columns)
 
 
-def counts(kinds: Mapping[Kind, int], what: str = "open") -> str:
-    """`12 open: schema 9, not-json 3`."""
+def format_counts(kinds: Mapping[Kind, int], what: str = "open") -> str:
+    """Formats the number of letters by kind, the most frequent first: `12 open: schema 9, not-json 3`."""
     each = ", ".join(f"{kind} {number:,}" for kind, number in sorted(kinds.items(), key=lambda item: -item[1]))
     return f"{sum(kinds.values()):,} {what}: {each}"
 
 
-def page(letter: Letter, resolution: Resolution | None) -> str:
-    """All of a letter, to be read by a person."""
+def format_letter(letter: Letter, resolution: Resolution | None) -> str:
+    """Formats a whole letter to be read: its fields, one a line, and then its value."""
     record = letter.record
     fields = [
         ("position", str(letter.position)),
-        ("state", _state(resolution)),
-        ("rejected at", f"{_time(letter.rejected_at)} by {letter.group or '?'}"),
+        ("state", _format_state(resolution)),
+        ("rejected at", f"{_format_time(letter.rejected_at)} by {letter.group or '?'}"),
         ("kind", letter.kind),
         ("reason", letter.reason),
         ("type", letter.type or "?"),
         ("origin", str(letter.origin or "?")),
         ("attempts", str(letter.attempts)),
-        ("timestamp", _record_time(record.timestamp)),
-        ("key", _line(record.key)),
-        *((f"header {name}", _line(value)) for name, value in record.headers),
+        ("timestamp", _format_timestamp(record.timestamp)),
+        ("key", _format_bytes(record.key)),
+        *((f"header {name}", _format_bytes(value)) for name, value in record.headers),
     ]
-    lines = [f"{plain(name):<15} {plain(text)}" for name, text in fields]
-    return "\n".join([*lines, "", *_readable(record.value or b"")])
+    lines = [f"{escape(name):<15} {escape(text)}" for name, text in fields]
+    return "\n".join([*lines, "", *_format_value(record.value or b"")])
 
 
-def page_json(letter: Letter, resolution: Resolution | None) -> str:
-    """All of a letter as one object; bytes that are no UTF-8 are in base64."""
+def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
+    """Formats a whole letter as one JSON object; bytes that are not UTF-8 are in base64."""
     record = letter.record
-    row = TypeAdapter(Row).dump_python(Row.of(letter, (), resolution), mode="json")
+    row = TypeAdapter(Row).dump_python(Row.from_letter(letter, (), resolution), mode="json")
     del row["copies"]
     return json.dumps(
         row
@@ -92,20 +92,20 @@ def page_json(letter: Letter, resolution: Resolution | None) -> str:
             "resolution": TypeAdapter(Resolution | None).dump_python(resolution, mode="json"),
             "consumer_group": letter.group,
             "timestamp_ms": record.timestamp,
-            "key": _content(record.key),
-            "headers": [{"name": name, **(_content(value) or {})} for name, value in record.headers],
-            "value": _content(record.value),
+            "key": _encode_bytes(record.key),
+            "headers": [{"name": name, **(_encode_bytes(value) or {})} for name, value in record.headers],
+            "value": _encode_bytes(record.value),
         }
     )
 
 
-def plain(text: str) -> str:
-    """One line in which nothing can steer a terminal: control characters and the like are written as escapes."""
+def escape(text: str) -> str:
+    """Writes every character that is not printable as an escape, so that no text can control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def hexdump(value: bytes) -> list[str]:
-    """Bytes as bytes, 16 a line: offset, hexadecimal, and what is printable ASCII."""
+def format_hexdump(value: bytes) -> list[str]:
+    """Formats bytes 16 a line: offset, hexadecimal, and ASCII with a dot for what is not printable."""
     lines = []
     for start in range(0, len(value), BYTES_PER_LINE):
         part = value[start : start + BYTES_PER_LINE]
@@ -114,23 +114,23 @@ def hexdump(value: bytes) -> list[str]:
     return lines
 
 
-def _readable(value: bytes) -> list[str]:
+def _format_value(value: bytes) -> list[str]:
     size = f"value           {len(value):,} bytes"
     try:
         text = value.decode()
     except UnicodeDecodeError:
-        shown = hexdump(value[:BYTES_SHOWN])
+        shown = format_hexdump(value[:BYTES_SHOWN])
         more = [f"… ({BYTES_SHOWN:,} bytes shown; --raw writes them all)"] if len(value) > BYTES_SHOWN else []
         return [size, *shown, *more]
     try:
         parsed = from_json(value)
     except ValueError:
-        return [f"{size}, not JSON", *map(plain, text.splitlines())]
+        return [f"{size}, not JSON", *map(escape, text.splitlines())]
     pretty = json.dumps(parsed, indent=2, ensure_ascii=False)
-    return [f"{size}, JSON", *map(plain, pretty.splitlines())]
+    return [f"{size}, JSON", *map(escape, pretty.splitlines())]
 
 
-def _content(value: bytes | None) -> dict[str, str] | None:
+def _encode_bytes(value: bytes | None) -> dict[str, str] | None:
     if value is None:
         return None
     try:
@@ -139,8 +139,8 @@ def _content(value: bytes | None) -> dict[str, str] | None:
         return {"base64": b64encode(value).decode()}
 
 
-def _line(value: bytes | None) -> str:
-    """Text, or the bytes as Python writes them."""
+def _format_bytes(value: bytes | None) -> str:
+    """Decodes UTF-8; writes other bytes as Python does."""
     if value is None:
         return "none"
     try:
@@ -149,24 +149,24 @@ def _line(value: bytes | None) -> str:
         return repr(value)
 
 
-def _state(resolution: Resolution | None) -> str:
+def _format_state(resolution: Resolution | None) -> str:
     if resolution is None:
         return "open"
     to = f" to {resolution.to}" if resolution.to else ""
     return f"{resolution.fate} at {resolution.at} by {resolution.by}{to}"
 
 
-def _time(moment: datetime | None) -> str:
+def _format_time(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if moment else "?"
 
 
-def _record_time(timestamp_ms: int) -> str:
+def _format_timestamp(timestamp_ms: int) -> str:
     try:
-        return f"{timestamp_ms} ({_time(datetime.fromtimestamp(timestamp_ms / 1000, UTC))})"
-    except (ValueError, OverflowError, OSError):  # Kafka takes any number
+        return f"{timestamp_ms} ({_format_time(datetime.fromtimestamp(timestamp_ms / 1000, UTC))})"
+    except (ValueError, OverflowError, OSError):  # Kafka accepts any number as a timestamp
         return str(timestamp_ms)
 
 
-def _console() -> Console:
+def _open_console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)

@@ -1,4 +1,4 @@
-"""How progress and course events look in a terminal, and as JSON: for `show`, `watch` and the demo."""
+"""Formats progress and course events for a terminal, and as JSON: for `show`, `watch` and the demo."""
 
 import json
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from worker.learners.reads import CourseProgress
 DONE, OPEN = "green", "cyan"
 
 
-def progress_table() -> Table:
-    """A table without lines, for the cells below: whose, bar, percentage, lessons."""
+def build_progress_table() -> Table:
+    """Builds a table without lines: a name, and the three cells of `build_progress_cells`."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
@@ -25,8 +25,8 @@ def progress_table() -> Table:
     return table
 
 
-def progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, Text, Text]:
-    """Bar, percentage and lessons; None is a course not begun."""
+def build_progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, Text, Text]:
+    """Builds the cells bar, percentage and lessons; None is a course that the learner has not begun."""
     if progress is None:
         return ProgressBar(completed=0), Text("0 %", "dim"), Text("")
     style = DONE if progress.completed_at else OPEN
@@ -35,28 +35,30 @@ def progress_cells(progress: CourseProgress | None) -> tuple[ProgressBar, Text, 
     return bar, Text(f"{progress.progress_percentage} %", style), Text(lessons, "dim")
 
 
-def show(found: Sequence[CourseProgress]) -> None:
-    """Prints a bar per course."""
-    table = progress_table()
+def print_progress(found: Sequence[CourseProgress]) -> None:
+    """Prints a bar for each course."""
+    table = build_progress_table()
     table.add_column(justify="right", no_wrap=True)
     for progress in found:
         day = progress.completed_at or progress.last_accessed_at
         state = "completed" if progress.completed_at else "seen"
-        table.add_row(str(progress.course_id), *progress_cells(progress), Text(f"{state} {day:%Y-%m-%d}", "dim"))
+        table.add_row(str(progress.course_id), *build_progress_cells(progress), Text(f"{state} {day:%Y-%m-%d}", "dim"))
     Console().print(table if found else "no progress")
 
 
-def as_json(found: Sequence[CourseProgress], *, one: bool) -> str:
-    """An array; or, of `one` course, its object or null."""
+def progress_to_json(found: Sequence[CourseProgress], *, one: bool) -> str:
+    """Formats progress as a JSON array; with `one`, as the object of that course, or null."""
     objects = TypeAdapter(list[CourseProgress]).dump_python(list(found), mode="json")
     return json.dumps((objects or [None])[0] if one else objects)
 
 
-def event_json(received: Received) -> str:
+def event_to_json(received: Received) -> str:
+    """Formats a course event as one JSON object."""
     return TypeAdapter(Received).dump_json(received, serialize_as_any=True).decode()
 
 
-def event_line(received: Received) -> str:
+def format_event(received: Received) -> str:
+    """Formats a course event as one line."""
     event = received.event
     return (
         f"{received.time:%Y-%m-%d %H:%M:%S}  {received.type:<23}  user {event.user_id}  course {event.course_id}  "

@@ -36,7 +36,7 @@ from tests.bench.peers.kafka_offsets import committed, end
 from tests.bench.peers.sample import Happened
 from worker.devstack import to_stderr
 from worker.devstack.kafka_jars import find_jars, find_java, write_properties
-from worker.devstack.process import free_ports, kept, scratch
+from worker.devstack.process import find_free_ports, run_kept, scratch_directory
 from worker.kafka.topics import admin_client
 from worker.settings import Settings, settings
 
@@ -105,7 +105,7 @@ async def done(settings: Settings) -> bool:
 
 
 def worker_properties(settings: Settings, directory: Path) -> dict[str, object]:
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
@@ -152,7 +152,7 @@ def sink_properties(settings: Settings) -> dict[str, object]:
 def main(settings: Settings) -> None:
     """Blocks until SIGTERM, or until Connect ends by itself."""
     java, jars = find_java(), find_jars(to_stderr, POM)
-    with scratch("connect") as directory:
+    with scratch_directory("connect") as directory:
         files = [directory / "worker.properties", directory / "sink.properties"]
         write_properties(files[0], worker_properties(settings, directory))
         write_properties(files[1], sink_properties(settings))
@@ -161,7 +161,7 @@ def main(settings: Settings) -> None:
         options += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
         command = [java, *options, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-        with kept(command, directory) as connect:
+        with run_kept(command, directory) as connect:
             try:
                 connect.keeper.wait()
             finally:

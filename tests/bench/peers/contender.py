@@ -11,7 +11,7 @@ import asyncpg
 from tests.bench.peers import connect_jdbc
 from tests.bench.peers.read_modify_write import CREATE
 from tests.processes import WorkerProcess
-from worker.devstack.kafka_jars import jars_directory
+from worker.devstack.kafka_jars import locate_jars
 from worker.settings import Settings
 
 OURS = "ours"
@@ -35,7 +35,7 @@ class Contender:
         """Why it cannot run here, if so."""
         if self.package and not find_spec(self.package) and not BESIDE.exists():
             return f"{self.package} is not installed: make bench-setup"
-        if not self.whole_job and not jars_directory(connect_jdbc.POM).is_dir():
+        if not self.whole_job and not locate_jars(connect_jdbc.POM).is_dir():
             return "Kafka Connect is not downloaded: python -m tests.bench.peers.connect_jdbc --download"
         return None
 

@@ -91,7 +91,7 @@ async def test_a_replay_is_noted_as_the_callers(operator: httpx.AsyncClient, sha
     await operator.post(REPLAY, json={"positions": [position]})
 
     async with open_topic(shared) as box:
-        ledger = await box.ledger()
+        ledger = await box.read_ledger()
 
     assert ledger.resolutions[Position.parse(position)].by == str(user)
 

@@ -16,7 +16,7 @@ from tests.processes import Workers
 from tests.web.pages.site import Alone, Site, with_pages
 from worker.demo.keys import DemoKeys
 from worker.demo.player import Player
-from worker.demo.website import begun, masquerade, served
+from worker.demo.website import build_history, build_masquerade, serve_app
 from worker.learners.service import ProgressService
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
@@ -27,7 +27,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 @pytest.fixture
 def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
     app = with_pages(shared, issuer, service, readers)
-    app.include_router(masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
+    app.include_router(build_masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
     return app
 
 
@@ -35,7 +35,7 @@ def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: 
 async def learner(service: ProgressService) -> UUID:
     """Somebody with four courses begun, one of them completed."""
     user = uuid4()
-    _, applied = await service.apply(list(begun(user, datetime.now(UTC))))
+    _, applied = await service.apply(list(build_history(user, datetime.now(UTC))))
     assert applied
     return user
 
@@ -60,7 +60,7 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def site(app: FastAPI, shared: ApiSettings, issuer: Issuer, browser: Browser) -> AsyncIterator[Site]:
-    async with served(app, shared) as serving:
+    async with serve_app(app, shared) as serving:
         yield Site(serving.address, issuer, browser)
 
 
@@ -74,5 +74,5 @@ async def alone(
             workers.start()
             async with ProgressService(settings) as service, Readers(settings) as readers:
                 app = with_pages(settings, issuer, service, readers)
-                async with served(app, settings) as serving:
+                async with serve_app(app, settings) as serving:
                     yield Alone(Site(serving.address, issuer, browser), url.rpartition("/")[2], service)
