@@ -23,20 +23,20 @@ from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Look, Outbox, Snapshot, Status, build_snapshot, held_up, join_workers
+from worker.operations.snapshot import Look, Outbox, Snapshot, WorkerStatus, build_snapshot, join_workers, stall_reason
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def status(worker: str = "a", **changed: object) -> Status:
+def status(worker: str = "a", **changed: object) -> WorkerStatus:
     usual = {
         "host": "h", "version": "1", "started_at": NOW, "partitions": [0], "events_per_s": 10.0, "busy": 0.5,
         "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
         "waiting_for": None, "silent_s": 1.0,
     }  # fmt: skip
-    return Status(worker, **usual | changed)
+    return WorkerStatus(worker, **usual | changed)
 
 
 def until(operations: Operations, holds: Callable[[Snapshot], bool]) -> Callable[[], Awaitable[bool]]:
@@ -92,9 +92,9 @@ def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_oth
     found = Look(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
 
     assert build_snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
-    assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
-    assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
-    assert held_up([]) is None
+    assert stall_reason([status(waiting_for="PostgreSQL"), status()]) is None
+    assert stall_reason([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
+    assert stall_reason([]) is None
 
 
 # On real servers
@@ -195,7 +195,7 @@ async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_
         asked = count_calls(monkeypatch, operations._cluster, "group")
 
         async def pauses() -> bool:
-            return not operations._looked.is_set()
+            return not operations._look_done.is_set()
 
         await eventually(pauses)
         whole_looks, points = len(asked), len(operations.history(every_s=0))

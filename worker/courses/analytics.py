@@ -21,7 +21,7 @@ from worker.settings import Settings
 DAYS = 30
 LONGEST_S = 10.0
 FRESH_S = 60.0
-KEPT = 1000  # courses
+KEPT_COURSES = 1000  # courses
 HOUR, DAY = 3600, 24 * 3600
 BUCKETS_S = (HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY)
 
@@ -76,7 +76,7 @@ class CourseAnalytics:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT, FRESH_S, clock)
+        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT_COURSES, FRESH_S, clock)
         self._asking = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -86,7 +86,7 @@ class CourseAnalytics:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def of(self, course_id: UUID) -> Analytics | None:
+    async def read(self, course_id: UUID) -> Analytics | None:
         """The course's figures, at most FRESH_S old; None for one with fewer than five learners, or none.
 
         Raises DatabaseUnavailable, as TooMuchToCount for a course that is too large for LONGEST_S.

@@ -8,14 +8,14 @@ The rule, with K = 5 (docs/decisions/0019 says why, and what it does not protect
    unknown amount between 0 and K - 1 when they look the same: nothing below K comes out of a subtraction.
 3. What fewer than K learners did is not named: such a lesson is left out, and such a bucket is merged with its
    neighbour, so that the parts of a whole are never small, and do not pin one another down.
-4. A share is computed from counts that are shown, and only of at least SHARE_OF learners: of fewer it would be wrong
+4. A share is computed from counts that are shown, and only of at least SHARE_FROM learners: of fewer it would be wrong
    by more than eight points.
 """
 
 from collections.abc import Sequence
 
 K = 5
-SHARE_OF = 50
+SHARE_FROM = 50
 
 
 def rounded_down(learners: int) -> int:
@@ -25,7 +25,7 @@ def rounded_down(learners: int) -> int:
 
 def percent(part: int, whole: int) -> int | None:
     """The share of two exact counts, as whole percent; None where there are too few learners to tell."""
-    return 100 * rounded_down(part) // rounded_down(whole) if whole >= SHARE_OF else None
+    return 100 * rounded_down(part) // rounded_down(whole) if whole >= SHARE_FROM else None
 
 
 def merge_small(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ from worker.settings import Settings
 LONGEST_S = 5.0
 
 LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
-COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
+KEPT_COURSES, KEPT_S = 1000, 60  # courses
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class KnownLessons:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(KEPT_COURSES, KEPT_S)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=5)
@@ -56,7 +56,7 @@ class KnownLessons:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
+    async def read_lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
         """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
         totals: dict[UUID, int | None] = {}
         own: dict[UUID, list[LessonState]] = defaultdict(list)

@@ -40,7 +40,7 @@ class Activity:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+    async def count_per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
         """The last `days` days (1 to MOST_DAYS), today last, idle ones too. Days are the learner's `zone`'s, or UTC's.
 
         Raises ValueRefused for a zone that PostgreSQL does not know.
@@ -49,8 +49,8 @@ class Activity:
         first = last - timedelta(days=_within(days, MOST_DAYS) - 1)
         return by_day(await self._completed(user_id, first, last, zone), first, last)
 
-    async def per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
-        """The last `weeks` weeks (1 to 52), this one last: as `per_day`. Weeks begin on Mondays."""
+    async def count_per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+        """The last `weeks` weeks (1 to 52), this one last: as `count_per_day`. Weeks begin on Mondays."""
         last = _today(zone)
         first = monday(last) - timedelta(weeks=_within(weeks, MOST_DAYS // 7) - 1)
         return by_week(by_day(await self._completed(user_id, first, last, zone), first, last))

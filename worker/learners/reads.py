@@ -43,7 +43,7 @@ class ProgressStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[T]):
+class ReadResult(Generic[T]):
     """A value, and a time by the database's clock: what was committed before it is in the value."""
 
     as_of: datetime
@@ -51,46 +51,46 @@ class Read(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListCursor:
     """Between two courses of a user's list: after this one."""
 
     last_accessed_at: datetime
     course_id: UUID
 
 
-class Reads:
+class ProgressReader:
     """Over a pool of connections. Every method is one query, and raises DatabaseUnavailable or SetupError."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def some(self, user_id: UUID, course_ids: Iterable[UUID]) -> Read[dict[UUID, CourseProgress]]:
+    async def read_courses(self, user_id: UUID, course_ids: Iterable[UUID]) -> ReadResult[dict[UUID, CourseProgress]]:
         """By course id, without those that have no progress."""
         read = _progress(await self.fetch("learners/progress_of_courses", user_id, list(course_ids)))
-        return Read(read.as_of, {progress.course_id: progress for progress in read.value})
+        return ReadResult(read.as_of, {progress.course_id: progress for progress in read.value})
 
-    async def listed(
+    async def list_courses(
         self,
         user_id: UUID,
         *,
         include_completed: bool,
         include_current: bool = True,
-        after: Place | None = None,
+        after: ListCursor | None = None,
         limit: int | None = None,
-    ) -> Read[list[CourseProgress]]:
+    ) -> ReadResult[list[CourseProgress]]:
         """The latest accessed first; those after a place, and at most so many of them."""
         place = (after.last_accessed_at, after.course_id) if after else (None, None)
         return _progress(
             await self.fetch("learners/progress_of_user", user_id, include_completed, *place, limit, include_current)
         )
 
-    async def stats(self, user_id: UUID) -> Read[ProgressStats]:
+    async def read_stats(self, user_id: UUID) -> ReadResult[ProgressStats]:
         """Zeros for a user without progress."""
         [row] = await self.fetch("learners/progress_stats", user_id)
         values = dict(row)
-        return Read(values.pop("as_of"), ProgressStats(**values))
+        return ReadResult(values.pop("as_of"), ProgressStats(**values))
 
-    async def marks(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
+    async def read_marks(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
         """Of each user with progress a number, another one whenever a row of theirs came, went or changed."""
         return {row["user_id"]: row["mark"] for row in await self.fetch("learners/progress_marks", list(user_ids))}
 
@@ -99,9 +99,9 @@ class Reads:
         return await self._pool.fetch(query(name), *arguments)
 
 
-def _progress(rows: list[asyncpg.Record]) -> Read[list[CourseProgress]]:
+def _progress(rows: list[asyncpg.Record]) -> ReadResult[list[CourseProgress]]:
     found = [dict(row) for row in rows if row["course_id"] is not None]
     for values in found:
         del values["as_of"]
         values["completed_lessons"] = tuple(values["completed_lessons"])
-    return Read(rows[0]["as_of"], [CourseProgress(**values) for values in found])
+    return ReadResult(rows[0]["as_of"], [CourseProgress(**values) for values in found])

@@ -28,12 +28,12 @@ from worker.errors import (
 from worker.kafka.client import client
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
-from worker.learners.reads import CourseProgress, ProgressStats, Reads
+from worker.learners.reads import CourseProgress, ProgressReader, ProgressStats
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 POLL_OFFSET_EVERY_S = 0.005
-SLOWEST_LOOK_S = 0.1
+SLOWEST_POLL_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
 
 
@@ -54,7 +54,7 @@ class ProgressService:
     within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says besides how fresh an answer is.
     """
 
-    reads: Reads
+    reads: ProgressReader
 
     def __init__(self, settings: Settings, *, publish_timeout_s: float = 30) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class ProgressService:
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
-        self.reads = Reads(self._pool)
+        self.reads = ProgressReader(self._pool)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -81,17 +81,17 @@ class ProgressService:
 
     async def get_user_progress(self, user_id: UUID | str, *, include_completed: bool = True) -> list[CourseProgress]:
         """All courses of a user, the latest accessed first."""
-        return (await self.reads.listed(_user(user_id), include_completed=include_completed)).value
+        return (await self.reads.list_courses(_user(user_id), include_completed=include_completed)).value
 
     async def get_bulk_course_progress(
         self, user_id: UUID | str, course_ids: Iterable[UUID | str]
     ) -> dict[UUID, CourseProgress]:
         """Some courses of a user by course id, in one query; without those that have no progress."""
-        return (await self.reads.some(_user(user_id), map(_course, course_ids))).value
+        return (await self.reads.read_courses(_user(user_id), map(_course, course_ids))).value
 
     async def get_progress_stats(self, user_id: UUID | str) -> ProgressStats:
         """Zeros for a user without progress."""
-        return (await self.reads.stats(_user(user_id))).value
+        return (await self.reads.read_stats(_user(user_id))).value
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Whether the lesson is completed now; False for a lesson nobody knows."""
@@ -172,7 +172,7 @@ class ProgressService:
     # How
 
     async def _row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
-        return (await self.reads.some(user_id, [course_id])).value.get(course_id)
+        return (await self.reads.read_courses(user_id, [course_id])).value.get(course_id)
 
     async def _applied(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
@@ -222,7 +222,7 @@ class ProgressService:
                 for (topic, partition), offset in last.items():
                     while not await self._passed(topic, partition, offset):
                         await asyncio.sleep(look_s)
-                        look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
+                        look_s = min(SLOWEST_POLL_S, look_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True

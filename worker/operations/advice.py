@@ -22,16 +22,16 @@ def advise(
     incoming_per_s: float | None,
     capacity_per_s: float | None,
     lag: int | None,
-    held_up: str | None = None,
+    stall_reason: str | None = None,
 ) -> Advice:
     """For the events that come in, and to work off those that wait within CATCH_UP_S: at least one worker, at most one
     per partition.
 
-    `capacity_per_s` is what one worker can do, None when that was never measured; `held_up` why those that run stand
-    still, if they do.
+    `capacity_per_s` is what one worker can do, None when that was never measured. `stall_reason` is why all running
+    workers stand still, None when they do not.
     """
-    if held_up:
-        return Advice(None, f"More workers would not help: {held_up}")
+    if stall_reason:
+        return Advice(None, f"More workers would not help: {stall_reason}")
     if incoming_per_s is None or lag is None:
         return Advice(None, "How many events come in, or wait, is not known at present.")
     load = f"{incoming_per_s:,.0f} events/s come in and {lag:,} wait"

@@ -47,7 +47,7 @@ class Cluster:
         self._open: AsyncExitStack | None = None
 
     @property
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         return self._open is not None
 
     async def connect(self) -> None:

@@ -19,7 +19,7 @@ Question = Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class WorkerStatus:
     """What a worker said of itself (sql/0006_worker_status.sql), and how long ago."""
 
     worker: str
@@ -38,7 +38,7 @@ class Status:
     silent_s: float
 
     @property
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Nobody has heard of it for a minute. Its row stays for a day."""
         return self.silent_s > GONE_AFTER_S
 
@@ -48,24 +48,24 @@ class WorkerView:
     """A worker: as it describes itself, as Kafka's group has it, or both."""
 
     name: str
-    status: Status | None  # None: it says nothing of itself, as one without PostgreSQL cannot
+    status: WorkerStatus | None  # None: it says nothing of itself, as one without PostgreSQL cannot
     member: Member | None  # None: it is not in the group, or the group is missing
 
     @property
-    def told(self) -> Status | None:
+    def fresh_status(self) -> WorkerStatus | None:
         """What it says of itself, unless that is long ago."""
-        return None if self.status is None or self.status.gone else self.status
+        return None if self.status is None or self.status.is_gone else self.status
 
     @property
     def running(self) -> bool:
-        return self.member is not None or self.told is not None
+        return self.member is not None or self.fresh_status is not None
 
     @property
     def partitions(self) -> Collection[int]:
         """Those it reads; Kafka's word where there is one."""
         if self.member is not None:
             return self.member.partitions
-        return self.told.partitions if self.told is not None else ()
+        return self.fresh_status.partitions if self.fresh_status is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Look:
     group: Group | None = None
     dead_letters: NewestSummary | None = None
     stored: dict[int, int] | None = None
-    statuses: list[Status] | None = None
+    statuses: list[WorkerStatus] | None = None
     outbox: Outbox | None = None
 
     async def ask(self, name: str, question: Question) -> Exception | None:
@@ -149,7 +149,7 @@ def build_snapshot(found: Look, rates: Rates | None) -> Snapshot:
     """What one look found, put together; `rates` None: not known at present."""
     workers = join_workers(found.statuses or [], found.group)
     running = [worker for worker in workers if worker.running]
-    statuses = [worker.told for worker in running if worker.told is not None]
+    statuses = [worker.fresh_status for worker in running if worker.fresh_status is not None]
     partitions = _partitions(found, rates, running)
     lag = sum(found.sample.lag.values()) if found.sample else None
     incoming = sum(rates.incoming.values()) if rates else None
@@ -175,18 +175,18 @@ def build_snapshot(found: Look, rates: Rates | None) -> Snapshot:
             incoming_per_s=incoming,
             capacity_per_s=median(capacities) if capacities else None,
             lag=lag,
-            held_up=breaker or held_up(statuses),
+            stall_reason=breaker or stall_reason(statuses),
         ),
     )
 
 
-def held_up(statuses: Collection[Status]) -> str | None:
+def stall_reason(statuses: Collection[WorkerStatus]) -> str | None:
     """Why all workers stand still, if they do."""
     reasons = [status.waiting_for for status in statuses]
     return reasons[0] if reasons and all(reasons) else None
 
 
-def join_workers(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
+def join_workers(statuses: Collection[WorkerStatus], group: Group | None) -> tuple[WorkerView, ...]:
     """Each worker once, by name: a member's client id is its worker's name (Settings.worker_name)."""
     said = {status.worker: status for status in statuses}
     members = {member.client_id: member for member in (group.members if group else ())}

@@ -14,7 +14,7 @@ from worker.errors import KafkaUnavailable
 from worker.kafka.failures import explain_consumer_error
 from worker.operations.cluster import Cluster
 from worker.operations.lag_history import Delay, LagHistory, Point
-from worker.operations.snapshot import Look, Outbox, Question, Snapshot, Status, build_snapshot
+from worker.operations.snapshot import Look, Outbox, Question, Snapshot, WorkerStatus, build_snapshot
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.failures import translate_errors
 from worker.postgres.pool import connect_pool
@@ -42,10 +42,10 @@ class Operations:
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_ANSWER_S)
         self._cluster = Cluster(settings)
-        self._trail = LagHistory(KEPT_S)
+        self._history = LagHistory(KEPT_S)
         self._snapshot: Snapshot | None = None
-        self._looked = asyncio.Event()
-        self._asked = asyncio.Event()
+        self._look_done = asyncio.Event()
+        self._look_wanted = asyncio.Event()
         self._asked_at = float("-inf")
 
     async def __aenter__(self) -> Self:
@@ -54,12 +54,12 @@ class Operations:
         return self
 
     def _begin(self) -> None:
-        self._looked.clear()
-        self._looking = asyncio.create_task(self._look_again_and_again(), name="operations")
+        self._look_done.clear()
+        self._looking = asyncio.create_task(self._keep_looking(), name="operations")
         self._looking.add_done_callback(self._ended)
 
     def _ended(self, looking: asyncio.Task[None]) -> None:
-        self._looked.set()
+        self._look_done.set()
         if not looking.cancelled() and (error := looking.exception()):
             log.error("operations cannot be looked at", exc_info=error)
 
@@ -75,8 +75,8 @@ class Operations:
         Raises for a bug, and has it tried again.
         """
         self._asked_at = asyncio.get_running_loop().time()
-        self._asked.set()
-        await self._looked.wait()
+        self._look_wanted.set()
+        await self._look_done.wait()
         if self._looking.done():
             ended = self._looking
             self._begin()
@@ -87,34 +87,34 @@ class Operations:
     def history(self, every_s: float = SAMPLE_EVERY_S - SNAPSHOT_EVERY_S) -> tuple[Point, ...]:
         """Lag and rates of the last quarter of an hour, oldest first; some SAMPLE_EVERY_S apart, whether or not
         anybody looked, but for times when a server was away."""
-        return self._trail.points(every_s)
+        return self._history.points(every_s)
 
     def delays(self) -> dict[int, Delay]:
         """How far behind each partition is, by the last look at which both servers answered."""
-        return self._trail.delays()
+        return self._history.delays()
 
-    async def _look_again_and_again(self) -> None:
+    async def _keep_looking(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            watched = self._asked.is_set() or began - self._asked_at < WATCHED_S
-            self._asked.clear()
+            watched = self._look_wanted.is_set() or began - self._asked_at < WATCHED_S
+            self._look_wanted.clear()
             found = await self._look(everything=watched)
             if (sample := found.sample) is not None:
-                self._trail.add(sample)
+                self._history.add(sample)
             if watched:
-                self._snapshot = build_snapshot(found, self._trail.rates() if sample else None)
-                self._looked.set()
+                self._snapshot = build_snapshot(found, self._history.rates() if sample else None)
+                self._look_done.set()
                 await asyncio.sleep(max(0, SNAPSHOT_EVERY_S - (loop.time() - began)))
             else:
-                self._looked.clear()
-                await self._until_asked(began + SAMPLE_EVERY_S)
+                self._look_done.clear()
+                await self._wait_for_reader(began + SAMPLE_EVERY_S)
 
-    async def _until_asked(self, at: float) -> None:
+    async def _wait_for_reader(self, at: float) -> None:
         """Or until then, by the loop's clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(at):
-                await self._asked.wait()
+                await self._look_wanted.wait()
 
     async def _look(self, *, everything: bool) -> Look:
         """All that a snapshot needs, or only a sample."""
@@ -132,7 +132,7 @@ class Operations:
             questions |= {"group": cluster.group, "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS)}
         for name, question in questions.items():
             problem = await found.ask(name, partial(self._of_kafka, question))
-            if problem is not None and not (cluster.connected and _is_answer(problem.__cause__)):
+            if problem is not None and not (cluster.is_connected and _is_answer(problem.__cause__)):
                 found.missing |= {other: str(problem) for other in questions if getattr(found, other) is None}
                 with suppress(KafkaError):  # of what had failed already
                     await cluster.close()
@@ -161,8 +161,11 @@ class Operations:
             row["partition"]: row["next_offset"] for row in rows if row["topic"] == self._settings.lesson_events_topic
         }
 
-    async def _statuses(self) -> list[Status]:
-        return [Status(**row) for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)]
+    async def _statuses(self) -> list[WorkerStatus]:
+        return [
+            WorkerStatus(**row)
+            for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)
+        ]
 
     async def _outbox(self) -> Outbox:
         depths = await self._fetch("outbox/depth", [], [], COUNT_UP_TO)

@@ -19,7 +19,7 @@ CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row
 
 
 @dataclass(slots=True)
-class Lesson:
+class LessonChange:
     """Rule 1: a last-writer-wins register; at the same instant completed wins.
 
     The completions that count are those since the last un-completion: the first of them dates the lesson.
@@ -50,7 +50,7 @@ class Lesson:
 
 
 @dataclass(slots=True)
-class Course:
+class CourseChange:
     """What a batch says of one progress row. Pairs compare by time first (rules 2 and 5)."""
 
     topic: str
@@ -59,7 +59,7 @@ class Course:
     last_accessed_at: datetime
     total: tuple[datetime, int] | None = None
     last_lesson: tuple[datetime, str] | None = None
-    lessons: dict[str, Lesson] = field(default_factory=dict)
+    lessons: dict[str, LessonChange] = field(default_factory=dict)
 
     def add(self, occurrence: Occurrence) -> None:
         at = occurrence.occurred_at
@@ -75,13 +75,13 @@ class Course:
             case CourseAccessed(lesson_id=str(lesson_id)):
                 self._visit(at, lesson_id)
 
-    def _lesson(self, at: datetime, lesson_id: str, total: int) -> Lesson:
+    def _lesson(self, at: datetime, lesson_id: str, total: int) -> LessonChange:
         if self.total is None or (at, total) > self.total:
             self.total = (at, total)
         self._visit(at, lesson_id)
         lesson = self.lessons.get(lesson_id)
         if lesson is None:
-            lesson = self.lessons[lesson_id] = Lesson()
+            lesson = self.lessons[lesson_id] = LessonChange()
         return lesson
 
     def _visit(self, at: datetime, lesson_id: str) -> None:
@@ -99,25 +99,25 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FoldedBatch:
     """A batch, folded: at most one entry per progress row, each dict in key order."""
 
-    courses: dict[CourseKey, Course]
+    courses: dict[CourseKey, CourseChange]
     resets: dict[CourseKey, Reset]
 
 
-def fold(occurrences: Sequence[Occurrence]) -> Folded:
+def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:
     """What a batch says, whatever the order and repetition of its events."""
     resets = _resets(occurrences)
-    courses: dict[CourseKey, Course] = {}
+    courses: dict[CourseKey, CourseChange] = {}
     for occurrence in _not_forgotten(occurrences, resets) if resets else occurrences:
         key = (occurrence.event.user_id, occurrence.event.course_id)
         course = courses.get(key)
         if course is None:
             at = occurrence.occurred_at
-            course = courses[key] = Course(occurrence.topic, occurrence.partition, at, at)
+            course = courses[key] = CourseChange(occurrence.topic, occurrence.partition, at, at)
         course.add(occurrence)
-    return Folded(_in_lock_order(courses), _in_lock_order(resets))
+    return FoldedBatch(_in_lock_order(courses), _in_lock_order(resets))
 
 
 def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:

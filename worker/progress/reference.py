@@ -16,7 +16,7 @@ from worker.postgres.connection import query
 from worker.progress.fold import CourseKey
 
 
-class Row(NamedTuple):
+class ProgressRow(NamedTuple):
     """What a reader of course_progress must find, whatever order the events came in."""
 
     completed_lessons: frozenset[str]
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     last_accessed_at: datetime
 
 
-def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, Row]:
+def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, ProgressRow]:
     """The visible rows after these events; `occurred_at` already clamped."""
     by_row: dict[CourseKey, list[tuple[datetime, LessonEvent]]] = defaultdict(list)
     for event, at in events:
@@ -42,7 +42,7 @@ def _counting(history: list[tuple[datetime, LessonEvent]]) -> list[tuple[datetim
     return [(at, event) for at, event in history if not resets or at > max(resets)]  # rule 6
 
 
-def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
+def _row(history: list[tuple[datetime, LessonEvent]]) -> ProgressRow | None:
     if not history:
         return None
     lesson_events = [(at, e) for at, e in history if isinstance(e, LessonCompleted | LessonUncompleted)]
@@ -55,7 +55,7 @@ def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
     complete = total is not None and len(done) >= total  # rule 4
     nearest = (200 * len(done) + total) // (2 * total) if total else 0
     named = [(at, e.lesson_id) for at, e in history if not isinstance(e, ProgressReset) and e.lesson_id]  # rule 5
-    return Row(
+    return ProgressRow(
         completed_lessons=done,
         lessons_completed=len(done),
         total_lessons=total,
@@ -66,18 +66,19 @@ def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
     )
 
 
-async def stored(connection: asyncpg.Connection) -> dict[CourseKey, Row]:
+async def stored(connection: asyncpg.Connection) -> dict[CourseKey, ProgressRow]:
     """The visible rows of the database, in the reference model's terms."""
     rows = await connection.fetch(query("progress/rows"))
     return {
-        (row["user_id"], row["course_id"]): Row(
-            **{name: row[name] for name in Row._fields} | {"completed_lessons": frozenset(row["completed_lessons"])}
+        (row["user_id"], row["course_id"]): ProgressRow(
+            **{name: row[name] for name in ProgressRow._fields}
+            | {"completed_lessons": frozenset(row["completed_lessons"])}
         )
         for row in rows
     }
 
 
-def wrong_rows(wanted: dict[CourseKey, Row], found: dict[CourseKey, Row]) -> list[str]:
+def wrong_rows(wanted: dict[CourseKey, ProgressRow], found: dict[CourseKey, ProgressRow]) -> list[str]:
     """One line per row that is missing, too much, or not as it must be."""
     keys = sorted(wanted.keys() | found.keys())
     return [f"{k}: wanted {wanted.get(k)}, found {found.get(k)}" for k in keys if wanted.get(k) != found.get(k)]

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
-from worker.progress.fold import Folded
+from worker.progress.fold import FoldedBatch
 from worker.settings import Settings
 from worker.stream.sink import Applied, OffsetsMoved, Spans
 
@@ -35,7 +35,7 @@ class Store:
         self._settings = settings
         self._connection: asyncpg.Connection | None = None
 
-    async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+    async def apply(self, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
         connection = await self._connected()
         with translate_errors(connection):
@@ -90,7 +90,7 @@ class Store:
             )
         return self._connection
 
-    async def _apply(self, connection: asyncpg.Connection, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+    async def _apply(self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
         sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
         row = await connection.fetchrow(
             query("progress/apply"),
@@ -114,7 +114,7 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _course_columns(folded: Folded, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
+def _course_columns(folded: FoldedBatch, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
     rows = [
         (
             *key,
@@ -138,7 +138,7 @@ def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
     return None if at == latest else at
 
 
-def _lesson_columns(folded: Folded) -> list[list[Any]]:
+def _lesson_columns(folded: FoldedBatch) -> list[list[Any]]:
     rows = [
         (
             number,
@@ -153,6 +153,6 @@ def _lesson_columns(folded: Folded) -> list[list[Any]]:
     return _columns(rows, 5)
 
 
-def _reset_columns(folded: Folded) -> list[list[Any]]:
+def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
     rows = [(*key, reset.reset_at, reset.topic, reset.partition) for key, reset in folded.resets.items()]
     return _columns(rows, 5)

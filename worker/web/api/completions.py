@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from worker.learners.reads import CourseProgress, Read
+from worker.learners.reads import CourseProgress, ReadResult
 from worker.learners.service import Accepted, ProgressService
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.dependencies import ServiceDep
@@ -53,7 +53,7 @@ class Writing:
         if isinstance(outcome, Accepted):
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._changes.nudge()
-        read = await self.service.reads.some(self.user_id, [course_id])
+        read = await self.service.reads.read_courses(self.user_id, [course_id])
         progress = read.value.get(course_id)
         return json_response(
             WriteAnswer(
@@ -63,7 +63,7 @@ class Writing:
             )
         )
 
-    async def batch(self, items: Sequence[Occurred]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
+    async def batch(self, items: Sequence[Occurred]) -> tuple[list[str], bool, ReadResult[dict[UUID, CourseProgress]]]:
         """Ids, whether all are applied, and their courses."""
         ids: list[str] = []
         applied = True
@@ -74,7 +74,7 @@ class Writing:
             )
             self._changes.nudge()
         courses = dict.fromkeys(item.event(self.user_id).course_id for item in items)
-        return ids, applied, await self.service.reads.some(self.user_id, courses)
+        return ids, applied, await self.service.reads.read_courses(self.user_id, courses)
 
 
 async def writing(request: Request, caller: CallerDep, service: ServiceDep) -> Writing:

@@ -89,7 +89,7 @@ Course = Annotated[UUID, Depends(course)]
 async def get_analytics(request: Request, course_id: Course, readers: ReadersDep) -> Response:
     """Learners, completion, drop-out by lesson, time to complete, active learners; at most a minute old. Nothing that
     singles out a learner: counts are multiples of five."""
-    return conditional_response(request, answer(course_id, await readers.analytics.of(course_id)))
+    return conditional_response(request, answer(course_id, await readers.analytics.read(course_id)))
 
 
 def answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:

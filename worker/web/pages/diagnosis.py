@@ -106,8 +106,9 @@ def held_up(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     """The workers' names by what they wait for; an open breaker is told of elsewhere."""
     names = defaultdict(list)
     for worker in running:
-        if worker.told is not None and worker.told.waiting_for and not worker.told.breaker:
-            names[worker.told.waiting_for].append(worker.name)
+        status = worker.fresh_status
+        if status is not None and status.waiting_for and not status.breaker:
+            names[status.waiting_for].append(worker.name)
     return names
 
 
@@ -131,7 +132,8 @@ def _flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
 
 def _lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     """A partition that stands still is told apart from a backlog: waiting does not help it."""
-    excused = {worker.name for worker in snapshot.workers if worker.running and worker.told and worker.told.waiting_for}
+    running = [worker for worker in snapshot.workers if worker.running]
+    excused = {worker.name for worker in running if worker.fresh_status and worker.fresh_status.waiting_for}
     late = [view for view in snapshot.partitions if is_late(view, delays.get(view.partition))]
     still = [
         view

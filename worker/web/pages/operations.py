@@ -169,7 +169,7 @@ def partitions(snapshot: Snapshot, history: Sequence[Point], delays: Mapping[int
 
 
 def worker_line(worker: WorkerView) -> WorkerLine:
-    status = worker.told
+    status = worker.fresh_status
     return WorkerLine(
         worker,
         *worker_state(worker),
@@ -184,12 +184,12 @@ def worker_line(worker: WorkerView) -> WorkerLine:
 def worker_state(worker: WorkerView) -> tuple[str, Level | None]:
     if not worker.running:
         return f"gone for {span(worker.status.silent_s)}" if worker.status else "gone", None
-    if worker.told is None:
+    if worker.fresh_status is None:
         return "says nothing of itself", Level.WATCH
-    if worker.told.breaker:
+    if worker.fresh_status.breaker:
         return "breaker open", Level.ACT
-    if worker.told.waiting_for:
-        return f"waits: {worker.told.waiting_for}", Level.WATCH
+    if worker.fresh_status.waiting_for:
+        return f"waits: {worker.fresh_status.waiting_for}", Level.WATCH
     return "runs", Level.WELL
 
 
