@@ -17,7 +17,7 @@ from worker.courses.analytics import (
     CourseAnalytics,
     Duration,
     LessonReach,
-    durations,
+    build_durations,
 )
 from worker.courses.anonymity import K
 from worker.errors import DatabaseUnavailable, TookTooLong
@@ -193,7 +193,7 @@ async def test_times_to_complete_are_merged_until_each_stands_for_five(
 def test_the_last_bucket_has_no_end_when_somebody_took_that_long() -> None:
     counts = [0] * len(BUCKETS_S) + [9]
 
-    assert durations(counts) == (Duration(0, None, 5),)
+    assert build_durations(counts) == (Duration(0, None, 5),)
 
 
 async def test_an_answer_is_kept_for_a_moment(
@@ -218,7 +218,7 @@ async def test_an_answer_that_is_kept_does_not_wait_behind_another_course(
     async with CourseAnalytics(database_settings) as analytics:
         await analytics.read(course)
 
-        async with analytics._asking, asyncio.timeout(30):
+        async with analytics._querying, asyncio.timeout(30):
             assert await analytics.read(course) is None
 
 
@@ -226,11 +226,11 @@ async def test_nobody_waits_for_ever_behind_other_courses(
     database_settings: Settings, course: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.courses.analytics.LONGEST_S", 0.05)
-    async with CourseAnalytics(database_settings) as analytics, analytics._asking, asyncio.timeout(30):
+    async with CourseAnalytics(database_settings) as analytics, analytics._querying, asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
             await analytics.read(course)
 
-    assert not analytics._asking.locked()
+    assert not analytics._querying.locked()
 
 
 async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(
@@ -244,7 +244,7 @@ async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(
         raise TookTooLong("statement timeout")
 
     async with CourseAnalytics(database_settings, clock=lambda: now[0]) as analytics:
-        monkeypatch.setattr(analytics, "_figures", too_long)
+        monkeypatch.setattr(analytics, "_query_figures", too_long)
         for now[0] in (0, FRESH_S - 1, FRESH_S + 1):
             with pytest.raises(TookTooLong):
                 await analytics.read(course)
