@@ -10,7 +10,7 @@ from aiokafka.structs import ConsumerRecord
 from events.envelope import binary
 from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from worker.deadletters.letter import Letter, Position, read_entry
-from worker.operations.snapshot import Status
+from worker.operations.snapshot import WorkerStatus
 
 # Events of many learners
 
@@ -129,10 +129,10 @@ def letter(position: Position = LETTER_POSITION, **changed: Any) -> Letter:
 SNAPSHOT_AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def status(worker: str = "a", **changed: object) -> Status:
+def status(worker: str = "a", **changed: object) -> WorkerStatus:
     usual = {
         "host": "h", "version": "1", "started_at": SNAPSHOT_AT, "partitions": [0], "events_per_s": 10.0, "busy": 0.5,
         "capacity_per_s": 1000.0, "visible_p50_s": 0.01, "visible_p99_s": 0.02, "dead_letters": 0, "breaker": None,
         "waiting_for": None, "silent_s": 1.0,
     }  # fmt: skip
-    return Status(worker, **usual | changed)
+    return WorkerStatus(worker, **usual | changed)

@@ -1,4 +1,4 @@
-"""Some processes ahead of all others: docs/api.md, "API and workers on one machine"."""
+"""Schedules some processes ahead of all others, as docs/api.md has it for an API and workers on one machine."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import psutil
 
 @contextmanager
 def ahead(*first: psutil.Process) -> Iterator[None]:
-    """Until the end these run when they are ready, each before the next and all before whoever else runs (SCHED_RR).
+    """Gives these processes real-time priority (SCHED_RR) until the end: each before the next, all before all others.
 
-    With their children, but for this process's. Raises PermissionError where the kernel does not allow it.
+    Their children get it too, except those of this process. Raises PermissionError where the kernel forbids it.
     """
     try:
         for priority, process in enumerate(reversed(first), 1):
@@ -23,6 +23,7 @@ def ahead(*first: psutil.Process) -> Iterator[None]:
 
 
 def allowed(*first: psutil.Process) -> bool:
+    """Tells whether the kernel lets this process schedule these ahead."""
     try:
         with ahead(*first):
             return True
@@ -31,7 +32,7 @@ def allowed(*first: psutil.Process) -> bool:
 
 
 def _schedule(process: psutil.Process, priority: int) -> None:
-    _schedule_threads(process, priority)  # from now on what it starts is as itself
+    _schedule_threads(process, priority)  # processes that it starts from now on inherit the priority
     if process.pid != os.getpid():
         for child in process.children(recursive=True):
             _schedule_threads(child, priority)

@@ -1,4 +1,4 @@
-"""Section: ours and what a user would otherwise take (tests/bench/peers), and what each loses of one error."""
+"""Measures one section: our worker, its alternatives (tests/bench/peers), and what each loses by one error."""
 
 import ast
 import asyncio
@@ -14,7 +14,7 @@ import asyncpg
 
 from events.producer import OutgoingRecord, Producer
 from tests.bench.bench import Bench, connected, publish, query, records
-from tests.bench.drain import Drained, Seen, applied, bound, followed, median, stop
+from tests.bench.drain import Drained, Seen, describe_bound, follow_drain, median, read_applied, stop
 from tests.bench.drains import COLUMNS, in_turn, row
 from tests.bench.learners import Rows, even, in_time, strangers
 from tests.bench.peers import connect_jdbc, mishap
@@ -31,11 +31,11 @@ KILLED_ONCE = ("tests.faults.launch", "kill-after-fetch:3", "worker")
 
 
 async def against_peers(bench: Bench) -> Result:
-    """The same events on the same servers, one contender after the other.
+    """The contenders drain the same events on the same servers, one after the other.
 
-    Gone after one error: a handler raises once in the middle of other events, each of which adds a lesson row; who ends
-    of it is started again; what is not there when nothing moves any more. Ours is killed with a batch in hand instead,
-    and Kafka Connect finds a record that it cannot read.
+    Gone after one error: every event adds a lesson row, and a handler raises once in the middle of them. A contender
+    that ends because of it is started again. The events whose lesson row is missing when nothing moves any more are
+    gone. Ours is killed with a batch in hand instead, and Kafka Connect finds a record that it cannot read.
     """
     find_jars(bench.say, connect_jdbc.POM)
     for contender in CONTENDERS:
@@ -61,12 +61,12 @@ def _result(runs: dict[str, list[Drained]], gone: dict[str, str]) -> Result:
         result.rows.append((*row(title(name), drained), gone[name]))
         rate = median(drained).rate
         told = f"{ours.rate:,.0f}/s against {rate:,.0f}/s"
-        result.figures[f"ours/{name}"] = Figure(ours.rate / rate, told, bound(ours))
+        result.figures[f"ours/{name}"] = Figure(ours.rate / rate, told, describe_bound(ours))
     return result
 
 
 def title(name: str) -> str:
-    """What its module says that it is, which may need what is not installed here."""
+    """Returns the title in the docstring of a peer's module. It parses the file, because its imports may be missing."""
     if name == OURS:
         return name
     told = ast.get_docstring(ast.parse((PEERS / f"{name}.py").read_text())) or name
@@ -80,10 +80,10 @@ async def drain(bench: Bench, contender: Contender, fresh: Settings) -> Drained:
             await connection.execute(query("began_with_lessons"))
 
         async def look() -> Seen:
-            return replace(await applied(connection), events=await contender.applied(fresh, connection))
+            return replace(await read_applied(connection), events=await contender.applied(fresh, connection))
 
         with contender.start(fresh) as process:
-            drained = await followed(
+            drained = await follow_drain(
                 fresh, connection, [process], sizes.events, sizes.longest_drain_s, look, contender.look_every_s
             )
             await stop(process)
@@ -92,7 +92,7 @@ async def drain(bench: Bench, contender: Contender, fresh: Settings) -> Drained:
 
 @asynccontextmanager
 async def lesson_rows(settings: Settings, to_send: Iterable[OutgoingRecord]) -> AsyncIterator[None]:
-    """The topic that Kafka Connect reads, with these records."""
+    """Creates the topic that Kafka Connect reads, with these records, and deletes it at the end."""
     topic = connect_jdbc.topic(settings)
     to_send = iter(to_send)
     await connect_jdbc.create_topic(settings)
@@ -105,7 +105,7 @@ async def lesson_rows(settings: Settings, to_send: Iterable[OutgoingRecord]) -> 
 
 
 async def lost(bench: Bench, contender: Contender) -> str:
-    """How many of some events are missing when one error in the middle is over."""
+    """Measures how many events are missing after one error in the middle of them."""
     events = bench.sizes.events_of_an_error
     happened = list(islice(in_time(strangers()), events))
     async with bench.filled() as database, bench.topics(database) as settings, connected(settings) as connection:
@@ -118,11 +118,11 @@ async def lost(bench: Bench, contender: Contender) -> str:
         rows.insert(events // 2, replace(rows[0], value=connect_jdbc.REFUSED))
         async with lesson_rows(settings, rows):
             waiting = await mishap.gone(contender, settings, connection, happened)
-            return f"none; {waiting:,} of {events:,} wait for somebody"
+            return f"none; {waiting:,} of {events:,} wait for an operator"
 
 
 async def there_after_a_kill(settings: Settings, connection: asyncpg.Connection) -> int:
-    """Lesson rows when a worker was killed in the middle, and the next one is done."""
+    """Kills a worker in the middle, lets the next one finish, and returns the number of lesson rows."""
     with WorkerProcess(settings, module=KILLED_ONCE) as killed:
         await asyncio.to_thread(killed.wait)
     with WorkerProcess(settings, "--until-idle") as next_one:

@@ -1,4 +1,4 @@
-"""Section: the HTTP API beside a worker that has work to do."""
+"""Measures one section: the HTTP API beside a worker that has work to do."""
 
 import asyncio
 import json
@@ -34,16 +34,16 @@ JSON = {"Content-Type": "application/json"}
 LEARNERS = 1000  # each with one token
 QUIET = 1  # percent
 
-Call: TypeAlias = Callable[[], Awaitable[int]]  # its status
+Call: TypeAlias = Callable[[], Awaitable[int]]  # returns the HTTP status
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of a call, and what the others did meanwhile."""
+    """Holds the milliseconds of a call, and what the other processes did meanwhile."""
 
     p50: float
     p99: float
-    host: float  # percent of the time of all cores that it took
+    host: float  # percent of all cores' time that the host took
     meanwhile: str
 
 
@@ -62,7 +62,7 @@ class Website:
 
     @property
     def calls(self) -> dict[str, tuple[Call, int]]:
-        """Each with how many of it a second."""
+        """Returns each call with its rate per second."""
         return {
             f"GET /api/progress/{{courseId}}, {READS_PER_S}/s": (self.read, READS_PER_S),
             f"POST /api/progress/complete, {WRITES_PER_S}/s": (self.complete, WRITES_PER_S),
@@ -91,17 +91,19 @@ class Running:
         return Shares(**self.servers, worker=psutil.Process(self.worker.process.pid), API=self.site.process)
 
     async def behind_s(self) -> float:
-        """How long the worker's oldest event has been waiting."""
+        """Returns how long the worker's oldest event has waited."""
         return max((await self.worker.metric("progress_lag_seconds")).values())
 
 
 async def api(bench: Bench) -> Result:
-    """One API process and one worker, to which others send 500 events/s meanwhile; calls at a steady rate for learners
-    at random, whoever is done. Time starts when a call was due and ends with the whole answer. `complete` publishes an
-    event to Kafka and returns when the worker has applied it. Rounds in turn, and more of them where the host of this
-    virtual machine takes 1 % of its cores or more; of those in which it took least, the one whose p99 is the median.
+    """One API process and one worker run, and a publisher sends 500 events/s to the worker meanwhile.
 
-    Ahead: these the kernel runs first (SCHED_RR), in this order, and all others with what is left, as
+    The calls come at a steady rate for random learners, whether or not earlier calls have ended. Time starts when a
+    call was due and ends with the whole answer. `complete` publishes an event to Kafka and returns when the worker has
+    applied it. Rounds come in turn, and more of them where the host of this virtual machine takes 1 % of its cores or
+    more. Of the rounds in which it took least, the one with the median p99 counts.
+
+    Ahead: the kernel runs these processes first (SCHED_RR), in this order, and all others on what is left, as
     [docs/api.md](api.md) has it for one machine. The harness stands for callers, who have machines of their own.
     """
     rounds = bench.sizes.call_rounds
@@ -117,7 +119,7 @@ async def api(bench: Bench) -> Result:
 
 
 async def measure(bench: Bench, running: Running, names: str, found: dict[tuple[str, str], list[Round]]) -> None:
-    """A round of each call that has not had enough quiet ones."""
+    """Measures a round of each call that has not had enough quiet ones."""
     for name, (call, rate) in running.site.calls.items():
         had = found[name, names]
         if sum(one.host < QUIET for one in had) < bench.sizes.call_rounds:
@@ -128,7 +130,7 @@ async def measure(bench: Bench, running: Running, names: str, found: dict[tuple[
 
 @asynccontextmanager
 async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
-    """Warm, and at work."""
+    """Starts a worker, an API and a publisher, and yields them when they are warmed up."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     calls_s = 3 * 2 * 2 * sizes.call_rounds * sizes.calls_s  # three orders, two calls, at most twice as many rounds
     lasting_s = 120 + sizes.latency_s + calls_s
@@ -145,12 +147,12 @@ async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
 
 
 def orders(bench: Bench, running: Running) -> dict[str, tuple[psutil.Process, ...]]:
-    """Who goes ahead of whom; nobody where the database is not seen from here, or the kernel forbids it."""
+    """Returns the orders in which processes go ahead: only "none" without the right or a local database."""
     alike: dict[str, tuple[psutil.Process, ...]] = {"none": ()}
     callers, api, database = psutil.Process(), running.site.process, running.servers["database"]
     if database and allowed(callers, api, database):
         return {**alike, "API, database": (api, database), "callers, API, database": (callers, api, database)}
-    bench.say("  API and database ahead: not measured, it takes CAP_SYS_NICE and a PostgreSQL of this machine")
+    bench.say("  API and database ahead: not measured, it takes CAP_SYS_NICE and a PostgreSQL on this machine")
     return alike
 
 
@@ -182,22 +184,22 @@ async def website(settings: Settings, rows: Rows) -> AsyncIterator[Website]:
 
 @asynccontextmanager
 async def others(settings: Settings, rows: Rows, for_s: float) -> AsyncIterator[None]:
-    """Send events all the while, which lasts no longer than that."""
+    """Publishes events until the end of the block, for at most `for_s` seconds."""
     happened = list(islice(in_time(even(rows, random.Random(3))), int(EVENTS_PER_S * for_s)))
     sending = asyncio.create_task(send_at_a_steady_rate(settings, happened, EVENTS_PER_S), name="others")
-    await asyncio.sleep(0)  # it makes its records ready, for seconds
+    await asyncio.sleep(0)  # the task prepares its records, for seconds
     try:
         yield
         if sending.done():
             sending.result()
-            raise AssertionError("the worker had nothing to do in the end")
+            raise AssertionError("the publisher ended too early: the worker had nothing to do")
     finally:
         sending.cancel()
         await asyncio.wait({sending})
 
 
 async def warmed_up(site: Website, for_s: float) -> None:
-    """It answers, and the broker's JVM has compiled what it runs all the time."""
+    """Waits until the API answers, and calls it until the broker's JVM has compiled its hot code."""
 
     async def answers() -> bool:
         return await site.complete() == 200 and await site.read() == 200
@@ -208,7 +210,7 @@ async def warmed_up(site: Website, for_s: float) -> None:
 
 
 async def calls_at_a_steady_rate(call: Call, rate: int, for_s: float) -> list[float]:
-    """How long each call took from when it was due."""
+    """Makes the calls, and returns how long each took from the moment when it was due."""
     began = time.perf_counter()
 
     async def one(number: int) -> float:

@@ -1,4 +1,4 @@
-"""How fast a backlog is drained: from the start of the first transaction to the last commit."""
+"""Measures how fast a backlog is drained: from the start of the first transaction to the last commit."""
 
 import asyncio
 import math
@@ -21,11 +21,11 @@ STARTS_WITHIN_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is applied, and how long ago the first transaction began, by the database's clock."""
+    """Holds what is applied, and how long ago the first transaction began, by the database's clock."""
 
     events: int
     seconds: float
-    wal_kb: float  # that the server has written
+    wal_kb: float  # written by the server so far
 
 
 Look: TypeAlias = Callable[[], Awaitable[Seen]]
@@ -33,13 +33,13 @@ Look: TypeAlias = Callable[[], Awaitable[Seen]]
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One drain: microseconds of CPU per event, and kB of WAL."""
+    """Holds the result of one drain: microseconds of CPU per event, and kB of WAL."""
 
     events: int
     seconds: float
     cpu: Cpu
     wal: float
-    stages: str = ""  # what the worker says that it spent an event's time on
+    stages: str = ""  # the stages of the worker and their share of an event's time
 
     @property
     def rate(self) -> float:
@@ -51,7 +51,7 @@ class Drained:
 
 
 def median(runs: Sequence[Drained]) -> Drained:
-    """The run with the median rate; of two, the slower."""
+    """Returns the run with the median rate; of two, the slower."""
     return sorted(runs, key=lambda run: run.rate)[(len(runs) - 1) // 2]
 
 
@@ -60,12 +60,12 @@ def spread(runs: Sequence[Drained]) -> str:
 
 
 def busy(run: Drained) -> float:
-    """How much of all cores broker, database and contender had, from 0 to 1."""
+    """Returns the share of all cores that broker, database and contender had, from 0 to 1."""
     return run.cpu.all * run.rate / 1e6 / CORES
 
 
-def bound(run: Drained) -> str:
-    """What a drain is bound by, as far as processor time tells."""
+def describe_bound(run: Drained) -> str:
+    """Describes what bounds a drain, as far as processor time shows it."""
     cpu = run.cpu
     worker = f"{cpu.contender:.0f} in the worker ({cpu.contender * run.rate / 1e6:.0%} of a core)"
     return (
@@ -75,37 +75,37 @@ def bound(run: Drained) -> str:
 
 
 async def drain(settings: Settings, events: int, *, workers: int = 1) -> Drained:
-    """Has our workers drain `events` events. Several are held back until all of them have their partitions."""
+    """Lets our workers drain `events` events. Several workers are held back until all of them have their partitions."""
     together = workers > 1
     async with connected(settings) as connection:
         with ExitStack() as started:
-            async with held_back(settings) if together else nullcontext():
+            async with hold_back(settings) if together else nullcontext():
                 processes = [started.enter_context(WorkerProcess(settings)) for _ in range(workers)]
                 if together:
-                    await all_held_back(connection, processes)
-            drained = await followed(settings, connection, processes, events)
-            drained = replace(drained, stages=await stages(processes[0], events / workers))
+                    await wait_until_held_back(connection, processes)
+            drained = await follow_drain(settings, connection, processes, events)
+            drained = replace(drained, stages=await read_stages(processes[0], events / workers))
             await asyncio.gather(*(stop(process) for process in processes))
     return drained
 
 
 @asynccontextmanager
-async def held_back(settings: Settings) -> AsyncIterator[None]:
-    """No worker gets to know its stored offsets before the block ends."""
+async def hold_back(settings: Settings) -> AsyncIterator[None]:
+    """Locks the stored offsets, so that no worker reads them before the block ends."""
     async with connected(settings) as holder, holder.transaction():
         await holder.execute("lock table consumed_offset in access exclusive mode")
         yield
 
 
-async def all_held_back(connection: asyncpg.Connection, processes: list[WorkerProcess]) -> None:
-    """Until each worker has partitions, and asks where to go on in them."""
+async def wait_until_held_back(connection: asyncpg.Connection, processes: list[WorkerProcess]) -> None:
+    """Waits until each worker has partitions and asks for their stored offsets."""
     async with asyncio.timeout(STARTS_WITHIN_S):
         while await connection.fetchval(query("held_back")) < len(processes):
             require_running(processes)
             await asyncio.sleep(POLL_EVERY_S)
 
 
-async def followed(
+async def follow_drain(
     settings: Settings,
     connection: asyncpg.Connection,
     processes: list[WorkerProcess],
@@ -114,11 +114,11 @@ async def followed(
     look: Look | None = None,
     every_s: float = POLL_EVERY_S,
 ) -> Drained:
-    """Until `events` are applied, or `longest_s` is over.
+    """Measures a drain until `events` are applied, or `longest_s` is over.
 
-    Begun: when the first transaction did, by the database's clock. Ended: when a look found all applied.
+    It begins when the first transaction began, by the database's clock, and ends when a look finds all applied.
     """
-    look = look or partial(applied, connection)
+    look = look or partial(read_applied, connection)
     meter = Meter(settings.kafka_bootstrap_servers, connection, [p.process.pid for p in processes])
     async with asyncio.timeout(STARTS_WITHIN_S):
         first = await look_until(look, processes, lambda seen: seen.events > 0, every_s)
@@ -143,7 +143,7 @@ async def look_until(
 
 
 def require_running(processes: list[WorkerProcess]) -> None:
-    """Raises RuntimeError, with the end of its log, when one has ended."""
+    """Raises RuntimeError, with the end of its log, when a process has ended."""
     for process in processes:
         if process.process.poll() is not None:
             last_words = "\n".join(process.log.splitlines()[-12:])
@@ -151,17 +151,17 @@ def require_running(processes: list[WorkerProcess]) -> None:
 
 
 async def stop(process: WorkerProcess) -> None:
-    """SIGTERM, and waits for its end."""
+    """Sends SIGTERM and waits for the end of the process."""
     await asyncio.to_thread(process.stop)
 
 
-async def stages(worker: WorkerProcess, times: float) -> str:
-    """What the worker says that it spent on each stage, waiting included, divided by a number of events or batches."""
+async def read_stages(worker: WorkerProcess, times: float) -> str:
+    """Reads the worker's time in each stage, waiting included, divided by a number of events or batches."""
     spent = await worker.metric("progress_stage_seconds_sum")
     return ", ".join(f"{label[8:-2]} {1e6 * each / times:,.1f} µs" for label, each in spent.items())  # {stage="…"}
 
 
-async def applied(connection: asyncpg.Connection) -> Seen:
-    """By the offsets in the database."""
+async def read_applied(connection: asyncpg.Connection) -> Seen:
+    """Reads what is applied, by the stored offsets."""
     row = await connection.fetchrow(query("applied"))
     return Seen(row["events"], row["seconds"] or 0, row["wal_kb"])

@@ -1,4 +1,4 @@
-"""Sections: ours against the floor, and against what a user would otherwise take."""
+"""Measures two sections: our worker against the floor, with events spread evenly and in bursts."""
 
 import math
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from tests.bench.bench import Bench
-from tests.bench.drain import Drained, bound, drain, median, spread
+from tests.bench.drain import Drained, describe_bound, drain, median, spread
 from tests.bench.floor import apply, recorded
 from tests.bench.learners import Order, Rows, bursty, even
 from tests.bench.machine import CORES
@@ -28,12 +28,12 @@ COLUMNS = (
 
 
 async def against_the_floor(bench: Bench) -> Result:
-    """Spread evenly: each event of a batch is of another progress row."""
+    """Events are spread evenly: each event of a batch is for another progress row."""
     return await _against_the_floor(bench, even, "even")
 
 
 async def against_the_floor_in_bursts(bench: Bench) -> Result:
-    """As real learners are: 2,000 events are of about 760 progress rows."""
+    """Events come in bursts, as real learners' do: 2,000 events are for about 760 progress rows."""
     return await _against_the_floor(bench, bursty, "bursty")
 
 
@@ -50,21 +50,21 @@ async def _against_the_floor(bench: Bench, order: Order, name: str) -> Result:
     floor, wide, ours = (median(run) for run in runs.values())
     result = Result(f"Drain, {name}", COLUMNS, [row(name, run) for name, run in runs.items()])
     result.figures = {
-        f"ours/floor {name}": Figure(ours.rate / floor.rate, compared(ours, floor), bound(ours)),
-        f"ours/wide floor {name}": Figure(ours.rate / wide.rate, compared(ours, wide), bound(ours)),
+        f"ours/floor {name}": Figure(ours.rate / floor.rate, compared(ours, floor), describe_bound(ours)),
+        f"ours/wide floor {name}": Figure(ours.rate / wide.rate, compared(ours, wide), describe_bound(ours)),
         f"worker CPU {name}": Figure(ours.cpu.contender, bound=f"its stages, waiting included: {ours.stages}"),
     }
     return result
 
 
 def compared(ours: Drained, floor: Drained) -> str:
-    """Ideal: what all cores give at the processor time that an event took of broker, database and worker."""
+    """Describes both rates, and the ideal: all cores at the processor time per event of broker, database and worker."""
     ideal = CORES * 1e6 / ours.cpu.all / floor.rate if ours.cpu.all else math.nan
     return f"{ours.rate:,.0f}/s against {floor.rate:,.0f}/s; ideal {ideal:.2f}"
 
 
 async def in_turn(bench: Bench, backlog: Settings, contenders: Mapping[str, Contender]) -> dict[str, list[Drained]]:
-    """A B A B, each on a fresh copy of the database."""
+    """Runs the contenders in turn (A B A B), each on a fresh copy of the database."""
     runs: dict[str, list[Drained]] = defaultdict(list)
     for number in range(bench.sizes.rounds):
         for name, contender in contenders.items():

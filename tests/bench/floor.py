@@ -1,4 +1,4 @@
-"""What PostgreSQL can do: the batches that a worker would make, made beforehand, and their statements one by one."""
+"""Measures what PostgreSQL can do: executes the statements of a worker's batches, which are prepared beforehand."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.bench.bench import connected
-from tests.bench.drain import Drained, applied
+from tests.bench.drain import Drained, read_applied
 from tests.bench.machine import Meter
 from worker.decode import decode
 from worker.kafka.client import client_arguments
@@ -42,9 +42,9 @@ class Recorder:
 
 
 async def recorded(settings: Settings, lanes: int = 1, enough: float = math.inf) -> list[list[Call]]:
-    """The statements that a worker would execute for what is in a topic, of each lane; each with its arguments.
+    """Returns, per lane, the statements with arguments that a worker would execute for the records of a topic.
 
-    For so many events of each lane, or a little more.
+    They cover `enough` events of each lane, or slightly more.
     """
     topic = settings.lesson_events_topic
     partitions = [TopicPartition(topic, p) for p in range(settings.topic_partitions)]
@@ -74,16 +74,16 @@ async def _recorded(settings: Settings, partitions: list[TopicPartition], enough
 
 
 async def apply(settings: Settings, lanes: list[list[Call]], events: int) -> Drained:
-    """Executes them, each lane's over a connection as the worker's, with nothing else running."""
+    """Executes the statements, each lane's over a connection like the worker's, while nothing else runs."""
     async with connected(settings) as watch, AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(writing(settings)) for _ in lanes]
         meter = Meter(settings.kafka_bootstrap_servers, watch, [])
-        first, cpu = await applied(watch), meter.read()
+        first, cpu = await read_applied(watch), meter.read()
         own, started = time.process_time(), time.perf_counter()
         await asyncio.gather(*map(_execute, connections, lanes))
         took, own = time.perf_counter() - started, time.process_time() - own
         used = replace(meter.read().per_event(cpu, events), contender=own / events * 1e6)
-        last = await applied(watch)
+        last = await read_applied(watch)
         return Drained(events, took, used, (last.wal_kb - first.wal_kb) / events)
 
 
@@ -94,7 +94,7 @@ async def _execute(connection: asyncpg.Connection, calls: list[Call]) -> None:
 
 
 async def scans(settings: Settings, call: Call) -> list[str]:
-    """Which nodes of the statement's plan go through a big table other than by looking rows up."""
+    """Returns the nodes of the statement's plan that read a big table without looking rows up by an index."""
     statement, arguments = call
     async with writing(settings) as connection:
         plan = await planned(connection, statement, len(arguments))
@@ -103,7 +103,7 @@ async def scans(settings: Settings, call: Call) -> list[str]:
 
 
 async def planned(connection: asyncpg.Connection, statement: str, parameters: int) -> dict[str, Any]:
-    """The plan that this session makes of a prepared statement, made anew."""
+    """Returns the plan that this session makes for the statement when it is prepared anew."""
     await connection.execute(f"prepare planned as {statement}")
     values = ", ".join(["null"] * parameters)
     [described] = json.loads(await connection.fetchval(f"explain (format json) execute planned ({values})"))
@@ -124,7 +124,7 @@ def looks_up(node: dict[str, Any]) -> bool:
 
 @asynccontextmanager
 async def writing(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """A connection with the settings of the worker's own."""
+    """Opens a connection with the settings of the worker's own."""
     store = Store(settings)
     try:
         yield await store._connected()

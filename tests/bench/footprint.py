@@ -1,4 +1,4 @@
-"""Section: what a worker and its rows take, and how long it needs to start and to stop."""
+"""Measures one section: memory and bytes per row of a worker, and the time it needs to start and to stop."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from statistics import mean, median
 import psutil
 
 from tests.bench.bench import Bench, Record, connected, publish, query, records
-from tests.bench.drain import applied, look_until, require_running, stop
+from tests.bench.drain import look_until, read_applied, require_running, stop
 from tests.bench.learners import START, Rows, even, in_time
 from tests.bench.result import Figure, Result
 from tests.processes import WorkerProcess
@@ -23,7 +23,7 @@ SAMPLE_EVERY_S = 0.5
 
 
 class Load:
-    """So many events again and again, each time on a later day; about AHEAD of them more than are applied."""
+    """Repeats the same events, each time on a later day, and stays about AHEAD events ahead of the worker."""
 
     def __init__(self, rows: Rows, sent_again: int) -> None:
         self._rows = rows
@@ -61,10 +61,10 @@ class Load:
 
 
 async def footprint(bench: Bench) -> Result:
-    """One worker under a load that it never catches up with; the harness produces it, on the same cores.
+    """One worker runs under a load that it never catches up with, which the harness produces on the same cores.
 
-    Memory is the resident set, averaged over the third and the last tenth of the soak. Bytes are those of the table
-    and its indexes after the soak, divided by its rows. To the first commit: from the start of the process.
+    Memory is the resident set, averaged over the third and the last tenth of the soak. Bytes are the size of the table
+    and its indexes after the soak, divided by its rows. The time to the first commit counts from the process's start.
     """
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     result = Result("Footprint", ("what", "measured"))
@@ -80,11 +80,11 @@ async def footprint(bench: Bench) -> Result:
 
 
 async def start_and_stop(bench: Bench, backlog: Settings) -> tuple[float, float]:
-    """Seconds from the start to the first commit, and from SIGTERM to the end."""
+    """Measures the seconds from the start to the first commit, and from SIGTERM to the end."""
     async with bench.copy(backlog) as fresh, connected(fresh) as connection:
         began = time.monotonic()
         with WorkerProcess(fresh) as worker:
-            await look_until(lambda: applied(connection), [worker], lambda seen: seen.events > 0)
+            await look_until(lambda: read_applied(connection), [worker], lambda seen: seen.events > 0)
             started = time.monotonic()
             await stop(worker)
             return started - began, time.monotonic() - started
@@ -107,15 +107,15 @@ async def soak(bench: Bench, settings: Settings, rows: Rows, result: Result) -> 
 
 
 async def sampled(bench: Bench, settings: Settings, load: Load, worker: WorkerProcess) -> tuple[list[float], float]:
-    """Megabytes from the first commit on, and events per second."""
+    """Samples the worker's megabytes from its first commit on, and measures its events per second."""
     process = psutil.Process(worker.process.pid)
     samples = []
     async with connected(settings) as connection:
-        first = await look_until(lambda: applied(connection), [worker], lambda seen: seen.events > 0)
+        first = await look_until(lambda: read_applied(connection), [worker], lambda seen: seen.events > 0)
         began = time.monotonic()
         while (lasted := time.monotonic() - began) < bench.sizes.soak_s:
             require_running([worker])
-            now = await applied(connection)
+            now = await read_applied(connection)
             load.note(now.events)
             samples.append(process.memory_info().rss / 1e6)
             await asyncio.sleep(min(SAMPLE_EVERY_S, bench.sizes.soak_s / 50))

@@ -1,4 +1,4 @@
-"""Sections: how the cost of an event grows with tables, courses, workers, batches and partitions."""
+"""Measures several sections: how an event's cost grows with tables, courses, workers, batches and partitions."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from uuid import uuid4
 
 from tests.bench.bench import Bench, connected
-from tests.bench.drain import Drained, bound, drain, median
+from tests.bench.drain import Drained, describe_bound, drain, median
 from tests.bench.drains import COLUMNS, row
 from tests.bench.floor import recorded, scans
 from tests.bench.learners import Rows
@@ -22,25 +22,25 @@ Run: TypeAlias = Callable[[int, int], Awaitable[Drained]]  # of a value, in a ro
 
 
 async def growing_tables(bench: Bench) -> Result:
-    """Progress rows with 20 of 40 lessons each; every event of a batch is of another one, at random.
+    """The tables have progress rows with 20 of 40 lessons each; each event of a batch is for another random row.
 
-    PostgreSQL logs a page whole at its first change behind a checkpoint. The drains are of pages that have been logged,
-    as at full speed, where a page is logged once in millions of events; the column to the right is of one drain right
-    behind a checkpoint, where most pages are touched for the first time. The plan is that of a batch at each size.
+    PostgreSQL logs a whole page at its first change after a checkpoint. The drains change pages that are already
+    logged, as at full speed, where a page is logged once in millions of events. The column to the right is for one
+    drain right after a checkpoint, where most pages change for the first time. The plan is a batch's at each size.
     """
     tables = {size: Rows(size // 20) for size in bench.sizes.lesson_rows}
     return await in_tables(bench, "Lesson rows", tables)
 
 
 async def longer_courses(bench: Bench) -> Result:
-    """The same number of lesson rows, cut into courses of which half the lessons are completed."""
+    """The same number of lesson rows is divided into courses of which half the lessons are completed."""
     rows = bench.sizes.lesson_rows_of_courses
     tables = {n: Rows(2 * rows // n, lessons=n, done=n // 2) for n in bench.sizes.course_lessons}
     return await in_tables(bench, "Lessons of a course", tables)
 
 
 async def in_tables(bench: Bench, title: str, tables: Mapping[int, Rows]) -> Result:
-    """Drains, in turn, of other events in each round, into tables that stay."""
+    """Measures drains into the given tables in turn. The tables stay; each round has other events."""
     rounds, events = bench.sizes.series_rounds, bench.sizes.fewer_events
     plans: dict[int, str] = {}
     async with AsyncExitStack() as stack:
@@ -75,14 +75,14 @@ async def plan(backlog: Settings) -> str:
 
 
 async def used_again(backlog: Settings) -> Settings:
-    """For a group that has nothing stored, in tables that have been drained into before."""
+    """Returns settings with a new consumer group, so that the tables of an earlier drain are drained into again."""
     async with connected(backlog) as connection:
         await connection.execute("truncate consumed_offset, bench_progress, bench_began")
     return backlog.model_copy(update={"consumer_group": f"bench-{uuid4().hex[:10]}"})
 
 
 async def more_workers(bench: Bench) -> Result:
-    """Held back until each has its partitions, and let go at once. Broker and database are on the same cores."""
+    """All workers are held back until each has its partitions, and start at once. Servers are on the same cores."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     async with bench.filled(rows) as database, bench.backlog(database, rows, sizes.events) as backlog:
 
@@ -94,12 +94,12 @@ async def more_workers(bench: Bench) -> Result:
     result = table("Workers", runs)
     one, two = median(runs[1]), median(runs[2])
     told = f"{two.rate:,.0f}/s against {one.rate:,.0f}/s"
-    result.figures = {"two workers/one": Figure(two.rate / one.rate, told, bound(two))}
+    result.figures = {"two workers/one": Figure(two.rate / one.rate, told, describe_bound(two))}
     return result
 
 
 async def larger_batches(bench: Bench) -> Result:
-    """PROGRESS_BATCH_SIZE, of the same events."""
+    """PROGRESS_BATCH_SIZE varies; the events are the same."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     async with bench.filled(rows) as database, bench.backlog(database, rows, sizes.fewer_events) as backlog:
 
@@ -111,7 +111,7 @@ async def larger_batches(bench: Bench) -> Result:
 
 
 async def more_partitions(bench: Bench) -> Result:
-    """The same events, in so many partitions, which one worker has all of."""
+    """The number of partitions varies; the events are the same, and one worker has all partitions."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(bench.filled(rows))
@@ -128,7 +128,7 @@ async def more_partitions(bench: Bench) -> Result:
 
 
 async def series(bench: Bench, title: str, values: Iterable[int], run: Run, rounds: int) -> Runs:
-    """A B A B."""
+    """Runs the values in turn (A B A B), `rounds` times."""
     runs: dict[int, list[Drained]] = defaultdict(list)
     for number in range(rounds):
         for value in values:
@@ -138,11 +138,12 @@ async def series(bench: Bench, title: str, values: Iterable[int], run: Run, roun
 
 
 def table(title: str, runs: Runs) -> Result:
-    """A row for each value, and how much the last costs more than the first."""
+    """Builds a row for each value, and the figure: the cost at the last value divided by the cost at the first."""
     medians = [median(drained) for drained in runs.values()]
     first, last = medians[0], medians[-1]
     result = Result(title, (title.lower(), *COLUMNS[1:]))
     result.rows = [row(f"{value:,}", drained) for value, drained in runs.items()]
     told = f"{last.us:.1f} µs against {first.us:.1f} µs"
-    result.figures = {title: Figure(last.us / first.us, told, f"{last.wal:.1f} kB of WAL per event; {bound(last)}")}
+    bound = f"{last.wal:.1f} kB of WAL per event; {describe_bound(last)}"
+    result.figures = {title: Figure(last.us / first.us, told, bound)}
     return result

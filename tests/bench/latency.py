@@ -1,4 +1,4 @@
-"""Section: from the moment an event is handed to Kafka until others see its effect."""
+"""Measures one section: the time from handing an event to Kafka until others see its effect."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, connected, librdkafka, query, records
-from tests.bench.drain import stages, stop
+from tests.bench.drain import read_stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
@@ -36,7 +36,7 @@ COMPLETIONS = 0.1  # of all events
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One event: when it was handed to the producer, and where Kafka has it."""
+    """Holds when an event was handed to the producer, and where Kafka stored it."""
 
     user: UUID
     completes: bool
@@ -47,7 +47,7 @@ class Sent:
 
 @dataclass
 class Seen:
-    """What became visible when, by the clock that `Sent` has."""
+    """Notes what became visible when, by the same clock as `Sent`."""
 
     moved: dict[int, tuple[list[int], list[float]]] = field(default_factory=lambda: defaultdict(lambda: ([], [])))
     completed: dict[UUID, float] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Seen:
 
 
 def traffic(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
-    """As in a drain, but that every tenth event completes a course of one lesson."""
+    """Yields a drain's events, except that every tenth event completes a course of one lesson."""
     usual, newcomers = even(rows, rng), Rows(0, users="newcomer")
     for number in count():
         if rng.random() < COMPLETIONS:
@@ -88,7 +88,7 @@ def traffic(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Milliseconds of each event, what a batch spent them on, and who had the cores."""
+    """Holds the milliseconds of each event, the stages of a batch, and the shares of the cores."""
 
     visible: list[float]
     received: list[float]
@@ -101,11 +101,11 @@ def completes(event: LessonEvent) -> bool:
 
 
 async def latency(bench: Bench) -> Result:
-    """A steady rate into twelve partitions, one worker. Time starts when an event is handed to the producer.
+    """Events come at a steady rate in twelve partitions, for one worker. Time starts when the producer gets an event.
 
-    Visible: when a session that listens hears of the commit, which a trigger on the stored offsets tells it. Received:
-    when CourseEventSubscriber hands the CourseCompleted out; every tenth event completes a course. The harness, which
-    does all this, has its share of the same cores. Rounds in turn; the median of their p50 and p99, the greatest max.
+    Visible: when a listening session is notified of the commit, by a trigger on the stored offsets. Received: when
+    CourseEventSubscriber hands out the CourseCompleted; every tenth event completes a course. The harness does all
+    this on the same cores. Rounds come in turn; the median of their p50 and p99 counts, and the greatest max.
     """
     rows = Rows(bench.sizes.rows)
     found: dict[int, list[Round]] = defaultdict(list)
@@ -175,9 +175,9 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Conne
 
 
 async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: int) -> list[Sent]:
-    """Whatever becomes of those before: nothing waits for Kafka. In order of sending. Raises KafkaException.
+    """Publishes events without waiting for earlier ones, and returns them in the order of sending.
 
-    With librdkafka: aiokafka's producer took a third of what the harness took of the cores.
+    It uses librdkafka, because aiokafka's producer took a third of the harness's processor time. Raises KafkaException.
     """
     sent: list[Sent] = []
 
@@ -198,14 +198,14 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
             producer.poll(0)
             await asyncio.sleep(TURN_S)
     finally:
-        producer.flush(1)  # who is cancelled leaves nothing in its queue, of which librdkafka would complain
+        producer.flush(1)  # a cancelled task leaves the queue empty; librdkafka would complain otherwise
     return sorted(sent, key=lambda each: each.at)
 
 
 async def an_average_batch(worker: WorkerProcess) -> str:
-    """What the worker says that it was, and took."""
+    """Describes the worker's average batch by its own metrics: its size and the time of its stages."""
     size = await worker.metric("progress_batch_records_")
-    return f"a batch of {size['sum'] / size['count']:.0f} events: {await stages(worker, size['count'])}"
+    return f"a batch of {size['sum'] / size['count']:.0f} events: {await read_stages(worker, size['count'])}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

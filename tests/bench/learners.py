@@ -1,4 +1,4 @@
-"""Who learns what: progress rows that SQL and Python name alike, and what their learners do. Pure, and seeded."""
+"""Generates progress rows, which SQL and Python name alike, and the events of their learners. Pure, and seeded."""
 
 import hashlib
 import random
@@ -14,7 +14,7 @@ from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUn
 COURSES = 5000
 START = datetime(2026, 6, 1, tzinfo=UTC)  # the rows that are there beforehand are older
 # As in 22,000 statements of real learners (tests/e2e/test_real_learners.py), where 2,000 in a row touch 706 to 802
-# progress rows: so many are at work at a time, and leave after so many events.
+# progress rows: the learners at work at a time, and the number of events after which one leaves.
 AT_WORK, STAY_FOR = 200, 3.4
 
 Happened: TypeAlias = tuple[LessonEvent, datetime]
@@ -22,7 +22,7 @@ Happened: TypeAlias = tuple[LessonEvent, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Progress rows: `done` of `lessons` lessons are completed in each, and a user has `per_user` of them."""
+    """Describes progress rows: each has `done` of `lessons` lessons completed, and a user has `per_user` of them."""
 
     rows: int
     lessons: int = 40
@@ -31,12 +31,12 @@ class Rows:
     users: str = "user"  # tells groups of rows apart
 
     def key(self, number: int) -> tuple[UUID, UUID]:
-        """User and course of a row, numbered from 0: random as real ids are, and those of fill_progress.sql."""
+        """Returns user and course of the row with this number, from 0: random like real ids, as fill_progress.sql."""
         user, slot = divmod(number, self.per_user)
         return _uuid(f"{self.users}-{user}"), _uuid(f"course-{(user * 17 + slot) % COURSES}")
 
     def event(self, rng: random.Random, number: int, lesson: int) -> LessonEvent:
-        """70 % completed, 25 % accessed, 5 % un-completed."""
+        """Draws an event for this row: 70 % completed, 25 % accessed, 5 % un-completed."""
         user, course = self.key(number)
         kind = rng.choices([LessonCompleted, CourseAccessed, LessonUncompleted], [70, 25, 5])[0]
         if kind is CourseAccessed:
@@ -48,12 +48,12 @@ Order: TypeAlias = Callable[[Rows, random.Random], Iterator[LessonEvent]]
 
 
 def lesson_id(number: int) -> str:
-    """36 characters, as an id often has."""
+    """Returns an id of 36 characters, a usual length."""
     return f"lesson-{number:029}"
 
 
 def even(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
-    """Every row once, in random order, and again: folding helps nobody."""
+    """Yields events for every row once, in random order, and again: folding a batch gains nothing."""
     numbers = list(range(rows.rows))
     while True:
         rng.shuffle(numbers)
@@ -62,7 +62,7 @@ def even(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
 
 
 def bursty(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
-    """Learners come, do some lessons of a course in their order, and leave."""
+    """Yields events of learners who come, do some lessons of a course in their order, and leave."""
 
     def comes() -> tuple[int, int]:
         return rng.randrange(rows.rows), rng.randrange(rows.lessons)
@@ -76,7 +76,7 @@ def bursty(rows: Rows, rng: random.Random) -> Iterator[LessonEvent]:
 
 
 def strangers() -> Iterator[LessonEvent]:
-    """Each event completes a lesson in a progress row of its own."""
+    """Yields events that each complete a lesson in a progress row of its own."""
     rows = Rows(0, users="stranger")
     for number in count():
         user, course = rows.key(number)
@@ -84,7 +84,7 @@ def strangers() -> Iterator[LessonEvent]:
 
 
 def in_time(events: Iterator[LessonEvent], day: int = 0) -> Iterator[Happened]:
-    """One each 20 ms, from the start of a day on."""
+    """Dates the events: one every 20 ms, from START plus `day` days."""
     for number, event in enumerate(events):
         yield event, START + timedelta(days=day, milliseconds=20 * number)
 

@@ -1,4 +1,4 @@
-"""What broker, database and contenders take of the processors, as the kernel counts it."""
+"""Reads the processor time of broker, database and contenders from the kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Processor time of each, in seconds so far, or in microseconds per event; nan: cannot be seen from here."""
+    """Holds processor times, in seconds so far or in microseconds per event; nan: the process is not visible here."""
 
     broker: float
     database: float
@@ -30,7 +30,7 @@ class Cpu:
         return self.broker + self.database + self.contender
 
     def per_event(self, since: Cpu, events: int) -> Cpu:
-        """In microseconds."""
+        """Returns the microseconds per event since an earlier reading."""
         us = 1e6 / events if events else float("nan")
         return Cpu(
             (self.broker - since.broker) * us,
@@ -40,7 +40,7 @@ class Cpu:
 
 
 class Meter:
-    """Reads the processor time of the servers and of some processes, each with all its children."""
+    """Reads the processor time of the servers and of the contenders, each with all its children."""
 
     def __init__(self, kafka: str, connection: asyncpg.Connection, contenders: list[int]) -> None:
         self._servers = server_processes(kafka, connection)
@@ -52,7 +52,7 @@ class Meter:
 
 
 def server_processes(kafka: str, connection: asyncpg.Connection) -> dict[str, psutil.Process | None]:
-    """Of `database` and `broker`; none where it cannot be seen from here."""
+    """Returns the processes of `database` and `broker`; None for one that is not visible from here."""
     return {"database": postmaster(connection.get_server_pid()), "broker": listening(kafka)}
 
 
@@ -60,7 +60,7 @@ def seconds(process: psutil.Process | None) -> float:
     if process is None:
         return float("nan")
     used = process.cpu_times()
-    total = used.user + used.system + used.children_user + used.children_system  # the latter: of those that ended
+    total = used.user + used.system + used.children_user + used.children_system  # the latter: of children that ended
     for child in process.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             total += sum(child.cpu_times()[:2])
@@ -68,7 +68,7 @@ def seconds(process: psutil.Process | None) -> float:
 
 
 def listening(kafka: str) -> psutil.Process | None:
-    """The Java process that listens there; none where the broker is in a container, or elsewhere."""
+    """Finds the Java process that listens there; None where the broker is in a container or on another machine."""
     port = int(kafka.rsplit(":", 1)[1])
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.Error):
@@ -82,7 +82,7 @@ def _listened(process: psutil.Process) -> list[psutil._common.pconn]:
 
 
 def postmaster(backend: int) -> psutil.Process | None:
-    """The server of that session; none where it is in a container, or elsewhere."""
+    """Finds the server of that session; None where it is in a container or on another machine."""
     with suppress(psutil.Error):
         process = psutil.Process(backend)
         if process.name() == "postgres":
@@ -91,7 +91,7 @@ def postmaster(backend: int) -> psutil.Process | None:
 
 
 def speed_ms() -> float:
-    """How long a fixed loop takes: the median of five, for neighbours of a virtual machine come and go."""
+    """Times a fixed loop: the median of five, because neighbours of a virtual machine come and go."""
 
     def one() -> float:
         began = time.perf_counter()

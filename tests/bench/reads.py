@@ -1,4 +1,4 @@
-"""Section: the ten operations of ProgressService, against large tables."""
+"""Measures one section: the ten operations of ProgressService, against large tables."""
 
 import random
 import time
@@ -21,8 +21,8 @@ from worker.learners.service import Accepted, ProgressService
 Operation: TypeAlias = Callable[[], Awaitable[Any]]
 
 
-class Asking:
-    """Every operation, each time of another user at random. Ten courses a user, of the bulk fifty."""
+class Caller:
+    """Calls every operation, each time for another random user with ten courses; the bulk read for one with fifty."""
 
     def __init__(self, service: ProgressService, ten: Rows, fifty: Rows) -> None:
         self._service = service
@@ -65,10 +65,10 @@ class Asking:
 
 
 async def reads(bench: Bench) -> Result:
-    """One caller, one call after the other, each for another user at random: time in ProgressService.
+    """One caller makes one call after the other, each for another random user. It measures the time in ProgressService.
 
-    20 lesson rows a progress row. The last four publish an event and return when it is applied, by a worker that has
-    nothing else to do.
+    A progress row has 20 lesson rows. The last four operations publish an event and return when it is applied, by a
+    worker that has nothing else to do.
     """
     rows = bench.sizes.progress_rows_read
     ten, fifty = Rows(rows * 9 // 10, per_user=10, users="ten"), Rows(rows // 10, per_user=50, users="fifty")
@@ -78,18 +78,18 @@ async def reads(bench: Bench) -> Result:
             async with ProgressService(settings) as service, connected(settings) as connection:
                 processes = server_processes(settings.kafka_bootstrap_servers, connection)
                 processes["worker"] = psutil.Process(worker.process.pid)
-                asking = Asking(service, ten, fifty)
-                await first_answer(asking.writes["update_last_accessed"])
-                for name, operation in asking.reads.items():
+                caller = Caller(service, ten, fifty)
+                await wait_for_worker(caller.writes["update_last_accessed"])
+                for name, operation in caller.reads.items():
                     await measure(result, name, operation, bench.sizes.reads, processes)
-                for name, operation in asking.writes.items():
+                for name, operation in caller.writes.items():
                     await measure(result, name, operation, bench.sizes.writes, processes)
             await stop(worker)
     return result
 
 
-async def first_answer(operation: Operation) -> None:
-    """Until the worker is there."""
+async def wait_for_worker(operation: Operation) -> None:
+    """Waits until the worker applies events."""
     while isinstance(await operation(), Accepted):
         pass
 
@@ -99,7 +99,7 @@ async def measure(
 ) -> None:
     shares, took = Shares(**processes), []
     for _ in range(times):
-        call = operation()  # which user it is about takes its time, too
+        call = operation()  # choosing the user takes time, too: it does not count
         began = time.perf_counter()
         answer = await call
         took.append(1000 * (time.perf_counter() - began))

@@ -1,4 +1,4 @@
-"""What a run found, in a terminal and in docs/benchmarks.md."""
+"""Writes the results of a run, for a terminal and into docs/benchmarks.md."""
 
 import platform
 import re
@@ -19,14 +19,14 @@ PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 TEXT = """\
 # Benchmarks
 
-Written by `make bench` in one run, and by nothing else; a section that was measured by itself since says so
+`make bench` writes this page in one run. A section that was measured alone since then says so
 (`ONLY=latency make bench ARGS=--write`). `make bench ARGS=--help` lists the sections.
 
 {run}
 
-What is compared was measured in turn (A B A B): the same servers, the same events and, byte for byte, the
-same tables. Of several rounds the median counts. Absolute figures are this machine's, at the speed that it had then:
-a neighbour of a virtual machine can halve it. One fixed loop of Python took {fastest:.0f} to {slowest:.0f} ms.
+Compared contenders were measured in turn (A B A B), on the same servers, with the same events and byte for byte the
+same tables. Of several rounds the median counts. Absolute figures hold for this machine at its speed during the run: a
+neighbour of a virtual machine can halve it. One fixed loop of Python took {fastest:.0f} to {slowest:.0f} ms.
 
 ## Targets
 
@@ -36,19 +36,19 @@ a neighbour of a virtual machine can halve it. One fixed loop of Python took {fa
 ## Definitions
 
 - **Events**: 70 % LessonCompleted, 25 % CourseAccessed, 5 % LessonUncompleted, in the order of their time, keyed by
-  user, in 12 partitions. Progress rows have 20 of 40 lessons completed beforehand, filled in by SQL, one lesson of all
-  rows after the other; lesson ids have 36 characters.
-- **Drain**: all events are in Kafka before. It begins when the first transaction begins (`now()` in a trigger on the
-  first stored offset of each partition) and ends when all offsets are stored (looked at every 20 ms; every 250 ms for
-  Kafka Connect), both by the database's clock. A contender that is not done after {longest_drain_s:.0f} s is measured
-  by what it has done.
+  user, in 12 partitions. Progress rows have 20 of 40 lessons completed beforehand: SQL fills them in, one lesson of all
+  rows after the other. Lesson ids have 36 characters.
+- **Drain**: all events are in Kafka beforehand. A drain begins when the first transaction begins (`now()` in a trigger
+  on the first stored offset of each partition) and ends when all offsets are stored (polled every 20 ms; every 250 ms
+  for Kafka Connect), both by the database's clock. A contender that needs more than {longest_drain_s:.0f} s is measured
+  by the events it has applied by then.
 - **Floor**: the statements that one worker would execute for the same log, decoded and folded beforehand, executed one
   after the other over one connection like the worker's: the driver's encoding, and PostgreSQL. A worker has {lanes}
-  connections, so it can do more; the second floor is its statements over as many.
-- **Ideal**: all cores busy with the processor time that broker, database and worker took per event in this drain,
-  divided by the floor.
-- **CPU µs/event**: user and system time by /proc, between the first look that saw a commit and the end.
-- **WAL kB/event**: all that the server wrote. A drain starts right behind a checkpoint if nothing else is said.
+  connections, so it can do more; the second floor executes the statements over as many.
+- **Ideal**: the rate at which the processor time per event of broker, database and worker in this drain keeps all cores
+  busy, divided by the floor's.
+- **CPU µs/event**: user and system time from /proc, between the first look that saw a commit and the end.
+- **WAL kB/event**: everything that the server wrote. A drain starts right after a checkpoint unless stated otherwise.
 """
 
 
@@ -66,15 +66,15 @@ def page(results: Mapping[Section, Result], machine: str, longest_drain_s: float
 
 
 def with_sections(written: str, results: Mapping[Section, Result], machine: str) -> str:
-    """The page, with these sections and their targets instead of what it has of them; `machine` told in each.
+    """Returns the page with these sections and their targets replaced; each section names `machine`.
 
-    Raises KeyError for a section that it has not.
+    Raises KeyError for a section that the page does not have.
     """
     parts = {text.partition("\n")[0]: text for text in re.split(r"^(?=## )", written, flags=re.MULTILINE)}
     for section, result in results.items():
         if (title := f"## {result.title}") not in parts:
             raise KeyError(title)
-        parts[title] = part(section, result, f"Measured by itself: {machine} ") + "\n"
+        parts[title] = part(section, result, f"Measured alone: {machine} ") + "\n"
     had = {line.split(" | ")[0].removeprefix("| "): line for line in parts["## Targets"].splitlines()}
     figures = figures_of(results)
     rows = [
@@ -87,12 +87,12 @@ def with_sections(written: str, results: Mapping[Section, Result], machine: str)
 
 def part(section: Section, result: Result, measured: str = "") -> str:
     before, behind = result.loop_ms
-    speed = f"{measured}The loop took {before:.0f} ms before this section, and {behind:.0f} ms behind it."
+    speed = f"{measured}The loop took {before:.0f} ms before this section, and {behind:.0f} ms after it."
     return f"## {result.title}\n\n{section.text}\n\n{speed}\n\n{table(result.columns, result.rows)}\n"
 
 
 def told(section: Section, result: Result) -> str:
-    """A section and its targets, for a terminal."""
+    """Formats a section and its targets for a terminal."""
     rows = [judged(target, result.figures) for target in TARGETS if target.figure in result.figures]
     return "\n".join([part(section, result), *([table(targets.COLUMNS, rows), ""] if rows else [])])
 

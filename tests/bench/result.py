@@ -1,4 +1,4 @@
-"""What a section found."""
+"""Holds the results of a section, and formats tables in Markdown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from math import nan
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number that a target is about, the absolute figures beside it, and what bounds it."""
+    """Holds the number that a target is compared with, the absolute figures beside it, and what bounds it."""
 
     value: float
     told: str = ""
@@ -16,7 +16,7 @@ class Figure:
 
 @dataclass
 class Result:
-    """A table, and the figures for the table of targets. `loop_ms`: `speed_ms()` before and behind the section."""
+    """Holds a section's table and its figures for the table of targets. `loop_ms`: `speed_ms()` before and after it."""
 
     title: str
     columns: tuple[str, ...]
@@ -26,7 +26,7 @@ class Result:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown."""
+    """Formats a table in Markdown."""
     return "\n".join(row(cells) for cells in (columns, ["---"] * len(columns), *rows))
 
 

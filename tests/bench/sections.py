@@ -1,4 +1,4 @@
-"""The sections of the benchmark, in the order of the page."""
+"""Lists the sections of the benchmark, in the order of the page."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tests.bench.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`minutes` is what it takes on two cores."""
+    """Names a section and the function that measures it; `minutes` is its duration on two cores."""
 
     name: str
     minutes: float
@@ -19,12 +19,12 @@ class Section:
 
     @property
     def text(self) -> str:
-        """How it is measured."""
+        """Returns the description of the section on the page: the docstring of its function."""
         return cleandoc(self.run.__doc__ or "")
 
 
 SECTIONS = [
-    # Before the drains: for minutes the disk is busy with what these have left, and Kafka with deleting it.
+    # Before the drains, because these keep the disk and Kafka busy with deletions for minutes.
     Section("latency", 6, latency.latency),
     Section("api", 8, api.api),
     Section("even", 4, drains.against_the_floor),

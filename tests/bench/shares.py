@@ -1,4 +1,4 @@
-"""Who has how much of all cores meanwhile: what a latency is bound by."""
+"""Measures each process's share of all cores during a measurement, because it bounds a latency."""
 
 import time
 from collections.abc import Mapping
@@ -16,10 +16,11 @@ def told(percent: Mapping[str, float]) -> str:
 
 
 class Shares:
-    """Of some processes, each with its children, of the harness, of the host of a virtual machine, and of all; from
-    when it is made until it is told.
+    """Measures shares of all cores from its creation until it is read.
 
-    What else the machine does, the kernel's own work included, is in the first figure alone, which has the host too.
+    It has the share of each given process with its children, of the harness, of the virtual machine's host, and of all
+    together. Everything else that the machine does, the kernel's own work included, is only in the last, which also
+    includes the host.
     """
 
     def __init__(self, **processes: psutil.Process | None) -> None:
@@ -30,14 +31,14 @@ class Shares:
         return told(self.percent())
 
     def percent(self) -> dict[str, float]:
-        """`busy`, each by its name, `harness` and HOST."""
+        """Returns the percent of `busy` (all together), of each process by its name, of `harness` and of HOST."""
         took = {name: now - self._before[name] for name, now in self._read().items()}
         cores_s = took.pop("cores")
         return {name: 100 * spent / cores_s for name, spent in took.items()}
 
     def _read(self) -> dict[str, float]:
         times = psutil.cpu_times()
-        cores_s = sum(times[:8])  # what guests have is in user's already
+        cores_s = sum(times[:8])  # the time of guests is in the user time already
         each = {name: seconds(process) for name, process in self._processes.items()}
         each |= {"harness": time.process_time(), HOST: times.steal}
         return {"busy": cores_s - times.idle - times.iowait, "cores": cores_s, **each}

@@ -1,15 +1,15 @@
-"""How much is measured: all of it, or as little as shows that the harness works."""
+"""Defines how much is measured: everything, or just enough to show that the harness works."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Sizes:
-    rounds: int = 3  # in turn, of which the median counts
+    rounds: int = 3  # in turn; the median counts
     events: int = 400_000  # of a drain
-    batch_size: int = 2000  # where it is not what is varied
+    batch_size: int = 2000  # where a section does not vary it
     rows: int = 50_000  # progress rows, 20 of 40 lessons each
-    longest_drain_s: float = 30  # of a contender so slow that a part must do
+    longest_drain_s: float = 30  # for a contender so slow that a part must suffice
 
     events_of_an_error: int = 10_000
 

@@ -1,4 +1,4 @@
-"""What the benchmark is to show, and what of it a run has shown."""
+"""Defines the benchmark's targets, and compares a run's figures with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tests.bench.result import Figure
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Of one figure: at least, or at most; neither: it is only shown."""
+    """Defines a figure's least or greatest wanted value; with neither, the figure is only shown."""
 
     what: str
     figure: str
@@ -60,7 +60,7 @@ COLUMNS = ("what", "target", "measured", "met, or what bounds it")
 
 
 def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
-    """A row of the table of targets."""
+    """Builds the row of a target in the table of targets."""
     figure = figures.get(target.figure)
     if figure is None:
         return target.what, target.wanted, "not in this run", ""

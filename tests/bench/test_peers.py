@@ -1,4 +1,4 @@
-"""The peers do the job that they are compared at, and lose on an error what their docstrings say."""
+"""Tests that the peers do the job they are compared at, and lose by an error what their docstrings say."""
 
 from dataclasses import replace
 

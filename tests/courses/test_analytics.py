@@ -18,7 +18,7 @@ from worker.courses.analytics import (
     CourseAnalytics,
     Duration,
     LessonReach,
-    durations,
+    build_durations,
 )
 from worker.courses.anonymity import K
 from worker.errors import DatabaseUnavailable, TookTooLong
@@ -43,7 +43,7 @@ async def test_a_course_of_fewer_than_five_learners_has_no_figures(
 ) -> None:
     await learners(connection, course, number, "abc")
 
-    assert await analytics.of(course) is None
+    assert await analytics.read(course) is None
 
 
 async def test_figures_are_those_of_the_course_in_fives(
@@ -54,7 +54,7 @@ async def test_figures_are_those_of_the_course_in_fives(
     await learners(connection, course, 24)
     await learners(connection, uuid4(), 9, "abc")
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     assert (figures.learners, figures.completed, figures.completion_rate) == (65, 30, 46)
@@ -70,7 +70,7 @@ async def test_a_learner_who_started_over_and_did_nothing_since_is_none(
         "insert into course_progress_all (user_id, course_id, reset_at) values (gen_random_uuid(), $1, now())", course
     )
 
-    assert await analytics.of(course) is None
+    assert await analytics.read(course) is None
 
 
 async def test_lessons_stand_in_the_order_in_which_most_did_them(
@@ -79,7 +79,7 @@ async def test_lessons_stand_in_the_order_in_which_most_did_them(
     await learners(connection, course, 20, ["welcome", "basics", "advanced", "exam"])
     await learners(connection, course, 9, ["advanced", "exam", "basics", "welcome"])
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     assert [lesson.lesson_id for lesson in figures.lessons] == ["welcome", "basics", "advanced", "exam"]
@@ -92,7 +92,7 @@ async def test_the_order_of_lessons_tells_no_more_of_their_counts_than_is_shown(
     await learners(connection, course, 7, ["b"])
     await learners(connection, course, 10, ["c"])
 
-    found = await analytics.of(course)
+    found = await analytics.read(course)
 
     assert found is not None
     assert [(lesson.lesson_id, lesson.learners) for lesson in found.lessons] == [("c", 10), ("a", 5), ("b", 5)]
@@ -104,7 +104,7 @@ async def test_a_lesson_that_fewer_than_five_did_is_not_named(
     await learners(connection, course, 20, "a")
     await learners(connection, course, 4, ["a", "anna's own"])
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     assert figures.lessons == (LessonReach("a", 20),)
@@ -116,7 +116,7 @@ async def test_a_lesson_that_was_uncompleted_does_not_count(
     await learners(connection, course, 10, "ab")
     await connection.execute("update lesson_progress set completed = false, completed_at = null where lesson_id = 'b'")
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     assert figures.lessons == (LessonReach("a", 10),)
@@ -129,7 +129,7 @@ async def test_a_learner_is_active_once_on_each_day_of_a_completion_and_of_the_l
     await learners(connection, course, 6)
     await learners(connection, course, 4, at=NOON + timedelta(days=2))
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     shown = {day.day: day.learners for day in figures.active}
@@ -146,7 +146,7 @@ async def test_times_to_complete_are_merged_until_each_stands_for_five(
     await learners(connection, course, 3, "abc", pause=timedelta(hours=3))
     await learners(connection, course, 4, "abc", pause=timedelta(days=1))
 
-    figures = await analytics.of(course)
+    figures = await analytics.read(course)
 
     assert figures is not None
     assert figures.time_to_complete == (Duration(0, HOUR, 10), Duration(HOUR, 3 * DAY, 5))
@@ -155,7 +155,7 @@ async def test_times_to_complete_are_merged_until_each_stands_for_five(
 def test_the_last_bucket_has_no_end_when_somebody_took_that_long() -> None:
     counts = [0] * len(BUCKETS_S) + [9]
 
-    assert durations(counts) == (Duration(0, None, 5),)
+    assert build_durations(counts) == (Duration(0, None, 5),)
 
 
 async def test_an_answer_is_kept_for_a_moment(
@@ -163,12 +163,12 @@ async def test_an_answer_is_kept_for_a_moment(
 ) -> None:
     now = 1000.0
     async with CourseAnalytics(database_settings, clock=lambda: now) as analytics:
-        assert await analytics.of(course) is None
+        assert await analytics.read(course) is None
         await learners(connection, course, 5)
-        assert await analytics.of(course) is None
+        assert await analytics.read(course) is None
 
         now += FRESH_S
-        figures = await analytics.of(course)
+        figures = await analytics.read(course)
 
     assert figures is not None
     assert figures.learners == 5
@@ -178,21 +178,21 @@ async def test_an_answer_that_is_kept_does_not_wait_behind_another_course(
     database_settings: Settings, course: UUID
 ) -> None:
     async with CourseAnalytics(database_settings) as analytics:
-        await analytics.of(course)
+        await analytics.read(course)
 
-        async with analytics._asking, asyncio.timeout(30):
-            assert await analytics.of(course) is None
+        async with analytics._querying, asyncio.timeout(30):
+            assert await analytics.read(course) is None
 
 
 async def test_nobody_waits_for_ever_behind_other_courses(
     database_settings: Settings, course: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.courses.analytics.LONGEST_S", 0.05)
-    async with CourseAnalytics(database_settings) as analytics, analytics._asking, asyncio.timeout(30):
+    async with CourseAnalytics(database_settings) as analytics, analytics._querying, asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
-            await analytics.of(course)
+            await analytics.read(course)
 
-    assert not analytics._asking.locked()
+    assert not analytics._querying.locked()
 
 
 async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(
@@ -206,10 +206,10 @@ async def test_a_course_that_takes_too_long_is_not_asked_for_again_at_once(
         raise TookTooLong("statement timeout")
 
     async with CourseAnalytics(database_settings, clock=lambda: now[0]) as analytics:
-        monkeypatch.setattr(analytics, "_figures", too_long)
+        monkeypatch.setattr(analytics, "_query_figures", too_long)
         for now[0] in (0, FRESH_S - 1, FRESH_S + 1):
             with pytest.raises(TookTooLong):
-                await analytics.of(course)
+                await analytics.read(course)
 
     assert len(asked) == 2
 

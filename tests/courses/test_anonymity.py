@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.courses.anonymity import SHARE_OF, K, merge_small, percent, rounded_down
+from worker.courses.anonymity import SHARE_FROM, K, merge_small, percent, rounded_down
 
 
 def could_be(figure: int) -> list[int]:
@@ -53,12 +53,12 @@ def test_small_buckets_join_the_next_one_and_the_last_the_one_before() -> None:
 
 
 def test_a_share_needs_enough_learners_and_is_that_of_the_shown_counts() -> None:
-    assert percent(40, SHARE_OF - 1) is None
+    assert percent(40, SHARE_FROM - 1) is None
     assert percent(29, 104) == 25
     assert percent(104, 104) == 100
 
 
-@given(st.integers(SHARE_OF, 2000), st.data())
+@given(st.integers(SHARE_FROM, 2000), st.data())
 def test_a_share_is_wrong_by_eight_points_at_most(whole: int, data: st.DataObject) -> None:
     part = data.draw(st.integers(0, whole))
 

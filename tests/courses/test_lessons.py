@@ -48,7 +48,7 @@ async def test_a_course_that_the_learner_has_not_begun_is_none(
         await enrolled(connection, other, course)
         await lesson(connection, other, course, "a")
 
-    assert await known.lessons(user, [course]) == {}
+    assert await known.read_lessons(user, [course]) == {}
 
 
 async def test_a_course_that_was_only_opened_has_no_known_lesson(
@@ -56,7 +56,7 @@ async def test_a_course_that_was_only_opened_has_no_known_lesson(
 ) -> None:
     await enrolled(connection, user, course, total=None)
 
-    assert await known.lessons(user, [course]) == {course: CourseLessons(None, ())}
+    assert await known.read_lessons(user, [course]) == {course: CourseLessons(None, ())}
 
 
 async def test_own_lessons_have_their_state(
@@ -67,7 +67,7 @@ async def test_own_lessons_have_their_state(
     await lesson(connection, user, course, "a", NOON + timedelta(hours=1), completed=False)
 
     lessons = CourseLessons(4, (LessonState("b", NOON), LessonState("a", None)))
-    assert await known.lessons(user, [course]) == {course: lessons}
+    assert await known.read_lessons(user, [course]) == {course: lessons}
 
 
 async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few_others_own_are_not(
@@ -85,7 +85,7 @@ async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few
         if number < 4:
             await lesson(connection, other, course, "made up", NOON)
 
-    found = await known.lessons(user, [course])
+    found = await known.read_lessons(user, [course])
 
     assert found[course].lessons == (
         LessonState("first", None),

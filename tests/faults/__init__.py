@@ -1,4 +1,4 @@
-"""The fault suite: bad days, on real servers, and what they cost."""
+"""Plays bad days on real servers and measures their cost: the fault suite."""
 
 # ruff: noqa: I001 -- the order of the table
 from tests.faults import worker_faults as worker_faults

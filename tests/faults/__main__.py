@@ -1,4 +1,4 @@
-"""`make faults`: every fault on real Kafka and real PostgreSQL, and a table of what was lost."""
+"""Runs `make faults`: plays every fault on real Kafka and PostgreSQL, and prints a table of what was lost."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ from tests.faults.servers import Servers
 
 
 @click.command(epilog="ONLY=zombie SEED=7 make faults")
-@click.option("--only", default="", metavar="NAME", help="The faults whose name has this in it.")
-@click.option("--seed", type=int, default=lambda: random.randrange(10_000), help="Of every random choice.")
-@click.option("--rounds", type=int, help="Of each fault, instead of its own number.")
+@click.option("--only", default="", metavar="NAME", help="Play the faults whose name contains this.")
+@click.option("--seed", type=int, default=lambda: random.randrange(10_000), help="Seed of every random choice.")
+@click.option("--rounds", type=int, help="Rounds per fault, instead of its own number.")
 def main(only: str, seed: int, rounds: int | None) -> None:
     """Plays each fault several times and prints a line for it; exits 1 when a promise was broken.
 
@@ -27,10 +27,10 @@ def main(only: str, seed: int, rounds: int | None) -> None:
     """
     chosen = [fault for fault in FAULTS if only in fault.name]
     if not chosen:
-        raise click.UsageError(f"no fault has {only!r} in its name: {', '.join(fault.name for fault in FAULTS)}")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every fault
+        raise click.UsageError(f"no fault's name contains {only!r}: {', '.join(fault.name for fault in FAULTS)}")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every fault
     started = datetime.now(UTC)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers go in any case
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers, too
     click.echo(f"seed {seed}, {len(chosen)} faults", err=True)
     try:
         outcomes = run(chosen, seed, rounds)

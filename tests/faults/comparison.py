@@ -1,4 +1,4 @@
-"""What the system made of a load, compared with what it must be: every row, every completion, every dead letter."""
+"""Compares what the system made of a load with what it must be: every row, completion and dead letter."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ from worker.stream.outcome import Record
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
 State: TypeAlias = tuple[datetime, bool]  # changed_at, completed
 
-# Offsets only go forward: a stale batch must be refused, though applying it again would change no row.
+# Offsets only go forward: a stale batch must be refused, even where applying it again would change no row.
 AUDIT = """
 create table offsets_gone_back (topic text, partition integer, from_offset bigint, to_offset bigint);
 create function note_offset_gone_back() returns trigger language plpgsql as $$
@@ -39,7 +39,7 @@ grant insert on offsets_gone_back to public;
 
 @dataclass
 class Differences:
-    """One line of text per difference, by column of the table."""
+    """Holds one line of text per difference, by column of the table."""
 
     lost: list[str] = field(default_factory=list)
     wrong_rows: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Differences:
 async def compare(
     connection: asyncpg.Connection, load: Load, course_events: Iterable[Record], dead_letters: list[Record]
 ) -> Differences:
-    """After everything has come to rest."""
+    """Compares everything when the scene is at rest."""
     happened = [happened for _, happened in load.good]
     rows = expected(happened)
     resets = latest_resets(happened)
@@ -65,10 +65,10 @@ async def compare(
     }
     gone_back = await connection.fetch("select * from offsets_gone_back")
     found = Differences(
-        lost=lost(happened, lessons, await times(connection)),
+        lost=find_lost(happened, lessons, await read_times(connection)),
         wrong_rows=[
             *wrong_rows(rows, await stored(connection)),
-            *differing(expected_lessons(happened, resets), lessons),
+            *find_differing_lessons(expected_lessons(happened, resets), lessons),
             *(needless_dead_letters(load.good, dead_letters) if not load.recreated else []),
             *(f"stored offset went back: {dict(row)}" for row in gone_back),
         ],
@@ -76,7 +76,7 @@ async def compare(
     )
     users = [user for user, _ in rows.keys() | resets]
     completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, users)]
-    announced(found, completions, {key for key, row in rows.items() if row.complete}, course_events)
+    compare_announcements(found, completions, {key for key, row in rows.items() if row.complete}, course_events)
     return found
 
 
@@ -90,7 +90,7 @@ def latest_resets(happened: Iterable[Happened]) -> dict[CourseKey, datetime]:
 
 
 def expected_lessons(happened: Iterable[Happened], resets: Mapping[CourseKey, datetime]) -> dict[LessonKey, State]:
-    """Rule 1 and rule 6: the latest event of each lesson that counts."""
+    """Returns the latest event of each lesson that counts (rules 1 and 6)."""
     lessons: dict[LessonKey, State] = {}
     for event, at in happened:
         reset = resets.get((event.user_id, event.course_id))
@@ -101,23 +101,23 @@ def expected_lessons(happened: Iterable[Happened], resets: Mapping[CourseKey, da
     return lessons
 
 
-def differing(wanted: Mapping[LessonKey, State], found: Mapping[LessonKey, State]) -> list[str]:
+def find_differing_lessons(wanted: Mapping[LessonKey, State], found: Mapping[LessonKey, State]) -> list[str]:
     keys = {key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key)}
     return [f"{key}: wanted {wanted.get(key)}, found {found.get(key)}" for key in keys]
 
 
-async def times(connection: asyncpg.Connection) -> dict[CourseKey, tuple[datetime | None, datetime | None]]:
-    """Of each progress row, visible or not: last_accessed_at and reset_at."""
+async def read_times(connection: asyncpg.Connection) -> dict[CourseKey, tuple[datetime | None, datetime | None]]:
+    """Reads last_accessed_at and reset_at of each progress row, visible or not."""
     rows = await connection.fetch("select user_id, course_id, last_accessed_at, reset_at from course_progress_all")
     return {(row["user_id"], row["course_id"]): (row["last_accessed_at"], row["reset_at"]) for row in rows}
 
 
-def lost(
+def find_lost(
     happened: Iterable[Happened],
     lessons: Mapping[LessonKey, State],
     times: Mapping[CourseKey, tuple[datetime | None, datetime | None]],
 ) -> list[str]:
-    """Events whose row knows neither of them nor of anything later."""
+    """Returns a line per event whose row reflects neither it nor anything later."""
     missing = []
     for event, at in happened:
         key = (event.user_id, event.course_id)
@@ -132,16 +132,16 @@ def lost(
 
 
 def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: Iterable[Record]) -> list[str]:
-    """Bad records that are no dead letter, or not as they were."""
+    """Returns a line per bad record that is not a dead letter, or was changed."""
     letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
     return [
-        f"bad, and no dead letter as it was sent: {origin}"
+        f"bad, and not a dead letter as it was sent: {origin}"
         for origin, sent in bad
-        if not _kept(sent, letters.get((origin, sent.key, sent.value)))
+        if not _is_unchanged(sent, letters.get((origin, sent.key, sent.value)))
     ]
 
 
-def _kept(sent: OutgoingRecord, letter: Record | None) -> bool:
+def _is_unchanged(sent: OutgoingRecord, letter: Record | None) -> bool:
     return (
         letter is not None
         and own_headers(letter.headers) == own_headers(sent.headers)  # those named as ours are replaced
@@ -150,7 +150,7 @@ def _kept(sent: OutgoingRecord, letter: Record | None) -> bool:
 
 
 def needless_dead_letters(good: Iterable[tuple[Origin, Happened]], found: Iterable[Record]) -> list[str]:
-    """Good events that are dead letters."""
+    """Returns a line per good event that is a dead letter."""
     letters = {origin_of(letter) for letter in found}
     return [f"good, and a dead letter: {origin}" for origin, _ in good if origin in letters]
 
@@ -160,10 +160,10 @@ def origin_of(letter: Record) -> Origin:
     return headers[TOPIC].decode(), int(headers[PARTITION]), int(headers[OFFSET])
 
 
-def announced(
+def compare_announcements(
     found: Differences, completions: Iterable[Completions], complete: set[CourseKey], course_events: Iterable[Record]
 ) -> None:
-    """What subscribers were told, held against the rows' numbers and against the model's complete courses."""
+    """Compares the published course events with the rows' numbers and with the model's complete courses."""
     happened = list_expected_events(completions)
     times = Counter(dict(record.headers)["ce_id"].decode() for record in course_events)
     found.published_twice = sum(number > 1 for number in times.values())
@@ -174,18 +174,18 @@ def announced(
 
 
 def last_announced(course_events: Iterable[Record]) -> dict[CourseKey, bool]:
-    """Whether the last news of each course was of its completion: what a certificate service goes by."""
+    """Tells per course whether the last published event was its completion: a certificate service relies on it."""
     last: dict[CourseKey, tuple[int, bool]] = {}
     for record in course_events:
         event = data_of(read(record.value, record.headers), COURSE_EVENTS)
         key, completed = (event.user_id, event.course_id), isinstance(event, CourseCompleted)
-        # By number, a revocation after its completion: a repetition is no news.
+        # Ordered by number, a revocation after its completion, so that a repetition changes nothing.
         last[key] = max(last.get(key, (0, False)), (2 * event.completion_number - completed, completed))
     return {key: completed for key, (_, completed) in last.items()}
 
 
 async def records_of(servers: str, topic: str) -> list[Record]:
-    """All that a topic holds now."""
+    """Returns all records that a topic holds now."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:

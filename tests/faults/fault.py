@@ -1,4 +1,4 @@
-"""What a fault is, how one round of it is played, and what the round found."""
+"""Defines a fault, plays one round of it, and holds the outcome."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.faults.scene import Scene, scene
+from tests.faults.scene import Scene, open_scene
 from tests.faults.servers import Servers
 
 Happening: TypeAlias = Callable[[Scene], Awaitable[None]]
@@ -15,7 +15,7 @@ Happening: TypeAlias = Callable[[Scene], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """`happens` starts load and workers, makes the trouble, and returns when it is over."""
+    """Describes a fault. `happens` starts load and workers, makes the trouble, and returns when it is over."""
 
     happens: Happening
     rounds: int
@@ -34,7 +34,7 @@ FAULTS: list[Fault] = []
 
 
 def fault(*, rounds: int = 2, **settings: object) -> Callable[[Happening], Happening]:
-    """Adds a fault to the suite; `settings` are its workers'."""
+    """Adds a fault to the suite; `settings` are those of its workers."""
 
     def add(happens: Happening) -> Happening:
         FAULTS.append(Fault(happens, rounds, settings))
@@ -45,7 +45,7 @@ def fault(*, rounds: int = 2, **settings: object) -> Callable[[Happening], Happe
 
 @dataclass
 class Outcome:
-    """One round, or several of the same fault added up."""
+    """Holds the outcome of one round, or of several rounds of the same fault added up."""
 
     events: int = 0
     lost: int = 0
@@ -66,13 +66,13 @@ class Outcome:
 
 
 async def play(servers: Servers, fault: Fault, seed: int) -> Outcome:
-    """One round. A scene that does not recover in time is a broken promise, not an error."""
-    async with scene(servers, seed, **fault.settings) as stage:
+    """Plays one round. A scene that does not recover in time is a broken promise, not an error."""
+    async with open_scene(servers, seed, **fault.settings) as stage:
         loop = asyncio.get_running_loop()
-        # What asyncio would only log: an error that nobody took.
+        # asyncio would only log an error that no task handles.
         loop.set_exception_handler(lambda _, context: stage.unexpected.append(str(context)))
         try:
-            outcome = await _played(stage, fault)
+            outcome = await _play_round(stage, fault)
         except Exception:  # noqa: BLE001 -- the suite goes on with the next fault
             outcome = Outcome(broken=[traceback.format_exc()])
         finally:
@@ -82,12 +82,12 @@ async def play(servers: Servers, fault: Fault, seed: int) -> Outcome:
         return outcome
 
 
-async def _played(stage: Scene, fault: Fault) -> Outcome:
+async def _play_round(stage: Scene, fault: Fault) -> Outcome:
     await fault.happens(stage)
     over = stage.over_at or time.monotonic()
-    await stage.recovered()
+    await stage.wait_until_recovered()
     recovery_s = time.monotonic() - over
-    await stage.at_rest()
+    await stage.come_to_rest()
     found = await stage.compare()
     status, said = await stage.run("verify")
     return Outcome(
@@ -99,5 +99,10 @@ async def _played(stage: Scene, fault: Fault) -> Outcome:
         dead_letters_missing=len(found.dead_letters_missing),
         recovery_s=[recovery_s],
         notes=[stage.lost_with_reason] if stage.deleted else [],
-        broken=[*found.all[:20], *stage.unexpected, *stage.stopped(), *([f"verify: {said}"] if status else [])],
+        broken=[
+            *found.all[:20],
+            *stage.unexpected,
+            *stage.unexpected_exits(),
+            *([f"verify: {said}"] if status else []),
+        ],
     )

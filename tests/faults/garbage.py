@@ -1,4 +1,4 @@
-"""Records that no producer should write, as many as are asked for: hypothesis makes some, mutation the rest."""
+"""Generates records that no producer should write, without end: hypothesis makes some, mutation the rest."""
 
 import json
 import random
@@ -56,24 +56,24 @@ def bases(number: int) -> list[Base]:
 
 
 def garbage(topic: str, rng: random.Random) -> Iterator[Sent]:
-    """Endless; each with what the decoder takes it for, so that each can be accounted for.
+    """Yields garbage without end, each record with the decoder's outcome, so that the comparison can account for it.
 
-    All that hypothesis draws, for seconds, is drawn before this returns: workers reach Kafka through this process.
+    Hypothesis draws its share, for seconds, before this returns, because workers reach Kafka through this process.
     """
-    return mutants(topic, rng, bases(rng.getrandbits(32)))
+    return yield_mutants(topic, rng, bases(rng.getrandbits(32)))
 
 
-def mutants(topic: str, rng: random.Random, some: list[Base]) -> Iterator[Sent]:
+def yield_mutants(topic: str, rng: random.Random, some: list[Base]) -> Iterator[Sent]:
     plain = [value for value in [*BAD, *SKIPPED, spoilt(), spoilt(type="CourseAccessed")] if value]
     while True:
         value, headers = rng.choice(some)
         if rng.random() < 0.5:
             value, headers = rng.choice(plain), headers if rng.random() < 0.2 else []
         key = rng.choice([None, b"", rng.randbytes(8)])
-        yield accounted(OutgoingRecord(topic, key, mutated(value, rng), headers, STAMPED))
+        yield decode_outcome(OutgoingRecord(topic, key, mutate(value, rng), headers, STAMPED))
 
 
-def mutated(value: bytes, rng: random.Random) -> bytes:
+def mutate(value: bytes, rng: random.Random) -> bytes:
     changed = bytearray(value)
     for _ in range(rng.randrange(4)):
         at = rng.randrange(len(changed) + 1)
@@ -89,7 +89,7 @@ def mutated(value: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def accounted(record: OutgoingRecord) -> Sent:
+def decode_outcome(record: OutgoingRecord) -> Sent:
     outcome = decode(
         Record(record.topic, 0, 0, record.timestamp_ms, 0, record.key, record.value, None, 0, 0, tuple(record.headers))
     )

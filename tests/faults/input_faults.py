@@ -1,4 +1,4 @@
-"""Input that is bad, too much of it, too large, or from clocks and devices that disagree."""
+"""Plays input that is bad, too much, too large, or from clocks and devices that disagree."""
 
 import json
 import random
@@ -18,8 +18,8 @@ from tests.processes import eventually
 NO_BREAKER = {"breaker_share": 0, "breaker_consecutive": 0}
 
 
-def mixed(source: Iterator[Sent], others: Iterator[Sent], share: float, rng: random.Random) -> Iterator[Sent]:
-    """The source, with some of the others in between; when these end, the source alone."""
+def mix(source: Iterator[Sent], others: Iterator[Sent], share: float, rng: random.Random) -> Iterator[Sent]:
+    """Yields the source with some of the others in between; when these end, the source alone."""
     for sent in source:
         yield sent
         if rng.random() < share:
@@ -30,13 +30,13 @@ def mixed(source: Iterator[Sent], others: Iterator[Sent], share: float, rng: ran
 async def bad_input(scene: Scene) -> None:
     """every kind of bad input, mixed into good batches (a third)"""
     scene.learners.odd_share = 0.33
-    await scene.two_workers()
-    await scene.some(4, 6)
+    await scene.start_two_workers()
+    await scene.pause(4, 6)
 
 
 @fault()
 async def flood(scene: Scene) -> None:
-    """a flood of 5,000 bad events: the breaker opens, and the backlog waits until somebody says to go on"""
+    """a flood of 5,000 bad events: the breaker opens, and the backlog waits until an operator lets it go on"""
     bad = iter(Learners(scene.settings.lesson_events_topic, scene.rng.getrandbits(32), odd_share=1))
     scene.load.source = chain(islice(scene.load.source, 1000), islice(bad, 5000), scene.load.source)
     scene.load.rate_s = 2000
@@ -52,39 +52,39 @@ async def flood(scene: Scene) -> None:
             scene.unexpected.append("ready, with an open breaker")
         await worker.stop()
     scene.start(**NO_BREAKER)
-    await scene.working()
+    await scene.wait_until_ready()
 
 
 @fault()
 async def value_refused(scene: Scene) -> None:
     """values that only the database refuses, one in fifty"""
     await scene.execute("alter table lesson_progress add constraint no_poison check (lesson_id <> 'poison')")
-    scene.load.source = mixed(scene.load.source, poison(scene.learners), 0.02, scene.rng)
-    await scene.two_workers()
-    await scene.some(4, 6)
+    scene.load.source = mix(scene.load.source, poison(scene.learners), 0.02, scene.rng)
+    await scene.start_two_workers()
+    await scene.pause(4, 6)
 
 
 def poison(learners: Learners) -> Iterator[Sent]:
-    """Good events whose value the test's constraint refuses."""
+    """Yields good events whose value the test's constraint refuses."""
     while True:
         event = LessonCompleted(user_id=learners.uuid(), course_id=learners.uuid(), lesson_id="poison", total_lessons=2)
-        yield Sent(learners.sent(event, START).record, None)
+        yield Sent(learners.build_sent(event, START).record, None)
 
 
 @fault(**NO_BREAKER)
 async def megabytes(scene: Scene) -> None:
     """values of 1 MB, good and bad"""
-    scene.load.source = mixed(scene.load.source, large(scene.learners), 0.02, scene.rng)
-    await scene.two_workers()
-    await scene.some(4, 6)
+    scene.load.source = mix(scene.load.source, large(scene.learners), 0.02, scene.rng)
+    await scene.start_two_workers()
+    await scene.pause(4, 6)
 
 
 def large(learners: Learners) -> Iterator[Sent]:
-    """Alternately an event with a field that nobody knows, and nothing that could be read."""
+    """Yields, in turn, an event with an unknown field, and a value that cannot be decoded."""
     topic = learners.topic
     while True:
         event = CourseAccessed(user_id=learners.uuid(), course_id=learners.uuid())
-        sent = learners.sent(event, START)
+        sent = learners.build_sent(event, START)
         value = json.dumps({**event.model_dump(mode="json"), "notes": "x" * 1_000_000}).encode()
         yield Sent(replace(sent.record, value=value), sent.happened)
         yield Sent(OutgoingRecord(topic, b"large", learners.rng.randbytes(1_000_000), [], STAMPED), None)
@@ -93,7 +93,7 @@ def large(learners: Learners) -> Iterator[Sent]:
 @fault(**NO_BREAKER)
 async def inflating(scene: Scene) -> None:
     """records of 20 kB that are 20 MB when they are unpacked"""
-    await scene.two_workers()
+    await scene.start_two_workers()
     bombs = [
         Sent(OutgoingRecord(scene.settings.lesson_events_topic, b"%d" % n, b"x" * 20_000_000, [], STAMPED), None)
         for n in range(3)
@@ -117,14 +117,14 @@ async def garbage_records(scene: Scene) -> None:
 @fault()
 async def clocks_apart(scene: Scene) -> None:
     """two publishers with clocks a day apart, one of them only in its events"""
-    scene.load.source = a_day_ahead(scene.learners, iter(scene.learners))
-    await scene.two_workers()
-    await scene.some(4, 6)
+    scene.load.source = set_clocks_apart(scene.learners, iter(scene.learners))
+    await scene.start_two_workers()
+    await scene.pause(4, 6)
 
 
-def a_day_ahead(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
-    """Of the same learners: a right clock; a clock a day ahead; and one whose events alone are, so that they are taken
-    back to the time of their records.
+def set_clocks_apart(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
+    """Yields the same learners' events from three clocks: a right one, one that is a day ahead, and one that is ahead
+    only in its events, so that they are clamped to the time of their records.
     """
     for sent in source:
         if sent.happened is None:
@@ -135,11 +135,11 @@ def a_day_ahead(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
         ahead = at + timedelta(days=1)
         match learners.rng.randrange(3):
             case 0:
-                yield learners.sent(event, at, stamped=at)
+                yield learners.build_sent(event, at, stamped=at)
             case 1:
-                yield learners.sent(event, ahead, stamped=ahead)
+                yield learners.build_sent(event, ahead, stamped=ahead)
             case 2:
-                yield replace(learners.sent(event, ahead, stamped=at), happened=(event, at))
+                yield replace(learners.build_sent(event, ahead, stamped=at), happened=(event, at))
 
 
 @fault()
@@ -147,8 +147,8 @@ async def devices_offline(scene: Scene) -> None:
     """learners with two devices that were offline for a week, synced in any order"""
     weeks = list(islice(iter(scene.learners), 3000))
     devices: list[list[Sent]] = [weeks[::2], weeks[1::2]]
-    scene.load.source = chain(synced(devices, scene.rng), scene.load.source)
-    await scene.two_workers()
+    scene.load.source = chain(sync(devices, scene.rng), scene.load.source)
+    await scene.start_two_workers()
 
     async def both_synced() -> bool:
         return scene.load.acknowledged >= len(weeks)
@@ -156,8 +156,8 @@ async def devices_offline(scene: Scene) -> None:
     await eventually(both_synced)
 
 
-def synced(devices: list[list[Sent]], rng: random.Random) -> Iterator[Sent]:
-    """Each device in its own order, or the newest first; one after the other or between each other."""
+def sync(devices: list[list[Sent]], rng: random.Random) -> Iterator[Sent]:
+    """Yields each device's events in their order or the newest first; device by device or interleaved."""
     queues = [list(reversed(device)) if rng.random() < 0.5 else list(device) for device in devices]
     stay = rng.choice([0.5, 0.99, 1.0])
     rng.shuffle(queues)

@@ -1,4 +1,4 @@
-"""Kafka that restarts, goes away, lacks a topic, refuses writes, or has lost its log."""
+"""Plays Kafka that restarts, goes away, lacks a topic, refuses writes, or has lost its log."""
 
 import asyncio
 import signal
@@ -55,15 +55,15 @@ async def create(scene: Scene, topic: str) -> None:
 
 
 async def missing_for_a_while(scene: Scene, topic: str) -> None:
-    """From before anything is published to it, until there is something."""
+    """Deletes the topic before anything is published to it, and creates it again when there is something."""
     scene.start()
     scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     await delete(scene, topic)
     scene.publish()
-    await scene.some(8, 12)
+    await scene.pause(8, 12)
     await create(scene, topic)
-    scene.over()
+    scene.mark_over()
 
 
 @fault()
@@ -79,16 +79,16 @@ async def dead_letter_topic_missing(scene: Scene) -> None:
 
 
 async def not_writable_for_a_while(scene: Scene, topic: str) -> None:
-    """A record is acknowledged by two replicas or not at all, and there is one."""
-    await scene.two_workers()
+    """Requires two replicas for an acknowledgement, while the topic has one."""
+    await scene.start_two_workers()
     async with admin(scene) as client:
         for replicas in ("2", "1"):
-            # What is not named goes back to its default, the retention of dead letters too.
+            # Kafka resets settings that are not named to their defaults, the retention of dead letters too.
             configs = DEAD_LETTERS | {"min.insync.replicas": replicas}
             await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
             if replicas == "2":
-                await scene.some(8, 12)
-    scene.over()
+                await scene.pause(8, 12)
+    scene.mark_over()
 
 
 @fault()
@@ -108,14 +108,14 @@ async def log_truncated(scene: Scene) -> None:
     """the log truncated by retention beneath the stored offset, while no worker runs"""
     scene.publish()
     worker = scene.start()
-    await scene.working()
-    await scene.some()
+    await scene.wait_until_ready()
+    await scene.pause()
     await worker.stop()
-    stored = await scene.stored_offsets()
-    await scene.some()
+    stored = await scene.read_stored_offsets()
+    await scene.pause()
     partition = scene.rng.choice(sorted(stored))
     tp = TopicPartition(scene.settings.lesson_events_topic, partition)
-    end = (await scene.ends())[tp]
+    end = (await scene.read_ends())[tp]
     gone = range(stored[partition], stored[partition] + scene.rng.randint(1, end - stored[partition]))
     async with admin(scene) as client:
         await client.delete_records({tp: RecordsToDelete(before_offset=gone.stop)})
@@ -124,7 +124,7 @@ async def log_truncated(scene: Scene) -> None:
     scene.lost_with_reason = (
         "deleted by Kafka before a worker had read them: `progress_events_missing_total` counts them"
     )
-    scene.over()
+    scene.mark_over()
     successor = scene.start()
 
     async def counted() -> bool:
@@ -139,7 +139,7 @@ async def topic_recreated(scene: Scene) -> None:
     topic = scene.settings.lesson_events_topic
     await scene.publish(at_most=2000)
     worker = scene.start()
-    await scene.recovered()
+    await scene.wait_until_recovered()
     await worker.stop()
     await delete(scene, topic)
     await create(scene, topic)
@@ -147,16 +147,16 @@ async def topic_recreated(scene: Scene) -> None:
     await scene.publish(at_most=5000)
     worker = scene.start()
     worker.expected.add(1)
-    await worker.exited()
+    await worker.wait_for_exits()
     if worker.exits[0] != 1:
         scene.unexpected.append("a worker did not notice that its topic was created anew")
     await worker.stop()
     status, said = await scene.run("rewind", "--to", "earliest")
     if status:
         scene.unexpected.append(f"rewind: {said}")
-    await scene.execute("delete from offsets_gone_back")  # this once they had to
+    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
     scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
 
 
 @fault()
@@ -167,19 +167,19 @@ async def topic_recreated_under_workers(scene: Scene) -> None:
     scene.start()
     scene.start()
     await publishing
-    await scene.recovered()  # what is deleted with the topic has been applied
+    await scene.wait_until_recovered()  # the deleted records have been applied
     await delete(scene, topic)
     await create(scene, topic)
     scene.load.recreated = True
     scene.publish()
     for worker in scene.workers:
         worker.expected.add(1)
-    await asyncio.gather(*(worker.exited() for worker in scene.workers))
+    await asyncio.gather(*(worker.wait_for_exits() for worker in scene.workers))
     await asyncio.gather(*(worker.stop() for worker in scene.workers))
     status, said = await scene.run("rewind", "--to", "earliest")
     if status:
         scene.unexpected.append(f"rewind: {said}")
-    await scene.execute("delete from offsets_gone_back")  # this once they had to
-    scene.over()
+    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
+    scene.mark_over()
     scene.start()
     scene.start()

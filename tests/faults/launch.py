@@ -1,9 +1,9 @@
-"""`course-progress`, made to fail: at a step (a kill), or in a promise (a sabotage). For the fault suite alone.
+"""Runs `course-progress` so that it fails at a step (a kill) or breaks a promise (a sabotage), for the fault suite.
 
 python -m tests.faults.launch kill-after-fetch:3 worker
 """
 
-# ruff: noqa: B010 -- what is replaced here has a type that the replacement has not
+# ruff: noqa: B010 -- the replacements do not have the types of the methods they replace
 import asyncio
 import os
 import signal
@@ -30,8 +30,8 @@ def kill(number: int = signal.SIGKILL) -> None:
     os.kill(os.getpid(), number)
 
 
-def after(owner: type, name: str, at: int, does: Callable[[Any], bool]) -> None:
-    """Kills the process when the method has returned for the `at`-th time something that `does` holds of."""
+def _kill_after(owner: type, name: str, at: int, does: Callable[[Any], bool]) -> None:
+    """Kills the process when the method has returned a value for which `does` is true for the `at`-th time."""
     method: Method = getattr(owner, name)
     left = at
 
@@ -47,20 +47,20 @@ def after(owner: type, name: str, at: int, does: Callable[[Any], bool]) -> None:
 
 
 def kill_after_fetch(at: int) -> None:
-    after(Lane, "_fetch", at, lambda batch: bool(batch.spans))
+    _kill_after(Lane, "_fetch", at, lambda batch: bool(batch.spans))
 
 
 def kill_after_commit(at: int) -> None:
-    after(Store, "apply", at, lambda outcome: isinstance(outcome, Applied))
+    _kill_after(Store, "apply", at, lambda outcome: isinstance(outcome, Applied))
 
 
 def kill_after_dead_letters(at: int) -> None:
-    """Behind the acknowledgement of dead letters, before their batch is applied."""
-    after(DeadLetterWriter, "_send", at, lambda _: True)
+    """Kills after the acknowledgement of dead letters, before their batch is applied."""
+    _kill_after(DeadLetterWriter, "_send", at, lambda _: True)
 
 
 def kill_after_produce(at: int) -> None:
-    """Behind the acknowledgement of course events, before their rows are deleted."""
+    """Kills after the acknowledgement of course events, before their rows are deleted."""
     topic = settings().course_events_topic
     send_all: Method = Producer.send_all
     left = at
@@ -85,7 +85,7 @@ def kill_when_assigned(at: int) -> None:
 
 
 def _kill_before(listener: str, at: int) -> None:
-    """In the `at`-th rebalance that concerns partitions of this worker."""
+    """Kills in the `at`-th rebalance that concerns partitions of this worker."""
     method: Method = getattr(Intake, listener)
     left = at
 
@@ -100,7 +100,7 @@ def _kill_before(listener: str, at: int) -> None:
 
 
 def freeze_before_apply(at: int) -> None:
-    """Stops (SIGSTOP) with a batch in hand, its offsets looked up long ago."""
+    """Stops (SIGSTOP) with a batch in hand, whose expected offsets are then stale."""
     apply: Method = Store.apply
     left = at
 
@@ -114,10 +114,10 @@ def freeze_before_apply(at: int) -> None:
     setattr(Store, "apply", wrapped)
 
 
-# Sabotages: with any of these the suite must go red.
+# Sabotages: with any of these the suite must fail.
 
 
-def _rewritten(name: str, old: str, new: str) -> None:
+def _rewrite_statement(name: str, old: str, new: str) -> None:
     original = database.query
 
     def query(asked: str) -> str:
@@ -131,14 +131,14 @@ def _rewritten(name: str, old: str, new: str) -> None:
 
 
 def without_compare_and_swap(at: int) -> None:
-    """Whatever offset is stored, the batch is applied and the offset set."""
-    _rewritten("progress/apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
+    """Applies the batch and sets the offset, whatever offset is stored."""
+    _rewrite_statement("progress/apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
     freeze_before_apply(at)
 
 
 def without_the_outboxs_transaction(at: int) -> None:
-    """Announcements are written after the commit, by a statement of their own; the worker dies in between."""
-    _rewritten("progress/apply", "insert into outbox (", "insert into pg_temp.announcements (")
+    """Writes announcements after the commit, in a statement of their own; the worker dies in between."""
+    _rewrite_statement("progress/apply", "insert into outbox (", "insert into pg_temp.announcements (")
     apply: Method = Store.apply
     left = at
 
@@ -161,7 +161,7 @@ def without_the_outboxs_transaction(at: int) -> None:
 
 
 def without_waiting_for_dead_letters(at: int) -> None:
-    """Dead letters are on their way when the batch is applied, and the worker dies."""
+    """Applies the batch while its dead letters are still on their way; then the worker dies."""
     write: Method = DeadLetterWriter.write
     under_way: set[asyncio.Task[None]] = set()
 

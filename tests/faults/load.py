@@ -1,4 +1,4 @@
-"""Known events, without end: what many learners do, with duplicates, late ones, resets and bad ones. Seeded."""
+"""Generates known events without end: many learners', with duplicates, late ones, resets and bad ones. Seeded."""
 
 import asyncio
 import json
@@ -16,18 +16,18 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TOTALS = (1, 2, 3, 5, 12)
 LEARNERS = 150  # at work at the same time
-STAMPED = 1_767_000_000_000  # odd records, which must keep their timestamp
+STAMPED = 1_767_000_000_000  # the timestamp of odd records, which a dead letter must keep
 Origin: TypeAlias = tuple[str, int, int]  # topic, partition, offset
 Happened: TypeAlias = tuple[LessonEvent, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One record, and the event that it must count as; None: it must become a dead letter."""
+    """Holds one record, and the event that it must count as; None: it must become a dead letter."""
 
     record: OutgoingRecord
     happened: Happened | None
-    skipped: bool = False  # neither: it says nothing to a worker
+    skipped: bool = False  # neither: a worker skips it
 
 
 def some_total(course: UUID) -> int:
@@ -35,7 +35,7 @@ def some_total(course: UUID) -> int:
 
 
 class Learners:
-    """Endless, and the same for the same seed. No clock, no I/O."""
+    """Generates learners' events without end, the same for the same seed. No clock, no I/O."""
 
     def __init__(self, topic: str, seed: int, odd_share: float = 0.02) -> None:
         self.rng = random.Random(seed)
@@ -62,7 +62,7 @@ class Learners:
             return self.rng.choice(self._repeatable)
         self._now += timedelta(seconds=self.rng.uniform(0, 20))
         late = timedelta(hours=self.rng.uniform(0, 100)) if self.rng.random() < 0.1 else timedelta()
-        return self.sent(self._event(), self._now - late)
+        return self.build_sent(self._event(), self._now - late)
 
     def _event(self) -> LessonEvent:
         slot = self.rng.randrange(LEARNERS)
@@ -80,7 +80,7 @@ class Learners:
         lesson_kind = LessonCompleted if kind is LessonCompleted else LessonUncompleted
         return lesson_kind(user_id=user, course_id=course, lesson_id=lesson, total_lessons=some_total(course))
 
-    def sent(self, event: LessonEvent, at: datetime, stamped: datetime | None = None) -> Sent:
+    def build_sent(self, event: LessonEvent, at: datetime, stamped: datetime | None = None) -> Sent:
         headers, value = binary(event, id=str(self.uuid()), time=at, source="faults")
         stamp = round(stamped.timestamp() * 1000) if stamped else None
         return Sent(OutgoingRecord(self.topic, str(event.user_id).encode(), value, headers, stamp), (event, at))
@@ -95,13 +95,13 @@ class Learners:
 
 
 def spoilt(**changed: object) -> bytes:
-    """A good bare event but for this."""
+    """Returns a good bare event, except for these values."""
     ids = {"user_id": str(UUID(int=1)), "course_id": str(UUID(int=2))}
     good = {"id": "1", "type": "LessonCompleted", "time": "2026-01-01T00:00:00Z", "lesson_id": "a", "total_lessons": 3}
     return json.dumps({**good, **ids, **changed}).encode()
 
 
-# Each kind of bad input in the design's table that is a dead letter.
+# One value for each kind of bad input that becomes a dead letter.
 BAD: list[bytes] = [
     b'{"n": 1}',
     b"",
@@ -121,13 +121,13 @@ BAD: list[bytes] = [
     spoilt(dataschema="urn:course-progress:LessonCompleted:2.0"),
     spoilt(specversion="2.0"),
 ]
-# What says nothing to a worker: a newer type, a tombstone.
+# Values that a worker skips: a newer type, a tombstone.
 SKIPPED = [spoilt(type="LessonRated"), None]
 
 
 @dataclass
 class Load:
-    """Publishes at a steady rate until told to stop, and remembers what Kafka acknowledged."""
+    """Publishes at a steady rate until `stopping` is set, and remembers what Kafka acknowledged."""
 
     servers: str
     source: Iterator[Sent]
@@ -136,7 +136,7 @@ class Load:
     good: list[tuple[Origin, Happened]] = field(default_factory=list)
     bad: list[tuple[Origin, OutgoingRecord]] = field(default_factory=list)
     skipped: int = 0
-    recreated: bool = False  # offsets of the topic that was are those of other records in the one that is
+    recreated: bool = False  # the new topic has other records at the same offsets
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -152,7 +152,7 @@ class Load:
                 await asyncio.sleep(max(0, pause_s))
 
     async def send(self, producer: Producer, chunk: list[Sent]) -> None:
-        """Until Kafka has acknowledged all: what was stored without that may be there twice."""
+        """Repeats until Kafka has acknowledged all. A record stored without an acknowledgement may be there twice."""
         while True:
             try:
                 stored = await producer.send_all([sent.record for sent in chunk])

@@ -1,4 +1,4 @@
-"""PostgreSQL that restarts, goes away, is slow, refuses everybody, or is another server."""
+"""Plays PostgreSQL that restarts, goes away, is slow, refuses statements, or fails over to a standby."""
 
 import asyncio
 import signal
@@ -34,22 +34,22 @@ async def postgres_away(scene: Scene) -> None:
 @fault()
 async def connections_terminated(scene: Scene) -> None:
     """the workers' connections ended by pg_terminate_backend, eight times"""
-    await scene.two_workers()
+    await scene.start_two_workers()
     for _ in range(8):
-        await scene.some(0.1, 1)
+        await scene.pause(0.1, 1)
         ended = await scene.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
         if not ended:
             scene.unexpected.append("the fault did not happen: no worker was connected")
-    scene.over()
+    scene.mark_over()
 
 
 @fault(database_lock_timeout_s=3)
 async def hot_rows_locked(scene: Scene) -> None:
     """PostgreSQL slow: hot rows locked for 20 s"""
-    await scene.two_workers()
+    await scene.start_two_workers()
     connection = await asyncpg.connect(scene.servers.database.url(scene.database))
     try:
         async with connection.transaction():
@@ -57,14 +57,14 @@ async def hot_rows_locked(scene: Scene) -> None:
             await asyncio.sleep(20)
     finally:
         await connection.close()
-    scene.over()
+    scene.mark_over()
     await scene.require("progress_retries_total")
 
 
 @fault()
 async def disk_full(scene: Scene) -> None:
     """PostgreSQL refuses every statement as if its disk were full, for 8 s"""
-    await scene.two_workers()
+    await scene.start_two_workers()
     await scene.execute(
         """
         create function disk_is_full() returns trigger language plpgsql as $$
@@ -77,7 +77,7 @@ async def disk_full(scene: Scene) -> None:
     await asyncio.sleep(8)
     for table in ("consumed_offset", "outbox"):  # one lock at a time: the workers hold theirs in another order
         await scene.execute(f"drop trigger disk_is_full on {table}")
-    scene.over()
+    scene.mark_over()
     await scene.require("progress_retries_total")
 
 
@@ -86,14 +86,14 @@ async def failed_over(scene: Scene) -> None:
     """PostgreSQL's synchronous standby promoted, the primary SIGKILLed"""
     primary = scene.servers.database
     standby = primary.standby()
-    await scene.blocking(standby.start)
+    await scene.run_blocking(standby.start)
     try:
-        await followed_synchronously(scene)
-        await scene.two_workers()
-        await scene.blocking(primary.stop, signal.SIGKILL)
+        await wait_for_synchronous_standby(scene)
+        await scene.start_two_workers()
+        await scene.run_blocking(primary.stop, signal.SIGKILL)
         scene.servers.database = standby
         await scene.sql("select pg_promote()")
-        # It waits for a standby that it does not have, as its primary did.
+        # The new primary would wait for a standby, which it does not have.
         await scene.execute("alter system reset synchronous_standby_names")
         await scene.sql("select pg_reload_conf()")
         scene.postgres.upstream = standby.port
@@ -103,7 +103,7 @@ async def failed_over(scene: Scene) -> None:
         raise
 
 
-async def followed_synchronously(scene: Scene) -> None:
+async def wait_for_synchronous_standby(scene: Scene) -> None:
     await scene.execute("alter system set synchronous_standby_names = '*'")
     await scene.sql("select pg_reload_conf()")
 

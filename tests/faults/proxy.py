@@ -1,4 +1,4 @@
-"""The network between a worker and a server: a TCP proxy that cuts, delays and swallows."""
+"""Stands between a worker and a server as their network: a TCP proxy that cuts, delays and swallows."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,7 @@ CHUNK = 65_536
 class Proxy:
     """Forwards a port of loopback to another. An async context manager.
 
-    `port` is where it listens; `upstream` may change at any time and holds for new connections.
+    It listens on `port`. `upstream` may change at any time and applies to new connections.
     """
 
     def __init__(self, port: int, upstream: int) -> None:
@@ -19,7 +19,7 @@ class Proxy:
         self.delay_s = 0.0  # each way
         self.harmed = 0  # connections that were reset or went silent
         self._cut = False
-        self._swallow_after: int | None = None  # bytes of response still to come through
+        self._swallow_after: int | None = None  # bytes of responses that still pass
         self._open: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -33,18 +33,18 @@ class Proxy:
         await asyncio.gather(*self._serving)
 
     def cut(self) -> None:
-        """Resets every connection, and each new one, until healed."""
+        """Resets every connection, and each new one, until `heal`."""
         self._cut = True
         self.harmed += len(self._open) // 2
         for writer in self._open:
             writer.transport.abort()
 
     def swallow(self, after_bytes: int) -> None:
-        """Lets so many more bytes of responses through; then nothing comes or goes, and nobody is told."""
+        """Lets so many more bytes of responses through. Then no data passes, and neither side gets an error."""
         self._swallow_after = after_bytes
 
     def heal(self) -> None:
-        """New connections work again. Those that were swallowed stay silent, as behind a firewall that forgot them."""
+        """Lets new connections work again. Swallowed ones stay silent, as behind a firewall that forgot them."""
         self._cut, self._swallow_after, self.delay_s = False, None, 0.0
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ class Proxy:
             up_writer.transport.abort()
 
     def swallows(self, size: int) -> bool:
-        """Whether a response of this size falls into the hole."""
+        """Tells whether the proxy swallows a response of this size, and counts its bytes."""
         if self._swallow_after is None:
             return False
         self._swallow_after -= size
@@ -83,7 +83,7 @@ class Proxy:
 
 
 class Link:
-    """One connection through the proxy. Once swallowed it stays silent."""
+    """Pumps one connection through the proxy. Once swallowed it stays silent."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy

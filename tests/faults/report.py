@@ -1,4 +1,4 @@
-"""The table of faults, in a terminal and in docs/faults.md."""
+"""Writes the table of faults, for a terminal and into docs/faults.md."""
 
 import os
 import platform
@@ -18,30 +18,30 @@ COLUMNS = [
 TEXT = """\
 # Bad days
 
-`make faults` makes each of these happen, several times at moments that the seed chooses, on real Kafka and real
-PostgreSQL, while known events flow: with duplicates, late ones, resets and bad ones. Then it lets the system recover,
-compares every row, every completion and every dead letter with the reference model of what Kafka acknowledged, and runs
-`course-progress verify`, which must find nothing. `ONLY=zombie SEED=7 make faults` plays one. This page is written by a
-whole run, and by nothing else.
+`make faults` plays each of these faults several times, at moments that the seed chooses, on real Kafka and real
+PostgreSQL, while known events flow: with duplicates, late ones, resets and bad ones. Then it lets the system recover
+and compares every row, every completion and every dead letter with the reference model of the events that Kafka
+acknowledged. It also runs `course-progress verify`, which must find nothing. `ONLY=zombie SEED=7 make faults` plays one
+fault. Only a whole run writes this page.
 
 {run}
 
 {table}
 
 {notes}
-- **events**: acknowledged by Kafka, over all rounds ({rounds} a fault).
-- **lost**: valid events whose row knows neither of them nor of anything later.
-- **wrong rows**: progress rows, lesson rows or stored offsets that are not what the model says; announcements of what
-  never happened.
-- **completions missed**: transitions by the rows' numbers that are not in `course-events`, and courses that the model
-  says are complete and whose last news is not a completion.
+- **events**: those that Kafka acknowledged, over all rounds ({rounds} per fault).
+- **lost**: valid events whose row reflects neither them nor anything later.
+- **wrong rows**: progress rows, lesson rows or stored offsets that differ from the model's, and course events that were
+  published although nothing happened.
+- **completions missed**: transitions by the rows' numbers that are not in `course-events`, and courses that are
+  complete in the model and whose last course event is not a completion.
 - **distinct ids published twice** are allowed: at least once, always under the same id.
 - **dead letters missing**: bad records that are not in the dead letter topic byte for byte.
-- **recovery seconds**: from the end of the fault until all that is in the log is applied and announced, the least and
-  the most of the rounds. Workers have a session timeout of 3 s there, and statements one of 10 s.
+- **recovery seconds**: from the end of the fault until everything in the log is applied and announced, the least and
+  the most of the rounds. Workers have a session timeout of 3 s in this suite, and statements one of 10 s.
 
-That the suite can fail is tested (`tests/faults/test_faults.py`): it goes red with the compare-and-swap switched off,
-with the outbox written outside the transaction, and when nobody waits for a dead letter to be written.
+`tests/faults/test_faults.py` proves that the suite can fail: it does so with the compare-and-swap switched off, with
+the outbox written outside the transaction, and when the worker does not wait until a dead letter is written.
 """
 
 

@@ -1,4 +1,4 @@
-"""One round of the suite: a load, workers behind a bad network, trouble, recovery, and the comparison."""
+"""Sets the scene for one round: a load, workers behind a bad network, trouble, recovery, and the comparison."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ from tests.faults.comparison import AUDIT, Differences, compare, records_of
 from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Server, Servers
-from tests.faults.supervised import Supervised
+from tests.faults.supervised import SupervisedWorker
 from tests.processes import environment, eventually
 from worker.devstack.process import find_free_ports
 from worker.kafka.topics import create_missing
@@ -28,7 +28,7 @@ from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
 PARTITIONS = 4
-# Workers have the rights that production gives them, also on a bad day.
+# Workers have the same rights as in production.
 WORKER_LOGIN = """
 do $$ begin
     create role faults_worker login in role course_progress_worker;
@@ -41,7 +41,7 @@ Call: TypeAlias = Callable[[], Any]
 
 
 class Scene:
-    """What a fault may do, and what it may ask."""
+    """Offers a fault what it may do, and what it may ask."""
 
     def __init__(self, servers: Servers, settings: Settings, database: str, seed: int, directory: Path) -> None:
         self.servers, self.settings, self.database, self.directory = servers, settings, database, directory
@@ -50,17 +50,17 @@ class Scene:
         self.load = Load(servers.broker.address, iter(self.learners))
         self.kafka = Proxy(servers.kafka_proxy_port, servers.broker.port)
         self.postgres = Proxy(servers.database_proxy_port, servers.database.port)
-        self.workers: list[Supervised] = []
+        self.workers: list[SupervisedWorker] = []
         self.tasks: list[asyncio.Task[None]] = []
         self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
-        self.unexpected: list[str] = []  # broken promises that are no row
+        self.unexpected: list[str] = []  # broken promises that no row shows
         self.over_at: float | None = None
         self.lost_with_reason = ""  # why events may be lost, where the fault itself deletes them
         self.deleted: set[Origin] = set()
 
     @property
     def direct(self) -> Settings:
-        """For the suite itself: past the proxies."""
+        """Returns settings for the suite itself, which bypass the proxies."""
         return self.settings.model_copy(
             update={
                 "kafka_bootstrap_servers": self.servers.broker.address,
@@ -70,44 +70,44 @@ class Scene:
 
     # Workers
 
-    def start(self, *patch: str, **changed: object) -> Supervised:
-        """A worker; with a patch of `launch.py` until it is started again."""
+    def start(self, *patch: str, **changed: object) -> SupervisedWorker:
+        """Starts a worker; with a patch of `launch.py`, which lasts until its supervisor starts it again."""
         [port] = find_free_ports(1)
         settings = self.settings.model_copy(update={"http_port": port, **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
-        worker = Supervised(settings, self.directory / f"worker-{len(self.workers)}.log")
+        worker = SupervisedWorker(settings, self.directory / f"worker-{len(self.workers)}.log")
         worker.expected |= {-signal.SIGKILL} if patch else set()
         worker.start(first)
         self.workers.append(worker)
         self.tasks.append(asyncio.create_task(worker.run(), name=str(worker.log)))
         return worker
 
-    async def two_workers(self) -> None:
-        """A load and two workers at work, at a moment that the seed chooses."""
+    async def start_two_workers(self) -> None:
+        """Starts a load and two workers, and returns at a moment that the seed chooses, when they work."""
         self.publish()
         self.start()
         self.start()
-        await self.working()
-        await self.some()
+        await self.wait_until_ready()
+        await self.pause()
 
-    async def working(self, *workers: Supervised) -> None:
-        """Until each is ready."""
+    async def wait_until_ready(self, *workers: SupervisedWorker) -> None:
+        """Waits until each worker is ready."""
 
         async def all_ready() -> bool:
             return all([await worker.ready() == 200 for worker in workers or self.workers if worker.wanted])
 
         await eventually(all_ready)
 
-    async def some(self, least_s: float = 0.5, most_s: float = 2.5) -> None:
-        """A moment that the seed chooses."""
+    async def pause(self, least_s: float = 0.5, most_s: float = 2.5) -> None:
+        """Waits for a time that the seed chooses."""
         await asyncio.sleep(self.rng.uniform(least_s, most_s))
 
-    def over(self) -> None:
-        """The trouble ends now: from here on recovery is measured. Otherwise when the fault returns."""
+    def mark_over(self) -> None:
+        """Notes that the trouble ends now, where recovery begins. Without a call it begins when the fault returns."""
         self.over_at = time.monotonic()
 
     async def require(self, name: str) -> None:
-        """That some worker has noticed: this metric of its is above 0."""
+        """Requires that a worker has noticed the fault: this metric is above 0."""
         if not sum([await worker.metric(name) for worker in self.workers]):
             self.unexpected.append(f"the fault did not happen: {name} is 0")
 
@@ -115,12 +115,12 @@ class Scene:
 
     async def restart(self, server: Server, how: signal.Signals, away_s: float = 0) -> None:
         """Ends a server under two workers with this signal, and starts it again."""
-        await self.two_workers()
-        await self.blocking(server.stop, how)
+        await self.start_two_workers()
+        await self.run_blocking(server.stop, how)
         await asyncio.sleep(away_s)
-        await self.blocking(server.start)
+        await self.run_blocking(server.start)
 
-    async def blocking(self, call: Call, *arguments: Any) -> Any:
+    async def run_blocking(self, call: Call, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
 
     async def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
@@ -131,7 +131,7 @@ class Scene:
             await connection.close()
 
     async def administer(self, statement: str) -> None:
-        """In another database than the scene's."""
+        """Executes a statement outside the scene's database."""
         connection = await asyncpg.connect(self.servers.database.url())
         try:
             await connection.execute(statement)
@@ -146,7 +146,7 @@ class Scene:
             await connection.close()
 
     async def run(self, *arguments: str) -> tuple[int, str]:
-        """A command of `course-progress`: its status and all it said."""
+        """Runs a command of `course-progress`, and returns its status and its output."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker.cli", *arguments),
             env=environment(self.direct),
@@ -159,7 +159,7 @@ class Scene:
 
     # Recovery
 
-    async def ends(self) -> dict[TopicPartition, int]:
+    async def read_ends(self) -> dict[TopicPartition, int]:
         topic = self.settings.lesson_events_topic
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.broker.address)
         await consumer.start()
@@ -169,12 +169,15 @@ class Scene:
         finally:
             await consumer.stop()
 
-    async def recovered(self) -> None:
-        """Until all that is in the log now is applied and announced. Raises AssertionError when it takes too long."""
-        ends = await self.ends()
+    async def wait_until_recovered(self) -> None:
+        """Waits until everything that is in the log now is applied and announced.
+
+        Raises AssertionError after RECOVERS_WITHIN_S.
+        """
+        ends = await self.read_ends()
 
         async def applied() -> bool:
-            stored = await self.stored_offsets()
+            stored = await self.read_stored_offsets()
             return all(stored.get(tp.partition, 0) >= end for tp, end in ends.items())
 
         await eventually(applied, RECOVERS_WITHIN_S)
@@ -185,19 +188,19 @@ class Scene:
 
         await eventually(announced, RECOVERS_WITHIN_S)
 
-    async def stored_offsets(self) -> dict[int, int]:
+    async def read_stored_offsets(self) -> dict[int, int]:
         query = "select partition, next_offset from consumed_offset where topic = $1"
         rows = await self.sql(query, self.settings.lesson_events_topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
-    async def at_rest(self) -> None:
-        """Until nothing is published any more, and what was is applied and announced."""
+    async def come_to_rest(self) -> None:
+        """Stops the load, and waits until everything is applied and announced."""
         self.load.stopping.set()
         await self._publishing
-        await self.recovered()
+        await self.wait_until_recovered()
 
     def publish(self, at_most: int | None = None) -> asyncio.Task[None]:
-        """Starts the load, until the scene is at rest or so much is acknowledged."""
+        """Starts the load, until the scene is at rest or `at_most` records are acknowledged."""
         self._publishing = asyncio.create_task(self.load.run(at_most), name="load")
         return self._publishing
 
@@ -213,17 +216,17 @@ class Scene:
         finally:
             await connection.close()
 
-    def stopped(self) -> list[str]:
-        """A line for each worker that ended by itself and should not have."""
+    def unexpected_exits(self) -> list[str]:
+        """Returns a line for each worker that ended by itself and should not have."""
         return [
-            f"{worker.log.name} ended with {status}, which nobody asked for"
+            f"{worker.log.name} ended with {status}, which the fault does not cause"
             for worker in self.workers
             for status in worker.exits
             if status not in worker.expected
         ]
 
     def last_words(self) -> list[str]:
-        """What each worker logged last."""
+        """Returns the last log lines of each worker."""
         said = []
         for worker in self.workers:
             lines = [line for line in worker.log.read_text().splitlines() if '"level": "info"' not in line]
@@ -243,12 +246,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator[Scene]:
-    """A database, topics and a consumer group of its own, on servers that are up."""
+async def open_scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator[Scene]:
+    """Opens a scene with its own database, topics and consumer group, on servers that are up."""
     mark = uuid4().hex[:10]
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-progress-faults-")))
-        settings = settings_for(servers, mark).model_copy(update=changed)
+        settings = worker_settings(servers, mark).model_copy(update=changed)
         made = Scene(servers, settings, f"faults_{mark}", seed, directory)
         await made.administer(f"create database {made.database}")
         await migrate(made.direct)
@@ -261,8 +264,8 @@ async def scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator
         yield made
 
 
-def settings_for(servers: Servers, mark: str) -> Settings:
-    """What the workers are told: the proxies are their servers."""
+def worker_settings(servers: Servers, mark: str) -> Settings:
+    """Returns the workers' settings: the proxies are their servers."""
     return Settings(
         database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port, user="faults_worker"),
         database_timeout_s=10,
@@ -275,6 +278,6 @@ def settings_for(servers: Servers, mark: str) -> Settings:
         session_timeout_s=SESSION_TIMEOUT_S,
         rebalance_timeout_s=10,
         batch_size=100,
-        environment="production",  # the suite makes topics and tables, as their owners do
+        environment="production",  # the suite creates topics and tables, as their owners do
         log_format="json",
     )

@@ -1,4 +1,4 @@
-"""A broker and a database of the suite's own, which it may kill, freeze and start again where they were."""
+"""Runs a broker and a database of the suite's own, which it may kill, freeze and start again with their data."""
 
 import base64
 import os
@@ -16,7 +16,7 @@ from worker.devstack.process import Say, find_free_ports, run_kept, scratch_dire
 
 
 class Server:
-    """A process that keeps its data while it is down. Its methods block until it is up, or gone."""
+    """Runs a process that keeps its data while it is down. Its methods block until it is up, or gone."""
 
     def __init__(self, home: Path, first: str, again: str, ready: Callable[[], bool], user: str = "") -> None:
         self.home, self.user = home, user
@@ -46,14 +46,14 @@ class Server:
 
 
 class Broker(Server):
-    """Real Kafka. Workers are sent on to the port `advertised`, where a proxy listens; the suite goes in directly."""
+    """Runs real Kafka. Workers go to the port `advertised`, where a proxy listens; the suite connects directly."""
 
     def __init__(self, home: Path, advertised: int, say: Say) -> None:
         direct, self.port, controller = find_free_ports(3)
         self.address = f"127.0.0.1:{direct}"
         java, jars = kafka_jars.find_java(), kafka_jars.find_jars(say)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # Workers that were killed are missed after 3 s, so that a round is short.
+        # Kafka misses a killed worker after 3 s, so that a round is short.
         extras = kafka_jars.Extras(
             {f"WORKER://127.0.0.1:{self.port}": "PLAINTEXT"},
             {"log.dirs": f"{home}/data", "group.min.session.timeout.ms": "1000"},
@@ -70,7 +70,7 @@ class Broker(Server):
 
 
 class Database(Server):
-    """Real PostgreSQL, fsync on."""
+    """Runs real PostgreSQL, fsync on."""
 
     def __init__(self, home: Path, programs: Path, user: str, first: str | None = None) -> None:
         [self.port] = find_free_ports(1)
@@ -95,7 +95,7 @@ class Database(Server):
 
 
 class Servers:
-    """The two of them, running. A context manager."""
+    """Runs broker and database. A context manager."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -120,7 +120,7 @@ class Servers:
 
 
 def new_database(home: Path) -> Database:
-    """A server that is not started yet, under a user that PostgreSQL accepts."""
+    """Creates a server that is not started yet, under a user that PostgreSQL accepts."""
     wheel = postgres_wheel.find_wheel()
     user = "nobody" if os.geteuid() == 0 else ""
     if user:

@@ -1,4 +1,4 @@
-"""A worker as a supervisor keeps it: started again whenever it ends by itself or is killed."""
+"""Supervises a worker: starts it again whenever it ends by itself or is killed."""
 
 import asyncio
 import shutil
@@ -15,19 +15,19 @@ from tests.processes import environment, eventually
 from worker.settings import Settings
 
 RESTART_AFTER_S = 0.3
-# However the suite ends: the program of util-linux becomes the worker. Elsewhere a killed suite leaves it running.
+# Ends workers however the suite ends, through util-linux. Without that program a killed suite leaves them running.
 DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 @dataclass
-class Supervised:
-    """Whatever it was started as, it is started again as `course-progress worker`."""
+class SupervisedWorker:
+    """Keeps a worker running. Whatever it was started as, it starts again as `course-progress worker`."""
 
     settings: Settings
     log: Path
     process: subprocess.Popen[bytes] = field(init=False)
     exits: list[int] = field(default_factory=list)
-    expected: set[int] = field(default_factory=set)  # exit statuses that somebody asked for
+    expected: set[int] = field(default_factory=set)  # exit statuses that the fault causes
     wanted: bool = True
 
     def start(self, arguments: tuple[str, ...]) -> None:
@@ -53,27 +53,25 @@ class Supervised:
             await asyncio.sleep(0.02)
 
     def signal(self, number: int) -> None:
-        self.expected |= (
-            {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}
-        )  # 130: told to stop while it starts
+        self.expected |= {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}  # 130: stopped while it starts
         self.process.send_signal(number)
 
     async def stop(self) -> None:
-        """For good, as an operator does: SIGTERM, and it drains."""
+        """Stops the worker permanently, as an operator does: SIGTERM, and it drains."""
         self.wanted = False
         self.signal(signal.SIGTERM)
         if self.exits:
-            self.expected.add(-signal.SIGTERM)  # started again a moment ago: Python has not come to our handler
+            self.expected.add(-signal.SIGTERM)  # just started again: Python has not installed our handler yet
         await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
 
-    async def exited(self, times: int = 1) -> None:
+    async def wait_for_exits(self, times: int = 1) -> None:
         async def ended() -> bool:
             return len(self.exits) >= times
 
         await eventually(ended)
 
     async def metric(self, name: str) -> float:
-        """Summed over its labels; 0 while it does not answer."""
+        """Reads a metric, summed over its labels; 0 while the worker does not answer."""
         with suppress(httpx.HTTPError):
             async with httpx.AsyncClient() as http:
                 text = (await http.get(f"http://127.0.0.1:{self.settings.http_port}/metrics")).text
@@ -81,7 +79,7 @@ class Supervised:
         return 0
 
     async def ready(self) -> int:
-        """The status of /ready; 0 while it does not answer."""
+        """Reads the HTTP status of /ready; 0 while the worker does not answer."""
         with suppress(httpx.HTTPError):
             async with httpx.AsyncClient() as http:
                 return (await http.get(f"http://127.0.0.1:{self.settings.http_port}/ready")).status_code

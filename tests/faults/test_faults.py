@@ -1,4 +1,4 @@
-"""A short share of the fault suite (`make faults` plays all of it), and proof that the suite can fail."""
+"""Plays a short share of the fault suite (`make faults` plays all of it), and proves that the suite can fail."""
 
 import random
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
-from tests.faults.worker_faults import killed_at, thawed_after_its_partitions_moved
+from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
 from worker.stream.outcome import Record
 
-# One process plays them, and has the servers that they kill.
+# One process plays all of them, because it owns the servers that they kill.
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 SEED = 4
 SHARE = [
@@ -43,16 +43,16 @@ async def test_nothing_is_lost_and_nothing_is_wrong(servers: Servers, name: str)
 
 
 async def without_compare_and_swap(scene: Scene) -> None:
-    await thawed_after_its_partitions_moved(scene, "without-compare-and-swap")
+    await thaw_after_partitions_moved(scene, "without-compare-and-swap")
 
 
 async def without_the_outboxs_transaction(scene: Scene) -> None:
-    await killed_at(scene, "without-the-outboxs-transaction", 2)
+    await kill_at(scene, "without-the-outboxs-transaction", 2)
 
 
 async def without_waiting_for_dead_letters(scene: Scene) -> None:
     scene.learners.odd_share = 0.3
-    await killed_at(scene, "without-waiting-for-dead-letters", 10)
+    await kill_at(scene, "without-waiting-for-dead-letters", 10)
 
 
 async def test_the_suite_goes_red_without_the_compare_and_swap(servers: Servers) -> None:

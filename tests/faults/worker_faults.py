@@ -1,47 +1,47 @@
-"""Workers that are killed, frozen, restarted and scaled."""
+"""Plays workers that are killed, frozen, restarted and scaled."""
 
 import asyncio
 import signal
 
 from tests.faults.fault import fault
 from tests.faults.scene import SESSION_TIMEOUT_S, Scene
-from tests.faults.supervised import Supervised
+from tests.faults.supervised import SupervisedWorker
 from tests.processes import eventually
 
 
-async def killed_at(scene: Scene, step: str, at: int) -> None:
-    """One worker of two dies at this step, and is started again."""
+async def kill_at(scene: Scene, step: str, at: int) -> None:
+    """Kills one worker of two at this step; its supervisor starts it again."""
     scene.publish()
     victim = scene.start(f"{step}:{at}")
     scene.start()
-    await victim.exited()
-    scene.over()
-    await scene.some()
+    await victim.wait_for_exits()
+    scene.mark_over()
+    await scene.pause()
 
 
 @fault(rounds=3)
 async def killed_after_fetch(scene: Scene) -> None:
     """worker SIGKILL after a fetch"""
-    await killed_at(scene, "kill-after-fetch", scene.rng.randint(1, 20))
+    await kill_at(scene, "kill-after-fetch", scene.rng.randint(1, 20))
 
 
 @fault(rounds=3)
 async def killed_after_commit(scene: Scene) -> None:
     """worker SIGKILL after the transaction, before the offsets are committed"""
-    await killed_at(scene, "kill-after-commit", scene.rng.randint(1, 20))
+    await kill_at(scene, "kill-after-commit", scene.rng.randint(1, 20))
 
 
 @fault(rounds=3)
 async def killed_after_dead_letters(scene: Scene) -> None:
     """worker SIGKILL after dead letters were written, before their batch is applied"""
     scene.learners.odd_share = 0.1
-    await killed_at(scene, "kill-after-dead-letters", scene.rng.randint(1, 10))
+    await kill_at(scene, "kill-after-dead-letters", scene.rng.randint(1, 10))
 
 
 @fault(rounds=3)
 async def killed_after_produce(scene: Scene) -> None:
     """worker SIGKILL after the relay's produce, before the row is deleted"""
-    await killed_at(scene, "kill-after-produce", scene.rng.randint(1, 10))
+    await kill_at(scene, "kill-after-produce", scene.rng.randint(1, 10))
 
 
 @fault(rounds=3)
@@ -50,11 +50,11 @@ async def killed_in_rebalance(scene: Scene) -> None:
     scene.publish()
     step, at = scene.rng.choice([("kill-when-revoked", 1), ("kill-when-assigned", 2)])
     victim = scene.start(f"{step}:{at}")
-    await scene.working()
-    scene.start()  # whose coming is the rebalance
-    await victim.exited()
-    scene.over()
-    await scene.some()
+    await scene.wait_until_ready()
+    scene.start()  # its arrival causes the rebalance
+    await victim.wait_for_exits()
+    scene.mark_over()
+    await scene.pause()
 
 
 @fault()
@@ -63,9 +63,9 @@ async def killed_at_random(scene: Scene) -> None:
     scene.publish()
     scene.start()
     scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     for _ in range(6):
-        await scene.some(0.3, 3)
+        await scene.pause(0.3, 3)
         scene.rng.choice(scene.workers).signal(signal.SIGKILL)
 
 
@@ -76,38 +76,38 @@ async def terminated(scene: Scene) -> None:
     worker = scene.start()
     scene.start()
     for times in range(1, 4):
-        await scene.working()
-        await scene.some()
+        await scene.wait_until_ready()
+        await scene.pause()
         worker.signal(signal.SIGTERM)
-        await worker.exited(times)
+        await worker.wait_for_exits(times)
     if any(worker.exits):
-        scene.unexpected.append(f"a worker that was told to stop exited with {worker.exits}")
+        scene.unexpected.append(f"a worker that got SIGTERM exited with {worker.exits}")
 
 
 @fault(rounds=3)
 async def zombie(scene: Scene) -> None:
     """SIGSTOP with a batch in hand past the session timeout, then SIGCONT"""
-    await thawed_after_its_partitions_moved(scene, "freeze-before-apply")
+    await thaw_after_partitions_moved(scene, "freeze-before-apply")
 
 
-async def thawed_after_its_partitions_moved(scene: Scene, step: str) -> None:
+async def thaw_after_partitions_moved(scene: Scene, step: str) -> None:
     scene.publish()
     victim = scene.start(f"{step}:{scene.rng.randint(3, 15)}")
 
     async def frozen() -> bool:
-        return state_of(victim) == "T"
+        return process_state(victim) == "T"
 
     await eventually(frozen)
-    before = await scene.stored_offsets()
+    before = await scene.read_stored_offsets()
     scene.start()
 
     async def overtaken() -> bool:
-        now = await scene.stored_offsets()
+        now = await scene.read_stored_offsets()
         return len(now) > 0 and all(now[p] > before.get(p, 0) + 50 for p in now)
 
     await eventually(overtaken)
     victim.signal(signal.SIGCONT)
-    scene.over()
+    scene.mark_over()
 
     async def refused() -> bool:
         return await victim.metric("progress_offsets_moved_elsewhere_total") > 0
@@ -118,7 +118,7 @@ async def thawed_after_its_partitions_moved(scene: Scene, step: str) -> None:
         scene.unexpected.append("the stale batch of a worker that was frozen was not refused")
 
 
-def state_of(worker: Supervised) -> str:
+def process_state(worker: SupervisedWorker) -> str:
     with open(f"/proc/{worker.process.pid}/stat") as stat:
         return stat.read().rpartition(")")[2].split()[0]
 
@@ -129,9 +129,9 @@ async def frozen_at_random(scene: Scene) -> None:
     scene.publish()
     scene.start()
     scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     for worker in scene.workers:
-        await scene.some()
+        await scene.pause()
         worker.signal(signal.SIGSTOP)
         await asyncio.sleep(SESSION_TIMEOUT_S + scene.rng.uniform(0.5, 3))
         worker.signal(signal.SIGCONT)
@@ -139,11 +139,11 @@ async def frozen_at_random(scene: Scene) -> None:
 
 async def rolling_restart(scene: Scene) -> None:
     for worker in scene.workers:
-        await scene.some()
+        await scene.pause()
         times = len(worker.exits) + 1
         worker.signal(signal.SIGTERM)
-        await worker.exited(times)
-        await scene.working(worker)
+        await worker.wait_for_exits(times)
+        await scene.wait_until_ready(worker)
 
 
 @fault()
@@ -152,7 +152,7 @@ async def rolling_restart_static(scene: Scene) -> None:
     scene.publish()
     for number in range(3):
         scene.start(group_instance_id=f"{scene.settings.consumer_group}-{number}", session_timeout_s=20)
-    await scene.working()
+    await scene.wait_until_ready()
     bystander = scene.workers[2]
 
     async def settled() -> bool:
@@ -162,8 +162,8 @@ async def rolling_restart_static(scene: Scene) -> None:
     before = await bystander.metric("progress_rebalances_total")
     for worker in scene.workers[:2]:
         worker.signal(signal.SIGTERM)
-        await worker.exited()
-        await scene.working(worker)
+        await worker.wait_for_exits()
+        await scene.wait_until_ready(worker)
     if await bystander.metric("progress_rebalances_total") != before:
         scene.unexpected.append("a restart with static membership disturbed the others")
     scene.workers[2].signal(signal.SIGTERM)
@@ -175,7 +175,7 @@ async def rolling_restart_dynamic(scene: Scene) -> None:
     scene.publish()
     for _ in range(3):
         scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     await rolling_restart(scene)
 
 
@@ -184,13 +184,13 @@ async def scaled(scene: Scene) -> None:
     """scaled from 1 to 4 to 2 workers under load"""
     scene.publish()
     scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     for _ in range(3):
         scene.start()
-    await scene.working()
-    await scene.some()
+    await scene.wait_until_ready()
+    await scene.pause()
     await asyncio.gather(*(worker.stop() for worker in scene.rng.sample(scene.workers, 2)))
-    await scene.some()
+    await scene.pause()
 
 
 @fault()
@@ -199,7 +199,7 @@ async def more_workers_than_partitions(scene: Scene) -> None:
     scene.publish()
     for _ in range(6):
         scene.start()
-    await scene.working()
+    await scene.wait_until_ready()
     for worker in scene.rng.sample(scene.workers, 2):
-        await scene.some()
+        await scene.pause()
         worker.signal(signal.SIGKILL)

@@ -34,7 +34,7 @@ async def test_lessons_are_counted_on_the_day_of_their_completion(
     await lesson(connection, user, uuid4(), "long ago", NOON - timedelta(days=300))
     await lesson(connection, uuid4(), uuid4(), "another's")
 
-    days = {period.start: period.lessons for period in await history.per_day(user, 28)}
+    days = {period.start: period.lessons for period in await history.count_per_day(user, 28)}
 
     assert len(days) == 28
     assert {day: lessons for day, lessons in days.items() if lessons} == {
@@ -44,7 +44,7 @@ async def test_lessons_are_counted_on_the_day_of_their_completion(
 
 
 async def test_a_learner_without_lessons_has_idle_weeks(history: Activity, user: UUID) -> None:
-    weeks = await history.per_week(user, 12)
+    weeks = await history.count_per_week(user, 12)
 
     assert [week.lessons for week in weeks] == [0] * 12
     assert {week.start.weekday() for week in weeks} == {0}
@@ -55,8 +55,8 @@ async def test_days_are_those_of_the_learners_zone(
 ) -> None:
     await lesson(connection, user, uuid4(), "late", NOON.replace(hour=23))
 
-    there = {p.start: p.lessons for p in await history.per_day(user, 28, ZoneInfo("Asia/Tokyo"))}
-    here = {p.start: p.lessons for p in await history.per_day(user, 28)}
+    there = {p.start: p.lessons for p in await history.count_per_day(user, 28, ZoneInfo("Asia/Tokyo"))}
+    here = {p.start: p.lessons for p in await history.count_per_day(user, 28)}
 
     assert (here[NOON.date()], there[NOON.date()]) == (1, 0)
     assert there[NOON.date() + timedelta(days=1)] == 1
@@ -65,7 +65,7 @@ async def test_days_are_those_of_the_learners_zone(
 async def test_a_range_that_is_too_long_is_refused(history: Activity, user: UUID) -> None:
     for days in (0, 367):
         with pytest.raises(ValueError, match="between 1 and 366"):
-            await history.per_day(user, days)
+            await history.count_per_day(user, days)
 
 
 def test_weeks_begin_on_mondays_and_lose_no_lesson() -> None:

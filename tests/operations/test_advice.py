@@ -36,7 +36,7 @@ def test_no_more_than_share_the_partitions_and_the_sentence_says_that_it_is_not_
 
 
 def test_standing_still_is_not_for_want_of_workers() -> None:
-    advice = advise(**USUAL | {"incoming_per_s": 20_000, "held_up": "PostgreSQL does not answer"})
+    advice = advise(**USUAL | {"incoming_per_s": 20_000, "stall_reason": "PostgreSQL does not answer"})
 
     assert advice.workers is None
     assert "PostgreSQL does not answer" in advice.sentence

@@ -4,7 +4,7 @@ from tests.factories import SNAPSHOT_AT as NOW
 from tests.factories import status
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Look, build_snapshot, held_up, join_workers
+from worker.operations.snapshot import Look, build_snapshot, join_workers, stall_reason
 
 
 def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
@@ -37,6 +37,6 @@ def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_oth
     found = Look(NOW, lesson_events={0: (0, 9)}, stored={}, statuses=[status("a", breaker="flood"), status("b")])
 
     assert build_snapshot(found, Rates({0: 1.0}, {0: 1.0})).breaker == "flood"
-    assert held_up([status(waiting_for="PostgreSQL"), status()]) is None
-    assert held_up([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
-    assert held_up([]) is None
+    assert stall_reason([status(waiting_for="PostgreSQL"), status()]) is None
+    assert stall_reason([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
+    assert stall_reason([]) is None

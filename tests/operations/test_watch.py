@@ -106,14 +106,14 @@ async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, con
 async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_it_is_now(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {"LOOK_EVERY_S": 0.05, "SAMPLE_EVERY_S": 0.05, "WATCHED_S": 0.2}.items():
+    for name, seconds in {"SNAPSHOT_EVERY_S": 0.05, "SAMPLE_EVERY_S": 0.05, "WATCHED_S": 0.2}.items():
         monkeypatch.setattr(ops, name, seconds)
     async with Operations(settings) as operations:
         before = await operations.snapshot()
-        asked = count_calls(monkeypatch, operations._cluster, "group")
+        asked = count_calls(monkeypatch, operations._cluster, "read_group")
 
         async def pauses() -> bool:
-            return not operations._looked.is_set()
+            return not operations._look_done.is_set()
 
         await eventually(pauses)
         whole_looks, points = len(asked), len(operations.history(every_s=0))
@@ -196,7 +196,7 @@ async def test_a_bug_is_not_hidden_and_does_not_end_it_for_ever(
 
     async with Operations(settings) as operations:
         await operations.snapshot()
-        monkeypatch.setattr(operations, "_outbox", bug)
+        monkeypatch.setattr(operations, "_read_outbox", bug)
 
         async def raises() -> bool:
             try:

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from events.models import LessonCompleted, ProgressReset
 from tests.bench.floor import BIG, Recorder, nodes, planned, writing
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
-from worker.progress.fold import Folded, fold
+from worker.progress.fold import FoldedBatch, fold
 from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.outcome import Occurrence
@@ -34,7 +34,7 @@ async def store(database_settings: Settings) -> AsyncIterator[Store]:
     await store.close()
 
 
-def one_lesson(lesson: str = "a", user: UUID = USER, tp: TopicPartition = P0, total: int = 500) -> Folded:
+def one_lesson(lesson: str = "a", user: UUID = USER, tp: TopicPartition = P0, total: int = 500) -> FoldedBatch:
     event = LessonCompleted(user_id=user, course_id=COURSE, lesson_id=lesson, total_lessons=total)
     return fold([Occurrence(NOW, event, *tp)])
 

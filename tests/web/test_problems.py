@@ -199,7 +199,7 @@ async def test_a_course_too_large_for_its_figures_is_no_outage(
     async def too_long(course_id: UUID) -> None:
         raise TookTooLong("statement timeout")
 
-    monkeypatch.setattr(nowhere.state.readers.analytics, "_figures", too_long)
+    monkeypatch.setattr(nowhere.state.readers.analytics, "_query_figures", too_long)
     token = issuer.token(uuid4(), "course:analytics", courses="*")
     async with client_of(nowhere, token) as client:
         answer = await client.get(f"/api/courses/{COURSE}/analytics")

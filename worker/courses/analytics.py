@@ -1,4 +1,4 @@
-"""How a course goes, for its instructors: figures of at least five learners, never of one (anonymity.py)."""
+"""Computes a course's figures for its instructors: of at least five learners, never of one (anonymity.py)."""
 
 import asyncio
 import time
@@ -21,14 +21,14 @@ from worker.settings import Settings
 DAYS = 30
 LONGEST_S = 10.0
 FRESH_S = 60.0
-KEPT = 1000  # courses
+KEPT_COURSES = 1000  # courses
 HOUR, DAY = 3600, 24 * 3600
 BUCKETS_S = (HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY)
 
 
 @dataclass(frozen=True, slots=True)
 class LessonReach:
-    """How many of the course's learners have completed a lesson."""
+    """Counts the course's learners who have completed a lesson."""
 
     lesson_id: str
     learners: int
@@ -36,7 +36,10 @@ class LessonReach:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How many completed the course within this time of their first event; `below_s` None: however long it took."""
+    """Counts the learners who completed the course within this time of their first event.
+
+    The time is `from_s` or more and less than `below_s`; None: without an upper limit.
+    """
 
     from_s: int
     below_s: int | None
@@ -45,7 +48,7 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class ActiveDay:
-    """How many learners were active on a day, in UTC."""
+    """Counts the learners who were active on a day, in UTC."""
 
     day: date
     learners: int
@@ -53,31 +56,35 @@ class ActiveDay:
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """A course with at least five learners. Every count of learners is a multiple of five, rounded down: 0 is fewer
-    than five."""
+    """Describes a course with at least five learners.
+
+    Every count of learners is rounded down to a multiple of five: 0 is fewer than five.
+    """
 
     course_id: UUID
     as_of: datetime
-    learners: int  # who opened the course or did anything in it; not those who started over and did nothing since
+    learners: int  # those with an event in the course; not those whose latest event is a reset
     completed: int
-    completion_rate: int | None  # whole percent; None: too few learners to tell
-    lessons: tuple[LessonReach, ...]  # in the order in which learners complete them; lessons of fewer than five missing
-    time_to_complete: tuple[Duration, ...]  # shortest first, merged until each has five; empty: fewer than five did
+    completion_rate: int | None  # whole percent; None: too few learners
+    lessons: tuple[LessonReach, ...]  # in the order of completion; those of fewer than five learners are missing
+    time_to_complete: tuple[Duration, ...]  # shortest first, merged until each has five; empty: fewer than five in all
     active: tuple[ActiveDay, ...]  # the last DAYS days, today last
 
 
 class CourseAnalytics:
-    """An async context manager. Answers are kept for FRESH_S, for a large course costs seconds.
+    """Reads the figures of courses. An async context manager.
 
-    Active on a day is who completed a lesson on it that is completed still, or had their last access on it. Rows keep
-    the last access only, so somebody who merely read counts on the latest such day: figures of past days are too low
-    rather than too high, and shrink a little as learners come back.
+    It keeps answers for FRESH_S, because a large course costs seconds.
+
+    A learner is active on the day of a completion that still stands, and on the day of the last access.
+    Rows keep only the last access, so a learner who only reads counts on the latest such day. Figures of past days are
+    therefore too low rather than too high, and shrink a little as learners come back.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT, FRESH_S, clock)
-        self._asking = asyncio.Lock()
+        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT_COURSES, FRESH_S, clock)
+        self._querying = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=1)
@@ -86,51 +93,57 @@ class CourseAnalytics:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def of(self, course_id: UUID) -> Analytics | None:
-        """The course's figures, at most FRESH_S old; None for one with fewer than five learners, or none.
+    async def read(self, course_id: UUID) -> Analytics | None:
+        """Returns the course's figures, at most FRESH_S old; None for a course with fewer than five learners.
 
-        Raises DatabaseUnavailable, as TooMuchToCount for a course that is too large for LONGEST_S.
+        Raises DatabaseUnavailable; its subclass TooMuchToCount for a course that takes longer than LONGEST_S.
         """
         kept = self._answers.get(course_id)
         if kept is None:
-            async with self._turn():
+            async with self._take_turn():
                 kept = self._answers.get(course_id)
                 if kept is None:
-                    kept = self._answers[course_id] = (await self._ask(course_id),)
+                    kept = self._answers[course_id] = (await self._read_or_too_long(course_id),)
         [answer] = kept
         if isinstance(answer, TookTooLong):
             raise TooMuchToCount(str(answer))
         return answer
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One course at a time: the second who asks for it finds the answer of the first. Nobody waits for ever."""
+    async def _take_turn(self) -> AsyncIterator[None]:
+        """Lets one caller query at a time, so that a second caller for the same course finds the first one's answer.
+
+        A caller waits at most LONGEST_S, then gets DatabaseUnavailable.
+        """
         try:
             async with asyncio.timeout(LONGEST_S):
-                await self._asking.acquire()
+                await self._querying.acquire()
         except TimeoutError:
-            raise DatabaseUnavailable(f"other courses' figures have been asked for during {LONGEST_S} s") from None
+            raise DatabaseUnavailable(f"figures of other courses were being computed for {LONGEST_S} s") from None
         try:
             yield
         finally:
-            self._asking.release()
+            self._querying.release()
 
-    async def _ask(self, course_id: UUID) -> Analytics | TookTooLong | None:
-        """That it took too long is kept too: whoever asks again and again would have all others wait behind it."""
+    async def _read_or_too_long(self, course_id: UUID) -> Analytics | TookTooLong | None:
+        """Returns TookTooLong instead of raising it, so that it is cached too.
+
+        Otherwise a caller who repeats such a question would make all other callers wait behind it.
+        """
         try:
-            return await self._figures(course_id)
+            return await self._query_figures(course_id)
         except TookTooLong as error:
             return error
 
-    async def _figures(self, course_id: UUID) -> Analytics | None:
+    async def _query_figures(self, course_id: UUID) -> Analytics | None:
         today = datetime.now(UTC).date()
         days = [today - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
         [row] = await self._pool.fetch(query("courses/course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
-        return None if row["learners"] < K else _analytics(course_id, days, row)
+        return None if row["learners"] < K else _build_analytics(course_id, days, row)
 
 
-def _analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analytics:
-    on = dict(zip(row["days"], row["day_learners"], strict=True))
+def _build_analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analytics:
+    active = dict(zip(row["days"], row["day_learners"], strict=True))
     return Analytics(
         course_id,
         row["as_of"],
@@ -138,13 +151,13 @@ def _analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analyt
         rounded_down(row["completed"]),
         percent(row["completed"], row["learners"]),
         tuple(LessonReach(id, rounded_down(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
-        durations(row["seconds"]),
-        tuple(ActiveDay(day, rounded_down(on.get(day, 0))) for day in days),
+        build_durations(row["seconds"]),
+        tuple(ActiveDay(day, rounded_down(active.get(day, 0))) for day in days),
     )
 
 
-def durations(counts: list[int]) -> tuple[Duration, ...]:
-    """The histogram of exact counts per bucket, as it may be shown."""
+def build_durations(counts: list[int]) -> tuple[Duration, ...]:
+    """Builds the histogram that may be published from the exact counts per bucket of BUCKETS_S."""
     starts, ends = (0, *BUCKETS_S), (*BUCKETS_S, None)
     parts = merge_small(counts)
     first = [0, *(last + 1 for last, _ in parts[:-1])]

@@ -1,4 +1,4 @@
-"""What courses and lessons are called: a website that has a catalog gives it."""
+"""Defines the catalog that a website may provide: titles of courses, titles and order of lessons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A lesson by its id in events; `href` is its page in the website, where it has one."""
+    """Describes a lesson by its id in events; `href` is its page in the website, where it has one."""
 
     id: str
     title: str
@@ -16,10 +16,10 @@ class Lesson:
 
 
 class Catalog(Protocol):
-    """Asked for each course on a page: neither may block."""
+    """Names courses and lessons. Pages call both methods for each course they show, so neither may block."""
 
     def title(self, course_id: UUID) -> str:
-        """What the course is called."""
+        """Returns the course's title."""
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
-        """The course's lessons in their order; None where the catalog does not know them."""
+        """Returns the course's lessons in their order; None where the catalog does not know them."""

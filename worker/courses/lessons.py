@@ -1,4 +1,4 @@
-"""Which lessons a course has, as far as learners' events tell."""
+"""Works out which lessons a course has from learners' events, because there is no catalog."""
 
 import asyncio
 from collections import defaultdict
@@ -18,13 +18,13 @@ from worker.settings import Settings
 
 LONGEST_S = 5.0
 
-LEARNERS_ASKED = 200  # whose lessons tell which a course has: some 10 ms, also of a course of thousands
-COMMON_KEPT, COMMON_KEPT_S = 1000, 60  # courses
+SAMPLED_LEARNERS = 200  # per course: some 10 ms, also for a course of thousands
+KEPT_COURSES, KEPT_S = 1000, 60  # common lessons that are cached
 
 
 @dataclass(frozen=True, slots=True)
 class LessonState:
-    """A lesson of a course, and when the learner completed it; None: not, or no longer."""
+    """Describes a lesson of a course, and when the learner completed it; None: not, or no longer."""
 
     lesson_id: str
     completed_at: datetime | None
@@ -32,22 +32,22 @@ class LessonState:
 
 @dataclass(frozen=True, slots=True)
 class CourseLessons:
-    """What is known of a course's lessons, in the order in which learners do them.
+    """Lists the known lessons of a course, in the order in which learners complete them.
 
-    There is no catalog: `lessons` are the learner's own and those of enough others, at times more than
-    `total_lessons`, which is what the latest event said, and often fewer.
+    `lessons` are the learner's own and those that enough other learners completed: often fewer than `total_lessons`,
+    which is the latest event's, and sometimes more.
     """
 
-    total_lessons: int | None  # None: no event has told yet
+    total_lessons: int | None  # None: no event has said it yet
     lessons: tuple[LessonState, ...]
 
 
 class KnownLessons:
-    """An async context manager. Its operation raises DatabaseUnavailable."""
+    """Reads the lessons of a learner's courses. An async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(COMMON_KEPT, COMMON_KEPT_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(KEPT_COURSES, KEPT_S)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=5)
@@ -56,24 +56,27 @@ class KnownLessons:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
-        """The lessons of courses, but those without progress of the learner; of others, a minute old at most."""
+    async def read_lessons(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, CourseLessons]:
+        """Returns lessons by course id; courses in which the learner has no progress are missing.
+
+        Other learners' lessons are at most KEPT_S old. Raises DatabaseUnavailable.
+        """
         totals: dict[UUID, int | None] = {}
         own: dict[UUID, list[LessonState]] = defaultdict(list)
         for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids)):
             totals[row["course_id"]] = row["total_lessons"]
             if row["lesson_id"] is not None:
                 own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
-        common = await asyncio.gather(*map(self._common_lessons, totals))
+        common = await asyncio.gather(*map(self._read_common_lessons, totals))
         return {
-            course_id: CourseLessons(total, in_order(own[course_id], known))
+            course_id: CourseLessons(total, merge_lessons(own[course_id], known))
             for (course_id, total), known in zip(totals.items(), common, strict=True)
         }
 
-    async def _common_lessons(self, course_id: UUID) -> tuple[str, ...]:
+    async def _read_common_lessons(self, course_id: UUID) -> tuple[str, ...]:
         known = self._common.get(course_id)
         if known is None:
-            rows = await self._fetch("courses/common_lessons", course_id, K, LEARNERS_ASKED)
+            rows = await self._fetch("courses/common_lessons", course_id, K, SAMPLED_LEARNERS)
             known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
         return known
 
@@ -81,8 +84,8 @@ class KnownLessons:
         return await self._pool.fetch(query(name), *arguments)
 
 
-def in_order(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:
-    """The common lessons in their order, then what the learner alone knows."""
+def merge_lessons(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:
+    """Returns the common lessons in their order, then those that only this learner has."""
     left = {state.lesson_id: state for state in own}
     first = [left.pop(lesson_id, LessonState(lesson_id, None)) for lesson_id in common]
     return (*first, *left.values())

@@ -1,4 +1,4 @@
-"""What a website asks about a learner, and tells of one: `ProgressService`."""
+"""Serves what a website asks and reports about one learner: `ProgressService`."""
 
 from worker.learners.service import Accepted, ProgressService
 

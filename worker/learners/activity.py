@@ -1,4 +1,4 @@
-"""What one learner did, for the learner's own page: lessons per day and week."""
+"""Counts what one learner did, per day and per week, for the learner's own page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ MOST_DAYS = 366
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A day, or a week by its Monday, and how many lessons were completed in it."""
+    """Holds a day, or a week by its Monday, and the number of lessons completed in it."""
 
     start: date
     lessons: int
 
 
 class Activity:
-    """An async context manager. Its operations raise DatabaseUnavailable.
+    """Counts a learner's completed lessons per day and per week. An async context manager.
 
-    A lesson counts on the day it is dated by (docs/rules.md, rule 1), as long as it is completed: un-completing it,
-    or starting the course over, takes it out of the past too.
+    A lesson counts on the day of its `completed_at` (docs/rules.md, rule 1) while it is completed. Un-completing it, or
+    a reset of the course, removes it from past days too. Every operation raises DatabaseUnavailable.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,42 +40,46 @@ class Activity:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
-        """The last `days` days (1 to MOST_DAYS), today last, idle ones too. Days are the learner's `zone`'s, or UTC's.
+    async def count_per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+        """Counts lessons on each of the last `days` days (1 to MOST_DAYS), today last, days without lessons included.
 
-        Raises ValueRefused for a zone that PostgreSQL does not know.
+        Days begin at midnight in the learner's `zone`, or in UTC without one. Raises ValueError for another number of
+        days, and ValueRefused for a zone that PostgreSQL does not know.
         """
         last = _today(zone)
-        first = last - timedelta(days=_within(days, MOST_DAYS) - 1)
-        return by_day(await self._completed(user_id, first, last, zone), first, last)
+        first = last - timedelta(days=_require_range(days, MOST_DAYS) - 1)
+        return by_day(await self._count_completed(user_id, first, last, zone), first, last)
 
-    async def per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
-        """The last `weeks` weeks (1 to 52), this one last: as `per_day`. Weeks begin on Mondays."""
+    async def count_per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+        """Counts lessons in each of the last `weeks` weeks (1 to 52), this week last, as `count_per_day` does.
+
+        Weeks begin on Mondays.
+        """
         last = _today(zone)
-        first = monday(last) - timedelta(weeks=_within(weeks, MOST_DAYS // 7) - 1)
-        return by_week(by_day(await self._completed(user_id, first, last, zone), first, last))
+        first = monday_of(last) - timedelta(weeks=_require_range(weeks, MOST_DAYS // 7) - 1)
+        return by_week(by_day(await self._count_completed(user_id, first, last, zone), first, last))
 
-    async def _completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
+    async def _count_completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
         rows = await self._pool.fetch(query("learners/lessons_per_day"), user_id, first, last, str(zone or "UTC"))
         return {row["day"]: row["lessons"] for row in rows}
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:
-    """Every day from the first to the last."""
+    """Returns a Period for every day from the first to the last; 0 lessons where `completed` has no entry."""
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return tuple(Period(day, completed.get(day, 0)) for day in days)
 
 
 def by_week(days: tuple[Period, ...]) -> tuple[Period, ...]:
-    """Every week that has one of these days."""
+    """Returns a Period for every week that contains one of these days."""
     weeks: dict[date, int] = {}
     for day in days:
-        weeks[monday(day.start)] = weeks.get(monday(day.start), 0) + day.lessons
+        weeks[monday_of(day.start)] = weeks.get(monday_of(day.start), 0) + day.lessons
     return tuple(Period(start, lessons) for start, lessons in weeks.items())
 
 
-def monday(day: date) -> date:
-    """Of the day's week."""
+def monday_of(day: date) -> date:
+    """Returns the Monday of the day's week."""
     return day - timedelta(days=day.weekday())
 
 
@@ -83,7 +87,7 @@ def _today(zone: tzinfo | None) -> date:
     return datetime.now(zone or UTC).date()
 
 
-def _within(number: int, most: int) -> int:
+def _require_range(number: int, most: int) -> int:
     if not 1 <= number <= most:
         raise ValueError(f"{number} is not between 1 and {most}")
     return number

@@ -1,4 +1,4 @@
-"""What PostgreSQL knows of a learner's progress, and when it knew it."""
+"""Reads a learner's progress from PostgreSQL, each time with the instant as of which the answer holds."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CourseProgress:
-    """One user in one course: a row of course_progress."""
+    """Describes one user's progress in one course: a row of the view course_progress."""
 
     user_id: UUID
     course_id: UUID
@@ -33,7 +33,7 @@ class CourseProgress:
 
 @dataclass(frozen=True, slots=True)
 class ProgressStats:
-    """Over all courses of one user."""
+    """Sums up all courses of one user."""
 
     total_courses: int
     completed_courses: int
@@ -43,65 +43,71 @@ class ProgressStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[T]):
-    """A value, and a time by the database's clock: what was committed before it is in the value."""
+class ReadResult(Generic[T]):
+    """Pairs a value with a time by the database's clock: everything committed before `as_of` is in the value."""
 
     as_of: datetime
     value: T
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Between two courses of a user's list: after this one."""
+class ListCursor:
+    """Marks a position in a user's list of courses: behind this course."""
 
     last_accessed_at: datetime
     course_id: UUID
 
 
-class Reads:
-    """Over a pool of connections. Every method is one query, and raises DatabaseUnavailable or SetupError."""
+class ProgressReader:
+    """Reads progress over a pool of connections.
+
+    Every method runs one query, and raises DatabaseUnavailable or SetupError.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def some(self, user_id: UUID, course_ids: Iterable[UUID]) -> Read[dict[UUID, CourseProgress]]:
-        """By course id, without those that have no progress."""
-        read = _progress(await self.fetch("learners/progress_of_courses", user_id, list(course_ids)))
-        return Read(read.as_of, {progress.course_id: progress for progress in read.value})
+    async def read_courses(self, user_id: UUID, course_ids: Iterable[UUID]) -> ReadResult[dict[UUID, CourseProgress]]:
+        """Returns the user's progress by course id; courses without progress are missing from the dict."""
+        read = _read_result(await self.fetch("learners/progress_of_courses", user_id, list(course_ids)))
+        return ReadResult(read.as_of, {progress.course_id: progress for progress in read.value})
 
-    async def listed(
+    async def list_courses(
         self,
         user_id: UUID,
         *,
         include_completed: bool,
         include_current: bool = True,
-        after: Place | None = None,
+        after: ListCursor | None = None,
         limit: int | None = None,
-    ) -> Read[list[CourseProgress]]:
-        """The latest accessed first; those after a place, and at most so many of them."""
-        place = (after.last_accessed_at, after.course_id) if after else (None, None)
-        return _progress(
-            await self.fetch("learners/progress_of_user", user_id, include_completed, *place, limit, include_current)
+    ) -> ReadResult[list[CourseProgress]]:
+        """Lists the user's courses, the latest accessed first.
+
+        `after` leaves out the courses before it and its own course; `limit` is the largest number returned.
+        """
+        cursor = (after.last_accessed_at, after.course_id) if after else (None, None)
+        return _read_result(
+            await self.fetch("learners/progress_of_user", user_id, include_completed, *cursor, limit, include_current)
         )
 
-    async def stats(self, user_id: UUID) -> Read[ProgressStats]:
-        """Zeros for a user without progress."""
+    async def read_stats(self, user_id: UUID) -> ReadResult[ProgressStats]:
+        """Returns the user's statistics: zeros for a user without progress."""
         [row] = await self.fetch("learners/progress_stats", user_id)
         values = dict(row)
-        return Read(values.pop("as_of"), ProgressStats(**values))
+        return ReadResult(values.pop("as_of"), ProgressStats(**values))
 
-    async def marks(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
-        """Of each user with progress a number, another one whenever a row of theirs came, went or changed."""
+    async def read_marks(self, user_ids: Collection[UUID]) -> dict[UUID, int]:
+        """Returns a number per user with progress. It differs once a row of that user was added, removed or changed."""
         return {row["user_id"]: row["mark"] for row in await self.fetch("learners/progress_marks", list(user_ids))}
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of `worker/<name>.sql`. Raises ValueRefused too."""
+        """Returns the rows of the statement `worker/<name>.sql`. Raises ValueRefused too."""
         return await self._pool.fetch(query(name), *arguments)
 
 
-def _progress(rows: list[asyncpg.Record]) -> Read[list[CourseProgress]]:
+def _read_result(rows: list[asyncpg.Record]) -> ReadResult[list[CourseProgress]]:
     found = [dict(row) for row in rows if row["course_id"] is not None]
     for values in found:
         del values["as_of"]
         values["completed_lessons"] = tuple(values["completed_lessons"])
-    return Read(rows[0]["as_of"], [CourseProgress(**values) for values in found])
+    return ReadResult(rows[0]["as_of"], [CourseProgress(**values) for values in found])

@@ -1,7 +1,7 @@
-"""ProgressService: the ten operations a website knows. Reads are PostgreSQL's; writes are events, applied by a worker.
+"""Provides ProgressService, the ten operations of a website: it reads PostgreSQL, and writes by publishing events.
 
-There is one writer of progress, the worker. A marking operation publishes its event and waits until the worker has
-applied it, so that a read afterwards sees it.
+The worker is the only writer of progress. An operation that writes publishes its event and waits until the worker has
+applied it, so that a later read sees it.
 """
 
 import asyncio
@@ -28,44 +28,49 @@ from worker.errors import (
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
-from worker.learners.reads import CourseProgress, ProgressStats, Reads
+from worker.learners.reads import CourseProgress, ProgressReader, ProgressStats
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 POLL_OFFSET_EVERY_S = 0.005
-SLOWEST_LOOK_S = 0.1
+SLOWEST_POLL_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The event is in Kafka and will be applied, but was not within the deadline."""
+    """Reports an event that Kafka has stored and a worker will apply, but did not apply within the deadline."""
 
     event_id: str
 
 
 class ProgressService:
-    """An async context manager. Ids may be UUIDs or their text.
+    """Reads and writes learners' progress for a website. An async context manager. Ids may be UUIDs or their text.
 
-    Every operation raises InvalidUserId or InvalidCourseId for an id that is no UUID, and DatabaseUnavailable when
-    PostgreSQL is away. Those that write also raise InvalidLesson and InvalidTime, SetupError when Kafka refuses these
-    credentials, and KafkaUnavailable when the event was not acknowledged, or not tried: while Kafka is away one
-    publication at a time tries it, every two seconds at most. They answer Accepted when the event was not applied
-    within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka. `reads` says besides how fresh an answer is.
+    Every operation raises InvalidUserId or InvalidCourseId for an id that is not a UUID, and DatabaseUnavailable when
+    PostgreSQL is away. An operation that writes also raises:
+
+    - InvalidLesson and InvalidTime;
+    - SetupError when Kafka refuses these credentials;
+    - KafkaUnavailable when Kafka did not acknowledge the event, or the service did not try to publish it: while Kafka
+      is away, one publication at a time tries, at most every two seconds.
+
+    It returns Accepted when the event was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
+    `reads` offers the same reads together with the time as of which they hold.
     """
 
-    reads: Reads
+    reads: ProgressReader
 
     def __init__(self, settings: Settings, *, publish_timeout_s: float = 30) -> None:
         self._settings = settings
         self._publish_timeout_s = publish_timeout_s
         self._publisher: LessonEventPublisher | None = None
-        self._entering = asyncio.Lock()
+        self._connecting = asyncio.Lock()
         self._kafka = OutageGate()
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
-        self.reads = Reads(self._pool)
+        self.reads = ProgressReader(self._pool)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -76,33 +81,34 @@ class ProgressService:
     # Reads
 
     async def get_course_progress(self, user_id: UUID | str, course_id: UUID | str) -> CourseProgress | None:
-        """The progress of one user in one course; None where there is none."""
-        return await self._row(_user(user_id), _course(course_id))
+        """Returns the progress of one user in one course; None where there is none."""
+        return await self._read_row(_parse_user_id(user_id), _parse_course_id(course_id))
 
     async def get_user_progress(self, user_id: UUID | str, *, include_completed: bool = True) -> list[CourseProgress]:
-        """All courses of a user, the latest accessed first."""
-        return (await self.reads.listed(_user(user_id), include_completed=include_completed)).value
+        """Returns all courses of a user, the latest accessed first."""
+        return (await self.reads.list_courses(_parse_user_id(user_id), include_completed=include_completed)).value
 
     async def get_bulk_course_progress(
         self, user_id: UUID | str, course_ids: Iterable[UUID | str]
     ) -> dict[UUID, CourseProgress]:
-        """Some courses of a user by course id, in one query; without those that have no progress."""
-        return (await self.reads.some(_user(user_id), map(_course, course_ids))).value
+        """Returns some courses of a user by course id, in one query; courses without progress are missing."""
+        return (await self.reads.read_courses(_parse_user_id(user_id), map(_parse_course_id, course_ids))).value
 
     async def get_progress_stats(self, user_id: UUID | str) -> ProgressStats:
-        """Zeros for a user without progress."""
-        return (await self.reads.stats(_user(user_id))).value
+        """Returns the user's statistics: zeros for a user without progress."""
+        return (await self.reads.read_stats(_parse_user_id(user_id))).value
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
-        """Whether the lesson is completed now; False for a lesson nobody knows."""
+        """Tells whether the lesson is completed now; False for an unknown lesson."""
+        key = (_parse_user_id(user_id), _parse_course_id(course_id))
         try:
-            [row] = await self.reads.fetch("learners/lesson_completed", _user(user_id), _course(course_id), lesson_id)
-        except ValueRefused:  # text that no lesson id can be
+            [row] = await self.reads.fetch("learners/lesson_completed", *key, lesson_id)
+        except ValueRefused:  # the text cannot be a lesson id
             return False
         return bool(row["completed"])
 
     async def get_completion_percentage(self, user_id: UUID | str, course_id: UUID | str) -> int:
-        """0-100; 0 where there is no progress."""
+        """Returns the percentage, 0-100; 0 where there is no progress."""
         progress = await self.get_course_progress(user_id, course_id)
         return progress.progress_percentage if progress else 0
 
@@ -117,9 +123,9 @@ class ProgressService:
         *,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Completes a lesson; the progress after it. Completing it again changes no date."""
-        event = _event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
-        return await self._applied(event, occurred_at)
+        """Completes a lesson and returns the progress after it. Completing it again changes no date."""
+        event = _build_event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
+        return await self._publish_and_wait(event, occurred_at)
 
     async def mark_lesson_incomplete(
         self,
@@ -130,14 +136,14 @@ class ProgressService:
         *,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted | None:
-        """Takes a lesson's completion back; the progress after it.
+        """Un-completes a lesson and returns the progress after it.
 
-        None, and no event, where there is no progress, or none that has been applied yet.
+        Returns None, and publishes no event, where no progress has been applied yet.
         """
-        event = _event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
-        if await self._row(event.user_id, event.course_id) is None:
+        event = _build_event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
+        if await self._read_row(event.user_id, event.course_id) is None:
             return None
-        return await self._applied(event, occurred_at)
+        return await self._publish_and_wait(event, occurred_at)
 
     async def update_last_accessed(
         self,
@@ -147,39 +153,41 @@ class ProgressService:
         lesson_id: str | None = None,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Notes that the user opened the course; creates its progress at 0 %."""
-        return await self._applied(_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id), occurred_at)
+        """Records that the user opened the course, and returns the progress; new progress begins at 0 %."""
+        event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id)
+        return await self._publish_and_wait(event, occurred_at)
 
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
     ) -> bool | Accepted:
-        """Starts the course over: True, and the progress is gone. False where there was none."""
-        event = _event(ProgressReset, user_id, course_id)
-        existed = await self._row(event.user_id, event.course_id) is not None
-        # Also where nothing is known yet: a first event may be on its way, and this one must end it.
+        """Resets the course: deletes its progress and returns True. Returns False where there was none."""
+        event = _build_event(ProgressReset, user_id, course_id)
+        existed = await self._read_row(event.user_id, event.course_id) is not None
+        # Publishes also where no row exists yet: a first event may be on its way, and the reset must end it.
         receipt = await self._publish(event, occurred_at)
         return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
 
     async def apply(self, occurrences: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
-        """Publishes events, then waits once for all: their ids, and whether all are applied within the deadline.
+        """Publishes events, waits once for all, and returns their ids and whether all were applied within the deadline.
 
-        An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when any was
-        not acknowledged, others may be; and ValueError for a time that no event can carry, before any is sent.
+        An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when Kafka did
+        not acknowledge one of them, though it may have stored others. Raises ValueError for a time that no event can
+        carry, before it sends any.
         """
         receipts = await self._publish_many(occurrences)
         return [receipt.event_id for receipt in receipts], await self._wait_until_applied(receipts)
 
-    # How
+    # Implementation
 
-    async def _row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
-        return (await self.reads.some(user_id, [course_id])).value.get(course_id)
+    async def _read_row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
+        return (await self.reads.read_courses(user_id, [course_id])).value.get(course_id)
 
-    async def _applied(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
+    async def _publish_and_wait(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
         row = None
         if await self._wait_until_applied([receipt]):
-            row = await self._row(event.user_id, event.course_id)
-        # Without a row although applied: a reset, later than this event, has it forgotten.
+            row = await self._read_row(event.user_id, event.course_id)
+        # Applied, and still without a row: a reset that is later than this event forgot it.
         return row or Accepted(receipt.event_id)
 
     async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
@@ -192,14 +200,14 @@ class ProgressService:
     async def _publish_many(self, occurrences: Sequence[OutgoingEvent]) -> list[Receipt]:
         with self._kafka.attempt():
             try:
-                publisher = await self._connected()
+                publisher = await self._connect_publisher()
                 return await publisher.publish_many(occurrences)
             except PublishFailed as error:
                 raise explain("the event is not published", error) from error
 
-    async def _connected(self) -> LessonEventPublisher:
-        """The publisher, connected at the first write: a website that only reads needs no Kafka."""
-        async with self._entering:
+    async def _connect_publisher(self) -> LessonEventPublisher:
+        """Returns the publisher. Connects it at the first write, because a website that only reads needs no Kafka."""
+        async with self._connecting:
             if self._publisher is None:
                 publisher = LessonEventPublisher(
                     **client_arguments(self._settings),
@@ -211,50 +219,50 @@ class ProgressService:
             return self._publisher
 
     async def _wait_until_applied(self, receipts: Sequence[Receipt]) -> bool:
-        """Whether the stored offsets passed the events within the deadline; not when the database goes away meanwhile.
+        """Tells whether the stored offsets passed the events within the deadline.
 
-        The events count all the same: Kafka has them.
+        Returns False also when the database goes away meanwhile. The events count all the same, because Kafka has them.
         """
-        last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset)}
+        last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset_of)}
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
-                look_s = POLL_OFFSET_EVERY_S
+                poll_s = POLL_OFFSET_EVERY_S
                 for (topic, partition), offset in last.items():
-                    while not await self._passed(topic, partition, offset):
-                        await asyncio.sleep(look_s)
-                        look_s = min(SLOWEST_LOOK_S, look_s * 1.3)
+                    while not await self._is_applied(topic, partition, offset):
+                        await asyncio.sleep(poll_s)
+                        poll_s = min(SLOWEST_POLL_S, poll_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True
 
-    async def _passed(self, topic: str, partition: int, offset: int) -> bool:
+    async def _is_applied(self, topic: str, partition: int, offset: int) -> bool:
         [row] = await self.reads.fetch(
             "learners/offset_passed", self._settings.consumer_group, topic, partition, offset
         )
         return bool(row["passed"])
 
 
-def _offset(receipt: Receipt) -> int:
+def _offset_of(receipt: Receipt) -> int:
     return receipt.offset
 
 
-def _user(user_id: UUID | str) -> UUID:
-    return _uuid(user_id, "user", InvalidUserId)
+def _parse_user_id(user_id: UUID | str) -> UUID:
+    return _parse_uuid(user_id, "user", InvalidUserId)
 
 
-def _course(course_id: UUID | str) -> UUID:
-    return _uuid(course_id, "course", InvalidCourseId)
+def _parse_course_id(course_id: UUID | str) -> UUID:
+    return _parse_uuid(course_id, "course", InvalidCourseId)
 
 
-def _uuid(id: UUID | str, what: str, error: type[ProgressError]) -> UUID:
+def _parse_uuid(id: UUID | str, what: str, error: type[ProgressError]) -> UUID:
     try:
         return id if isinstance(id, UUID) else UUID(id)
     except (ValueError, AttributeError, TypeError):
         raise error(f"{what} id {str(id)[:40]!r} is not a UUID") from None
 
 
-def _event(model: type[E], user_id: UUID | str, course_id: UUID | str, **data: Any) -> E:
-    ids = {"user_id": _user(user_id), "course_id": _course(course_id)}
+def _build_event(model: type[E], user_id: UUID | str, course_id: UUID | str, **data: Any) -> E:
+    ids = {"user_id": _parse_user_id(user_id), "course_id": _parse_course_id(course_id)}
     try:
         return model(**ids, **data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What Kafka tells whoever watches: where the logs end, who is in the group, the newest dead letters."""
+"""Asks Kafka for the operator's view: where the logs end, the members of the group, the newest dead letters."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -15,14 +15,14 @@ from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
-LARGEST_FETCH = 4 * 1024 * 1024  # dead letters may be large, and only a row of each is kept
+LARGEST_FETCH = 4 * 1024 * 1024  # dead letters may be large; only a row of each is kept
 
-Spans = Mapping[TopicPartition, tuple[int, int]]  # the first offset that is there, and the one after the last
+LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the workers' consumer group, as Kafka sees it."""
+    """Describes a member of the workers' consumer group, as Kafka sees it."""
 
     member_id: str
     client_id: str
@@ -32,26 +32,29 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Kafka's consumer group; `state` is its word: Stable, Empty, PreparingRebalance, …"""
+    """Describes the workers' consumer group; `state` is Kafka's word: Stable, Empty, PreparingRebalance, …"""
 
     state: str
     members: tuple[Member, ...]
 
 
 class Cluster:
-    """Connect, then ask. All of it raises KafkaError, KafkaUnavailable or SetupError, and may take long: put a timeout
-    around it, and `close` after an error that may pass, so that the next `connect` begins anew."""
+    """Asks one Kafka cluster. Call `connect` before the first question.
+
+    Every method may raise KafkaError, KafkaUnavailable or SetupError, and may take long: put a timeout around it.
+    After an error that may pass call `close`, so that the next `connect` begins anew.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._open: AsyncExitStack | None = None
 
     @property
-    def connected(self) -> bool:
+    def is_connected(self) -> bool:
         return self._open is not None
 
     async def connect(self) -> None:
-        """Does nothing when connected."""
+        """Opens an admin client and a consumer. Does nothing when connected."""
         if self._open is not None:
             return
         async with AsyncExitStack() as opening:
@@ -60,14 +63,14 @@ class Cluster:
                 **client_arguments(self._settings),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                # As the workers see it: an open transaction is the end.
+                # As the workers read: the log ends at an open transaction.
                 isolation_level="read_committed",
                 fetch_max_bytes=LARGEST_FETCH,
                 max_partition_fetch_bytes=LARGEST_FETCH // 4,
             )
             opening.push_async_callback(close_consumer, self._consumer)
             await self._consumer.start()
-            self._tail = NewestDeadLetters(self._consumer)
+            self._newest = NewestDeadLetters(self._consumer)
             self._open = opening.pop_all()
 
     async def close(self) -> None:
@@ -75,34 +78,34 @@ class Cluster:
             opened, self._open = self._open, None
             await opened.aclose()
 
-    async def lesson_events(self) -> dict[int, tuple[int, int]]:
-        """Of each partition of lesson-events the first offset, and the end."""
-        spans = await self._spans(self._settings.lesson_events_topic)
-        return {tp.partition: span for tp, span in spans.items()}
+    async def read_log_ranges(self) -> dict[int, tuple[int, int]]:
+        """Returns the first offset and the end of each partition of lesson-events."""
+        ranges = await self._read_ranges(self._settings.lesson_events_topic)
+        return {tp.partition: log_range for tp, log_range in ranges.items()}
 
-    async def dead_letters(self, newest: int) -> NewestSummary:
-        """The newest of the dead letter topic."""
-        spans = await self._spans(self._settings.dead_letter_topic)
-        if self._consumer.assignment() != spans.keys():
-            self._consumer.assign(list(spans))
-            self._consumer.pause(*spans)
-            self._tail = NewestDeadLetters(self._consumer)
-        return await self._tail.look(spans, newest)
+    async def read_dead_letters(self, newest: int) -> NewestSummary:
+        """Returns the newest dead letters."""
+        ranges = await self._read_ranges(self._settings.dead_letter_topic)
+        if self._consumer.assignment() != ranges.keys():
+            self._consumer.assign(list(ranges))
+            self._consumer.pause(*ranges)
+            self._newest = NewestDeadLetters(self._consumer)
+        return await self._newest.look(ranges, newest)
 
-    async def group(self) -> Group:
-        """The workers' group; without members when it was never there."""
+    async def read_group(self) -> Group:
+        """Returns the workers' group; without members when Kafka does not know it."""
         [response] = await self._admin.describe_consumer_groups([self._settings.consumer_group])
         [(error, _group, state, _type, _protocol, members, *_)] = response.groups
         if error:
             raise for_code(error)(f"consumer group {self._settings.consumer_group}")
-        return Group(state, tuple(self._member(*member[:5]) for member in members))
+        return Group(state, tuple(self._build_member(*member[:5]) for member in members))
 
-    def _member(self, member_id: str, client_id: str, host: str, _metadata: bytes, assignment: bytes) -> Member:
+    def _build_member(self, member_id: str, client_id: str, host: str, _metadata: bytes, assignment: bytes) -> Member:
         owned = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else []
-        ours = (tp.partition for tp in owned if tp.topic == self._settings.lesson_events_topic)
-        return Member(member_id, client_id, host.lstrip("/"), tuple(sorted(ours)))
+        own = (tp.partition for tp in owned if tp.topic == self._settings.lesson_events_topic)
+        return Member(member_id, client_id, host.lstrip("/"), tuple(sorted(own)))
 
-    async def _spans(self, topic: str) -> Spans:
+    async def _read_ranges(self, topic: str) -> LogRanges:
         [described] = await self._admin.describe_topics([topic])
         if described["error_code"]:
             raise for_code(described["error_code"])(topic)

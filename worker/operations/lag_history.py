@@ -1,4 +1,4 @@
-"""Where the log ended and what was applied, over the last minutes: lag and rates, for charts. Pure."""
+"""Keeps where the log ended and what was applied over the last minutes: lag and rates, for charts. Pure."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-RATE_S = 10  # rates are those of about so many seconds
-LONGEST_RATE_S = 60  # or, where samples are fewer, of at most so many
+RATE_S = 10  # the time over which a rate is averaged
+LONGEST_RATE_S = 60  # the longest such time, where samples are far apart
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at all partitions, by number. `applied` is where the log goes on for the workers."""
+    """Holds one look at all partitions, by number.
+
+    `applied` is the offset from which the workers read on.
+    """
 
     at: datetime
     ends: Mapping[int, int]
@@ -20,13 +23,13 @@ class Sample:
 
     @property
     def lag(self) -> dict[int, int]:
-        """The events of each partition that wait."""
+        """Returns the number of events of each partition that are not applied."""
         return {partition: max(0, end - self.applied[partition]) for partition, end in self.ends.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Events per second of each partition: written to the log, and applied."""
+    """Holds the events per second of each partition: written to the log, and applied."""
 
     incoming: Mapping[int, float]
     applied: Mapping[int, float]
@@ -34,15 +37,15 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How many seconds ago the log ended where the workers are now: what was written since waits."""
+    """Says how many seconds ago the log ended where the workers are now: events written since then wait."""
 
     seconds: float
-    longer: bool = False  # it may be more: nobody looked any earlier
+    longer: bool = False  # it may be more: there is no earlier sample
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A moment of a chart; the rates are those since the point before it."""
+    """Holds a moment of a chart; the rates are those since the point before it."""
 
     at: datetime
     lag: Mapping[int, int]  # by partition
@@ -51,7 +54,7 @@ class Point:
 
 
 class LagHistory:
-    """The samples of the last `kept_s`. A time when one server was away is a gap."""
+    """Keeps the samples of the last `kept_s` seconds. While one server was away there are none: a gap."""
 
     def __init__(self, kept_s: float) -> None:
         self._kept_s = kept_s
@@ -61,19 +64,22 @@ class LagHistory:
         while self._samples and self._samples[-1].at >= sample.at:  # the clock was set back
             self._samples.pop()
         self._samples.append(sample)
-        while _seconds(self._samples[0], sample) > self._kept_s:
+        while _seconds_between(self._samples[0], sample) > self._kept_s:
             self._samples.popleft()
 
     def rates(self) -> Rates | None:
-        """Of the last RATE_S, or since the sample before; None where that is longer ago than LONGEST_RATE_S."""
+        """Returns the rates over the last RATE_S, or since the previous sample where that is older.
+
+        None where the previous sample is older than LONGEST_RATE_S.
+        """
         if len(self._samples) < 2:
             return None
         *earlier, last = self._samples
-        [first, *_] = [s for s in earlier if _seconds(s, last) <= RATE_S] or earlier[-1:]
-        return _between(first, last) if _seconds(first, last) <= LONGEST_RATE_S else None
+        [first, *_] = [s for s in earlier if _seconds_between(s, last) <= RATE_S] or earlier[-1:]
+        return _compute_rates(first, last) if _seconds_between(first, last) <= LONGEST_RATE_S else None
 
     def delays(self) -> dict[int, Delay]:
-        """Of each partition, by the newest sample; about as precise as samples are apart."""
+        """Returns the delay of each partition by the newest sample, as precise as the distance between samples."""
         if not self._samples:
             return {}
         return {partition: self._delay(partition) for partition in self._samples[-1].ends}
@@ -83,26 +89,26 @@ class LagHistory:
         later = newest
         for sample in reversed(self._samples):
             if sample.ends.get(partition, 0) <= newest.applied[partition]:
-                return Delay(_seconds(later, newest))
+                return Delay(_seconds_between(later, newest))
             later = sample
-        return Delay(_seconds(later, newest), longer=True)
+        return Delay(_seconds_between(later, newest), longer=True)
 
     def points(self, every_s: float = 0) -> tuple[Point, ...]:
-        """The newest sample, and before each the next that is `every_s` older; oldest first."""
+        """Returns points at least `every_s` apart, oldest first. The newest sample is always one of them."""
         chosen: list[Sample] = []
         for sample in reversed(self._samples):
-            if not chosen or _seconds(sample, chosen[-1]) >= every_s:
+            if not chosen or _seconds_between(sample, chosen[-1]) >= every_s:
                 chosen.append(sample)
-        return tuple(_point(before, after) for before, after in pairwise(reversed(chosen)))
+        return tuple(_build_point(before, after) for before, after in pairwise(reversed(chosen)))
 
 
-def _seconds(before: Sample, after: Sample) -> float:
+def _seconds_between(before: Sample, after: Sample) -> float:
     return (after.at - before.at).total_seconds()
 
 
-def _between(before: Sample, after: Sample) -> Rates:
-    """What went back, as a rewind does, or a topic that was created anew, is no rate: 0."""
-    seconds = _seconds(before, after)
+def _compute_rates(before: Sample, after: Sample) -> Rates:
+    """Computes the rates between two samples. A rate is 0 where offsets went back: a rewind, or a recreated topic."""
+    seconds = _seconds_between(before, after)
 
     def rates(old: Mapping[int, int], new: Mapping[int, int]) -> dict[int, float]:
         return {p: max(0, new[p] - old.get(p, new[p])) / seconds for p in new}
@@ -110,6 +116,6 @@ def _between(before: Sample, after: Sample) -> Rates:
     return Rates(rates(before.ends, after.ends), rates(before.applied, after.applied))
 
 
-def _point(before: Sample, after: Sample) -> Point:
-    rates = _between(before, after)
+def _build_point(before: Sample, after: Sample) -> Point:
+    rates = _compute_rates(before, after)
     return Point(after.at, after.lag, sum(rates.incoming.values()), sum(rates.applied.values()))

@@ -1,4 +1,4 @@
-"""From what was found to what is shown. Pure."""
+"""Builds the snapshot that an operator sees from the answers of one look. Pure, except for `Look.ask`."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ Question = Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What a worker said of itself (sql/0006_worker_status.sql), and how long ago."""
+class WorkerStatus:
+    """Holds a worker's row in worker_status (sql/0006_worker_status.sql), and how long ago it wrote it."""
 
     worker: str
     host: str
@@ -38,43 +38,43 @@ class Status:
     silent_s: float
 
     @property
-    def gone(self) -> bool:
-        """Nobody has heard of it for a minute. Its row stays for a day."""
+    def is_gone(self) -> bool:
+        """Tells whether the worker wrote nothing for GONE_AFTER_S. Its row stays for a day."""
         return self.silent_s > GONE_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker: as it describes itself, as Kafka's group has it, or both."""
+    """Describes a worker by its own row, by its membership of Kafka's group, or by both."""
 
     name: str
-    status: Status | None  # None: it says nothing of itself, as one without PostgreSQL cannot
-    member: Member | None  # None: it is not in the group, or the group is missing
+    status: WorkerStatus | None  # None: it has no row; a worker without PostgreSQL cannot write one
+    member: Member | None  # None: it is not in the group, or Kafka did not answer
 
     @property
-    def told(self) -> Status | None:
-        """What it says of itself, unless that is long ago."""
-        return None if self.status is None or self.status.gone else self.status
+    def fresh_status(self) -> WorkerStatus | None:
+        """Returns the worker's row, unless the worker is gone."""
+        return None if self.status is None or self.status.is_gone else self.status
 
     @property
     def running(self) -> bool:
-        return self.member is not None or self.told is not None
+        return self.member is not None or self.fresh_status is not None
 
     @property
     def partitions(self) -> Collection[int]:
-        """Those it reads; Kafka's word where there is one."""
+        """Returns the partitions that it reads: Kafka's answer if there is one, else the worker's own."""
         if self.member is not None:
             return self.member.partitions
-        return self.told.partitions if self.told is not None else ()
+        return self.fresh_status.partitions if self.fresh_status is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionView:
-    """A partition of lesson-events. None is what was not to be had."""
+    """Describes a partition of lesson-events. A value is None where its server did not answer."""
 
     partition: int
     end: int | None
-    stored: int | None  # every event before it is in the rows; None also where nothing is stored yet
+    stored: int | None  # the stored offset; None also where nothing is stored yet
     lag: int | None
     incoming_per_s: float | None
     applied_per_s: float | None
@@ -83,18 +83,20 @@ class PartitionView:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Course events that wait to be published, counted up to COUNT_UP_TO."""
+    """Counts the course events that wait to be published, up to COUNT_UP_TO."""
 
     rows: int
-    oldest_s: float  # 0 without one
+    oldest_s: float  # 0 where none waits
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How it all was at `at`. `missing` says which parts could not be had, and why; they are None or empty here:
+    """Describes workers, Kafka and PostgreSQL at the time `at`.
 
-    `lesson_events` (ends of the log, so lag and rates), `group`, `dead_letters`: Kafka's;
-    `stored` (offsets, so lag and rates), `statuses` (of workers), `outbox`: PostgreSQL's.
+    `missing` maps each part that could not be read to the reason; such a part is None or empty here. The parts are
+
+    - of Kafka: `lesson_events` (ends of the log, so lag and rates), `group`, `dead_letters`;
+    - of PostgreSQL: `stored` (offsets, so lag and rates), `statuses` (of workers), `outbox`.
     """
 
     at: datetime
@@ -115,7 +117,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Look:
-    """The answers of one look; None where `missing` says why."""
+    """Collects the answers of one look; a part is None where it was not asked for or `missing` has the reason."""
 
     at: datetime
     missing: dict[str, str] = field(default_factory=dict)
@@ -123,80 +125,82 @@ class Look:
     group: Group | None = None
     dead_letters: NewestSummary | None = None
     stored: dict[int, int] | None = None
-    statuses: list[Status] | None = None
+    statuses: list[WorkerStatus] | None = None
     outbox: Outbox | None = None
 
     async def ask(self, name: str, question: Question) -> Exception | None:
-        """Notes the answer, or why there is none, which it returns."""
+        """Keeps the answer, or the error in `missing`. Returns the error."""
         try:
             setattr(self, name, await question())
-        except (ProgressError, asyncpg.PostgresError) as error:  # the latter: the server's own trouble
+        except (ProgressError, asyncpg.PostgresError) as error:  # the latter: an error of the server itself
             self.missing[name] = str(error)
             return error
         return None
 
     @property
     def sample(self) -> Sample | None:
-        """Where each partition ends and goes on, when both servers told."""
+        """Returns where each partition ends and from where workers read on; None unless both servers answered."""
         if self.lesson_events is None or self.stored is None:
             return None
         ends = {partition: end for partition, (_, end) in self.lesson_events.items()}
-        on = {p: max(first, self.stored.get(p, first)) for p, (first, _) in self.lesson_events.items()}
-        return Sample(self.at, ends, on)
+        applied = {p: max(first, self.stored.get(p, first)) for p, (first, _) in self.lesson_events.items()}
+        return Sample(self.at, ends, applied)
 
 
-def build_snapshot(found: Look, rates: Rates | None) -> Snapshot:
-    """What one look found, put together; `rates` None: not known at present."""
-    workers = join_workers(found.statuses or [], found.group)
+def build_snapshot(look: Look, rates: Rates | None) -> Snapshot:
+    """Builds the snapshot from one look; `rates` None: not known."""
+    workers = join_workers(look.statuses or [], look.group)
     running = [worker for worker in workers if worker.running]
-    statuses = [worker.told for worker in running if worker.told is not None]
-    partitions = _partitions(found, rates, running)
-    lag = sum(found.sample.lag.values()) if found.sample else None
+    statuses = [worker.fresh_status for worker in running if worker.fresh_status is not None]
+    partitions = _build_partitions(look, rates, running)
+    lag = sum(look.sample.lag.values()) if look.sample else None
     incoming = sum(rates.incoming.values()) if rates else None
     capacities = [status.capacity_per_s for status in statuses if status.capacity_per_s]
     breaker = next((status.breaker for status in statuses if status.breaker), None)
     return Snapshot(
-        found.at,
-        found.missing,
+        look.at,
+        look.missing,
         partitions,
         lag,
         incoming,
         sum(rates.applied.values()) if rates else None,
-        found.group.state if found.group else None,
+        look.group.state if look.group else None,
         workers,
         breaker,
         max((s.visible_p50_s for s in statuses if s.visible_p50_s is not None), default=None),
         max((s.visible_p99_s for s in statuses if s.visible_p99_s is not None), default=None),
-        found.dead_letters,
-        found.outbox,
+        look.dead_letters,
+        look.outbox,
         advise(
             partitions=len(partitions),
             running=len(running),
             incoming_per_s=incoming,
             capacity_per_s=median(capacities) if capacities else None,
             lag=lag,
-            held_up=breaker or held_up(statuses),
+            stall_reason=breaker or stall_reason(statuses),
         ),
     )
 
 
-def held_up(statuses: Collection[Status]) -> str | None:
-    """Why all workers stand still, if they do."""
+def stall_reason(statuses: Collection[WorkerStatus]) -> str | None:
+    """Returns why all workers stand still; None when one does not."""
     reasons = [status.waiting_for for status in statuses]
     return reasons[0] if reasons and all(reasons) else None
 
 
-def join_workers(statuses: Collection[Status], group: Group | None) -> tuple[WorkerView, ...]:
-    """Each worker once, by name: a member's client id is its worker's name (Settings.worker_name)."""
-    said = {status.worker: status for status in statuses}
+def join_workers(statuses: Collection[WorkerStatus], group: Group | None) -> tuple[WorkerView, ...]:
+    """Joins rows and group members by worker name: a member's client id is the name (Settings.worker_name)."""
+    by_name = {status.worker: status for status in statuses}
     members = {member.client_id: member for member in (group.members if group else ())}
-    return tuple(WorkerView(name, said.get(name), members.get(name)) for name in sorted(said.keys() | members.keys()))
+    return tuple(
+        WorkerView(name, by_name.get(name), members.get(name)) for name in sorted(by_name.keys() | members.keys())
+    )
 
 
-def _partitions(found: Look, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
-    ends = {partition: end for partition, (_, end) in (found.lesson_events or {}).items()}
-    stored = found.stored or {}
-    lag = found.sample.lag if found.sample else {}
+def _build_partitions(look: Look, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
+    ends = {partition: end for partition, (_, end) in (look.lesson_events or {}).items()}
+    stored = look.stored or {}
+    lag = look.sample.lag if look.sample else {}
     owners = {partition: worker.name for worker in running for partition in worker.partitions}
     return tuple(
         PartitionView(

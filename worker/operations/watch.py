@@ -1,4 +1,4 @@
-"""What whoever runs the workers needs to see: Kafka, PostgreSQL and the workers, every two seconds while they look."""
+"""Watches Kafka, PostgreSQL and the workers for operators: every two seconds while an operator reads the snapshot."""
 
 import asyncio
 from contextlib import suppress
@@ -14,7 +14,7 @@ from worker.errors import KafkaUnavailable
 from worker.kafka.failures import explain_consumer_error, is_broker_answer
 from worker.operations.cluster import Cluster
 from worker.operations.lag_history import Delay, LagHistory, Point
-from worker.operations.snapshot import Look, Outbox, Question, Snapshot, Status, build_snapshot
+from worker.operations.snapshot import Look, Outbox, Question, Snapshot, WorkerStatus, build_snapshot
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.failures import translate_errors
 from worker.postgres.pool import connect_pool
@@ -32,139 +32,150 @@ COUNT_UP_TO = 100_000
 
 
 class Operations:
-    """An async context manager. Whoever reads has it look every LOOK_EVERY_S for WATCHED_S, so any number of viewers
-    cost the same. While nobody does, it only notes lag every SAMPLE_EVERY_S: whoever opens the page at night needs to
-    see since when.
+    """Looks at Kafka and PostgreSQL for all readers together. An async context manager.
 
-    Neither server need be there, not even at the start. Reading raises only for a bug.
+    A call of `snapshot` makes it look every SNAPSHOT_EVERY_S for WATCHED_S, so any number of readers cost the same.
+    Otherwise it only samples lag every SAMPLE_EVERY_S, because an operator who opens the page at night needs to see
+    since when events wait.
+
+    Either server may be away, also at the start. Reading raises only for a bug.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_ANSWER_S)
         self._cluster = Cluster(settings)
-        self._trail = LagHistory(KEPT_S)
+        self._history = LagHistory(KEPT_S)
         self._snapshot: Snapshot | None = None
-        self._looked = asyncio.Event()
-        self._asked = asyncio.Event()
+        self._look_done = asyncio.Event()
+        self._look_wanted = asyncio.Event()
         self._asked_at = float("-inf")
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=3)
-        self._begin()
+        self._start_watching()
         return self
 
-    def _begin(self) -> None:
-        self._looked.clear()
-        self._looking = asyncio.create_task(self._look_again_and_again(), name="operations")
-        self._looking.add_done_callback(self._ended)
+    def _start_watching(self) -> None:
+        self._look_done.clear()
+        self._watching = asyncio.create_task(self._keep_looking(), name="operations")
+        self._watching.add_done_callback(self._note_end)
 
-    def _ended(self, looking: asyncio.Task[None]) -> None:
-        self._looked.set()
-        if not looking.cancelled() and (error := looking.exception()):
-            log.error("operations cannot be looked at", exc_info=error)
+    def _note_end(self, watching: asyncio.Task[None]) -> None:
+        self._look_done.set()
+        if not watching.cancelled() and (error := watching.exception()):
+            log.error("watching operations failed", exc_info=error)
 
     async def __aexit__(self, *exc_info: object) -> None:
-        self._looking.cancel()
-        await asyncio.wait({self._looking})
+        self._watching.cancel()
+        await asyncio.wait({self._watching})
         await self._cluster.close()
-        self._pool.terminate()  # nothing was begun that has to end
+        self._pool.terminate()  # its queries only read: none has to finish
 
     async def snapshot(self) -> Snapshot:
-        """The latest look. The first to ask after a pause waits for a new one, for some seconds at most.
+        """Returns the latest snapshot. The first call after a pause waits for a new look, for a few seconds at most.
 
-        Raises for a bug, and has it tried again.
+        After a bug it raises that bug, and starts the watch again.
         """
         self._asked_at = asyncio.get_running_loop().time()
-        self._asked.set()
-        await self._looked.wait()
-        if self._looking.done():
-            ended = self._looking
-            self._begin()
+        self._look_wanted.set()
+        await self._look_done.wait()
+        if self._watching.done():
+            ended = self._watching
+            self._start_watching()
             ended.result()
         assert self._snapshot is not None
         return self._snapshot
 
     def history(self, every_s: float = SAMPLE_EVERY_S - SNAPSHOT_EVERY_S) -> tuple[Point, ...]:
-        """Lag and rates of the last quarter of an hour, oldest first; some SAMPLE_EVERY_S apart, whether or not
-        anybody looked, but for times when a server was away."""
-        return self._trail.points(every_s)
+        """Returns lag and rates of the last KEPT_S (15 minutes), oldest first.
+
+        The points are some SAMPLE_EVERY_S apart, whether or not there were readers. There are none for a time when a
+        server was away.
+        """
+        return self._history.points(every_s)
 
     def delays(self) -> dict[int, Delay]:
-        """How far behind each partition is, by the last look at which both servers answered."""
-        return self._trail.delays()
+        """Returns how far behind each partition is, by the last look at which both servers answered."""
+        return self._history.delays()
 
-    async def _look_again_and_again(self) -> None:
+    async def _keep_looking(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            watched = self._asked.is_set() or began - self._asked_at < WATCHED_S
-            self._asked.clear()
-            found = await self._look(everything=watched)
-            if (sample := found.sample) is not None:
-                self._trail.add(sample)
+            watched = self._look_wanted.is_set() or began - self._asked_at < WATCHED_S
+            self._look_wanted.clear()
+            look = await self._look(everything=watched)
+            if (sample := look.sample) is not None:
+                self._history.add(sample)
             if watched:
-                self._snapshot = build_snapshot(found, self._trail.rates() if sample else None)
-                self._looked.set()
+                self._snapshot = build_snapshot(look, self._history.rates() if sample else None)
+                self._look_done.set()
                 await asyncio.sleep(max(0, SNAPSHOT_EVERY_S - (loop.time() - began)))
             else:
-                self._looked.clear()
-                await self._until_asked(began + SAMPLE_EVERY_S)
+                self._look_done.clear()
+                await self._wait_for_reader(began + SAMPLE_EVERY_S)
 
-    async def _until_asked(self, at: float) -> None:
-        """Or until then, by the loop's clock."""
+    async def _wait_for_reader(self, at: float) -> None:
+        """Waits for a reader, or until the time `at` by the loop's clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(at):
-                await self._asked.wait()
+                await self._look_wanted.wait()
 
     async def _look(self, *, everything: bool) -> Look:
-        """All that a snapshot needs, or only a sample."""
-        found = Look(datetime.now(UTC))
+        """Asks both servers for everything that a snapshot needs, or only for a sample."""
+        look = Look(datetime.now(UTC))
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._look_at_kafka(found, everything))
-            both.create_task(self._look_at_postgresql(found, everything))
-        return found
+            both.create_task(self._look_at_kafka(look, everything))
+            both.create_task(self._look_at_postgresql(look, everything))
+        return look
 
-    async def _look_at_kafka(self, found: Look, everything: bool) -> None:
-        """One question after the other, on one connection; where Kafka is away, only the first has to wait for it."""
+    async def _look_at_kafka(self, look: Look, everything: bool) -> None:
+        """Asks one question after the other over one connection: while Kafka is away, only the first one waits."""
         cluster = self._cluster
-        questions: dict[str, Question] = {"lesson_events": cluster.lesson_events}
+        questions: dict[str, Question] = {"lesson_events": cluster.read_log_ranges}
         if everything:
-            questions |= {"group": cluster.group, "dead_letters": lambda: cluster.dead_letters(NEWEST_LETTERS)}
+            questions |= {
+                "group": cluster.read_group,
+                "dead_letters": lambda: cluster.read_dead_letters(NEWEST_LETTERS),
+            }
         for name, question in questions.items():
-            problem = await found.ask(name, partial(self._of_kafka, question))
-            if problem is not None and not (cluster.connected and _is_answer(problem.__cause__)):
-                found.missing |= {other: str(problem) for other in questions if getattr(found, other) is None}
-                with suppress(KafkaError):  # of what had failed already
+            problem = await look.ask(name, partial(self._ask_kafka, question))
+            if problem is not None and not (cluster.is_connected and _is_answer(problem.__cause__)):
+                look.missing |= {other: str(problem) for other in questions if getattr(look, other) is None}
+                with suppress(KafkaError):  # of the connection that has failed already
                     await cluster.close()
                 return
 
-    async def _of_kafka(self, question: Question) -> Any:
+    async def _ask_kafka(self, question: Question) -> Any:
         try:
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 await self._cluster.connect()
                 return await question()
         except (KafkaError, TimeoutError) as error:
             raise explain_consumer_error(error, self._settings) from error
-        except UnicodeDecodeError as error:  # aiokafka's, for all records of the fetch
+        except UnicodeDecodeError as error:  # raised by aiokafka for all records of the fetch
             raise KafkaUnavailable("a dead letter has a header whose name is not UTF-8") from error
 
-    async def _look_at_postgresql(self, found: Look, everything: bool) -> None:
-        async with asyncio.TaskGroup() as all_three:
-            all_three.create_task(found.ask("stored", self._stored))
+    async def _look_at_postgresql(self, look: Look, everything: bool) -> None:
+        async with asyncio.TaskGroup() as questions:
+            questions.create_task(look.ask("stored", self._read_stored_offsets))
             if everything:
-                all_three.create_task(found.ask("statuses", self._statuses))
-                all_three.create_task(found.ask("outbox", self._outbox))
+                questions.create_task(look.ask("statuses", self._read_statuses))
+                questions.create_task(look.ask("outbox", self._read_outbox))
 
-    async def _stored(self) -> dict[int, int]:
+    async def _read_stored_offsets(self) -> dict[int, int]:
         rows = await self._fetch("postgres/next_offsets", self._settings.consumer_group)
         return {
             row["partition"]: row["next_offset"] for row in rows if row["topic"] == self._settings.lesson_events_topic
         }
 
-    async def _statuses(self) -> list[Status]:
-        return [Status(**row) for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)]
+    async def _read_statuses(self) -> list[WorkerStatus]:
+        return [
+            WorkerStatus(**row)
+            for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)
+        ]
 
-    async def _outbox(self) -> Outbox:
+    async def _read_outbox(self) -> Outbox:
         depths = await self._fetch("outbox/depth", [], [], COUNT_UP_TO)
         [outbox] = (Outbox(row["rows"], row["oldest_s"]) for row in depths if row["whose"] == "all")
         return outbox
@@ -176,7 +187,7 @@ class Operations:
 
 
 def _is_answer(error: BaseException | None) -> bool:
-    """Whether a broker answered, so that the connection is good: a new cluster has no coordinator for a moment."""
+    """Tells whether a broker answered, so that the connection is good: a new cluster lacks a coordinator at first."""
     return isinstance(error, UnicodeDecodeError) or is_broker_answer(error)
 
 

@@ -1,8 +1,8 @@
-"""The rules of progress, for one batch: which events of it count, and what they say together.
+"""Folds one batch of occurrences by the rules of progress into at most one change per progress row.
 
-Pure: no clock, no I/O. `docs/rules.md` states the rules; `apply.sql` joins what is folded here with the rows.
-Folding is associative but for one case: an un-completion that arrives after two or more completions that
-happened later than it. Then a lesson's `completed_at` is the latest of these.
+Pure: no clock, no I/O. `docs/rules.md` states the rules; `apply.sql` joins the folded batch with the stored rows.
+Folding is associative except in one case: an un-completion arrives after two or more completions that happened later
+than it. Then a lesson's `completed_at` is the latest of these completions.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,10 +19,11 @@ CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row
 
 
 @dataclass(slots=True)
-class Lesson:
-    """Rule 1: a last-writer-wins register; at the same instant completed wins.
+class LessonChange:
+    """Keeps what a batch changes in one lesson (rule 1).
 
-    The completions that count are those since the last un-completion: the first of them dates the lesson.
+    It is a last-writer-wins register; at the same instant completed wins. The completions that count are those
+    since the last un-completion. The first of them gives `completed_at`.
     """
 
     first_completed_at: datetime | None = None
@@ -50,8 +51,8 @@ class Lesson:
 
 
 @dataclass(slots=True)
-class Course:
-    """What a batch says of one progress row. Pairs compare by time first (rules 2 and 5)."""
+class CourseChange:
+    """Keeps what a batch changes in one progress row. Pairs compare by time first (rules 2 and 5)."""
 
     topic: str
     partition: int
@@ -59,7 +60,7 @@ class Course:
     last_accessed_at: datetime
     total: tuple[datetime, int] | None = None
     last_lesson: tuple[datetime, str] | None = None
-    lessons: dict[str, Lesson] = field(default_factory=dict)
+    lessons: dict[str, LessonChange] = field(default_factory=dict)
 
     def add(self, occurrence: Occurrence) -> None:
         at = occurrence.occurred_at
@@ -69,29 +70,29 @@ class Course:
             self.last_accessed_at = at
         match occurrence.event:
             case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
-                self._lesson(at, lesson_id, total).complete(at)
+                self._change_lesson(at, lesson_id, total).complete(at)
             case LessonUncompleted(lesson_id=lesson_id, total_lessons=total):
-                self._lesson(at, lesson_id, total).uncomplete(at)
+                self._change_lesson(at, lesson_id, total).uncomplete(at)
             case CourseAccessed(lesson_id=str(lesson_id)):
-                self._visit(at, lesson_id)
+                self._note_visit(at, lesson_id)
 
-    def _lesson(self, at: datetime, lesson_id: str, total: int) -> Lesson:
+    def _change_lesson(self, at: datetime, lesson_id: str, total: int) -> LessonChange:
         if self.total is None or (at, total) > self.total:
             self.total = (at, total)
-        self._visit(at, lesson_id)
+        self._note_visit(at, lesson_id)
         lesson = self.lessons.get(lesson_id)
         if lesson is None:
-            lesson = self.lessons[lesson_id] = Lesson()
+            lesson = self.lessons[lesson_id] = LessonChange()
         return lesson
 
-    def _visit(self, at: datetime, lesson_id: str) -> None:
+    def _note_visit(self, at: datetime, lesson_id: str) -> None:
         if self.last_lesson is None or (at, lesson_id) > self.last_lesson:
             self.last_lesson = (at, lesson_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Rule 6: no event of the row up to `reset_at` counts."""
+    """Marks the latest reset of a progress row in a batch (rule 6): no event of the row up to `reset_at` counts."""
 
     reset_at: datetime
     topic: str
@@ -99,28 +100,28 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """A batch, folded: at most one entry per progress row, each dict in key order."""
+class FoldedBatch:
+    """Holds a folded batch: at most one entry per progress row, each dict sorted by key."""
 
-    courses: dict[CourseKey, Course]
+    courses: dict[CourseKey, CourseChange]
     resets: dict[CourseKey, Reset]
 
 
-def fold(occurrences: Sequence[Occurrence]) -> Folded:
-    """What a batch says, whatever the order and repetition of its events."""
-    resets = _resets(occurrences)
-    courses: dict[CourseKey, Course] = {}
-    for occurrence in _not_forgotten(occurrences, resets) if resets else occurrences:
+def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:
+    """Folds a batch. The order of its events, and repetitions of them, do not change the result."""
+    resets = _latest_resets(occurrences)
+    courses: dict[CourseKey, CourseChange] = {}
+    for occurrence in _drop_forgotten(occurrences, resets) if resets else occurrences:
         key = (occurrence.event.user_id, occurrence.event.course_id)
         course = courses.get(key)
         if course is None:
             at = occurrence.occurred_at
-            course = courses[key] = Course(occurrence.topic, occurrence.partition, at, at)
+            course = courses[key] = CourseChange(occurrence.topic, occurrence.partition, at, at)
         course.add(occurrence)
-    return Folded(_in_lock_order(courses), _in_lock_order(resets))
+    return FoldedBatch(_sort_for_locking(courses), _sort_for_locking(resets))
 
 
-def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
+def _latest_resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
     latest: dict[CourseKey, Reset] = {}
     for o in occurrences:
         if isinstance(o.event, ProgressReset):
@@ -130,16 +131,19 @@ def _resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
     return latest
 
 
-def _not_forgotten(occurrences: Iterable[Occurrence], resets: dict[CourseKey, Reset]) -> Iterator[Occurrence]:
-    """Rule 6. A reset is not later than itself, so no reset is left either."""
+def _drop_forgotten(occurrences: Iterable[Occurrence], resets: dict[CourseKey, Reset]) -> Iterator[Occurrence]:
+    """Yields the occurrences later than their row's reset (rule 6), so the resets themselves go too."""
     for o in occurrences:
         reset = resets.get((o.event.user_id, o.event.course_id))
         if reset is None or o.occurred_at > reset.reset_at:
             yield o
 
 
-def _in_lock_order(by_key: dict[CourseKey, T]) -> dict[CourseKey, T]:
-    """Workers that meet on some rows lock them in the same order. By int: comparing UUIDs is Python code."""
+def _sort_for_locking(by_key: dict[CourseKey, T]) -> dict[CourseKey, T]:
+    """Sorts by key, so that workers that meet on some rows lock them in the same order.
+
+    It compares ints, because comparing UUIDs runs Python code.
+    """
     return dict(sorted(by_key.items(), key=_as_ints))
 
 

@@ -1,7 +1,7 @@
-"""The rules of progress said as plainly as possible, over all events at once: what tests and the demo compare with.
+"""States the rules of progress as plainly as possible, over all events at once; tests and the demo compare with it.
 
-Slow, and knows no order, repetition or batch: no logic is shared with `progress.py` or the SQL. Without the dates of
-completion, of which some depend on the order of arrival: tests/progress/test_rules.py has them.
+It is slow, knows nothing of order, repetition or batches, and shares no logic with `fold.py` or the SQL. It leaves out
+the dates of completion, because some depend on the order of arrival: tests/progress/test_rules.py checks them.
 """
 
 from collections import defaultdict
@@ -16,8 +16,8 @@ from worker.postgres.connection import query
 from worker.progress.fold import CourseKey
 
 
-class Row(NamedTuple):
-    """What a reader of course_progress must find, whatever order the events came in."""
+class ProgressRow(NamedTuple):
+    """Holds what a reader of course_progress must find, in whatever order the events arrived."""
 
     completed_lessons: frozenset[str]
     lessons_completed: int
@@ -28,21 +28,21 @@ class Row(NamedTuple):
     last_accessed_at: datetime
 
 
-def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, Row]:
-    """The visible rows after these events; `occurred_at` already clamped."""
+def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, ProgressRow]:
+    """Returns the visible rows after these events, each given with its `occurred_at`, already clamped."""
     by_row: dict[CourseKey, list[tuple[datetime, LessonEvent]]] = defaultdict(list)
     for event, at in events:
         by_row[event.user_id, event.course_id].append((at, event))
-    rows = {key: _row(_counting(history)) for key, history in by_row.items()}
+    rows = {key: _build_row(_drop_forgotten(history)) for key, history in by_row.items()}
     return {key: row for key, row in rows.items() if row}
 
 
-def _counting(history: list[tuple[datetime, LessonEvent]]) -> list[tuple[datetime, LessonEvent]]:
+def _drop_forgotten(history: list[tuple[datetime, LessonEvent]]) -> list[tuple[datetime, LessonEvent]]:
     resets = [at for at, event in history if isinstance(event, ProgressReset)]
     return [(at, event) for at, event in history if not resets or at > max(resets)]  # rule 6
 
 
-def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
+def _build_row(history: list[tuple[datetime, LessonEvent]]) -> ProgressRow | None:
     if not history:
         return None
     lesson_events = [(at, e) for at, e in history if isinstance(e, LessonCompleted | LessonUncompleted)]
@@ -55,7 +55,7 @@ def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
     complete = total is not None and len(done) >= total  # rule 4
     nearest = (200 * len(done) + total) // (2 * total) if total else 0
     named = [(at, e.lesson_id) for at, e in history if not isinstance(e, ProgressReset) and e.lesson_id]  # rule 5
-    return Row(
+    return ProgressRow(
         completed_lessons=done,
         lessons_completed=len(done),
         total_lessons=total,
@@ -66,18 +66,19 @@ def _row(history: list[tuple[datetime, LessonEvent]]) -> Row | None:
     )
 
 
-async def stored(connection: asyncpg.Connection) -> dict[CourseKey, Row]:
-    """The visible rows of the database, in the reference model's terms."""
+async def stored(connection: asyncpg.Connection) -> dict[CourseKey, ProgressRow]:
+    """Reads the visible rows of the database into the same form as `expected` returns."""
     rows = await connection.fetch(query("progress/rows"))
     return {
-        (row["user_id"], row["course_id"]): Row(
-            **{name: row[name] for name in Row._fields} | {"completed_lessons": frozenset(row["completed_lessons"])}
+        (row["user_id"], row["course_id"]): ProgressRow(
+            **{name: row[name] for name in ProgressRow._fields}
+            | {"completed_lessons": frozenset(row["completed_lessons"])}
         )
         for row in rows
     }
 
 
-def wrong_rows(wanted: dict[CourseKey, Row], found: dict[CourseKey, Row]) -> list[str]:
-    """One line per row that is missing, too much, or not as it must be."""
+def wrong_rows(wanted: dict[CourseKey, ProgressRow], found: dict[CourseKey, ProgressRow]) -> list[str]:
+    """Returns one line per row that is missing, superfluous or different."""
     keys = sorted(wanted.keys() | found.keys())
     return [f"{k}: wanted {wanted.get(k)}, found {found.get(k)}" for k in keys if wanted.get(k) != found.get(k)]

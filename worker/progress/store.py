@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
-from worker.progress.fold import Folded, fold
+from worker.progress.fold import FoldedBatch, fold
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
 from worker.stream.sink import Applied, OffsetsMoved
@@ -44,7 +44,7 @@ class Store:
         with metrics.stage("store"):
             return await self.apply(folded, batch.spans)
 
-    async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+    async def apply(self, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
         connection = await self._connected()
         with translate_errors(connection):
@@ -99,7 +99,7 @@ class Store:
             )
         return self._connection
 
-    async def _apply(self, connection: asyncpg.Connection, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
+    async def _apply(self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
         sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
         row = await connection.fetchrow(
             query("progress/apply"),
@@ -123,7 +123,7 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _course_columns(folded: Folded, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
+def _course_columns(folded: FoldedBatch, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
     rows = [
         (
             *key,
@@ -147,7 +147,7 @@ def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
     return None if at == latest else at
 
 
-def _lesson_columns(folded: Folded) -> list[list[Any]]:
+def _lesson_columns(folded: FoldedBatch) -> list[list[Any]]:
     rows = [
         (
             number,
@@ -162,6 +162,6 @@ def _lesson_columns(folded: Folded) -> list[list[Any]]:
     return _columns(rows, 5)
 
 
-def _reset_columns(folded: Folded) -> list[list[Any]]:
+def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
     rows = [(*key, reset.reset_at, reset.topic, reset.partition) for key, reset in folded.resets.items()]
     return _columns(rows, 5)

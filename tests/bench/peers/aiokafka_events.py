@@ -1,8 +1,8 @@
-"""A plain aiokafka loop, event by event.
+"""A plain aiokafka loop, event by event: applies each event in a transaction of its own.
 
-The loop of aiokafka's own documentation ("Getting started", Consumer): `async for`, and `consumer.stop()` in a
-`finally`, which commits, auto-commit being the default. That is also why an event whose handler raises is gone: its
-offset counts as consumed when the loop is given it.
+It is the loop of aiokafka's own documentation ("Getting started", Consumer): `async for`, and `consumer.stop()` in a
+`finally`, which commits, because auto-commit is the default. For the same reason an event whose handler raises is gone:
+its offset counts as consumed when the loop receives it.
 """
 
 import asyncio

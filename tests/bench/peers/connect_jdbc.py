@@ -1,18 +1,18 @@
-"""Kafka Connect with Debezium's JDBC sink: an upsert of the lesson row, and nothing else.
+"""Kafka Connect with Debezium's JDBC sink: upserts the lesson row, and nothing else.
 
-No count, no percentage, no completion, no outbox, and the event that arrives last wins, not the later one.
+It has no count, no percentage, no completion and no outbox. The event that arrives last wins, not the later one.
 
-It cannot read our records: type and time are in headers, and a sink needs a schema. So it reads a topic of its own,
-which the benchmark writes of the same events (`records`): flat JSON with a lesson row's columns. Accesses are in it
-too, and filtered out by a header, as Connect's own Filter does it. The schema is given once (`schema.content`, Kafka
-4.2), not in every record, where it would be larger than the data.
+It cannot read our records, because type and time are in headers and a sink needs a schema. So it reads a topic of its
+own, into which the benchmark writes the same events (`records`): flat JSON with a lesson row's columns. Accesses are in
+it too, and Connect's own Filter removes them by a header. The schema is configured once (`schema.content`, Kafka 4.2),
+not sent in every record, where it would be larger than the data.
 
-For speed: batches as large as ours and duplicates of a batch removed (`use.reduction.buffer`), as Debezium's post on
-batch support (2023-12-20) advises, and one statement a batch (`dialect.postgres.unnest.insert.enabled`). One task, as
-ours is one worker.
+For speed it has batches as large as ours and removes duplicates within a batch (`use.reduction.buffer`), as Debezium's
+post on batch support (2023-12-20) advises. It executes one statement per batch
+(`dialect.postgres.unnest.insert.enabled`). It has one task, as ours is one worker.
 
-A record that the converter refuses ends the task, as `errors.tolerance=none` is the default: nothing is lost, and
-nothing moves until somebody acts, also after a restart. `REFUSED` is such a record; there is no `--fail-once`.
+A record that the converter refuses ends the task, because `errors.tolerance=none` is the default: nothing is lost, and
+nothing moves until an operator acts, also after a restart. `REFUSED` is such a record; there is no `--fail-once`.
 
 It writes no offsets to the database: `done` asks Kafka. Connect commits every quarter of a second here, not every
 minute.
@@ -63,10 +63,10 @@ def topic(settings: Settings) -> str:
 
 
 def records(settings: Settings, happened: Iterable[Happened]) -> Iterator[OutgoingRecord]:
-    """What the benchmark writes to `topic`: one record per event, in chunks that begin with their accesses.
+    """Yields what the benchmark writes to `topic`: one record per event, in chunks that begin with their accesses.
 
-    For Debezium's sink commits up to the last record that it was given: with one filtered out at a partition's end
-    nobody could see that it is done.
+    Debezium's sink commits up to the last record that it received. If the last record of a partition were filtered out,
+    the benchmark could not see that the sink is done.
     """
     remaining = iter(happened)
     while chunk := list(islice(remaining, CHUNK)):
@@ -95,12 +95,12 @@ async def create_topic(settings: Settings) -> None:
 
 
 async def applied(settings: Settings) -> int:
-    """How many records are behind the offsets that Connect has committed: they are in the table, or filtered out."""
+    """Counts the records before Connect's committed offsets: they are in the table, or filtered out."""
     return await committed(settings, topic(settings))
 
 
 async def done(settings: Settings) -> bool:
-    """Whether every record of the topic is in the table."""
+    """Tells whether every record of the topic is in the table."""
     return await applied(settings) == await end(settings, topic(settings))
 
 
@@ -156,7 +156,7 @@ def main(settings: Settings) -> None:
         files = [directory / "worker.properties", directory / "sink.properties"]
         write_properties(files[0], worker_properties(settings, directory))
         write_properties(files[1], sink_properties(settings))
-        # The collector that the JVM would choose on a machine for servers.
+        # G1 is the collector that the JVM would choose on a server-class machine.
         options = ["-Xmx1g", "-XX:+UseG1GC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={directory}"]
         options += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
         command = [java, *options, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]

@@ -1,4 +1,4 @@
-"""Ours and the peers as the benchmark sees them: how each is started, what it needs, how far it is."""
+"""Describes ours and the peers for the benchmark: how each starts, what it needs, how to read its progress."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ class Contender:
 
     @property
     def lacks(self) -> str | None:
-        """Why it cannot run here, if so."""
+        """Returns why it cannot run here; None when it can."""
         if self.package and not find_spec(self.package) and not BESIDE.exists():
             return f"{self.package} is not installed: make bench-setup"
         if not self.whole_job and not locate_jars(connect_jdbc.POM).is_dir():

@@ -1,11 +1,11 @@
-"""A FastStream batch subscriber on its aiokafka broker, and our statement.
+"""A FastStream batch subscriber on its aiokafka broker, and our statement: applies a batch per call of the handler.
 
-As in its documentation ("Batch Subscriber"), with two settings for speed: `max_records` as large as our own batches,
-and a decoder that hands the records over as they are ("Custom Decoder"), for `worker.decode` reads them.
+It follows its documentation ("Batch Subscriber"), with two settings for speed: `max_records` as large as our own
+batches, and a decoder that hands over the records unchanged ("Custom Decoder"), because `worker.decode` reads them.
 
 The default acknowledgement is ACK_FIRST, Kafka's auto-commit: a batch counts as consumed when it is handed over, and
-one whose handler raised is not seen again (documentation, "Acknowledgment"; ag2ai/faststream issue 2618). With
-`ack_policy=AckPolicy.NACK_ON_ERROR` it is, and nothing is gone, at the same speed.
+one whose handler raised does not come again (documentation, "Acknowledgment"; ag2ai/faststream issue 2618). With
+`ack_policy=AckPolicy.NACK_ON_ERROR` it comes again, and nothing is gone, at the same speed.
 """
 
 import asyncio

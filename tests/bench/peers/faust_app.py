@@ -1,4 +1,4 @@
-"""The Faust app of both Faust peers."""
+"""Builds the Faust app of both Faust peers."""
 
 import tempfile
 
@@ -11,14 +11,14 @@ def faust_app(settings: Settings) -> faust.App:
     return faust.App(
         settings.consumer_group,
         broker=f"kafka://{settings.kafka_bootstrap_servers}",
-        datadir=tempfile.gettempdir(),  # where tables would be
+        datadir=tempfile.gettempdir(),  # Faust would keep tables here
         web_enabled=False,
-        topic_disable_leader=True,  # a topic less to create; nothing here asks who leads
+        topic_disable_leader=True,  # saves a topic; nothing here needs a leader
     )
 
 
 def lesson_events(app: faust.App, settings: Settings) -> faust.Topic:
-    """The topic, as bytes: `worker.decode` reads them."""
+    """Returns the topic with values as bytes, because `worker.decode` reads them."""
     return app.topic(settings.lesson_events_topic, value_serializer="raw")
 
 

@@ -1,10 +1,10 @@
-"""A Faust agent, event by event, with a transaction each: an agent as Faust's user guide introduces it.
+"""A Faust agent, event by event, with a transaction each: works as Faust's user guide introduces agents.
 
-One event at a time is the default. With `concurrency=` more, Faust commits past events that are still at work
-(faust-streaming issue 606), so nobody who minds a lost event sets it.
+One event at a time is the default. With a larger `concurrency=` Faust commits past events that are still being
+processed (faust-streaming issue 606), so a user who must not lose events does not set it.
 
-An agent that raises is started again by Faust's supervisor; the event that it raised on is acknowledged all the same,
-with `noack()` too (faust-streaming issues 189, 315 and 527).
+Faust's supervisor starts an agent that raises again; the event that it raised on is acknowledged all the same, with
+`noack()` too (faust-streaming issues 189, 315 and 527).
 """
 
 import faust
@@ -21,7 +21,7 @@ def create_app(settings: Settings, error: FailOnce) -> faust.App:
 
     @app.agent(lesson_events(app, settings))
     async def progress(stream: faust.StreamT) -> None:
-        # One connection for all: to give it back after each event would be a round trip more.
+        # One connection for all events: returning it after each would cost another round trip.
         async with await prepared_pool(settings) as pool, pool.acquire() as connection:
             handler = ReadModifyWrite("faust_events", connection)
             async for event in stream.events():

@@ -1,10 +1,10 @@
-"""A Faust agent with `take_events`, and our statement: Faust's own way to batches ("take", Streams in its user guide).
+"""A Faust agent with `take_events`, and our statement: batches in Faust's own way ("take", Streams in its user guide).
 
-A thousand events or a tenth of a second, so that a quiet stream is not held up.
+A batch ends after a thousand events or a tenth of a second, so that a quiet stream does not wait.
 
 The events of a batch are acknowledged in a `finally`, also when the agent raised on them
 (`faust.Stream.take_events`; faust-streaming issues 315 and 527). Some that were behind them in the agent's queue are
-gone as well: up to 44 more than the batch were seen.
+gone as well: runs lost up to 44 events more than the batch.
 """
 
 import faust

@@ -1,4 +1,4 @@
-"""`--fail-once`: one error of the handler, at the middle of the data."""
+"""Implements `--fail-once`: raises one error in the handler, in the middle of the data."""
 
 import argparse
 import asyncio
@@ -8,11 +8,11 @@ from worker.settings import Settings
 
 
 class HandlerError(Exception):
-    """Raised on purpose: what a bug, or a database that is away for a moment, raises."""
+    """Stands for the error of a bug, or of a database that is away for a moment."""
 
 
 class FailOnce:
-    """Called by a handler with each event, or batch, that it is about to apply."""
+    """Raises one HandlerError. A handler calls it before it applies an event or a batch."""
 
     def __init__(self, at: int | None) -> None:
         self._left = at
@@ -27,7 +27,7 @@ class FailOnce:
 
 
 def fail_once(settings: Settings) -> FailOnce:
-    """The error if the command line asks for it, due at the middle of what is in the topic now."""
+    """Builds the error in the middle of the topic's records; without `--fail-once` one that never raises."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fail-once", action="store_true", help="raise once in the handler, at the middle of the data")
     if not parser.parse_args().fail_once:

@@ -1,4 +1,4 @@
-"""How much is in a topic, and how much of it a consumer group has committed."""
+"""Counts the records of a topic, and those that a consumer group has committed."""
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -8,14 +8,14 @@ from worker.settings import Settings
 
 
 async def end(settings: Settings, topic: str) -> int:
-    """Records of the topic."""
+    """Counts the records of the topic."""
     async with AIOKafkaConsumer(topic, **client_arguments(settings)) as consumer:
         partitions = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic)]
         return sum((await consumer.end_offsets(partitions)).values())
 
 
 async def committed(settings: Settings, topic: str) -> int:
-    """Records of the topic that the consumer group is past."""
+    """Counts the records of the topic before the group's committed offsets."""
     async with admin_client(settings) as admin:
         offsets = await admin.list_consumer_group_offsets(settings.consumer_group)
     return sum(max(0, offset.offset) for tp, offset in offsets.items() if tp.topic == topic)

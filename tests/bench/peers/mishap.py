@@ -1,4 +1,4 @@
-"""One handler error in the middle, and how many events are gone afterwards."""
+"""Measures how many events are gone after one handler error in the middle."""
 
 import asyncio
 import time
@@ -18,10 +18,11 @@ STILL_S, START_S = 20, 45
 async def gone(
     contender: Contender, settings: Settings, connection: asyncpg.Connection, happened: list[Happened]
 ) -> int:
-    """Lesson rows that are missing when the peer, started again if it ended, has committed everything or moves no more.
+    """Counts the lesson rows that are missing when the peer has committed everything, or does not move any more.
 
-    `happened` is in the topic, each the completion of another lesson (`sample.lessons_completed`). For Connect there is
-    `connect_jdbc.REFUSED` in the middle of its topic instead of an error of a handler.
+    A peer that ends is started again. The topic holds `happened`, each the completion of another lesson
+    (`sample.lessons_completed`). Connect finds `connect_jdbc.REFUSED` in the middle of its topic instead of an error of
+    a handler.
     """
     arguments = ["--fail-once"] if contender.whole_job else []
     topic = settings.lesson_events_topic if contender.whole_job else connect_jdbc.topic(settings)
@@ -35,7 +36,7 @@ async def gone(
 
 
 async def all_committed(process: WorkerProcess, settings: Settings, topic: str) -> bool:
-    """True when everything is committed, or nothing has moved for a while; False when the process ended before."""
+    """Waits until everything is committed or nothing has moved for STILL_S (True), or the process ended (False)."""
     records, seen, moved_at = await end(settings, topic), 0, time.monotonic()
     while process.process.poll() is None:
         before, seen = seen, await committed(settings, topic)

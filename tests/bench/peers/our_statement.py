@@ -1,4 +1,4 @@
-"""Our decoding, rules and statement for the peers that hand over lists of records: all of ours but its delivery."""
+"""Applies lists of records for the peers with our decoding, rules and statement: all of ours except its delivery."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from worker.stream.sink import OffsetsMoved
 
 
 class Received(NamedTuple):
-    """A record as `decode` reads it, of a framework that has a class of its own for it."""
+    """Holds a record as `decode` reads it, for a framework that has its own class of records."""
 
     topic: str
     partition: int
@@ -27,21 +27,21 @@ class Received(NamedTuple):
 
 
 class OurStatement:
-    """Applies records in one statement. What a framework delivers again is left out; what it skips is gone."""
+    """Applies records in one statement. It drops records that a framework delivers again; those it skips are gone."""
 
     def __init__(self, settings: Settings) -> None:
         self._store = Store(settings)
         self._stored: dict[TopicPartition, int | None] = {}
 
     async def apply(self, records: Sequence[Record | Received]) -> None:
-        """Durable when it returns. Raises what the store raises."""
+        """Applies the records, which are durable when it returns. Raises what the store raises."""
         if unknown := {(r.topic, r.partition) for r in records} - self._stored.keys():
             self._stored |= await self._store.next_offsets(TopicPartition(*key) for key in unknown)
         fresh = [r for r in records if r.offset >= (self._stored[r.topic, r.partition] or 0)]
         batch = Batch.of([(r, decode(r)) for r in fresh], self._stored)
         outcome = await self._store.apply(fold(batch.occurrences), batch.spans)
         if isinstance(outcome, OffsetsMoved):
-            raise LookupError(f"somebody else has {outcome.found}")  # noqa: TRY004 -- no wrong type, a wrong offset
+            raise LookupError(f"another consumer moved the offsets to {outcome.found}")  # noqa: TRY004 -- an offset is wrong, not a type
         self._stored |= {tp: span.next for tp, span in batch.spans.items()}
 
     async def close(self) -> None:
@@ -49,7 +49,7 @@ class OurStatement:
 
 
 def of_faust(event: EventT) -> Received:
-    """What Faust's event was received as; its timestamps are in seconds."""
+    """Converts Faust's event back into a record; Faust's timestamps are in seconds."""
     message = event.message
     timestamp_ms = round(message.timestamp * 1000)
     return Received(

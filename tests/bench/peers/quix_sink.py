@@ -1,10 +1,11 @@
-"""Quix Streams with a batching sink of one's own, and our statement.
+"""Quix Streams with a batching sink of one's own, and our statement: applies a checkpoint per partition.
 
-As in its documentation ("Creating a Custom Sink"): a subclass of BatchingSink, whose `write` gets one partition's
-records of a checkpoint, and `commit_every` for how many records a checkpoint has. Our driver is asynchronous and Quix
-is not: the sink runs it on a loop of its own.
+It follows its documentation ("Creating a Custom Sink"): a subclass of BatchingSink, whose `write` gets one partition's
+records of a checkpoint, and `commit_every` for the number of records per checkpoint. Our driver is asynchronous and
+Quix is not: the sink runs the driver on its own event loop.
 
-A sink that raises ends the application before the checkpoint is committed; started again, it goes on from the last one.
+A sink that raises ends the application before the checkpoint is committed. Started again, it continues from the last
+one.
 """
 
 import asyncio

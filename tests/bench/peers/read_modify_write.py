@@ -1,8 +1,8 @@
-"""One event in one transaction, as a handler without batches does it: read the row, work out the new one, write it.
+"""Applies one event per transaction, as a handler without batches does: reads the row, computes the new one, writes it.
 
-The rules are those of docs/rules.md but resets, which the benchmark's events do not have, and what dates a course: here
-the event that completes it. As few round trips as that allows: BEGIN, SELECT, the lesson, the row, COMMIT; a sixth
-when a course is completed or reopened.
+The rules are those of docs/rules.md with two exceptions: no resets, because the benchmark's events have none, and the
+event that completes a course dates its completion. It makes as few round trips as that allows: BEGIN, SELECT, the
+lesson, the row, COMMIT; a sixth when a course is completed or reopened.
 """
 
 from dataclasses import dataclass, fields
@@ -45,7 +45,7 @@ on conflict (user_id, course_id, lesson_id) do update set
     completed_at = case when excluded.completed then coalesce(lesson_progress.completed_at, excluded.completed_at) end,
     uncompleted_at = coalesce(excluded.uncompleted_at, lesson_progress.uncompleted_at)
 """
-# With the row, for it is the benchmark that wants to know the offset, and a round trip more would be unfair.
+# In one statement with the row: only the benchmark needs the offset, so another round trip would be unfair.
 MOVE = """
 with moved as (
     insert into bench_progress (peer, partition, next_offset) values ($1, $2, $3)
@@ -70,7 +70,7 @@ values ($1, 'course', $2, $3, $4, $5, $6, $7)
 
 @dataclass(slots=True)
 class Progress:
-    """A progress row, in the order of the columns in UPDATE and INSERT."""
+    """Holds a progress row, in the order of the columns in UPDATE and INSERT."""
 
     lessons_completed: int = 0
     total_lessons: int | None = None
@@ -83,7 +83,7 @@ class Progress:
     completion_number: int = 0
 
     def see(self, at: datetime, lesson_id: str | None) -> None:
-        """Rule 5."""
+        """Applies rule 5."""
         self.started_at = min(self.started_at or at, at)
         self.last_accessed_at = max(self.last_accessed_at or at, at)
         if lesson_id is not None and (
@@ -92,12 +92,12 @@ class Progress:
             self.last_lesson_at, self.last_lesson_id = at, lesson_id
 
     def total(self, at: datetime, lessons: int) -> None:
-        """Rule 2."""
+        """Applies rule 2."""
         if self.total_at is None or (at, lessons) > (self.total_at, self.total_lessons):
             self.total_at, self.total_lessons = at, lessons
 
     def turn(self, at: datetime) -> type[CourseEvent] | None:
-        """Rules 4 and 7: completes or reopens the course, if that is what the event did."""
+        """Applies rules 4 and 7: returns the course event if the course was completed or reopened."""
         complete = self.total_lessons is not None and self.lessons_completed >= self.total_lessons
         if complete and self.completed_at is None:
             self.completed_at = at
@@ -123,7 +123,7 @@ class ReadModifyWrite:
         self._connection = connection
 
     async def apply(self, record: Record) -> None:
-        """Durable when it returns."""
+        """Applies the record, which is durable when it returns."""
         outcome = decode(record)
         moved = (self._peer, record.partition, record.offset + 1)
         async with self._connection.transaction():
@@ -154,7 +154,7 @@ class ReadModifyWrite:
     async def _lesson(
         self, row: asyncpg.Record | None, key: tuple[UUID, UUID], lesson_id: str, at: datetime, kind: type
     ) -> int:
-        """Rule 1: the later event wins. Returns by how much the count changes."""
+        """Applies rule 1, the later event wins. Returns the change of the count of completed lessons."""
         completed = kind is LessonCompleted
         known = row is not None and row["changed_at"] is not None
         was_completed = known and row["lesson_completed"]
@@ -186,7 +186,7 @@ class ReadModifyWrite:
 
 
 async def prepared_pool(settings: Settings) -> asyncpg.Pool:
-    """A pool, and the table that the benchmark reads."""
+    """Opens a pool, and creates the table that the benchmark reads."""
     pool = await asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=4)
     await pool.execute(CREATE)
     return pool

@@ -1,4 +1,4 @@
-"""Known events for the peers' own test and quick figure: what many learners do, without resets."""
+"""Generates known events for the peers' own test: what many learners do, without resets."""
 
 import random
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def happened(events: int, rows: int, lessons: int) -> Iterator[Happened]:
-    """70 % completed, 25 % accessed, 5 % un-completed, spread evenly over the rows. The same every time."""
+    """Yields 70 % completed, 25 % accessed, 5 % un-completed, spread evenly over the rows; always the same."""
     rng = random.Random(1)
     keys = [(UUID(int=rng.getrandbits(128)), UUID(int=rng.getrandbits(128))) for _ in range(rows)]
     for _ in range(events):
@@ -32,7 +32,7 @@ def an_event(rng: random.Random, user: UUID, course: UUID, lessons: int) -> Less
 
 
 def lessons_completed(events: int) -> Iterator[Happened]:
-    """Each a lesson row of its own: what is missing afterwards is one event each."""
+    """Yields events that each write a lesson row of their own: each missing row is a missing event."""
     for number in range(events):
         key = {"user_id": uuid4(), "course_id": UUID(int=number % 20)}
         yield LessonCompleted(**key, lesson_id=f"lesson-{number}", total_lessons=40), START + timedelta(seconds=number)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from worker.learners.reads import CourseProgress, Read
+from worker.learners.reads import CourseProgress, ReadResult
 from worker.learners.service import Accepted, ProgressService
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.dependencies import ServiceDep
@@ -56,7 +56,7 @@ class LearnerWrites:
         if isinstance(outcome, Accepted):
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._poller.nudge()
-        read = await self.service.reads.some(self.user_id, [course_id])
+        read = await self.service.reads.read_courses(self.user_id, [course_id])
         progress = read.value.get(course_id)
         return json_response(
             WriteAnswer(
@@ -66,7 +66,9 @@ class LearnerWrites:
             )
         )
 
-    async def apply_batch(self, items: Sequence[BatchItem]) -> tuple[list[str], bool, Read[dict[UUID, CourseProgress]]]:
+    async def apply_batch(
+        self, items: Sequence[BatchItem]
+    ) -> tuple[list[str], bool, ReadResult[dict[UUID, CourseProgress]]]:
         """Returns the events' ids, whether all are applied, and their courses."""
         ids: list[str] = []
         applied = True
@@ -77,7 +79,7 @@ class LearnerWrites:
             )
             self._poller.nudge()
         courses = dict.fromkeys(item.build_event(self.user_id).course_id for item in items)
-        return ids, applied, await self.service.reads.some(self.user_id, courses)
+        return ids, applied, await self.service.reads.read_courses(self.user_id, courses)
 
 
 async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:

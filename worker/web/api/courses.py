@@ -89,7 +89,7 @@ CourseDep = Annotated[UUID, Depends(course)]
 async def get_analytics(request: Request, course_id: CourseDep, readers: ReadersDep) -> Response:
     """Returns learners, completion, drop-out by lesson, time to complete and active learners, at most a minute old.
     Counts are multiples of five, so that none singles out a learner."""
-    return conditional_response(request, build_answer(course_id, await readers.analytics.of(course_id)))
+    return conditional_response(request, build_answer(course_id, await readers.analytics.read(course_id)))
 
 
 def build_answer(course_id: UUID, found: Analytics | None) -> AnalyticsAnswer:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from worker.learners.reads import CourseProgress, Place
+from worker.learners.reads import CourseProgress, ListCursor
 from worker.web.api.dependencies import LearnerDep, ServiceDep
 from worker.web.api.responses import conditional_response, to_schema
 from worker.web.api.schemas import CourseAnswer, ListAnswer, Progress, Stats, StatsAnswer
@@ -39,13 +39,13 @@ async def course_ids(
 
 async def place(
     cursor: Annotated[str | None, Query(description="The `nextCursor` of the page before")] = None,
-) -> Place | None:
+) -> ListCursor | None:
     """Parses the parameter `cursor`. Raises a problem, 400."""
     if cursor is None:
         return None
     try:
         time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
-        return Place(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
+        return ListCursor(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
     except (ValueError, OverflowError, binascii.Error):
         raise Problem(
             400, "see `errors`", errors=[{"parameter": "cursor", "detail": "Not a cursor of this API"}]
@@ -64,16 +64,16 @@ async def list_progress(
     user: LearnerDep,
     service: ServiceDep,
     courses: Annotated[list[UUID], Depends(course_ids)],
-    after: Annotated[Place | None, Depends(place)],
+    after: Annotated[ListCursor | None, Depends(place)],
     include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
 ) -> Response:
     """Lists the learner's courses in pages, the latest accessed first, or some courses at once."""
     if courses:
-        some = await service.reads.some(user, courses)
+        some = await service.reads.read_courses(user, courses)
         found = sorted(some.value.values(), key=lambda p: (-p.last_accessed_at.timestamp(), p.course_id))
         return conditional_response(request, ListAnswer(as_of=some.as_of, items=to_schema(found), next_cursor=None))
-    page = await service.reads.listed(user, include_completed=include_completed, after=after, limit=limit + 1)
+    page = await service.reads.list_courses(user, include_completed=include_completed, after=after, limit=limit + 1)
     items = page.value[:limit]
     cursor = encode_cursor(items[-1]) if len(page.value) > limit else None
     return conditional_response(request, ListAnswer(as_of=page.as_of, items=to_schema(items), next_cursor=cursor))
@@ -82,7 +82,7 @@ async def list_progress(
 @router.get("/stats", response_model=StatsAnswer)
 async def get_stats(request: Request, user: LearnerDep, service: ServiceDep) -> Response:
     """Returns statistics over all courses of the learner."""
-    read = await service.reads.stats(user)
+    read = await service.reads.read_stats(user)
     return conditional_response(request, StatsAnswer(as_of=read.as_of, stats=Stats.model_validate(read.value)))
 
 
@@ -95,7 +95,7 @@ async def get_progress(
     request: Request, user: LearnerDep, service: ServiceDep, course_id: Annotated[UUID, Path(alias="courseId")]
 ) -> Response:
     """Returns the learner's progress in one course; 404 where there is none."""
-    read = await service.reads.some(user, [course_id])
+    read = await service.reads.read_courses(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:
         raise Problem(404, "no progress in this course", asOf=f"{read.as_of:%Y-%m-%dT%H:%M:%S.%fZ}")

@@ -120,13 +120,13 @@ class ProgressPoller:
                 continue
 
     async def _poll(self) -> None:
-        marks = await self._service.reads.marks(list(self._watched))
+        marks = await self._service.reads.read_marks(list(self._watched))
         for user_id, watched in list(self._watched.items()):
             mark = marks.get(user_id, 0)
             if watched.state is not None and watched.state.mark == mark:
                 continue
             # Read after its mark, so it is never older. At worst the next poll reads it again.
-            read = await self._service.reads.listed(user_id, include_completed=True)
+            read = await self._service.reads.list_courses(user_id, include_completed=True)
             watched.update(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
 
     def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:

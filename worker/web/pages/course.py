@@ -6,7 +6,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from worker.courses.analytics import Analytics, Duration
-from worker.courses.anonymity import SHARE_OF, K
+from worker.courses.anonymity import SHARE_FROM, K
 from worker.courses.catalog import Catalog
 from worker.web.pages.charts import BarChart, build_bar_chart
 from worker.web.pages.formatting import format_duration, name_lesson
@@ -44,7 +44,7 @@ class CoursePage:
     title: str
     figures: Figures | None
     at_least: int = K
-    share_of: int = SHARE_OF
+    share_of: int = SHARE_FROM
 
 
 def build_course_page(course_id: UUID, found: Analytics | None, catalog: Catalog) -> CoursePage:

@@ -117,8 +117,9 @@ def group_by_wait(running: Sequence[WorkerView]) -> Mapping[str, Sequence[str]]:
     """Groups the workers' names by what they wait for. An open breaker is a finding of its own."""
     names = defaultdict(list)
     for worker in running:
-        if worker.told is not None and worker.told.waiting_for and not worker.told.breaker:
-            names[worker.told.waiting_for].append(worker.name)
+        status = worker.fresh_status
+        if status is not None and status.waiting_for and not status.breaker:
+            names[status.waiting_for].append(worker.name)
     return names
 
 
@@ -142,7 +143,11 @@ def _check_flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Fin
 
 def _check_lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:
     """Tells a partition that stands still from a backlog, because waiting does not help it."""
-    excused = {worker.name for worker in snapshot.workers if worker.running and worker.told and worker.told.waiting_for}
+    excused = {
+        worker.name
+        for worker in snapshot.workers
+        if worker.running and worker.fresh_status and worker.fresh_status.waiting_for
+    }
     late = [view for view in snapshot.partitions if is_late(view, delays.get(view.partition))]
     still = [
         view

@@ -197,7 +197,7 @@ def build_partition_lines(
 
 
 def build_worker_line(worker: WorkerView) -> WorkerLine:
-    status = worker.told
+    status = worker.fresh_status
     return WorkerLine(
         worker,
         *describe_state(worker),
@@ -212,12 +212,12 @@ def build_worker_line(worker: WorkerView) -> WorkerLine:
 def describe_state(worker: WorkerView) -> tuple[str, Level | None]:
     if not worker.running:
         return f"gone for {format_duration(worker.status.silent_s)}" if worker.status else "gone", None
-    if worker.told is None:
+    if worker.fresh_status is None:
         return "sends no status", Level.WATCH
-    if worker.told.breaker:
+    if worker.fresh_status.breaker:
         return "breaker open", Level.ACT
-    if worker.told.waiting_for:
-        return f"waits: {worker.told.waiting_for}", Level.WATCH
+    if worker.fresh_status.waiting_for:
+        return f"waits: {worker.fresh_status.waiting_for}", Level.WATCH
     return "running", Level.WELL
 
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.courses.catalog import Catalog
 from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
-from worker.learners.reads import CourseProgress, Place
+from worker.learners.reads import CourseProgress, ListCursor
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
@@ -86,20 +86,20 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         caller: CallerDep,
         service: ServiceDep,
         readers: ReadersDep,
-        after: Annotated[Place | None, Depends(place)],
+        after: Annotated[ListCursor | None, Depends(place)],
         show: Literal["all", "current", "completed"] = "all",
     ) -> Response:
         reads, user = service.reads, caller.user_id
         page, stats, weeks = await asyncio.gather(
-            reads.listed(
+            reads.list_courses(
                 user,
                 include_completed=show != "current",
                 include_current=show != "completed",
                 after=after,
                 limit=COURSES + 1,
             ),
-            reads.stats(user),
-            readers.activity.per_week(user, WEEKS),
+            reads.read_stats(user),
+            readers.activity.count_per_week(user, WEEKS),
         )
         rows = page.value[:COURSES]
         older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
@@ -110,7 +110,7 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
-        found = await readers.analytics.of(course_id)
+        found = await readers.analytics.read(course_id)
         return templates.render("course", caller=caller, page=build_course_page(course_id, found, catalog))
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
@@ -128,7 +128,7 @@ async def find_lessons(
 ) -> Mapping[UUID, CourseLessons]:
     """Returns the lessons that events name, for the courses that the catalog does not know."""
     unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
-    return await known.lessons(user_id, unknown) if unknown else {}
+    return await known.read_lessons(user_id, unknown) if unknown else {}
 
 
 def page_route(templates: Templates) -> type[APIRoute]:
