@@ -230,7 +230,7 @@ async def test_an_unforeseen_error_reveals_nothing(
     async def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(nowhere.state.service.reads, "stats", broken)
+    monkeypatch.setattr(nowhere.state.service.reads, "read_stats", broken)
 
     with capture_logs() as logged:
         answer = await calling.get("/api/progress/stats")
