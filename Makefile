@@ -5,7 +5,7 @@ REQUIREMENTS := requirements-dev.txt
 # Two test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup bench-setup run test faults bench lint contract lock audit
+.PHONY: help setup bench-setup run test unit faults bench lint contract lock audit
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ run: setup ## the main job: broker, database, worker, simulated learners, certif
 
 test: setup lint ## all tests on real Kafka and real PostgreSQL
 	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+unit: setup ## the tests that need no server, in under a minute
+	@$(BIN)/pytest --unit -n $(TEST_PROCESSES) $(ARGS)
 
 faults: setup ## every bad day on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+FILES = subprocess.run(
+    ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+NAMED_PATH = r"(?<![\w./-])(?:worker|tests|sql|events|docs|kafka|deploy)/[\w./*-]*"
+RATES = {"events/s"}
 OURS = ("migrate", "topics", "worker", "api")
 
 
@@ -26,6 +31,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^):#]+)\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    """From the repository's top (`worker/app.py`, `tests/e2e/`), or a file by the end of its path (`apply.sql`)."""
+    text = page.read_text()
+    paths = {path.rstrip(".") for path in re.findall(NAMED_PATH, text)} - RATES
+    ends = re.findall(r"`([\w/-]+\.(?:py|sql|sh))`", text)
+
+    assert sorted(path for path in paths if not any(ROOT.glob(path.rstrip("/")))) == []
+    assert [end for end in ends if not any(file == end or file.endswith(f"/{end}") for file in FILES)] == []
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
@@ -76,6 +92,7 @@ def test_compose_builds_the_image_that_every_service_of_ours_runs() -> None:
     assert {COMPOSE["services"][name]["image"] for name in OURS} == {build["image"]}
 
 
+@pytest.mark.processes
 def test_the_contract_needs_nothing_of_the_worker() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     only_workers = [
@@ -106,6 +123,7 @@ def test_every_dependency_is_pinned_with_its_hashes(file: Path) -> None:
     ] == []
 
 
+@pytest.mark.processes
 def test_no_registry_is_named() -> None:
     named = subprocess.run(
         ["git", "grep", "-lEi", r"pypi\.org|pythonhosted|repo1?\.maven|maven\.org|npmjs", "--", ":!tests/test_docs.py"],

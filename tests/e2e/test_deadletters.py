@@ -150,7 +150,7 @@ async def test_killed_between_event_and_note_a_replay_is_repeated_without_harm(
 
     before = await ends(settings)
     with monkeypatch.context() as patched:
-        patched.setattr(worker.deadletters.replay, "note", killed)
+        patched.setattr(worker.deadletters.replay, "write_resolutions", killed)
         with pytest.raises(KafkaUnavailable, match="0 were replayed"):
             await replay(settings, Selection(kinds=["refused"]), rate=100)
     produced = sum((await ends(settings)).values()) - sum(before.values())

@@ -16,7 +16,7 @@ from tests.faults.worker_faults import killed_at, thawed_after_its_partitions_mo
 from worker.stream.outcome import Record
 
 # One process plays them, and has the servers that they kill.
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300), pytest.mark.processes]
 SEED = 4
 SHARE = [
     *("killed-after-fetch", "killed-after-commit", "killed-after-produce", "killed-in-rebalance", "zombie"),

@@ -88,7 +88,7 @@ async def dead_letters(broker: Secured) -> list[bytes | None]:
 async def test_a_user_who_is_removed_is_noticed_while_old_connections_last(
     broker: Secured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(access, "CHECK_PERMISSIONS_EVERY_S", 0.05)
     broker.allow("worker", *OF_WORKER, user="goer")
     watch = PermissionWatch(user(broker, "goer"))
     await watch.start()

@@ -106,7 +106,7 @@ async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, con
 async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_it_is_now(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {"LOOK_EVERY_S": 0.05, "SAMPLE_EVERY_S": 0.05, "WATCHED_S": 0.2}.items():
+    for name, seconds in {"SNAPSHOT_EVERY_S": 0.05, "SAMPLE_EVERY_S": 0.05, "WATCHED_S": 0.2}.items():
         monkeypatch.setattr(ops, name, seconds)
     async with Operations(settings) as operations:
         before = await operations.snapshot()
