@@ -5,7 +5,7 @@ REQUIREMENTS := requirements-dev.txt
 # Test processes share one broker and one database.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup bench-setup run test faults bench lint contract lock audit
+.PHONY: help setup bench-setup run test unit faults bench lint contract lock audit
 
 help: ## shows this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ run: setup ## runs the whole system: broker, database, worker, simulated learner
 
 test: setup lint ## runs all tests on real Kafka and real PostgreSQL
 	@$(BIN)/course-progress stack -- $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+unit: setup ## runs the tests that need no server, in under a minute
+	@$(BIN)/pytest --unit -n $(TEST_PROCESSES) $(ARGS)
 
 faults: setup ## injects every fault on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
 	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))

@@ -13,9 +13,43 @@ from worker.devstack import NoServer, Servers, servers
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
+# Whatever these give was started: real servers, or a browser.
+STARTED = {"running", "broker", "secured", "chromium"}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", metavar="DIRECTORY", help="where tests/web/pages leaves pictures of the pages")
+    parser.addoption(
+        "--unit", action="store_true", help="only tests without servers and without processes of their own"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "processes: starts processes by itself; --unit leaves it out")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --unit, deselects what takes a server by a fixture, and what is marked `processes`."""
+    if config.getoption("unit"):
+        left_out = [item for item in items if needs_more_than_this_process(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def needs_more_than_this_process(item: pytest.Item) -> bool:
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return item.get_closest_marker("processes") is not None or not STARTED.isdisjoint(fixtures)
+
+
+@pytest.fixture(autouse=True)
+def _starts_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --unit, fails a test that starts a process and is not marked `processes`."""
+    if request.config.getoption("unit"):
+        monkeypatch.setattr("subprocess.Popen.__init__", refuse_process)
+
+
+def refuse_process(*_: object, **__: object) -> None:
+    pytest.fail("a test that starts a process is marked with @pytest.mark.processes")
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ def test_compose_builds_the_image_that_every_service_of_ours_runs() -> None:
     assert {COMPOSE["services"][name]["image"] for name in OURS} == {build["image"]}
 
 
+@pytest.mark.processes
 def test_the_contract_needs_nothing_of_the_worker() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     only_workers = [
@@ -135,6 +136,7 @@ def test_every_dependency_is_pinned_with_its_hashes(file: Path) -> None:
     ] == []
 
 
+@pytest.mark.processes
 def test_no_registry_is_named() -> None:
     named = subprocess.run(
         ["git", "grep", "-lEi", r"pypi\.org|pythonhosted|repo1?\.maven|maven\.org|npmjs", "--", ":!tests/test_docs.py"],

@@ -125,6 +125,7 @@ def test_whoever_has_the_cores_is_told_with_the_share() -> None:
     assert all(0 < int(percent) <= 100 for percent in told.groups())
 
 
+@pytest.mark.processes
 def test_some_processes_go_before_others_in_their_order_and_then_no_more() -> None:
     with subprocess.Popen(["sleep", "60"]) as api, subprocess.Popen(["sleep", "60"]) as database:
         processes = [psutil.Process(), psutil.Process(api.pid), psutil.Process(database.pid)]

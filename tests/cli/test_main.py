@@ -30,6 +30,7 @@ def test_no_summary_of_a_command_is_cut_off(group: click.Group) -> None:
         assert "..." not in group.get_help(context).partition("Commands:")[2]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -58,6 +59,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments: list[str]) -> 
     assert errors.count("\n") == 1
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -81,6 +83,7 @@ def test_what_cannot_be_done_is_one_line_and_status_1(arguments: list[str]) -> N
     assert errors.count("\n") == 1
 
 
+@pytest.mark.processes
 def test_a_wrong_setting_is_named() -> None:
     status, _, errors = run("migrate", PROGRESS_BATCH_SIZE="many")
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.command_line import NOWHERE, run
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     "arguments",

@@ -21,6 +21,7 @@ async def test_lessons_without_a_progress_row_are_told(
     assert (status, output) == (1, f"user {USER} course {COURSE}: lesson rows without a progress row\n")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("option", [[], ["--fix"]])
 def test_what_it_cannot_look_at_is_one_line_and_status_3(option: list[str]) -> None:
     status, output, errors = run("verify", *option, **NOWHERE)

@@ -134,6 +134,7 @@ def paths(app: FastAPI) -> list[str]:
     return [context.path for context in iter_route_contexts(app.routes)]
 
 
+@pytest.mark.processes
 def test_what_the_production_command_runs_does_not_even_import_the_demo() -> None:
     program = (
         "import sys, worker.cli.api, worker.web.server, worker.web.pages.routes; "

@@ -228,6 +228,7 @@ async def server_version(database_url: str) -> int:
         await connection.close()
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("without_docker")
 async def test_real_servers_work_and_leave_nothing_behind() -> None:
     with servers() as found:
@@ -256,6 +257,7 @@ with servers():
 """
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("without_docker")
 def test_two_stacks_stand_side_by_side_and_go_with_whoever_started_them() -> None:
     with starter(SCRIPT) as one, starter(SCRIPT) as other:

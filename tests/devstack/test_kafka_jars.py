@@ -6,6 +6,8 @@ import pytest
 from worker.devstack import kafka_jars
 from worker.devstack.process import Missing, PortTaken, StartFailed
 
+pytestmark = pytest.mark.processes
+
 JAVA = """
 if [ "$1" = -version ]; then echo 'openjdk version "{version}" 2026-01-01' >&2; exit; fi
 echo "{error}"; exit 1

@@ -8,6 +8,8 @@ import pytest
 from tests.devstack.traces import eventually, said, starter, traces_of
 from worker.devstack.process import PortTaken, StartFailed, find_free_ports, run_kept, scratch_directory
 
+pytestmark = pytest.mark.processes
+
 # A shell with a child of its own.
 SCRIPT = """
 import signal

@@ -24,6 +24,7 @@ def permissions(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.processes
 async def test_it_starts_from_a_checkout_that_nobody_else_can_enter(closed_checkout: Path) -> None:
     with ExitStack() as running:
         url = start_server(postgres_wheel.run_database, running, print)

@@ -24,6 +24,7 @@ async def test_a_refused_record_does_not_make_kafka_refuse_the_next(kafka_bootst
     assert stored.offset == 1
 
 
+@pytest.mark.processes
 async def test_what_is_given_up_while_kafka_is_away_is_complained_of_by_its_error_alone() -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))

@@ -16,7 +16,7 @@ from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
 from worker.stream.outcome import Record
 
 # One process plays all of them, because it owns the servers that they kill.
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300), pytest.mark.processes]
 SEED = 4
 SHARE = [
     *("killed-after-fetch", "killed-after-commit", "killed-after-produce", "killed-in-rebalance", "zombie"),

@@ -7,6 +7,8 @@ import pytest
 
 from tests.secured import ACLS
 
+pytestmark = pytest.mark.processes
+
 
 def acls(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"KAFKA_ACLS": "kafka-acls"}

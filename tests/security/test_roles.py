@@ -263,6 +263,7 @@ async def test_a_reset_row_is_no_readers_to_see(
     assert await connections[READER].fetch("select from lesson_progress") == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("login", ["postgres", "maker"])
 async def test_migrations_of_many_databases_at_once_create_the_roles_together(login: str) -> None:
     """`maker` is what a managed service gives: it may create roles and databases, and is no superuser."""

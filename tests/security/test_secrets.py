@@ -102,6 +102,7 @@ def test_settings_show_no_secret() -> None:
     assert MARK not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("line", list(command_lines()), ids=" ".join)
 def test_no_command_shows_a_secret_when_its_servers_are_away(line: list[str]) -> None:
     status, output, errors = run(*line, **AWAY, **SCRAM)
@@ -110,6 +111,7 @@ def test_no_command_shows_a_secret_when_its_servers_are_away(line: list[str]) ->
     assert MARK not in output + errors
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("way", [{}, OAUTH, SECRETS], ids=["plain", "OAUTHBEARER", "all at once"])
 def test_no_worker_shows_a_secret_however_it_reaches_kafka(way: dict[str, str]) -> None:
     status, output, errors = run("worker", **way | AWAY)
@@ -118,6 +120,7 @@ def test_no_worker_shows_a_secret_however_it_reaches_kafka(way: dict[str, str]) 
     assert MARK not in output + errors
 
 
+@pytest.mark.processes
 def test_fausts_own_command_line_shows_no_secret() -> None:
     command = [sys.executable, "-m", "faust", "-A", "worker.app", "worker", "-l", "debug"]
     variables = Settings(database_url=AWAY["PROGRESS_DATABASE_URL"], kafka_bootstrap_servers="127.0.0.1:1", http_port=0)
@@ -194,6 +197,7 @@ async def test_a_worker_at_work_and_one_that_waits_show_no_secret(
     assert MARK not in worker.log + "".join(pages)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_bugs_traceback_has_no_variables(form: str) -> None:
     code = """

@@ -129,7 +129,7 @@ async def test_keys_are_fetched_once_and_again_for_a_rotation(monkeypatch: pytes
         site.publish(("new", NEW))
         with pytest.raises(UnknownKey):  # asked a moment ago
             await keys.find("new")
-        monkeypatch.setattr(keys, "FETCH_AGAIN_AFTER_S", 0)
+        monkeypatch.setattr("worker.web.keys.FETCH_AGAIN_AFTER_S", 0)
 
         assert (await keys.find("new")).key_id == "new"
         with pytest.raises(UnknownKey):
@@ -152,7 +152,7 @@ async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.
         site.publish(("old", OLD))
         keys = JwksKeys(url)
         await keys.find("old")
-        monkeypatch.setattr(keys, "KEYS_KEEP_S", 0)
+        monkeypatch.setattr("worker.web.keys.KEYS_KEEP_S", 0)
         site.jwks = None
         for _ in range(2):
             assert (await keys.find("old")).key_id == "old"

@@ -28,6 +28,7 @@ URL = {"PROGRESS_JWT_JWKS_URL": "https://login.example/jwks.json"}
 WHO = {"PROGRESS_JWT_ISSUER": "https://login.example", "PROGRESS_JWT_AUDIENCE": "progress"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -48,6 +49,7 @@ def test_a_setting_that_is_missing_or_wrong_is_one_line(given: dict[str, str], s
     assert said in errors
 
 
+@pytest.mark.processes
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         status, _, errors = run("api", **WHO, **URL, PROGRESS_API_PORT=str(taken.getsockname()[1]))
