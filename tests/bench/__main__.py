@@ -12,7 +12,7 @@ import uvloop
 
 from tests.bench.against import NotMeasured, checked_out, measure_in_turn, name_of_this_tree
 from tests.bench.bench import Bench, connected
-from tests.bench.comparison import print_comparisons
+from tests.bench.comparison import format_comparisons
 from tests.bench.machine import speed_ms
 from tests.bench.report import PAGE, machine, page, told, with_sections
 from tests.bench.result import Result
@@ -86,7 +86,7 @@ def compare_with(ref: str, chosen: list[Section], turns: int, quick: bool) -> No
         for section in chosen:
             comparisons = measure_in_turn(section.name, theirs, running, turns, quick, say)
             click.echo(f"## {section.name}: {name_of_this_tree()} against {theirs.name}\n")
-            click.echo(print_comparisons(comparisons, theirs.name))
+            click.echo(format_comparisons(comparisons, theirs.name))
 
 
 async def measure(bench: Bench, chosen: list[Section]) -> tuple[str, dict[Section, Result]]:

@@ -65,7 +65,7 @@ def name_of_this_tree() -> str:
 def measure_in_turn(
     section: str, theirs: Tree, running: Servers, turns: int, quick: bool, say: Callable[[str], None]
 ) -> list[Comparison]:
-    """Has both trees measure the section once per turn; who begins alternates. Raises `NotMeasured`.
+    """Has both trees measure the section once per turn, the two in alternating order. Raises `NotMeasured`.
 
     First both measure a little of it: an error comes early, and no turn finds a broker that has done nothing yet.
     """

@@ -90,15 +90,15 @@ def compare(ours: Sequence[Readings], theirs: Sequence[Readings]) -> list[Compar
     return [Comparison(name, [turn[name] for turn in ours], [turn[name] for turn in theirs]) for name in common]
 
 
-def print_comparisons(comparisons: Sequence[Comparison], other: str) -> str:
-    """Makes a table in Markdown, and says how to read it. `other` names the other tree."""
+def format_comparisons(comparisons: Sequence[Comparison], other: str) -> str:
+    """Returns a table in Markdown, and how to read it. `other` names the other tree."""
     columns = ("figure", "this tree", other, "ratio", "spread", "difference")
     turns = len(comparisons[0].ours) if comparisons else 0
     return f"{table(columns, map(row, comparisons))}\n\n{ABOUT.format(turns=turns)}\n"
 
 
 def row(comparison: Comparison) -> tuple[str, ...]:
-    values = str(middle(comparison.ours)), str(middle(comparison.theirs))
+    values = median_of(comparison.ours), median_of(comparison.theirs)
     ratio = spread = ""
     if comparison.has_ratio:
         ratio = f"{comparison.ratio:.3f}"
@@ -106,9 +106,8 @@ def row(comparison: Comparison) -> tuple[str, ...]:
     return comparison.figure, *values, ratio, spread, comparison.verdict
 
 
-def middle(readings: Sequence[Reading]) -> Reading:
-    """Returns the median; of two, the lower."""
-    return sorted(readings, key=lambda reading: reading.value)[(len(readings) - 1) // 2]
+def median_of(readings: Sequence[Reading]) -> str:
+    return str(Reading(median(reading.value for reading in readings), rounding=0))
 
 
 def read_figures(printed: str) -> Readings:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.comparison import Comparison, Reading, compare, print_comparisons, read_figures
+from tests.bench.comparison import Comparison, Reading, compare, format_comparisons, read_figures
 
 PRINTED = """\
 2026-11-28; Kafka 4.1.2, 2 cores.
@@ -99,7 +99,7 @@ def test_only_figures_of_every_turn_are_compared() -> None:
 
 
 def test_the_table_shows_medians() -> None:
-    printed = print_comparisons([compared([1300, 1100, 1200], [1000, 1000, 1000]), compared([1], [0])], "16b3630")
+    printed = format_comparisons([compared([1300, 1100, 1200], [1000, 1000, 1000]), compared([1], [0])], "16b3630")
 
     assert "| figure | this tree | 16b3630 | ratio | spread | difference |" in printed
     assert "| ours: events/s | 1,200 | 1,000 | 1.200 | 1.100 to 1.300 | none |" in printed
