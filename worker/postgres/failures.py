@@ -63,7 +63,7 @@ def _translate(error: asyncpg.PostgresError) -> Exception:
         return DatabaseUnavailable(_line(error))
     if state[:2] in REFUSED_CLASSES:
         return ValueRefused(_line(error))
-    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
+    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)):
         return SetupError(f"{_line(error)}: run `course-progress migrate`")
     if state == "42501":
         return SetupError(
