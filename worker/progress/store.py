@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
+from worker.postgres.stream_offsets import StreamOffsets
 from worker.progress.fold import Folded
 from worker.settings import Settings
 from worker.stream.sink import Applied, OffsetsMoved, Spans
@@ -33,6 +34,7 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._offsets = StreamOffsets(settings.consumer_group)
         self._connection: asyncpg.Connection | None = None
 
     async def apply(self, folded: Folded, spans: Spans) -> Applied | OffsetsMoved:
@@ -57,20 +59,13 @@ class Store:
         """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
         connection = await self._connected()
         with translate_errors(connection):
-            rows = await connection.fetch(query("postgres/next_offsets"), self._settings.consumer_group)
-        stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
-        return {tp: stored.get(tp) for tp in partitions}
+            return await self._offsets.next_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """The id of the topic that the stored offsets count in: `topic_id` from now on, where none is known."""
         connection = await self._connected()
         with translate_errors(connection):
-            known: UUID | None = await connection.fetchval(
-                query("postgres/known_topic"), self._settings.consumer_group, topic
-            )
-            if known is None:
-                await connection.execute(query("postgres/know_topic"), self._settings.consumer_group, topic, topic_id)
-        return known or topic_id
+            return await self._offsets.known_topic(connection, topic, topic_id)
 
     async def close(self) -> None:
         if self._connection is not None:
