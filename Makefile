@@ -42,9 +42,10 @@ bench: setup bench-setup ## against PostgreSQL's own limit and the alternatives,
 lint: setup ## style, types, the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
 
-contract: setup ## writes events/schemas, the AsyncAPI document and the API's OpenAPI document anew
+contract: setup ## writes events/schemas, the AsyncAPI and OpenAPI documents and docs/schema.sql anew; starts servers
 	@$(BIN)/python -m events.contract
 	@$(BIN)/python -m worker.web.api.openapi
+	@$(BIN)/course-progress stack -- $(BIN)/python -m worker.postgres.schema
 
 lock: setup ## pins the dependencies anew, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt
