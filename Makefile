@@ -46,10 +46,11 @@ bench: setup $(if $(findstring --against,$(ARGS)),,bench-setup) ## measures agai
 lint: setup ## checks style, types and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache > /dev/null
 
-contract: setup ## writes what is generated: events/schemas, the AsyncAPI and OpenAPI documents, docs/settings.md
+contract: setup ## writes what is generated: events/schemas, the AsyncAPI and OpenAPI documents, docs/settings.md, docs/schema.sql; starts servers
 	@$(BIN)/python -m events.contract
 	@$(BIN)/python -m worker.web.api.openapi
 	@$(BIN)/python -m worker.web.settings_page
+	@$(BIN)/course-progress stack -- $(BIN)/python -m worker.postgres.schema
 
 lock: setup ## pins the dependencies again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt

@@ -126,6 +126,15 @@ async def test_a_database_without_tables_says_what_to_run(admin_url: str) -> Non
     await store.close()
 
 
+async def test_a_database_without_the_newest_function_says_what_to_run(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("drop function course_event_payload")
+
+    with pytest.raises(SetupError, match=r"course_event_payload.*course-progress migrate"):
+        await store.apply(one_lesson(), {P0: Span(None, 1)})
+
+
 @pytest.mark.parametrize("url", ["postgresql://u:abSECRET#x@h/db", "postgresql://u:p?SECRET@h/db"])
 async def test_an_unusable_url_is_told_without_the_password(url: str) -> None:
     with pytest.raises(SetupError, match="PROGRESS_DATABASE_URL") as caught:

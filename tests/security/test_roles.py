@@ -44,6 +44,7 @@ MAY = {
         "outbox": {"SELECT", "INSERT", "DELETE"},
         "worker_status": {"SELECT", "INSERT", "UPDATE", "DELETE"},
         "course_event_id": CALL,
+        "course_event_payload": CALL,
         "uuid_v5": CALL,
         "public": {"USAGE"},
     },

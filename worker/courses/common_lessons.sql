@@ -1,6 +1,6 @@
--- The lessons of course $1 that at least $2 learners completed, among the $3 learners whose rows come first: whoever
--- sees them learns of no learner, and a name that few made up is not among them. There is no catalog.
--- Ordered as the learners did them, by the median position.
+-- Reads which lessons of course $1 at least $2 learners completed, among the $3 learners whose rows come first. So a
+-- reader learns of no single learner, and a name that few learners made up is not returned. There is no catalog.
+-- Returns a row per lesson, in the order in which learners did them, by the median position.
 with
 done as (
     select l.lesson_id, l.position

@@ -1,12 +1,13 @@
--- What the learners of course $1 have done, as exact counts: worker/courses/anonymity.py says what of it may be shown. One row.
+-- Counts exactly what the learners of course $1 have done; worker/courses/anonymity.py says what of it may be shown.
 --
--- Promises: reads the course's progress rows by its index and each learner's lesson rows by the primary key, however
--- large the tables are: `offset 0` keeps the planner from joining them in another way.
--- $2 the first day told of and $3 the last (UTC); $4 the ends of the buckets of time to complete, in seconds; $5 the
--- fewest learners that a lesson must have been completed by to be told of, and that a day is counted for.
--- Returns as_of, the database's clock; learners; completed; seconds, a count per bucket and one for what took longer;
--- lessons and lesson_learners, in the order of the median position at which learners completed them, and where it is the
--- same of what may be told of their counts, for the order tells too; days and day_learners, without idle days.
+-- Reads the course's progress rows by its index and each learner's lesson rows by the primary key, however large the
+-- tables are: `offset 0` keeps the planner from joining them in another way.
+-- $2 and $3 the first and the last day to count (UTC); $4 the ends of the buckets of time to complete, in seconds; $5
+-- the fewest learners for which a lesson, or a day, is counted.
+-- Returns one row: as_of, the database's clock; learners; completed; seconds, a count per bucket and one for what took
+-- longer; lessons and lesson_learners, in the order of the median position at which learners completed them; days and
+-- day_learners, without idle days. Lessons of the same median stand in the order of their counts in steps of $5,
+-- because the order tells of the counts too.
 with
 learner as materialized (
     select row_number() over () as learner, user_id, started_at, completed_at,
@@ -30,7 +31,8 @@ at_position as (
     select lesson_id, position, count(*) as learners from done group by lesson_id, position
 ),
 up_to_position as (
-    select lesson_id, position, sum(learners) over upwards as so_far, sum(learners) over (partition by lesson_id) as learners
+    select lesson_id, position, sum(learners) over upwards as so_far,
+           sum(learners) over (partition by lesson_id) as learners
     from at_position
     window upwards as (partition by lesson_id order by position)
 ),

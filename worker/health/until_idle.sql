@@ -1,4 +1,5 @@
--- Whether consumer group $1 has applied every partition ($2, $3) up to its offset ($4) and published what followed.
+-- Reads whether consumer group $1 has applied each partition ($2 topics, $3 partitions) up to its offset ($4) and has
+-- published the course events that followed. Returns one row with one boolean.
 select
     not exists (
         select from unnest($2::text[], $3::integer[], $4::bigint[]) as w (topic, partition, until)

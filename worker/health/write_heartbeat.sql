@@ -1,5 +1,5 @@
--- Puts down what worker $2 of consumer group $1 says of itself, now, and deletes the rows of workers that nobody has seen
--- for $15 seconds.
+-- Upserts the status of worker $2 of consumer group $1 ($3-$14, seen now), and deletes the rows of workers that were
+-- last seen more than $15 seconds ago. Returns no row.
 with forgotten as (
     delete from worker_status where seen_at < now() - make_interval(secs => $15)
 )

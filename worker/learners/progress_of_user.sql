@@ -1,8 +1,9 @@
--- progress_of_user
--- Courses of user $1, the latest accessed first; without the completed ones unless $2, without the others unless $6;
--- those that come after time $3 and course $4, if these are given; at most $5. And the database's clock: what was
--- committed before it is here.
--- Always at least one row; where there is no progress, its ids are null.
+-- Reads a page of user $1's courses, the latest accessed first.
+--
+-- $2 whether completed courses are among them, $6 whether the others are; $3 and $4 the last_accessed_at and the course
+-- that the page begins after (null: the first page); $5 the most courses.
+-- Returns a row per course. Where there is no progress, one row with null ids, because as_of is always returned: the
+-- database's clock, and what was committed before it is in the rows.
 select now() as as_of, user_id, course_id, lessons_completed, total_lessons, progress_percentage,
        array(select l.lesson_id from lesson_progress l
              where l.user_id = cp.user_id and l.course_id = cp.course_id and l.completed

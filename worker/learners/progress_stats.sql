@@ -1,6 +1,5 @@
--- progress_stats
--- Statistics over all courses of user $1: one row, zeros where there are none. And the database's clock: what was
--- committed before it is counted.
+-- Sums up all courses of user $1. Returns one row, zeros where there are none, with as_of: the database's clock. What
+-- was committed before it is counted.
 select now() as as_of,
        count(*) as total_courses,
        count(completed_at) as completed_courses,

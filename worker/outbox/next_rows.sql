@@ -1,4 +1,5 @@
--- What waits to be published of some partitions ($1 topics, $2 partitions): of each the first $3 rows, in order.
+-- Reads which course events of some partitions ($1 topics, $2 partitions) wait to be published: of each partition the
+-- first $3 rows. Returns them in the order of seq.
 select o.*
 from unnest($1::text[], $2::integer[]) as p (topic, partition)
 cross join lateral (

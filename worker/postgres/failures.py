@@ -82,7 +82,7 @@ def _translate(error: asyncpg.PostgresError) -> Exception:
         return DatabaseUnavailable(_first_line(error))
     if state[:2] in REFUSED_CLASSES:
         return ValueRefused(_first_line(error))
-    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
+    if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)):
         return SetupError(f"{_first_line(error)}: run `course-progress migrate`")
     if state == "42501":  # insufficient_privilege
         return SetupError(

@@ -1,39 +1,47 @@
--- One folded batch in one statement: all of it, or nothing.
+-- Writes one folded batch in one statement: all of it, or nothing.
 --
--- Promises: rows change only if every partition's stored offset is the one this worker last saw, and the offsets
--- move with them. Applying an event again, late or in another order ends in the same lessons and counts (rules 1-6).
+-- Reads and writes consumed_offset, lesson_progress and course_progress_all; inserts into outbox. Rows change only if
+-- every partition's stored offset is the one that this worker last saw, and the offsets move with the rows. Applying an
+-- event again, late or in another order ends in the same lessons and counts (rules 1-6 of docs/rules.md).
+--
+-- Needs REPEATABLE READ. A row that another worker changed meanwhile raises 40001, a row that it inserted raises 23505,
+-- and the worker repeats the batch. So each row that is updated here is as it was read here.
 --
 -- One plan serves every batch, so no step may depend on an estimate: docs/decisions/0017.
 --
--- Needs REPEATABLE READ: a row that another worker changed meanwhile raises 40001, a row that it inserted 23505, and
--- the batch is repeated; so what is read here is what is updated here.
+-- $1       consumer group
+-- $2-$5    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset
+-- $6-$14   per progress row: user, course, the partition that its events came from (its number in $2-$5, from 1),
+--          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time
+-- $15-$19  per lesson row: its progress row (its number in $6-$14, from 1), lesson, first and last completion since its
+--          last un-completion, that un-completion
+-- A time left out ($9, $12, $14) is the progress row's last_accessed_at; of a lesson ($17), its last completion.
 --
--- $1 consumer group; $2-$5 a row per partition; $6-$14 a row per progress row; $15-$19 a row per lesson row.
--- A time left out ($9, $12, $14) is the row's last_accessed_at; of a lesson ($17), its last_completed_at.
--- Returns one row: won, the offsets found where they differ, and how many transitions went to the outbox.
+-- Returns one row: won, whether the batch was written; found_elsewhere, each partition whose stored offset differs,
+-- with the offset found; transitions, how many events it inserted into the outbox.
 with
-stored as materialized (
+offsets as materialized (
     select o.*, c.next_offset as found
-    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])
-             with ordinality as o (topic, partition, expected, next, source)
+    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) as o (topic, partition, expected, next)
     left join consumed_offset c
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
 ),
-guard as materialized (
-    select coalesce(bool_and(found is not distinct from expected), true) as won from stored
+-- The compare of the compare-and-swap. Every step below writes only where `won`.
+swap as materialized (
+    select coalesce(bool_and(found is not distinct from expected), true) as won from offsets
 ),
-moved as (
+offsets_moved as (
     merge into consumed_offset c
-    using (select s.* from stored s cross join guard where won) s
-        on c.consumer_group = $1 and c.topic = s.topic and c.partition = s.partition
-    when matched then update set next_offset = s.next, moved_at = now()
+    using (select o.* from offsets o cross join swap where won) o
+        on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
+    when matched then update set next_offset = o.next, moved_at = now()
     when not matched then insert (consumer_group, topic, partition, next_offset)
-        values ($1, s.topic, s.partition, s.next)
+        values ($1, o.topic, o.partition, o.next)
 ),
--- The batch beside the rows as they are. Events up to a reset do not count (rule 6). The latest total (rule 2), the last
--- lesson and the last access (rule 5).
-course as materialized (
-    select g.course, g.user_id, g.course_id, g.source, p.at, p.completed_at, counts_after,
+-- The progress rows as they are, each with what the batch says that needs no lesson row: the latest total (rule 2), the
+-- last lesson and the last access (rule 5). Events up to a reset do not count (rule 6).
+progress_before as materialized (
+    select g.batch_row, g.user_id, g.course_id, g.source, p.row_ctid, p.completed_at, counts_after,
            coalesce(p.completion_number, 0) as completion_number,
            coalesce(p.lessons_completed, 0) as lessons_completed,
            case when newer_total then g.total_lessons else p.total_lessons end as total_lessons,
@@ -47,12 +55,12 @@ course as materialized (
     from unnest($6::uuid[], $7::uuid[], $8::integer[], $9::timestamptz[], $10::timestamptz[],
                 $11::integer[], $12::timestamptz[], $13::text[], $14::timestamptz[])
              with ordinality as g (user_id, course_id, source, started_at, last_accessed_at,
-                                   total_lessons, total_at, last_lesson_id, last_lesson_at, course)
-    cross join guard
+                                   total_lessons, total_at, last_lesson_id, last_lesson_at, batch_row)
+    cross join swap
     left join lateral (
-        select a.ctid as at, a.* from course_progress_all a
+        select a.ctid as row_ctid, a.* from course_progress_all a
         where a.user_id = g.user_id and a.course_id = g.course_id
-        offset 0 -- a fence: looked up by the whole key, whatever the planner takes the table for (0017)
+        offset 0 -- a fence: looked up by the whole key, however large the planner takes the table to be (0017)
     ) p on true
     cross join lateral (select
         coalesce(p.reset_at, '-infinity') as counts_after,
@@ -66,26 +74,28 @@ course as materialized (
             as newer_lesson)
     where won and g.last_accessed_at > counts_after
 ),
-said as materialized (
-    select c.course, c.total_lessons, c.user_id, c.course_id, g.lesson_id, l.at, g.uncompleted_at, g.last_completed_at,
-           case when g.first_completed_at > c.counts_after
+-- What the batch says of each lesson, with the place of its row.
+lesson_changes as materialized (
+    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.uncompleted_at,
+           g.last_completed_at,
+           case when g.first_completed_at > p.counts_after
                 then g.first_completed_at else g.last_completed_at end as first_completed_at
     from unnest($15::integer[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])
-             as g (course, lesson_id, first_completed_at, last_completed_at, uncompleted_at)
-    join course c on c.course = g.course
+             as g (batch_row, lesson_id, first_completed_at, last_completed_at, uncompleted_at)
+    join progress_before p on p.batch_row = g.batch_row
     left join lateral (
-        select ctid as at from lesson_progress b
-        where b.user_id = c.user_id and b.course_id = c.course_id and b.lesson_id = g.lesson_id
+        select ctid as row_ctid from lesson_progress b
+        where b.user_id = p.user_id and b.course_id = p.course_id and b.lesson_id = g.lesson_id
         offset 0 -- a fence, as above
     ) l on true
-    where greatest(g.last_completed_at, g.uncompleted_at) > c.counts_after
+    where greatest(g.last_completed_at, g.uncompleted_at) > p.counts_after
 ),
--- Rule 1. Both sides know their first and last completion since their last un-completion; together: the later
--- un-completion counts, and of the completions the first that it does not precede.
-lesson as (
+-- Rule 1. The row and the batch each know their first and last completion since their last un-completion. Of both, the
+-- later un-completion counts, and of the completions the first that does not precede it.
+lessons_written as (
     merge into lesson_progress l
-    using said g
-        on l.ctid = g.at
+    using lesson_changes g
+        on l.ctid = g.row_ctid
     when matched and (
         greatest(g.last_completed_at, g.uncompleted_at) > l.changed_at
         or g.uncompleted_at > coalesce(l.uncompleted_at, '-infinity')
@@ -109,94 +119,92 @@ lesson as (
                 greatest(g.last_completed_at, g.uncompleted_at),
                 case when g.last_completed_at >= coalesce(g.uncompleted_at, '-infinity') then g.first_completed_at end,
                 g.uncompleted_at)
-    returning g.course, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
+    returning g.batch_row, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
               new.completed::integer - coalesce(old.completed, false)::integer as change
 ),
--- Rules 2 and 4: what each progress row becomes.
-next as materialized (
-    select n.*, enough and completed_at is null as completes, not enough and completed_at is not null as reopens
+-- What each progress row becomes, but for the date of a new completion (rules 2 and 4).
+progress_after as materialized (
+    select a.*, enough and completed_at is null as completes, not enough and completed_at is not null as reopens
     from (
-        select c.course, c.user_id, c.course_id, c.source, c.at, c.completed_at, c.completion_number, c.started_at,
-               c.last_accessed_at, c.total_lessons, c.total_at, c.last_lesson_id, c.last_lesson_at,
-               c.lessons_completed + coalesce(d.change, 0) as lessons_completed,
-               coalesce(c.lessons_completed + coalesce(d.change, 0) >= c.total_lessons, false) as enough
-        from course c
-        left join (select course, sum(change)::integer as change from lesson group by course) d using (course)
-    ) n
+        select p.batch_row, p.user_id, p.course_id, p.source, p.row_ctid, p.completed_at, p.completion_number,
+               p.started_at, p.last_accessed_at, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
+               p.lessons_completed + coalesce(d.change, 0) as lessons_completed,
+               coalesce(p.lessons_completed + coalesce(d.change, 0) >= p.total_lessons, false) as enough
+        from progress_before p
+        left join (select batch_row, sum(change)::integer as change from lessons_written group by batch_row) d
+            using (batch_row)
+    ) a
 ),
 -- Rule 4: a course is complete since the completion that made up its total, whichever arrived last.
-finished as (
-    select course, completed_at
+completion_dates as (
+    select batch_row, completed_at
     from (
-        select course, total_lessons, completed_at,
-               row_number() over (partition by course order by completed_at) as nth
+        select batch_row, total_lessons, completed_at,
+               row_number() over (partition by batch_row order by completed_at) as nth
         from (
             -- `in` under a `case`, and `not in`, are looked up in a hash table; a join might be a nested loop.
-            select course, total_lessons, completed_at from lesson
-            where case when completed then course in (select course from next where completes) end
+            select batch_row, total_lessons, completed_at from lessons_written
+            where case when completed then batch_row in (select batch_row from progress_after where completes) end
             union all
-            select n.course, n.total_lessons, l.completed_at
-            from next n
+            select a.batch_row, a.total_lessons, l.completed_at
+            from progress_after a
             cross join lateral (
                 select lesson_id, completed_at from lesson_progress l
-                where l.user_id = n.user_id and l.course_id = n.course_id and l.completed
-                offset 0 -- a fence: look the few rows up by index, never scan the table
+                where l.user_id = a.user_id and l.course_id = a.course_id and l.completed
+                offset 0 -- a fence: the few rows are looked up by index, the table is never scanned
             ) l
-            where n.completes and (n.course, l.lesson_id) not in (select course, lesson_id from lesson)
+            where a.completes and (a.batch_row, l.lesson_id) not in (select batch_row, lesson_id from lessons_written)
         ) done
     ) ranked
     where nth = total_lessons
 ),
-written as (
+-- Every progress row that changed, before and after the batch.
+progress_written as (
     merge into course_progress_all p
     using (
-        select n.*, n.completion_number + n.completes::integer as number,
-               case when n.completes then f.completed_at when not n.reopens then n.completed_at end as completed_since
-        from next n
-        full join finished f on f.course = n.course -- finds what a left one does, and is never a nested loop
-    ) n
-        on p.ctid = n.at -- where `course` found it; if somebody changed it since, 40001
+        select a.*, a.completion_number + a.completes::integer as number,
+               case when a.completes then d.completed_at when not a.reopens then a.completed_at end as completed_since
+        from progress_after a
+        full join completion_dates d on d.batch_row = a.batch_row -- finds what a left one does, never by nested loop
+    ) a
+        on p.ctid = a.row_ctid -- where `progress_before` found it; if another worker changed it since, 40001
     when matched and (p.lessons_completed, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
                       p.started_at, p.last_accessed_at, p.completed_at)
-        is distinct from (n.lessons_completed, n.total_lessons, n.total_at, n.last_lesson_id, n.last_lesson_at,
-                          n.started_at, n.last_accessed_at, n.completed_since)
+        is distinct from (a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id, a.last_lesson_at,
+                          a.started_at, a.last_accessed_at, a.completed_since)
     then update set
-        lessons_completed = n.lessons_completed, total_lessons = n.total_lessons, total_at = n.total_at,
-        last_lesson_id = n.last_lesson_id, last_lesson_at = n.last_lesson_at, started_at = n.started_at,
-        last_accessed_at = n.last_accessed_at, completed_at = n.completed_since,
-        completion_number = n.number, updated_at = now()
+        lessons_completed = a.lessons_completed, total_lessons = a.total_lessons, total_at = a.total_at,
+        last_lesson_id = a.last_lesson_id, last_lesson_at = a.last_lesson_at, started_at = a.started_at,
+        last_accessed_at = a.last_accessed_at, completed_at = a.completed_since,
+        completion_number = a.number, updated_at = now()
     when not matched then insert (user_id, course_id, lessons_completed, total_lessons, total_at, last_lesson_id,
                                   last_lesson_at, started_at, last_accessed_at, completed_at, completion_number)
-        values (n.user_id, n.course_id, n.lessons_completed, n.total_lessons, n.total_at, n.last_lesson_id,
-                n.last_lesson_at, n.started_at, n.last_accessed_at, n.completed_since, n.number)
+        values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
+                a.last_lesson_at, a.started_at, a.last_accessed_at, a.completed_since, a.number)
+    returning a.source, old.completed_at as completed_before, new.completed_at as completed_after, new.user_id,
+              new.course_id, new.completion_number, new.lessons_completed, new.total_lessons, new.started_at,
+              new.last_accessed_at
 ),
--- Rule 7.
-announced as (
+-- Rule 7. The rows that became complete, or are complete no longer.
+transitions as (
+    select case when completed_after is null then 'CourseCompletionRevoked' else 'CourseCompleted' end as type,
+           user_id, course_id, completed_before, completed_after, completion_number, lessons_completed, total_lessons,
+           started_at, coalesce(completed_after, last_accessed_at) as occurred_at,
+           ($2::text[])[source] as source_topic, ($3::integer[])[source] as source_partition
+    from progress_written
+    where (completed_before is null) <> (completed_after is null)
+),
+events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-    select course_event_id(e.type, n.user_id, n.course_id, number), 'course', n.user_id, e.type, e.payload,
-           e.occurred_at, s.topic, s.partition
-    from next n
-    join stored s using (source)
-    left join finished f using (course)
-    cross join lateral (select n.completion_number + n.completes::integer as number)
-    cross join lateral (
-        select 'CourseCompleted' as type, f.completed_at as occurred_at, jsonb_build_object(
-            'user_id', n.user_id, 'course_id', n.course_id, 'completed_at', f.completed_at,
-            'completion_number', number, 'lessons_completed', n.lessons_completed,
-            'total_lessons', n.total_lessons, 'started_at', n.started_at) as payload
-        where n.completes
-        union all
-        select 'CourseCompletionRevoked', n.last_accessed_at, jsonb_build_object(
-            'user_id', n.user_id, 'course_id', n.course_id, 'revoked_at', n.last_accessed_at,
-            'completion_number', number, 'lessons_completed', n.lessons_completed,
-            'total_lessons', n.total_lessons)
-        where n.reopens
-    ) e
-    where n.completes or n.reopens
+    select course_event_id(type, user_id, course_id, completion_number), 'course', user_id, type,
+           course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
+                                started_at, occurred_at),
+           occurred_at, source_topic, source_partition
+    from transitions
     returning 1
 )
 select won,
-       (select coalesce(array_agg((topic, partition, found)), '{}') from stored
+       (select coalesce(array_agg((topic, partition, found)), '{}') from offsets
         where found is distinct from expected) as found_elsewhere,
-       (select count(*) from announced) as transitions
-from guard;
+       (select count(*) from events_announced) as transitions
+from swap;

@@ -1,4 +1,4 @@
-"""One folded batch in one statement: `apply.sql`, and `reset.sql` before it where it is needed."""
+"""Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
+from worker.postgres.stream_offsets import StreamOffsets
 from worker.progress.fold import FoldedBatch, fold
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
@@ -20,25 +21,26 @@ T = TypeVar("T")
 
 
 class _RollBack(Exception):
-    """Takes the reset back whose batch was stale."""
+    """Rolls back a reset whose batch was stale."""
 
     def __init__(self, outcome: OffsetsMoved) -> None:
         self.outcome = outcome
 
 
 class Store:
-    """Writes batches over one connection of its own, opened again after it was lost.
+    """Writes batches over one connection of its own, which it opens again after it was lost: a Sink of lesson events.
 
-    One statement at a time. Every method raises DatabaseUnavailable (repeat it; nothing was written, or it was and
-    the repetition finds the offsets moved), ValueRefused (the batch will always fail) or SetupError.
+    It runs one statement at a time. Every method raises DatabaseUnavailable (repeat the call: nothing was written, or
+    it was and the repetition finds the offsets moved), ValueRefused (the batch will always fail) or SetupError.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._offsets = StreamOffsets(settings.consumer_group)
         self._connection: asyncpg.Connection | None = None
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
-        """Folds a batch of lesson events and applies it, as a Sink."""
+        """Folds a batch of lesson events and applies it. Durable when it returns Applied."""
         with metrics.stage("fold"):
             folded = fold(batch.occurrences)
         with metrics.stage("store"):
@@ -52,7 +54,7 @@ class Store:
                 return await self._apply(connection, folded, spans)
             try:
                 async with connection.transaction(isolation="repeatable_read"):
-                    # Unlike apply.sql, reset.sql needs a plan for its very arrays.
+                    # Unlike apply.sql, reset.sql needs a plan made for the arrays at hand.
                     await connection.execute("set local plan_cache_mode = force_custom_plan")
                     revoked = await connection.fetchval(query("progress/reset"), *_reset_columns(folded))
                     outcome = await self._apply(connection, folded, spans)
@@ -63,23 +65,16 @@ class Store:
             return Applied(outcome.transitions + revoked)
 
     async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """The stored offset of each partition: everything before it is in the rows. None: nothing was stored."""
+        """Reads the stored offset of each partition: every record before it is applied. None: nothing was stored."""
         connection = await self._connected()
         with translate_errors(connection):
-            rows = await connection.fetch(query("postgres/next_offsets"), self._settings.consumer_group)
-        stored = {TopicPartition(r["topic"], r["partition"]): r["next_offset"] for r in rows}
-        return {tp: stored.get(tp) for tp in partitions}
+            return await self._offsets.next_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
-        """The id of the topic that the stored offsets count in: `topic_id` from now on, where none is known."""
+        """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
         connection = await self._connected()
         with translate_errors(connection):
-            known: UUID | None = await connection.fetchval(
-                query("postgres/known_topic"), self._settings.consumer_group, topic
-            )
-            if known is None:
-                await connection.execute(query("postgres/know_topic"), self._settings.consumer_group, topic, topic_id)
-        return known or topic_id
+            return await self._offsets.known_topic(connection, topic, topic_id)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -89,7 +84,7 @@ class Store:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(
                 self._settings,
-                # What apply.sql needs. As a default it costs no round trip.
+                # apply.sql needs it. As the session's default it costs no round trip.
                 default_transaction_isolation="repeatable read",
                 # Planned once: apply.sql does not depend on what the planner guesses (docs/decisions/0017).
                 plan_cache_mode="force_generic_plan",
@@ -143,7 +138,7 @@ def _swapped(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | Non
 
 
 def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
-    """Most rows have one event. Its time is encoded once, for that is what asyncpg takes longest for (0.7 µs)."""
+    """Leaves out a time that is the row's latest: most rows have one event, and asyncpg takes 0.7 µs to encode a time."""
     return None if at == latest else at
 
 

@@ -1,5 +1,5 @@
--- Where a chunk of lesson rows ends that begins after ($1, $2), or at the first if these are null: at the user and course
--- of the $3rd row, or of the last. No row: there are none.
+-- Reads where a chunk of lesson rows ends that begins after user $1 and course $2 (null: at the first row): at the user
+-- and course of its row number $3, or of the last row. Returns one row: user_id, course_id; none if no rows are left.
 select user_id, course_id
 from (
     select user_id, course_id from lesson_progress

@@ -1,5 +1,5 @@
--- Whose lesson rows after ($1, $2), or from the first on if these are null, up to ($3, $4) have no progress row. Only
--- those of course $5; null: all.
+-- Reads the users and courses that have lesson rows and no progress row, after user $1 and course $2 (null: from the
+-- first) up to user $3 and course $4. Of course $5 only; null: of all. Returns a row for each: user_id, course_id.
 select user_id, course_id
 from (
     select distinct user_id, course_id from lesson_progress
@@ -8,5 +8,5 @@ from (
 ) l
 where not exists (
     select from course_progress_all p where p.user_id = l.user_id and p.course_id = l.course_id
-    offset 0) -- a fence: look each up by index, never join the tables
+    offset 0) -- a fence: each is looked up by index, the tables are never joined
 order by user_id, course_id

@@ -1,16 +1,18 @@
--- Progress rows with $1 < id <= $2 that are not what their lesson rows say, each with what it must be.
--- Only those of course $3, only those written since $4; null: all.
+-- Recounts progress rows from their lesson rows.
 --
--- Promises no false difference while workers write: a worker changes a progress row and its lesson rows in one
--- transaction, and one statement sees one snapshot. What depends on the order of arrival (docs/rules.md) is left as it
--- is found while it is within its bounds.
+-- Reads the rows with $1 < id <= $2, only those of course $3, only those written since $4 (null: all). No difference is
+-- false while workers write, because a worker changes a progress row and its lesson rows in one transaction, and one
+-- statement sees one snapshot. What depends on the order of arrival (docs/rules.md) stays as it is found while it is
+-- within its bounds.
+-- Returns a row per progress row that is not what its lesson rows say: each figure as it is (found_...) and as it must
+-- be, and announce, the type of the course event of the transition, if it is one.
 select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset,
        p.lessons_completed as found_lessons_completed, lesson.completed as lessons_completed,
        p.last_accessed_at as found_last_accessed_at, accessed.last_accessed_at,
        p.started_at as found_started_at, started.started_at,
        p.completed_at as found_completed_at, finished.completed_at,
        p.completion_number as found_completion_number, numbered.completion_number,
-       -- A complete row without a number: its first completion is announced, again or at last.
+       -- A complete row without a number: its first completion is announced, perhaps for the second time.
        case when complete and numbered.completion_number <> p.completion_number then 'CourseCompleted'
             when not complete and p.completed_at is not null and p.completion_number > 0 then 'CourseCompletionRevoked'
        end as announce
@@ -28,7 +30,7 @@ cross join lateral (
                     then l.completed_at else l.changed_at end as dated
         from lesson_progress l
         where l.user_id = p.user_id and l.course_id = p.course_id
-        offset 0 -- a fence: look the few rows up by index, never scan the table
+        offset 0 -- a fence: the few rows are looked up by index, the table is never scanned
     ) l
 ) lesson
 cross join lateral (select coalesce(lesson.completed >= p.total_lessons, false) as complete) rule_4

@@ -1,5 +1,9 @@
--- Makes progress row $1 what recount.sql says it must be ($2-$6), and announces the transition $7, if it is one, through
--- the outbox of partition $8, $9: the same announcement as in apply.sql.
+-- Makes one progress row what recount.sql says it must be, and announces the transition, if it is one.
+--
+-- Reads and writes course_progress_all; inserts into outbox what apply.sql would insert for the same transition.
+-- $1 id of the row; $2-$6 its lessons_completed, last_accessed_at, started_at, completed_at and completion_number; $7
+-- the type of the event that announces the transition (null: there is none); $8, $9 topic and partition whose worker
+-- publishes it. Returns no row.
 with repaired as (
     update course_progress_all
     set lessons_completed = $2, last_accessed_at = $3, started_at = $4, completed_at = $5, completion_number = $6,
@@ -12,11 +16,8 @@ with repaired as (
 )
 insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
 select course_event_id($7, user_id, course_id, completion_number), 'course', user_id, $7,
-       jsonb_build_object('user_id', user_id, 'course_id', course_id, 'completion_number', completion_number,
-                          'lessons_completed', lessons_completed, 'total_lessons', total_lessons)
-       || case $7 when 'CourseCompleted'
-               then jsonb_build_object('completed_at', completed_at, 'started_at', started_at)
-               else jsonb_build_object('revoked_at', occurred_at) end,
+       course_event_payload($7, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at,
+                            occurred_at),
        occurred_at, $8, $9
 from repaired
 where $7 is not null

@@ -1,3 +1,2 @@
--- ready
--- Returns one row if the tables exist and may be read.
+-- Checks that the tables are there and may be read. Returns one row.
 select exists (select from course_progress) as any_progress

@@ -1,0 +1,144 @@
+"""A second stream, as small as one can be: notes, which a worker of its own counts in one table.
+
+python -m tests.e2e.notes                  # with PROGRESS_LESSON_EVENTS_TOPIC naming the topic of notes
+python -m tests.e2e.notes --until-idle
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import uvloop
+from aiokafka import TopicPartition
+from faust.contrib.asgi import serve_asgi
+from worker.postgres.stream_offsets import StreamOffsets
+
+from events.kinds import Kind
+from events.producer import Producer
+from worker.agents import AgentApp, Handovers, add_agent
+from worker.cli.worker import run_app
+from worker.deadletters.writer import DeadLetterWriter
+from worker.health.endpoints import create_health
+from worker.health.until_idle import UntilIdle
+from worker.intake.intake import Intake
+from worker.intake.lane import LANES
+from worker.kafka.client import client_arguments
+from worker.logs import configure
+from worker.outbox.relay import Relay
+from worker.postgres.connection import close, connect
+from worker.postgres.failures import translate_errors
+from worker.settings import Settings, settings
+from worker.stream.batch import Batch
+from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
+from worker.stream.sink import Applied, OffsetsMoved
+from worker.stream.stream import Stream
+
+TABLE = "create table if not exists note (text text primary key, times integer not null)"
+
+
+@dataclass(frozen=True)
+class Note:
+    text: str
+
+
+def decode(record: Record) -> Outcome:
+    if record.value is None:
+        return Skipped("tombstone")
+    if not record.value.startswith(b"note "):
+        return Rejected(record, "not a note", Kind.SCHEMA)
+    return Occurrence(datetime.now(UTC), Note(record.value.decode()), record.topic, record.partition)
+
+
+class NotesSink:
+    """Counts how often each note was applied: twice would be once too often."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._offsets = StreamOffsets(settings.consumer_group)
+        self._connection: asyncpg.Connection | None = None
+
+    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
+        connection = await self._connected()
+        with translate_errors(connection):
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                moved = await self._offsets.move(connection, batch.spans)
+                if moved is None:
+                    await connection.executemany(
+                        "insert into note values ($1, 1) on conflict (text) do update set times = note.times + 1",
+                        [(occurrence.event.text,) for occurrence in batch.occurrences],
+                    )
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.rollback() if moved else transaction.commit())
+        return moved or Applied(0)
+
+    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        connection = await self._connected()
+        with translate_errors(connection):
+            return await self._offsets.next_offsets(connection, partitions)
+
+    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
+        connection = await self._connected()
+        with translate_errors(connection):
+            return await self._offsets.known_topic(connection, topic, topic_id)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await close(self._connection)
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._settings)
+        return self._connection
+
+
+class NotesWorker(AgentApp):
+    """Composes the stream, as worker/app.py does that of lesson events."""
+
+    def __init__(self, settings: Settings, *, until_idle: bool) -> None:
+        super().__init__(settings.consumer_group, settings)
+        stream = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
+        self.sinks = [NotesSink(settings) for _ in range(LANES)]
+        self.to_dead_letters = Producer(**client_arguments(settings))
+        handovers = Handovers(self)
+        letters = DeadLetterWriter(settings, self.to_dead_letters, stream.group)
+        add_agent(self, "notes", handovers, letters, lanes=LANES, description="Counts notes.")
+        self.intake = Intake(settings, stream, handovers, self.sinks)
+        self.until_idle = UntilIdle(settings, [self.intake]) if until_idle else None
+        relay = Relay(settings, self.to_dead_letters, owned=set)  # for /live alone; it has nothing to relay
+        serve_asgi(
+            self, create_health([self.intake], relay, settings), host=settings.http_host, port=settings.http_port
+        )
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        await self.add_async_context(self.to_dead_letters)
+
+    async def on_started_init_extra_services(self) -> None:
+        await super().on_started_init_extra_services()
+        await self.add_runtime_dependency(self.intake)
+        if self.until_idle:
+            await self.add_runtime_dependency(self.until_idle)
+
+    async def on_shutdown(self) -> None:
+        for sink in self.sinks:
+            await sink.close()
+        await super().on_shutdown()
+
+
+def main() -> int:
+    configure(settings())
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return run_app(NotesWorker(settings(), until_idle="--until-idle" in sys.argv), settings(), loop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

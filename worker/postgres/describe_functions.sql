@@ -1,0 +1,13 @@
+-- Reads from the catalog what docs/schema.sql says of each function of the current schema.
+--
+-- Returns a row per function, in the order in which they were made: comment; definition; grants.
+select obj_description(p.oid, 'pg_proc') as comment,
+       replace(pg_get_functiondef(p.oid), current_schema || '.', '') as definition,
+       array(select format('grant %s on function %I to %I', lower(acl.privilege_type), p.proname, r.rolname)
+             from aclexplode(p.proacl) acl
+             join pg_roles r on r.oid = acl.grantee
+             where acl.grantee <> p.proowner
+             order by r.rolname desc) as grants
+from pg_proc p
+where p.pronamespace = current_schema::regnamespace
+order by p.oid
