@@ -133,7 +133,7 @@ def find_stale() -> list[Path]:
 
 
 def write_files() -> None:
-    """Writes every file anew, and removes the schemas of events that no longer exist."""
+    """Writes every file, and removes the schemas of events that no longer exist."""
     for path in find_stale():
         path.unlink(missing_ok=True)
     for path, text in build_files().items():

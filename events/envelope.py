@@ -51,7 +51,7 @@ class MalformedEvent(ValueError):
 
 
 class UnknownType(Exception):
-    """Is raised for an event of a type that this reader does not know. It is usually newer than the reader: skip it."""
+    """This reader does not know the type of the event, which is usually newer than the reader: skip the event."""
 
     def __init__(self, type: str) -> None:
         super().__init__(f"unknown event type {type[:100]!r}")

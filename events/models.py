@@ -1,7 +1,8 @@
 """Defines the events as data: one frozen model per event type.
 
-Unknown fields are ignored, so a producer may say more than this version knows. What breaks a
-reader (a renamed field, a narrower range) is a new major version in the envelope's `dataschema`.
+Unknown fields are ignored, so a producer may send more than this version knows. A change that
+breaks a reader (a renamed field, a narrower range) is a new major version in the envelope's
+`dataschema`.
 """
 
 from collections.abc import Mapping

@@ -74,4 +74,4 @@ class InvalidTime(ProgressError):
 
 
 class InvalidLesson(ProgressError):
-    """The lesson id or the number of lessons is outside what an event can carry."""
+    """The lesson id or the number of lessons is outside the range of an event."""

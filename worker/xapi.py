@@ -62,7 +62,7 @@ class Context(BaseModel):
 
 
 class AnyStatement(BaseModel):
-    """Reads what every statement must have: its verb."""
+    """Reads the verb, which every statement must have."""
 
     verb: Reference
 

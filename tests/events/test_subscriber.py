@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from confluent_kafka.admin import AdminClient
 
+import events.consumer as consumer_module
 import events.subscriber as subscriber_module
 from events.envelope import MalformedEvent, binary
 from events.models import CourseCompletionRevoked
@@ -261,7 +262,8 @@ async def test_without_kafka_entering_says_so_and_leaves_nothing_open(group: str
 async def test_when_kafka_goes_away_leaving_ends_and_the_bodys_error_is_not_lost(
     mortal_kafka: MortalKafka, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscriber_module, "LAST_COMMIT_TIMEOUT_S", 1)
+    for module in (subscriber_module, consumer_module):
+        monkeypatch.setattr(module, "ANSWER_TIMEOUT_S", 1)
     servers = mortal_kafka.bootstrap_servers
     await publish(servers, "course-events", ["1"])
 

@@ -1,6 +1,6 @@
 """Says what an aiokafka error means to this system: wait, or stop with a line that says what to do.
 
-Every module that catches an error of aiokafka asks here what it means.
+Every module that catches an error of aiokafka asks this one for its meaning.
 """
 
 import re
@@ -96,12 +96,12 @@ def explain_tls(error: OSError) -> str:
 
 
 def is_too_large(error: BaseException | None) -> bool:
-    """Whether a record, or the batch around it, is larger than the topic takes."""
+    """Returns whether a record, or the batch around it, is larger than the topic takes."""
     return isinstance(error, TOO_LARGE)
 
 
 def is_broker_answer(error: BaseException | None) -> bool:
-    """Whether a broker answered with this error, so that the connection to it is good."""
+    """Returns whether a broker answered with this error, so that the connection to it is good."""
     return isinstance(error, BrokerResponseError) and not isinstance(error, RequestTimedOutError)
 
 

@@ -42,7 +42,7 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]
         self._path = path
 
     async def token(self) -> str:
-        """Reads the file anew. Raises TokenUnavailable."""
+        """Reads the file at every call. Raises TokenUnavailable."""
         try:
             token = (await asyncio.to_thread(self._path.read_text)).strip()
         except (OSError, UnicodeDecodeError) as error:

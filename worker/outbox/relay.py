@@ -53,7 +53,7 @@ class Relay(Service):
 
     @property
     def dead(self) -> bool:
-        """Whether the relay's task has ended."""
+        """Says whether the relay's task has ended."""
         return self._running is not None and self._running.done()
 
     def nudge(self) -> None:

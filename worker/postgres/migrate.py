@@ -24,7 +24,7 @@ alter table schema_migrations add column if not exists checksum text;
 
 @dataclass(frozen=True)
 class Migration:
-    """Holds one file of `sql/`: its number, its name, what it runs, and the SHA-256 of its text up to there."""
+    """Holds one file of `sql/`: its number, its name, its statements, and the SHA-256 of its text up to their end."""
 
     version: str
     name: str
