@@ -153,7 +153,7 @@ async def test_a_recreated_topic_stops_the_worker_until_it_is_rewound(
     assert stopped.wait() == 1
     assert "rewind --to earliest" in stopped.reasons[0]
 
-    await rewind(settings, "earliest", [])
+    await rewind(settings, "earliest", [], topic=settings.lesson_events_topic, group=settings.consumer_group)
     assert case.start(workers, "--until-idle").wait() == 0
     assert await case.names(connection) == {*numbered(20), "new"}
 

@@ -138,7 +138,7 @@ def _swapped(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | Non
 
 
 def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
-    """Leaves out a time that is the row's latest: most rows have one event, and asyncpg takes 0.7 µs to encode a time."""
+    """Leaves out the row's latest time, because most rows have one event and asyncpg takes 0.7 µs to encode a time."""
     return None if at == latest else at
 
 

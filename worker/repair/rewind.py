@@ -4,7 +4,7 @@ Moving back is safe at any time, because applying an event again changes nothing
 Moving forward permanently loses events.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,26 +53,37 @@ class Move:
 
 
 async def rewind(
-    settings: Settings, to: Target, partitions: Collection[int], *, skip: bool = False, dry_run: bool = False
+    settings: Settings,
+    to: Target,
+    partitions: Collection[int],
+    *,
+    topic: str | None = None,
+    group: str | None = None,
+    skip: bool = False,
+    dry_run: bool = False,
 ) -> list[Move]:
     """Moves the stored offsets of these partitions, without any of all, in one transaction; durable on return.
+
+    The stream is `topic` as the consumer group `group` reads it, by default that of lesson events.
 
     Raises SetupError, and changes nothing, if a worker owns one of the partitions, `to` is not in the log, `to` lies
     ahead and `skip` is false, or a worker began meanwhile. A dry run changes nothing, and workers may run.
     """
-    topic = settings.lesson_events_topic
+    topic, group = topic or settings.lesson_events_topic, group or settings.consumer_group
     chosen = _choose_partitions(await fetch_partitions(settings, topic), partitions, topic)
     async with admin_client(settings) as admin, _open_database(settings) as connection:
         if not dry_run:
-            await require_no_worker(admin, settings, chosen)
+            await require_no_worker(admin, settings, group, chosen)
         found = await fetch_topic_id(admin._client, topic)
-        recreated = await _is_recreated(connection, settings, found)
+        recreated = await _is_recreated(connection, group, topic, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
-        moves = await _plan_moves(connection, settings, to, chosen, recreated)
+        rows = await connection.fetch(query("postgres/next_offsets"), group)
+        stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        moves = await _plan_moves(settings, stored, to, chosen, recreated)
         _refuse(moves, skip=skip)
         if not dry_run:
-            await _move(connection, settings, moves, found)
+            await _move(connection, group, topic, moves, found)
     return moves
 
 
@@ -93,13 +104,13 @@ async def _open_database(settings: Settings) -> AsyncIterator[asyncpg.Connection
 
 
 async def require_no_worker(
-    admin: AIOKafkaAdminClient, settings: Settings, partitions: Collection[TopicPartition]
+    admin: AIOKafkaAdminClient, settings: Settings, group: str, partitions: Collection[TopicPartition]
 ) -> None:
     """Raises SetupError if a member of the consumer group owns one of these partitions, or the group is rebalancing."""
-    [response] = await admin.describe_consumer_groups([settings.consumer_group])
+    [response] = await admin.describe_consumer_groups([group])
     [(error, _group, state, _type, _protocol, members, *_)] = response.groups
     if error:
-        raise for_code(error)(f"consumer group {settings.consumer_group}")
+        raise for_code(error)(f"consumer group {group}")
     for member_id, _client_id, host, _metadata, assignment in members:
         owned = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else []
         if state != "Stable" or set(owned) & set(partitions):
@@ -110,22 +121,18 @@ async def require_no_worker(
             )
 
 
-async def _is_recreated(connection: asyncpg.Connection, settings: Settings, found: UUID | None) -> bool:
-    known = await connection.fetchval(
-        query("postgres/known_topic"), settings.consumer_group, settings.lesson_events_topic
-    )
+async def _is_recreated(connection: asyncpg.Connection, group: str, topic: str, found: UUID | None) -> bool:
+    known = await connection.fetchval(query("postgres/known_topic"), group, topic)
     return None not in (known, found) and known != found
 
 
 async def _plan_moves(
-    connection: asyncpg.Connection,
     settings: Settings,
+    stored: Mapping[TopicPartition, int],
     to: Target,
     partitions: Collection[TopicPartition],
     recreated: bool,
 ) -> list[Move]:
-    rows = await connection.fetch(query("postgres/next_offsets"), settings.consumer_group)
-    stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     # Workers read committed records only: for them, the log ends where an open transaction begins.
     consumer = AIOKafkaConsumer(**client_arguments(settings), isolation_level="read_committed")
     try:
@@ -162,19 +169,17 @@ def _refuse(moves: Collection[Move], *, skip: bool) -> None:
 
 
 async def _move(
-    connection: asyncpg.Connection, settings: Settings, moves: Collection[Move], found: UUID | None
+    connection: asyncpg.Connection, group: str, topic: str, moves: Collection[Move], found: UUID | None
 ) -> None:
     async with connection.transaction():
         for move in moves:
             if not move.changes:
                 continue
-            arguments = (settings.consumer_group, move.tp.topic, move.tp.partition, move.stored, move.to)
+            arguments = (group, move.tp.topic, move.tp.partition, move.stored, move.to)
             if await connection.execute(query("repair/move_offset"), *arguments) == "INSERT 0 0":
                 raise SetupError(
                     f"a worker has moved {move.tp.topic}[{move.tp.partition}] meanwhile: stop the workers first. "
                     "Nothing was changed"
                 )
         if found is not None:
-            await connection.execute(
-                query("postgres/know_topic"), settings.consumer_group, settings.lesson_events_topic, found
-            )
+            await connection.execute(query("postgres/know_topic"), group, topic, found)
