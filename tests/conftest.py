@@ -1,4 +1,4 @@
-"""Real servers, started once; a database and topics of its own for each test that asks."""
+"""Starts real servers once, and gives each test that asks a database and topics of its own."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from tests.databases import execute, new_database, new_settings, url_of
 from tests.processes import Workers
@@ -13,7 +14,7 @@ from worker.devstack import NoServer, Servers, servers
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
-# Whatever these give was started: real servers, or a browser.
+# Fixtures that start servers or a browser.
 STARTED = {"running", "broker", "secured", "chromium"}
 
 
@@ -26,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "processes: starts processes by itself; --unit leaves it out")
+    # A traceback with the variables of each frame, structlog's default, takes ten seconds where one of them is an app.
+    *before, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before, plain])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,11 +46,13 @@ def needs_more_than_this_process(item: pytest.Item) -> bool:
     return item.get_closest_marker("processes") is not None or not STARTED.isdisjoint(fixtures)
 
 
-@pytest.fixture(autouse=True)
-def _starts_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _starts_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     """With --unit, fails a test that starts a process and is not marked `processes`."""
-    if request.config.getoption("unit"):
-        monkeypatch.setattr("subprocess.Popen.__init__", refuse_process)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("unit"):
+            patch.setattr("subprocess.Popen.__init__", refuse_process)
+        yield
 
 
 def refuse_process(*_: object, **__: object) -> None:
