@@ -25,7 +25,7 @@ PASSWORD = "s3cret-Pa55word"
 KEY_PASSWORD = "s3cret-Key-Pa55word"
 CLIENT_SECRET = "s3cret+Client/Secret"
 MARKED = "s3cret"  # in every secret of these tests
-SESSION_MS = 3000  # of OAUTHBEARER: then the broker closes connections that did not authenticate anew
+SESSION_MS = 3000  # of OAUTHBEARER: then the broker closes connections that did not authenticate again
 TOKEN_LIFETIME_S = 2
 SECURITY = "org.apache.kafka.common.security"
 

@@ -27,6 +27,7 @@ SYSTEMS = {"e2e", "faults", "bench", "security", "kafka_security"}
 OF_SEVERAL_MODULES = {
     "tests/test_docs.py": "the repository's documents",
     "tests/test_house.py": "the repository's modules",
+    "tests/progress/test_payload.py": "the payload of course events, as SQL builds it",
     "tests/progress/test_rules.py": "docs/rules.md in fold.py and apply.sql together",
     "tests/events/test_any_record.py": "envelope and models together, on any bytes",
     "tests/events/test_envelope_on_kafka.py": "the envelope through a real topic",

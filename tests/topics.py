@@ -77,7 +77,7 @@ async def certificates(settings: Settings, number: int) -> dict[str, Received]:
 
 
 async def recreate(settings: Settings) -> None:
-    """Deletes the topic of lesson events and creates it anew, with a log that begins at 0."""
+    """Deletes the topic of lesson events and creates it again, with a log that begins at 0."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
     await admin.start()
     await admin.delete_topics([settings.lesson_events_topic])

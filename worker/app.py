@@ -93,7 +93,7 @@ def require_free_port(settings: Settings) -> None:
     except OSError as error:
         where = f"{settings.http_host}:{settings.http_port}"
         raise SetupError(
-            f"{where} cannot be listened on ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any"
+            f"cannot listen on {where} ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any"
         ) from error
 
 

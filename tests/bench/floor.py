@@ -103,7 +103,7 @@ async def scans(settings: Settings, call: Call) -> list[str]:
 
 
 async def planned(connection: asyncpg.Connection, statement: str, parameters: int) -> dict[str, Any]:
-    """Returns the plan that this session makes for the statement when it is prepared anew."""
+    """Returns the plan that this session makes for the statement when it is prepared again."""
     await connection.execute(f"prepare planned as {statement}")
     values = ", ".join(["null"] * parameters)
     [described] = json.loads(await connection.fetchval(f"explain (format json) execute planned ({values})"))

@@ -87,7 +87,7 @@ def test_copies_of_a_letter_are_known_and_resolved_one_by_one() -> None:
 
 
 def test_another_record_at_the_same_origin_is_no_copy() -> None:
-    """As in a topic that was created anew."""
+    """As in a topic that was created again."""
     ledger = Ledger()
     other = letter(Position(0, 8), value=b"[]")
     for entry in (letter(Position(0, 7)), other):

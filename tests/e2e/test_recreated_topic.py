@@ -1,4 +1,4 @@
-"""A topic that was deleted and created anew stops whole workers, however long its log is."""
+"""A topic that was deleted and created again stops whole workers, however long its log is."""
 
 import json
 from uuid import uuid4

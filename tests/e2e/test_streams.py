@@ -11,8 +11,9 @@ import pytest
 from events.models import LessonCompleted
 from events.producer import OutgoingRecord, Producer
 from tests.e2e import notes
-from tests.histories import NOW, record, records_of, recreate
+from tests.factories import NOW
 from tests.processes import WorkerProcess, Workers, eventually
+from tests.topics import record, records_of, recreate
 from worker.repair.rewind import rewind
 from worker.settings import Settings
 

@@ -135,7 +135,7 @@ async def log_truncated(scene: Scene) -> None:
 
 @fault()
 async def topic_recreated(scene: Scene) -> None:
-    """the topic deleted and created anew, grown past the stored offsets; then `rewind --to earliest`"""
+    """the topic deleted and created again, grown past the stored offsets; then `rewind --to earliest`"""
     topic = scene.settings.lesson_events_topic
     await scene.publish(at_most=2000)
     worker = scene.start()
@@ -149,7 +149,7 @@ async def topic_recreated(scene: Scene) -> None:
     worker.expected.add(1)
     await worker.wait_for_exits()
     if worker.exits[0] != 1:
-        scene.unexpected.append("a worker did not notice that its topic was created anew")
+        scene.unexpected.append("a worker did not notice that its topic was created again")
     await worker.stop()
     status, said = await scene.run("rewind", "--to", "earliest")
     if status:
@@ -161,7 +161,7 @@ async def topic_recreated(scene: Scene) -> None:
 
 @fault()
 async def topic_recreated_under_workers(scene: Scene) -> None:
-    """the topic deleted and created anew under two workers; then `rewind --to earliest`"""
+    """the topic deleted and created again under two workers; then `rewind --to earliest`"""
     topic = scene.settings.lesson_events_topic
     publishing = scene.publish(at_most=2000)
     scene.start()

@@ -1,4 +1,4 @@
-"""A topic that was deleted and created anew is told from the old one, however long its log is."""
+"""A topic that was deleted and created again is told from the old one, however long its log is."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress

@@ -2,12 +2,12 @@
 
 import asyncpg
 
-from tests.conftest import execute, new_database
+from tests.databases import execute, new_database
 from worker.postgres.schema import FILE, describe
 
 
 async def test_the_file_is_what_the_migrations_add_up_to(connection: asyncpg.Connection) -> None:
-    assert FILE.read_text("utf-8") == await describe(connection), "`make contract` writes docs/schema.sql anew"
+    assert FILE.read_text("utf-8") == await describe(connection), "`make contract` writes docs/schema.sql"
 
 
 async def test_the_file_is_sql_that_makes_the_same(admin_url: str, connection: asyncpg.Connection) -> None:

@@ -21,7 +21,7 @@ class Commits:
         self._offsets.update({tp: span.next for tp, span in spans.items()})
 
     def clear(self) -> None:
-        """Forgets what is not committed: the partitions are being shared anew."""
+        """Forgets what is not committed: the partitions are being shared again."""
         self._offsets.clear()
 
     async def send(self, consumer: AIOKafkaConsumer) -> None:

@@ -1,4 +1,4 @@
-"""Tells a topic that was deleted and created anew from the one that the stored offsets count in.
+"""Tells a topic that was deleted and created again from the one that the stored offsets count in.
 
 It compares the topic's id, because the new log may have grown beyond those offsets already. docs/decisions/0012 says
 why by topic and not by partition, and when it is asked.
@@ -36,7 +36,7 @@ class TopicIdentity:
             self._compare(found)
         elif not self._warned:
             self._warned = True
-            log.warning("Kafka tells no id of the topic: one created anew is known by its offsets alone")
+            log.warning("Kafka gives no topic id: a topic that is created again is known by its offsets alone")
 
     async def check_again(self, client: AIOKafkaClient) -> None:
         """Checks it while the offsets are in use. Asks Kafka alone, and learns nothing while that is away.

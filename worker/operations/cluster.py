@@ -42,7 +42,7 @@ class Cluster:
     """Asks one Kafka cluster. Call `connect` before the first question.
 
     Every method may raise KafkaError, KafkaUnavailable or SetupError, and may take long: put a timeout around it.
-    After an error that may pass call `close`, so that the next `connect` begins anew.
+    After an error that may pass call `close`, so that the next `connect` begins again.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """Describes what the migrations of `sql/` add up to: `docs/schema.sql`, for people to read.
 
-python -m worker.postgres.schema    # writes it anew; --check exits 1 if it is out of date
+python -m worker.postgres.schema    # writes it; --check exits 1 if it is out of date
 
 It migrates the database of PROGRESS_DATABASE_URL and reads its catalog, so give it a throw-away one: `make contract`
 does.

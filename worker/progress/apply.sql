@@ -122,7 +122,7 @@ lessons_written as (
     returning g.batch_row, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
               new.completed::integer - coalesce(old.completed, false)::integer as change
 ),
--- What each progress row becomes, but for the date of a new completion (rules 2 and 4).
+-- What each progress row becomes, except the date of a new completion (rules 2 and 4).
 progress_after as materialized (
     select a.*, enough and completed_at is null as completes, not enough and completed_at is not null as reopens
     from (
