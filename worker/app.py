@@ -92,9 +92,7 @@ def require_free_port(settings: Settings) -> None:
         socket.create_server((settings.http_host, settings.http_port)).close()
     except OSError as error:
         where = f"{settings.http_host}:{settings.http_port}"
-        raise SetupError(
-            f"cannot listen on {where} ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any"
-        ) from error
+        raise SetupError(f"cannot listen on {where} ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any") from error
 
 
 app = Worker(settings())
