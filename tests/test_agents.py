@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 
-from worker.agents import settle
+from worker.agents import apply_handover
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import AgentGone
 from worker.stream.batch import Batch, Span
@@ -35,7 +35,7 @@ def settling() -> tuple[Handover, Hanging, asyncio.Task[bool]]:
     sink = Hanging()
     batch = Batch([], {TopicPartition("t", 0): Span(0, 1)})
     handover = Handover(batch, cast(Sink, sink), asyncio.get_running_loop().create_future())
-    return handover, sink, asyncio.create_task(settle(handover, cast(DeadLetterWriter, NoLetters())))
+    return handover, sink, asyncio.create_task(apply_handover(handover, cast(DeadLetterWriter, NoLetters())))
 
 
 async def test_an_agent_that_is_cancelled_gives_its_batch_back_to_be_repeated() -> None:

@@ -10,7 +10,6 @@ There is one agent per stream. It takes batches from a channel in memory, not fr
 import asyncio
 import tempfile
 from collections.abc import Callable
-from typing import Any
 
 import faust
 from faust.app import BootStrategy
@@ -62,13 +61,13 @@ class AgentApp(faust.App):
 class Handovers(faust.Channel[Handover]):
     """The channel between an intake and its agent."""
 
-    def __init__(self, app: faust.App, stream_name: str = "batches", **channel: Any) -> None:
-        super().__init__(app, **channel)
-        self._stream_name = stream_name
-
     def get_topic_name(self) -> str:
         """Names the channel, because `faust agents` lists only agents whose channel has a topic's name."""
-        return f"({self._stream_name})"
+        return "(batches)"
+
+    async def hand_over(self, handover: Handover) -> None:
+        """Puts a handover into the channel, which drops it if no agent listens; Faust subscribes agents first."""
+        await self.put(handover)  # type: ignore[arg-type]
 
 
 def add_agent(
@@ -81,36 +80,36 @@ def add_agent(
     description: str,
     on_transitions: Callable[[], None] = lambda: None,
 ) -> AgentT[Handover]:
-    """Adds the agent of one stream: it settles each handover, up to one per lane at a time.
+    """Adds the agent of one stream: it applies each handover, up to one per lane at a time.
 
     `on_transitions` is called when a batch has put something into the outbox.
     """
 
     async def agent(stream: StreamT[Handover]) -> None:
         async for handover in stream:
-            if await settle(handover, dead_letters):
+            if await apply_handover(handover, dead_letters):
                 on_transitions()
 
     agent.__doc__ = description
     return app.agent(handovers, name=name, concurrency=lanes)(agent)
 
 
-async def settle(handover: Handover, dead_letters: DeadLetterWriter) -> bool:
-    """Writes the batch's dead letters, then applies it; gives the outcome, or the error, to the lane.
+async def apply_handover(handover: Handover, dead_letters: DeadLetterWriter) -> bool:
+    """Writes the batch's dead letters, then applies it; gives the result, or the error, to the lane.
 
     Returns whether it put something into the outbox. Raises only when it is cancelled, because Faust loses the item
     of an agent that raises.
     """
     try:
-        outcome = await _apply(handover, dead_letters)
+        result = await _apply(handover, dead_letters)
     except Exception as error:  # noqa: BLE001 -- the lane's Settler decides what it means
-        handover.settle(error)
+        handover.resolve(error)
         return False
     except asyncio.CancelledError:  # Faust starts the agent again, and this handover is lost with the old one
-        handover.settle(AgentGone("the agent was cancelled"))
+        handover.resolve(AgentGone("the agent was cancelled"))
         raise
-    handover.settle(outcome)
-    return isinstance(outcome, Applied) and outcome.transitions > 0
+    handover.resolve(result)
+    return isinstance(result, Applied) and result.transitions > 0
 
 
 async def _apply(handover: Handover, dead_letters: DeadLetterWriter) -> Applied | OffsetsMoved:

@@ -42,14 +42,14 @@ class Worker(AgentApp):
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
         self.intake = self._take_lesson_events()
         self.intakes = [self.intake]
-        self.heartbeat = Heartbeat(settings, self.intake)
+        self.heartbeat = Heartbeat(settings, self.intakes)
         self.until_idle: UntilIdle | None = None
         health = create_health(self.intakes, self.relay, settings)
         serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
 
     def _take_lesson_events(self) -> Intake:
         stream = Stream(self.settings.lesson_events_topic, self.settings.consumer_group, decode)
-        self.stores = [Store(self.settings) for _ in range(LANES)]
+        self.stores = [Store(self.settings, stream.group) for _ in range(LANES)]
         handovers = Handovers(self)
         add_agent(
             self,
@@ -60,7 +60,7 @@ class Worker(AgentApp):
             description="Folds batches of lesson events into course_progress.",
             on_transitions=self.relay.nudge,
         )
-        return Intake(self.settings, stream, handovers, self.stores)
+        return Intake(self.settings, stream, handovers.hand_over, self.stores)
 
     async def on_start(self) -> None:
         await super().on_start()

@@ -22,7 +22,7 @@ def counted(kind: Kind) -> float:
 async def letters(settings: Settings, rejected: list[Rejected]) -> list[dict[str, bytes]]:
     """The headers that the dead letters of these have, in their order."""
     async with Producer(**client_arguments(settings)) as producer:
-        await DeadLetterWriter(settings, producer).write(rejected)
+        await DeadLetterWriter(settings, producer, settings.consumer_group).write(rejected)
     written = await records_of(settings, settings.dead_letter_topic, len(rejected))
     in_order: list[ConsumerRecord] = sorted(written, key=lambda letter: dict(letter.headers)["dlq_offset"])
     return [dict(letter.headers) for letter in in_order]

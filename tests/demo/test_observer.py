@@ -20,7 +20,9 @@ from worker.stream.outcome import Rejected
 async def test_what_became_of_a_dead_letter_is_not_counted_as_one(settings: Settings) -> None:
     async with Observer(settings, Certificates(settings, remember=True), remember=True) as observer:
         async with Producer(**client_arguments(settings)) as producer:
-            await DeadLetterWriter(settings, producer).write([Rejected(record(), "why", Kind.SCHEMA)])
+            await DeadLetterWriter(settings, producer, settings.consumer_group).write(
+                [Rejected(record(), "why", Kind.SCHEMA)]
+            )
         await discard(settings, [Position(partition, 0) for partition in range(settings.topic_partitions)])
 
         async def all_seen() -> bool:

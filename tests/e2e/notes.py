@@ -15,7 +15,6 @@ import asyncpg
 import uvloop
 from aiokafka import TopicPartition
 from faust.contrib.asgi import serve_asgi
-from worker.postgres.stream_offsets import StreamOffsets
 
 from events.kinds import Kind
 from events.producer import Producer
@@ -31,6 +30,7 @@ from worker.logs import configure
 from worker.outbox.relay import Relay
 from worker.postgres.connection import close, connect
 from worker.postgres.failures import translate_errors
+from worker.postgres.stream_offsets import StreamOffsets
 from worker.settings import Settings, settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped

@@ -229,7 +229,9 @@ async def test_a_letter_that_is_there_twice_is_shown_and_replayed_once(settings:
     copies = [consumed(sent), consumed(sent)]
     async with Producer(**client_arguments(settings)) as producer:
         for copy in copies:
-            await DeadLetterWriter(settings, producer).write([Rejected(copy, "no_poison", Kind.REFUSED)])
+            await DeadLetterWriter(settings, producer, settings.consumer_group).write(
+                [Rejected(copy, "no_poison", Kind.REFUSED)]
+            )
     before = await ends(settings)
 
     assert [row["copies"] for row in listed(settings)] == [2]

@@ -116,7 +116,7 @@ class FakeAgent:
 
     async def put(self, handover: Handover) -> None:
         self.taken.append(handover.batch)
-        handover.settle(self._outcome(handover.batch))
+        handover.resolve(self._outcome(handover.batch))
 
 
 def lanes_over(consumer: Any, sink: Any, agent: Any, decode: Callable[[Any], Outcome] = skip) -> list[Lane]:
@@ -129,13 +129,14 @@ def lanes_over(consumer: Any, sink: Any, agent: Any, decode: Callable[[Any], Out
             lane.partitions.reread(partitions)
 
     identity: Any = FakeIdentity()
+    stream = Stream(TOPIC, settings.consumer_group, decode)
     shared = Shared(
         settings=settings,
-        stream=Stream(TOPIC, settings.consumer_group, decode),
+        stream=stream,
         consumer=consumer,
-        handovers=agent,
+        hand_over=agent.put,
         identity=identity,
-        watch=LogWatch(settings, TOPIC),
+        watch=LogWatch(settings, stream),
         breaker=Breaker(window=100, share_percent=50, consecutive=3),
         membership=Membership(settings),
         commits=Commits(),

@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from tests.intake.fakes import P0, P1, TOPIC, FakeConsumer, FakeIdentity, FakeSink, record
+from tests.intake.fakes import P0, P1, TOPIC, FakeConsumer, FakeIdentity, FakeSink, record, skip
 from worker.errors import DatabaseUnavailable, OffsetBeyondLog
 from worker.intake.log_watch import LogWatch
 from worker.intake.partitions import Partitions
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 
 def partitions_over(consumer: FakeConsumer, sink: FakeSink) -> Partitions:
-    settings, identity = Settings(), FakeIdentity()
-    them: Any = (settings, consumer, identity, LogWatch(settings, TOPIC), sink)
+    settings, stream = Settings(), Stream(TOPIC, "notes-group", skip)
+    them: Any = (settings, stream, consumer, FakeIdentity(), LogWatch(settings, stream), sink)
     return Partitions(*them)
 
 
@@ -121,7 +122,7 @@ async def test_a_stored_offset_beyond_the_log_stops_the_worker_and_names_the_com
     partitions = partitions_over(FakeConsumer({P0: log_of(5)}), FakeSink({P0: 6}))
     partitions.assign({P0})
 
-    with pytest.raises(OffsetBeyondLog, match="rewind --to earliest --partition 0"):
+    with pytest.raises(OffsetBeyondLog, match="rewind --to earliest --partition 0 --topic notes --group notes-group`"):
         await partitions.resume()
 
 

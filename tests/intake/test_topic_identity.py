@@ -10,6 +10,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 
 from tests.processes import eventually
 from tests.topics import recreate
+from worker.decode import decode
 from worker.devstack import kafka_mock
 from worker.errors import TopicRecreated
 from worker.intake.topic_identity import TopicIdentity
@@ -17,6 +18,7 @@ from worker.kafka.client import client_arguments
 from worker.kafka.topic_id import fetch_topic_id
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 
 @pytest.fixture
@@ -64,7 +66,8 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
     settings: Settings, admin: AIOKafkaAdminClient, connection: asyncpg.Connection
 ) -> None:
     store = Store(settings)
-    identity = TopicIdentity(settings.lesson_events_topic)
+    stream = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
+    identity = TopicIdentity(stream)
     await identity.check(admin._client, store)
     await recreate(settings)
 
@@ -75,7 +78,9 @@ async def test_a_new_topic_is_accepted_where_no_offset_is_stored(
     for asking in (
         identity.check(admin._client, store),
         identity.check_again(admin._client),
-        TopicIdentity(settings.lesson_events_topic).check(admin._client, store),
+        TopicIdentity(Stream(settings.lesson_events_topic, settings.consumer_group, decode)).check(
+            admin._client, store
+        ),
     ):
         with pytest.raises(TopicRecreated, match="rewind --to earliest"):
             await asking

@@ -23,7 +23,7 @@ def test_the_page_lists_every_metric_with_its_labels_and_meaning() -> None:
 
 def test_no_label_is_of_a_user_or_a_course() -> None:
     assert {label for metric in ALL for label in metric._labelnames} <= {
-        "type", "outcome", "stage", "error", "partition", "whose", "kind"
+        "type", "outcome", "stage", "error", "partition", "topic", "group", "whose", "kind"
     }  # fmt: skip
 
 

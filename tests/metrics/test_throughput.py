@@ -18,7 +18,7 @@ def work(recent: Throughput, since: float, until: float, number: int, age_s: flo
     recent.batch_taken(0)
     recent.stage_began(since)
     recent.stage_ended(until)
-    recent.batch_settled(0, entries(number, age_s), until, WALL)
+    recent.batch_settled(0, entries(number, age_s), until, WALL, 2000)
 
 
 def test_a_worker_that_did_nothing_is_idle() -> None:
@@ -78,9 +78,9 @@ def test_batches_that_were_in_work_at_once_share_the_time_also_when_they_are_set
         recent.batch_taken(1)
         recent.stage_began(start)
         recent.stage_ended(start + 0.1)
-        recent.batch_settled(0, entries(1000), start + 0.1, WALL)
+        recent.batch_settled(0, entries(1000), start + 0.1, WALL, 2000)
         recent.stage_ended(start + 0.101)
-        recent.batch_settled(1, entries(1000), start + 0.101, WALL)
+        recent.batch_settled(1, entries(1000), start + 0.101, WALL, 2000)
 
     assert recent.summary(131).capacity_per_s == pytest.approx(20_000, rel=0.05)
 
@@ -91,7 +91,7 @@ def test_two_lanes_in_turn_can_do_what_they_do_together() -> None:
         now, lane = 110 + number / 10, number % 2
         if number > 1:
             recent.stage_ended(now)
-            recent.batch_settled(lane, entries(1000), now, WALL)
+            recent.batch_settled(lane, entries(1000), now, WALL, 2000)
         recent.batch_taken(lane)
         recent.stage_began(now)
 
@@ -131,7 +131,7 @@ def test_a_minute_later_nothing_is_known_of_the_way_and_dead_letters_still_count
 
 def test_a_record_without_a_timestamp_is_not_56_years_on_its_way() -> None:
     recent = Throughput()
-    recent.batch_settled(0, [(record(timestamp=-1), entries(1)[0][1])], 100, WALL)
+    recent.batch_settled(0, [(record(timestamp=-1), entries(1)[0][1])], 100, WALL, 2000)
 
     assert recent.summary(101).visible_p99_s is None
 

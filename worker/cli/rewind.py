@@ -42,16 +42,21 @@ class TargetType(Moment):
     multiple=True,
     help="Only this partition; may be given several times.",
 )
+@click.option("--topic", help="The stream's topic, by default that of lesson events.")
+@click.option("--group", help="The stream's consumer group, by default that of lesson events.")
 @click.option("--skip", is_flag=True, help="Allow moving forward: the events in between are never applied.")
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing; workers may run.")
-def rewind(to: Target, partitions: tuple[int, ...], skip: bool, dry_run: bool) -> None:
+def rewind(
+    to: Target, partitions: tuple[int, ...], topic: str | None, group: str | None, skip: bool, dry_run: bool
+) -> None:
     """Makes the workers apply events again. Rows that are right stay as they are.
 
     Use it when a topic was recreated, or rows were lost. All workers must be stopped.
     """
     if isinstance(to, int) and len(partitions) != 1:
         raise click.UsageError("an offset counts in one partition: name it with --partition.")
-    for moved in asyncio.run(move(settings(), to, partitions, skip=skip, dry_run=dry_run)):
+    moves = move(settings(), to, partitions, topic=topic, group=group, skip=skip, dry_run=dry_run)
+    for moved in asyncio.run(moves):
         click.echo(("would move " if dry_run else "") + format_move(moved))
 
 

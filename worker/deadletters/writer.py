@@ -32,10 +32,10 @@ class DeadLetterWriter:
     A batch is applied only after Kafka has acknowledged the dead letters of its records.
     """
 
-    def __init__(self, settings: Settings, producer: Producer, group: str | None = None) -> None:
-        """`group` is the consumer group of the stream, by default that of lesson events."""
+    def __init__(self, settings: Settings, producer: Producer, group: str) -> None:
+        """`group` is the consumer group of the stream."""
         self._topic = settings.dead_letter_topic
-        self._group = group or settings.consumer_group
+        self._group = group
         self._producer = producer
 
     async def write(self, rejected: list[Rejected]) -> None:

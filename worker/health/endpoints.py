@@ -27,7 +27,8 @@ def create_health(
 
     async def live(_: Request) -> Response:
         silent_s = max(intake.silent_s(now()) for intake in intakes)
-        dead = ["intake"] * any(intake.dead for intake in intakes) + ["relay"] * relay.dead
+        died = {"intake": any(intake.dead for intake in intakes), "relay": relay.dead}
+        dead = [name for name, is_dead in died.items() if is_dead]
         fine = not dead and silent_s <= longest_turn_s(settings)
         return JSONResponse(
             {"live": fine, "seconds_since_last_turn": round(silent_s, 3), "dead": dead},

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,10 +33,10 @@ class Heartbeat(Service):
     The data path never waits for it. While the database is away it writes nothing, and tries again.
     """
 
-    def __init__(self, settings: Settings, intake: Intake, **service: Any) -> None:
+    def __init__(self, settings: Settings, intakes: Sequence[Intake], **service: Any) -> None:
         super().__init__(**service)
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._intake = intake
+        self._intakes = intakes
         self._worker = settings.worker_name
         self._runs_as = (socket.gethostname(), version("course-progress"))
         self._started_at = datetime.now(UTC)
@@ -56,16 +57,17 @@ class Heartbeat(Service):
 
     def _build_row(self) -> tuple[Any, ...]:
         throughput = metrics.THROUGHPUT.summary(time.monotonic())
-        breaker = self._intake.breaker_open
+        topic = self._settings.lesson_events_topic
+        breaker = next((intake.breaker_open for intake in self._intakes if intake.breaker_open), None)
         return (
             self._settings.consumer_group,
             self._worker,
             *self._runs_as,
             self._started_at,
-            sorted(tp.partition for tp in self._intake.owned),
+            sorted(tp.partition for intake in self._intakes for tp in intake.owned if tp.topic == topic),
             *astuple(throughput),
             str(breaker) if breaker else None,
-            self._intake.waiting_for,
+            next((intake.waiting_for for intake in self._intakes if intake.waiting_for), None),
         )
 
     async def _run(self, statement: str, *arguments: Any) -> None:

@@ -20,8 +20,7 @@ CHECK_IDLE_EVERY_S = 0.1
 class UntilIdle(Service):
     """Sends this process SIGTERM once the stored offsets have reached the logs' ends as of the start.
 
-
-    Any worker may have applied the records. No row of these partitions may be left in the outbox. It crashes the worker
+    Any worker may have applied the records. No row of these partitions may be left in the outbox. Crashes the worker
     when a breaker opens, because the worker would never be idle.
     """
 

@@ -26,10 +26,10 @@ class Flood:
     def __str__(self) -> str:
         record = self.first.record
         return (
-            f"{self.rejected} of the last {self.of} records were rejected: nothing more is taken, nothing is skipped, "
+            f"{self.rejected} of the last {self.of} records were rejected: the worker takes no more and skips nothing, "
             f"the backlog waits. The first that is not a dead letter yet is {record.topic}[{record.partition}] offset "
-            f"{record.offset} ({self.first.reason}). If the database refuses them, or a newer worker reads them, mend "
-            "that and restart. If what is in the log stays bad, make its sender stop, restart with "
+            f"{record.offset} ({self.first.reason}). If the database refuses them, or only a newer worker reads them, "
+            "mend that and restart. If what is in the log stays bad, make its sender stop, restart with "
             "PROGRESS_BREAKER_SHARE=0 PROGRESS_BREAKER_CONSECUTIVE=0, and without these when the lag is gone"
         )
 

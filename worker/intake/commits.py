@@ -1,4 +1,4 @@
-"""Tells Kafka how far each partition is applied: for lag tools and autoscalers, never for this system."""
+"""Commits applied offsets to Kafka, for lag tools and autoscalers. This system never reads them."""
 
 import asyncio
 

@@ -1,19 +1,18 @@
 """Takes the records of one stream from Kafka: a member of the consumer group, which shares its partitions among lanes.
 
-The truth about what was applied is `consumed_offset` in PostgreSQL, moved with the rows by compare-and-swap. What
-this module does about rebalances and pauses is for speed and quiet. The promise that nothing is left out is kept by
-each lane's Partitions.
+The truth about what was applied is `consumed_offset` in PostgreSQL, moved with the rows by compare-and-swap. How this
+module handles rebalances and pauses only saves work: correctness does not depend on it. Each lane's Partitions
+guarantees that no record is left out.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from faust.types import ChannelT
 from mode import Service
 
 from events.consumer import close_consumer
@@ -37,23 +36,28 @@ CHECK_TOPIC_EVERY_S = 3.0
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
-    """Owns the consumer of a stream, and a lane for each sink. It knows nothing of what the records mean."""
+    """Owns the consumer of a stream, and a lane for each sink. It does not interpret the records."""
 
     def __init__(
-        self, settings: Settings, stream: Stream, handovers: ChannelT[Handover], sinks: Sequence[Sink], **service: Any
+        self,
+        settings: Settings,
+        stream: Stream,
+        hand_over: Callable[[Handover], Awaitable[object]],
+        sinks: Sequence[Sink],
+        **service: Any,
     ) -> None:
         super().__init__(**service)
         self.stream = stream
         self._settings = settings
-        self._handovers = handovers
+        self._hand_over = hand_over
         self._sinks = sinks
         self._lanes: list[Lane] = []
         self._running: set[asyncio.Future[None]] = set()
-        self._identity = TopicIdentity(stream.topic)
-        self._watch = LogWatch(settings, stream.topic)
+        self._identity = TopicIdentity(stream)
+        self._watch = LogWatch(settings, stream)
         self._membership = Membership(settings)
         self._commits = Commits()
-        self._joined = False  # the group has said which partitions are ours, perhaps none; not so in a rebalance
+        self._joined = False  # from an assignment, which may be empty, until the next rebalance
         self._breaker = Breaker(
             window=settings.breaker_window,
             share_percent=settings.breaker_share,
@@ -62,17 +66,17 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def owned(self) -> set[TopicPartition]:
-        """The partitions this worker reads now."""
+        """Returns the partitions that this worker reads now."""
         return set().union(*(lane.partitions.owned for lane in self._lanes))
 
     @property
     def breaker_open(self) -> BreakerOpen | None:
-        """Why nothing is taken any more; None while the breaker is closed."""
+        """Returns why nothing is taken any more; None while the breaker is closed."""
         return self._breaker.opened
 
     @property
     def waiting_for(self) -> str | None:
-        """Why nothing moves now, if that is known."""
+        """Returns why nothing moves now, if that is known."""
         unsettled = None if self._joined else "the consumer group has not settled"
         waiting = next((lane.waiting for lane in self._lanes if lane.waiting), None)
         return str(self.breaker_open) if self.breaker_open else self._watch.away or waiting or unsettled
@@ -83,7 +87,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def dead(self) -> bool:
-        """Whether a lane has ended while the service runs."""
+        """Says whether a lane has ended while the service runs."""
         return any(lane.done() for lane in self._running)
 
     async def ends(self) -> dict[TopicPartition, int]:
@@ -101,7 +105,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             settings=self._settings,
             stream=self.stream,
             consumer=self._consumer,
-            handovers=self._handovers,
+            hand_over=self._hand_over,
             identity=self._identity,
             watch=self._watch,
             breaker=self._breaker,
@@ -169,7 +173,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @Service.task
     async def _watch_log(self) -> None:
         while not self.should_stop:
-            metrics.report_partitions(self.stream.topic, len(self.owned))
+            metrics.report_partitions(self.stream.name, len(self.owned))
             await self._watch.poll(self._consumer)
             if not self._watch.away:
                 await self._commits.send(self._consumer)

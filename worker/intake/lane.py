@@ -5,7 +5,7 @@ An intake has two. While PostgreSQL works for one, the other fetches, decodes an
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
@@ -17,7 +17,6 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from faust.types import ChannelT
 
 from worker.errors import Bug, Unavailable
 from worker.intake.bad_headers import fetch_with_bad_headers
@@ -44,12 +43,12 @@ RESUME_ATTEMPT = 5  # the back-off of a resume that failed is that of a fifth at
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the lanes of an intake have in common."""
+    """Holds what all lanes of an intake share."""
 
     settings: Settings
     stream: Stream
     consumer: AIOKafkaConsumer
-    handovers: ChannelT[Handover]
+    hand_over: Callable[[Handover], Awaitable[object]]  # to the agent, through its channel
     identity: TopicIdentity
     watch: LogWatch
     breaker: Breaker
@@ -69,7 +68,9 @@ class Lane:
         self._consumer = shared.consumer
         self._sink = sink
         self._stopping = asyncio.Event()
-        self.partitions = Partitions(shared.settings, shared.consumer, shared.identity, shared.watch, sink)
+        self.partitions = Partitions(
+            shared.settings, shared.stream, shared.consumer, shared.identity, shared.watch, sink
+        )
         self._settler = Settler(self._hand_over, self.partitions.reread, self._wait, self._stopping)
         self.in_flight: asyncio.Future[Applied | OffsetsMoved] | None = None  # `settled` of the batch with the agent
         self.last_turn = time.monotonic()
@@ -127,7 +128,7 @@ class Lane:
     async def _getmany(self, timeout_s: float) -> dict[TopicPartition, list[Record]]:
         self._shared.membership.require_alone()
         asked = self.partitions.assigned.copy()
-        if not asked:  # asked for none, aiokafka hands out those of all
+        if not asked:  # without partitions, getmany returns the records of all
             await self._sleep(timeout_s)
             return {}
         try:
@@ -188,34 +189,33 @@ class Lane:
     # Settle
 
     async def _hand_over(self, batch: Batch) -> Applied | OffsetsMoved:
-        """Gives the batch to the agent, and returns its outcome. Raises its error, or BreakerOpen.
+        """Gives the batch to the agent, and returns its result. Raises its error, or BreakerOpen.
 
-        Of the batches with rejected records one is with the agents at a time, because the breaker has to count it
-        before it judges the next.
+        Only one batch with rejected records is with the agents at a time, because the breaker has to count it before
+        it judges the next.
         """
         async with self._shared.rejecting if batch.rejected else nullcontext():
-            self.last_turn = time.monotonic()  # to wait for the other lane is not to be stuck
+            self.last_turn = time.monotonic()  # a lane that waits for the other lane is not stuck
             self._shared.breaker.require_closed([] if batch.dead_letters_written else batch.entries)
-            outcome = await self._ask_agent(batch)
-            if isinstance(outcome, Applied):
-                self._note_applied(batch, outcome)
-            return outcome
+            result = await self._ask_agent(batch)
+            if isinstance(result, Applied):
+                self._note_applied(batch, result)
+            return result
 
     async def _ask_agent(self, batch: Batch) -> Applied | OffsetsMoved:
         settled: asyncio.Future[Applied | OffsetsMoved] = asyncio.get_running_loop().create_future()
         self.in_flight = settled
         try:
-            # A channel drops what no agent listens for; faust subscribes its agents before this service starts.
-            await self._shared.handovers.put(Handover(batch, self._sink, settled))  # type: ignore[arg-type]
+            await self._shared.hand_over(Handover(batch, self._sink, settled))
             return await settled
         finally:
             self.in_flight = None
 
-    def _note_applied(self, batch: Batch, outcome: Applied) -> None:
+    def _note_applied(self, batch: Batch, result: Applied) -> None:
         self._shared.breaker.count(batch.entries)
         self._shared.watch.lag.applied(batch.spans)
         self._shared.commits.note(batch.spans)
-        metrics.count_batch(self._name, batch.entries, outcome.transitions, self._shared.settings.batch_size)
+        metrics.count_batch(self._name, batch.entries, result.transitions, self._shared.settings.batch_size)
 
     async def _wait(self, for_s: float) -> None:
         """Waits, and keeps the member in its group: getmany goes on being called."""
@@ -230,11 +230,11 @@ class Lane:
         self.partitions.reread(fetched)
 
     async def _sleep(self, for_s: float) -> None:
-        """Waits, and less when the lane is told to stop."""
+        """Waits for `for_s`, or until the lane is told to stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(for_s):
                 await self._stopping.wait()
 
     @property
     def _name(self) -> str:
-        return f"{self._shared.stream.topic}/{self._number}"
+        return f"{self._shared.stream.name}/{self._number}"

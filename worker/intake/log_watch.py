@@ -11,6 +11,7 @@ from worker.intake.lag import Lag
 from worker.kafka.failures import explain_consumer_error
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 log = structlog.get_logger("kafka")
 
@@ -18,18 +19,18 @@ LONGEST_ANSWER_S = 3.0
 
 
 class LogWatch:
-    """Keeps the lag of the partitions owned, and `away`: why Kafka is held to be away, or None."""
+    """Keeps the lag of the partitions owned, and `away`: why Kafka counts as away, or None."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, stream: Stream) -> None:
         self._settings = settings
-        self._topic = topic
+        self._stream = stream
         self.lag = Lag()
         self.away: str | None = None
 
     async def poll(self, consumer: AIOKafkaConsumer) -> None:
         """Asks once, and reports the lag. Returns within LONGEST_ANSWER_S, also when Kafka is silent."""
         # Without partitions of our own the first one's end says whether Kafka answers.
-        partitions = consumer.assignment() or {TopicPartition(self._topic, 0)}
+        partitions = consumer.assignment() or {TopicPartition(self._stream.topic, 0)}
         try:
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 ends = await consumer.end_offsets(partitions)
@@ -38,7 +39,7 @@ class LogWatch:
         else:
             self.note_kafka(None)
             self.lag.ends(ends, time.time())
-        metrics.report_lag(self._topic, self.lag.of(time.time()))
+        metrics.report_lag(self._stream.group, self._stream.topic, self.lag.of(time.time()))
 
     def note_kafka(self, away: str | None) -> None:
         """Notes why Kafka is away, or None when it answers; logs the change from one to the other."""

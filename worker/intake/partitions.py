@@ -13,14 +13,15 @@ from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
-from worker.stream.batch import Offsets
-from worker.stream.sink import Sink, Spans
+from worker.stream.batch import Offsets, Spans
+from worker.stream.sink import Sink
+from worker.stream.stream import Stream
 
 log = structlog.get_logger("intake")
 
 
 class Partitions:
-    """Takes a partition from its assignment to reading, as often as it has to be read again.
+    """Moves each assigned partition to reading, and back when it has to be read again.
 
         assign ──► unresolved (paused) ──resume──► reading (its stored offset is known) ──revoke──► gone
                         ▲                             │
@@ -31,9 +32,16 @@ class Partitions:
     """
 
     def __init__(
-        self, settings: Settings, consumer: AIOKafkaConsumer, identity: TopicIdentity, watch: LogWatch, sink: Sink
+        self,
+        settings: Settings,
+        stream: Stream,
+        consumer: AIOKafkaConsumer,
+        identity: TopicIdentity,
+        watch: LogWatch,
+        sink: Sink,
     ) -> None:
         self._settings = settings
+        self._stream = stream
         self._consumer = consumer
         self._identity = identity
         self._watch = watch
@@ -44,22 +52,22 @@ class Partitions:
 
     @property
     def assigned(self) -> set[TopicPartition]:
-        """The lane's partitions, read or not."""
+        """Returns the lane's partitions, read or not."""
         return self._assigned
 
     @property
     def unresolved(self) -> set[TopicPartition]:
-        """Those whose stored offset has to be read before they are."""
+        """Returns the partitions whose stored offset is not known yet."""
         return self._unresolved
 
     @property
     def owned(self) -> set[TopicPartition]:
-        """Those that are read now."""
+        """Returns the partitions that are read now."""
         return set(self._next)
 
     @property
     def next(self) -> Offsets:
-        """The offset that the next record of each partition must follow on; None: nothing is stored."""
+        """Returns the offset that the next record of each partition must follow on; None: nothing is stored."""
         return self._next
 
     def assign(self, partitions: set[TopicPartition]) -> None:
@@ -102,7 +110,7 @@ class Partitions:
             self._consumer.seek(tp, positions[tp])
 
     async def resume(self) -> bool:
-        """Starts to read the unresolved partitions at their stored offsets; whether there were any.
+        """Starts to read the unresolved partitions at their stored offsets. Returns whether there were any.
 
         Raises Unavailable, and they stay unresolved; SetupError for a log that does not fit the stored offset.
         """
@@ -115,9 +123,12 @@ class Partitions:
             async with asyncio.timeout(LONGEST_ANSWER_S * 2):
                 first = await self._consumer.beginning_offsets(partitions)
                 end = await self._consumer.end_offsets(partitions)
-        except (Unavailable, KafkaError, TimeoutError) as error:
+        except Unavailable:
             self._unresolved |= partitions & self._assigned
-            raise error if isinstance(error, Unavailable) else explain_consumer_error(error, self._settings) from error
+            raise
+        except (KafkaError, TimeoutError) as error:
+            self._unresolved |= partitions & self._assigned
+            raise explain_consumer_error(error, self._settings) from error
         for tp in self._held(partitions) - self._unresolved:
             self._start_at(tp, stored[tp], first[tp], end[tp])
         return True
@@ -132,7 +143,7 @@ class Partitions:
             raise OffsetBeyondLog(
                 f"{tp.topic}[{tp.partition}] ends at {end} but {stored} is stored as applied: the topic was recreated "
                 "or truncated. To read it from its start, which is safe at any time: stop the workers, then "
-                f"`course-progress rewind --to earliest --partition {tp.partition}`"
+                f"`course-progress rewind --to earliest --partition {tp.partition} {self._stream.rewind_options}`"
             )
         if stored is not None and stored < first:
             log.error(

@@ -1,4 +1,4 @@
-"""Sees a batch through: hands it over until it is applied, given up, or known to be impossible."""
+"""Sees a batch through: hands it over until it is applied, is another worker's, or cannot be applied at all."""
 
 import asyncio
 import random
@@ -18,10 +18,11 @@ LONGEST_BACKOFF_S = 5.0
 
 
 class Settler:
-    """Decides what the outcome of a batch, or its error, means.
+    """Decides what the result of a batch, or its error, means.
 
     - Applied: the batch is settled.
-    - OffsetsMoved: these partitions are given up, and the rest is handed over again.
+    - OffsetsMoved: these partitions are read again from the stored offset, if they are still the lane's; the rest of
+      the batch is handed over again.
     - Unavailable: the batch is handed over again after a back-off; a batch that took too long twice is bisected.
     - ValueRefused: the batch is bisected, until a single record is refused, which becomes a dead letter.
     - BreakerOpen: the batch is dropped, because nothing of it may be written. Its lane reads it again after a restart.
@@ -31,26 +32,26 @@ class Settler:
     def __init__(
         self,
         hand_over: Callable[[Batch], Awaitable[Applied | OffsetsMoved]],
-        give_up: Callable[[Iterable[TopicPartition]], None],
+        reread: Callable[[Iterable[TopicPartition]], None],
         wait: Callable[[float], Awaitable[None]],
         stopping: asyncio.Event,
     ) -> None:
         """`wait` takes seconds and keeps the member in its group; once `stopping` is set nothing is repeated."""
         self._hand_over = hand_over
-        self._give_up = give_up
+        self._reread = reread
         self._wait = wait
         self._stopping = stopping
         self.waiting: str | None = None  # why something is repeated
 
     async def settle(self, batch: Batch) -> None:
-        """Returns when the batch is applied, was given up, or has to wait for the next worker because this one stops.
+        """Returns when the batch is applied, is another worker's, or is left to the next worker because this one stops.
 
         Raises BreakerOpen; SetupError or Bug for an error that no repetition mends.
         """
         attempt = 0
         while batch.spans:
             try:
-                outcome = await self._hand_over(batch)
+                result = await self._hand_over(batch)
             except Unavailable as error:
                 if self._stopping.is_set():
                     return  # not applied, so not committed: the next worker reads it
@@ -60,7 +61,7 @@ class Settler:
                     await self._settle_halves(batch, error)
                     return
             except ValueRefused as error:
-                if not batch.occurrences:  # the statement had no value of an event
+                if not batch.occurrences:  # no event contributed a value to the statement
                     raise stop_reason(error, batch) from error
                 await self._settle_halves(batch, error)
                 return
@@ -69,15 +70,15 @@ class Settler:
             except Exception as error:
                 raise stop_reason(error, batch) from error
             else:
-                if isinstance(outcome, Applied):
+                if isinstance(result, Applied):
                     self.end_wait()
                     return
-                batch = self._without_moved(batch, outcome)
+                batch = self._without_moved(batch, result)
 
     async def back_off(self, error: Unavailable, attempt: int) -> None:
         """Waits before a repetition, up to LONGEST_BACKOFF_S; logs only the first time."""
         if self.waiting is None:
-            log.warning("waiting, the batch will be repeated", error=str(error))
+            log.warning("waiting before the next attempt", error=str(error))
         self.waiting = str(error)
         metrics.RETRIES.labels(type(error).__name__).inc()
         await self._wait(min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1))
@@ -85,7 +86,7 @@ class Settler:
     def end_wait(self) -> None:
         """Notes that what was repeated has succeeded."""
         if self.waiting:
-            log.info("the wait is over")
+            log.info("the next attempt succeeded")
         self.waiting = None
 
     async def _settle_halves(self, batch: Batch, error: Exception) -> None:
@@ -93,10 +94,10 @@ class Settler:
             await self.settle(half)
 
     def _without_moved(self, batch: Batch, moved: OffsetsMoved) -> Batch:
-        """Returns the rest of a batch some of whose partitions another worker has, or had."""
-        log.info("offsets moved by another worker", partitions=sorted(tp.partition for tp in moved.found))
+        """Returns the rest of a batch: the offsets of some partitions were moved, mostly by another worker."""
+        log.info("the stored offsets have moved", partitions=sorted(tp.partition for tp in moved.found))
         metrics.OFFSETS_LOST.inc(len(moved.found))
-        self._give_up(moved.found)
+        self._reread(moved.found)
         return batch.without(moved.found)
 
 

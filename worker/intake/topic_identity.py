@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from worker.errors import TopicRecreated
 from worker.kafka.topic_id import fetch_topic_id
 from worker.stream.sink import Sink
+from worker.stream.stream import Stream
 
 log = structlog.get_logger("identity")
 
@@ -20,8 +21,9 @@ log = structlog.get_logger("identity")
 class TopicIdentity:
     """Keeps the id of the topic that the stored offsets of a stream count in."""
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, stream: Stream) -> None:
+        self._topic = stream.topic
+        self._rewind_options = stream.rewind_options
         self._known: UUID | None = None
         self._warned = False
 
@@ -36,7 +38,7 @@ class TopicIdentity:
             self._compare(found)
         elif not self._warned:
             self._warned = True
-            log.warning("Kafka gives no topic id: a topic that is created again is known by its offsets alone")
+            log.warning("no topic ids from this broker: a recreated topic is noticed only if its log is shorter")
 
     async def check_again(self, client: AIOKafkaClient) -> None:
         """Checks it while the offsets are in use. Asks Kafka alone, and learns nothing while that is away.
@@ -54,6 +56,6 @@ class TopicIdentity:
         if self._known not in (None, found):
             raise TopicRecreated(
                 f"{self._topic}: the topic was recreated (its id was {self._known} and is {found}), and the stored "
-                "offsets say nothing of it. To apply it from its start, which is safe at any time: stop the workers, "
-                "then `course-progress rewind --to earliest`"
+                "offsets do not apply to it. To apply it from its start, which is safe at any time: stop the workers, "
+                f"then `course-progress rewind --to earliest {self._rewind_options}`"
             )

@@ -39,7 +39,8 @@ E = TypeVar("E", bound=LessonEvent)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Reports an event that Kafka has stored and a worker will apply, but did not apply within the deadline."""
+    """Reports an event that Kafka has stored, and whose row cannot be shown: a worker did not apply it within the
+    deadline, PostgreSQL is away, or a later reset hides it."""
 
     event_id: str
 

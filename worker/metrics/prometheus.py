@@ -36,13 +36,13 @@ PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
 LAG_EVENTS = Gauge(
     "progress_lag_events",
     "Offsets between what is applied and the end of the log, of each partition owned",
-    ["topic", "partition"],
+    ["group", "topic", "partition"],
 )
 LAG_SECONDS = Gauge(
     "progress_lag_seconds",
     "Age of the oldest record known not to be applied: by its timestamp once it is fetched, before that since the log "
     "was first seen to reach beyond what is applied; 0 when nothing waits",
-    ["topic", "partition"],
+    ["group", "topic", "partition"],
 )
 TRANSITIONS = Counter("progress_transitions", "Completions and revocations put into the outbox")
 RELAYED = Counter("progress_outbox_published", "Outbox rows published to course-events and deleted")
@@ -57,7 +57,7 @@ OUTBOX_SECONDS = Gauge(
 )
 
 THROUGHPUT = Throughput()  # beside Prometheus's, for the worker's row in worker_status
-_owned: dict[str, int] = {}  # partitions, by topic
+_owned: dict[str, int] = {}  # partitions, by stream
 
 
 def count_batch(lane: str, entries: list[tuple[Record, Outcome]], transitions: int, batch_size: int) -> None:
@@ -95,23 +95,23 @@ def stage(name: str) -> Iterator[None]:
         STAGE_SECONDS.labels(name).observe(ended - started)
 
 
-def report_partitions(topic: str, number: int) -> None:
-    """Shows how many partitions this worker owns, of all its topics."""
-    _owned[topic] = number
+def report_partitions(stream: str, number: int) -> None:
+    """Shows how many partitions this worker owns, of all its streams."""
+    _owned[stream] = number
     PARTITIONS.set(sum(_owned.values()))
 
 
-def report_lag(topic: str, lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
-    """Shows these partitions of the topic and no others, because a partition that went away has a new owner."""
-    LAG_EVENTS.remove_by_labels({"topic": topic})
-    LAG_SECONDS.remove_by_labels({"topic": topic})
+def report_lag(group: str, topic: str, lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
+    """Shows these partitions of the stream and no others, because a partition that went away has a new owner."""
+    for gauge in (LAG_EVENTS, LAG_SECONDS):
+        gauge.remove_by_labels({"group": group, "topic": topic})
     for tp, (events, seconds) in lag.items():
-        LAG_EVENTS.labels(topic, str(tp.partition)).set(events)
-        LAG_SECONDS.labels(topic, str(tp.partition)).set(seconds)
+        LAG_EVENTS.labels(group, topic, str(tp.partition)).set(events)
+        LAG_SECONDS.labels(group, topic, str(tp.partition)).set(seconds)
 
 
 def report_outbox(whose: str, rows: int, oldest_s: float) -> None:
-    """Shows what a measurement found; the age goes on growing until the next one, which may be late."""
+    """Publishes one measurement of the outbox; the age goes on growing until the next one, which may be late."""
     OUTBOX_ROWS.labels(whose).set(rows)
     since = time.monotonic() - oldest_s
     OUTBOX_SECONDS.labels(whose).set_function(lambda: time.monotonic() - since if rows else 0)

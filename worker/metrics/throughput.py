@@ -20,7 +20,6 @@ STEP = math.log(1.1)
 SHORTEST_S = 0.001
 LARGE = 500  # records, among which the fixed cost of a batch counts little
 LARGE_KEPT = 21
-LARGEST_BATCH = 2000
 
 
 @dataclass(slots=True)
@@ -78,7 +77,7 @@ class Throughput:
         entries: Sequence[tuple[Record, Outcome]],
         now: float,
         wall: float,
-        batch_size: int = LARGEST_BATCH,
+        batch_size: int,
     ) -> None:
         """Notes a settled batch. `now` is a monotonic time, `wall` a Unix time, as records' timestamps are.
 

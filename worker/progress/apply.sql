@@ -38,7 +38,7 @@ offsets_moved as (
     when not matched then insert (consumer_group, topic, partition, next_offset)
         values ($1, o.topic, o.partition, o.next)
 ),
--- The progress rows as they are, each with what the batch says that needs no lesson row: the latest total (rule 2), the
+-- The stored progress rows, merged with the parts of the batch that need no lesson row: the latest total (rule 2), the
 -- last lesson and the last access (rule 5). Events up to a reset do not count (rule 6).
 progress_before as materialized (
     select g.batch_row, g.user_id, g.course_id, g.source, p.row_ctid, p.completed_at, counts_after,
@@ -74,7 +74,7 @@ progress_before as materialized (
             as newer_lesson)
     where won and g.last_accessed_at > counts_after
 ),
--- What the batch says of each lesson, with the place of its row.
+-- A row per lesson that the batch changes, with the ctid of its lesson row.
 lesson_changes as materialized (
     select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.uncompleted_at,
            g.last_completed_at,
@@ -165,7 +165,7 @@ progress_written as (
         select a.*, a.completion_number + a.completes::integer as number,
                case when a.completes then d.completed_at when not a.reopens then a.completed_at end as completed_since
         from progress_after a
-        full join completion_dates d on d.batch_row = a.batch_row -- finds what a left one does, never by nested loop
+        full join completion_dates d on d.batch_row = a.batch_row -- returns a left join's rows, never by nested loop
     ) a
         on p.ctid = a.row_ctid -- where `progress_before` found it; if another worker changed it since, 40001
     when matched and (p.lessons_completed, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
@@ -181,9 +181,9 @@ progress_written as (
                                   last_lesson_at, started_at, last_accessed_at, completed_at, completion_number)
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
                 a.last_lesson_at, a.started_at, a.last_accessed_at, a.completed_since, a.number)
-    returning a.source, old.completed_at as completed_before, new.completed_at as completed_after, new.user_id,
-              new.course_id, new.completion_number, new.lessons_completed, new.total_lessons, new.started_at,
-              new.last_accessed_at
+    returning a.source, old.completed_at as completed_before, new.completed_at as completed_after,
+              old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,
+              new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at
 ),
 -- Rule 7. The rows that became complete, or are complete no longer.
 transitions as (

@@ -34,9 +34,11 @@ class Store:
     it was and the repetition finds the offsets moved), ValueRefused (the batch will always fail) or SetupError.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str | None = None) -> None:
+        """`group` is the stream's, by default that of lesson events."""
         self._settings = settings
-        self._offsets = StreamOffsets(settings.consumer_group)
+        self._group = group or settings.consumer_group
+        self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
@@ -98,7 +100,7 @@ class Store:
         sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
         row = await connection.fetchrow(
             query("progress/apply"),
-            self._settings.consumer_group,
+            self._group,
             [tp.topic for tp in spans],
             [tp.partition for tp in spans],
             [span.expected for span in spans.values()],

@@ -1,4 +1,4 @@
-"""A batch of records on its way to a sink: what they say, and which offsets they cover. Pure."""
+"""Makes batches of records for a sink, each with the offsets that it covers. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def where(self) -> str:
-        """The offsets that it covers, for a line that an operator reads."""
+        """Formats the offsets that it covers, for an operator."""
         spans = sorted(self.spans.items())
         return ", ".join(f"{tp.topic}[{tp.partition}] offsets {s.expected or 0}-{s.next - 1}" for tp, s in spans)
 

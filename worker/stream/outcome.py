@@ -1,4 +1,4 @@
-"""What a record of a stream turned out to be: an event, rejected, or skipped. Pure."""
+"""Defines the outcomes of decoding a record: an event, rejected, or skipped. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime

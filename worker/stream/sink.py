@@ -1,4 +1,4 @@
-"""Says what an intake needs of the sink that its batches go to, and how a batch is handed over. Pure."""
+"""Defines the Sink that an intake's batches go to, and the Handover of a batch to an agent."""
 
 import asyncio
 from collections.abc import Iterable
@@ -52,17 +52,17 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A batch with an agent: the sink that it goes to, and the future through which the lane learns the outcome."""
+    """A batch for an agent: the sink that it goes to, and the future in which the lane gets the result."""
 
     batch: Batch
     sink: Sink
     settled: asyncio.Future[Applied | OffsetsMoved]
 
-    def settle(self, outcome: Applied | OffsetsMoved | Exception) -> None:
-        """Gives the outcome, or the error, to the lane, unless the lane has stopped waiting."""
+    def resolve(self, result: Applied | OffsetsMoved | Exception) -> None:
+        """Gives the result, or the error, to the lane, unless the lane has stopped waiting."""
         if self.settled.done():
             return
-        if isinstance(outcome, Exception):
-            self.settled.set_exception(outcome)
+        if isinstance(result, Exception):
+            self.settled.set_exception(result)
         else:
-            self.settled.set_result(outcome)
+            self.settled.set_result(result)
