@@ -2,6 +2,7 @@
 
 python -m tests.e2e.notes                  # with PROGRESS_LESSON_EVENTS_TOPIC naming the topic of notes
 python -m tests.e2e.notes --until-idle
+python -m tests.e2e.notes --both           # beside lesson events, in a topic and a consumer group of its own
 """
 
 import asyncio
@@ -37,6 +38,7 @@ from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
 from worker.stream.sink import Applied, OffsetsMoved
 from worker.stream.stream import Stream
 
+UNTIL_IDLE = "--until-idle" in sys.argv
 TABLE = "create table if not exists note (text text primary key, times integer not null)"
 
 
@@ -56,9 +58,9 @@ def decode(record: Record) -> Outcome:
 class NotesSink:
     """Counts how often each note was applied: twice would be once too often."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
-        self._offsets = StreamOffsets(settings.consumer_group)
+        self._offsets = StreamOffsets(group)
         self._connection: asyncpg.Connection | None = None
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
@@ -99,23 +101,26 @@ class NotesSink:
         return self._connection
 
 
-class NotesWorker(AgentApp):
-    """Composes the stream, as worker/app.py does that of lesson events."""
+def add_notes(app: AgentApp, settings: Settings, stream: Stream, dead_letters: Producer) -> Intake:
+    """Composes the stream: its sinks, its agent and its intake."""
+    handovers = Handovers(app)
+    letters = DeadLetterWriter(settings, dead_letters, stream.group)
+    add_agent(app, "notes", handovers, letters, lanes=LANES, description="Counts notes.")
+    return Intake(settings, stream, handovers.hand_over, [NotesSink(settings, stream.group) for _ in range(LANES)])
 
-    def __init__(self, settings: Settings, *, until_idle: bool) -> None:
+
+class NotesWorker(AgentApp):
+    """A worker of this stream alone."""
+
+    def __init__(self, settings: Settings) -> None:
         super().__init__(settings.consumer_group, settings)
-        stream = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
-        self.sinks = [NotesSink(settings) for _ in range(LANES)]
         self.to_dead_letters = Producer(**client_arguments(settings))
-        handovers = Handovers(self)
-        letters = DeadLetterWriter(settings, self.to_dead_letters, stream.group)
-        add_agent(self, "notes", handovers, letters, lanes=LANES, description="Counts notes.")
-        self.intake = Intake(settings, stream, handovers, self.sinks)
-        self.until_idle = UntilIdle(settings, [self.intake]) if until_idle else None
+        stream = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
+        self.intakes = [add_notes(self, settings, stream, self.to_dead_letters)]
+        self.until_idle = UntilIdle(settings, self.intakes)
         relay = Relay(settings, self.to_dead_letters, owned=set)  # for /live alone; it has nothing to relay
-        serve_asgi(
-            self, create_health([self.intake], relay, settings), host=settings.http_host, port=settings.http_port
-        )
+        health = create_health(self.intakes, relay, settings)
+        serve_asgi(self, health, host=settings.http_host, port=settings.http_port)
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -123,21 +128,39 @@ class NotesWorker(AgentApp):
 
     async def on_started_init_extra_services(self) -> None:
         await super().on_started_init_extra_services()
-        await self.add_runtime_dependency(self.intake)
-        if self.until_idle:
+        await self.add_runtime_dependency(self.intakes[0])
+        if UNTIL_IDLE:
             await self.add_runtime_dependency(self.until_idle)
 
-    async def on_shutdown(self) -> None:
-        for sink in self.sinks:
-            await sink.close()
-        await super().on_shutdown()
+
+def notes_beside_lessons(settings: Settings) -> Stream:
+    """Names the stream of notes in a worker that has lesson events too."""
+    return Stream(f"{settings.lesson_events_topic}-notes", f"{settings.consumer_group}-notes", decode)
+
+
+def build_both(settings: Settings) -> AgentApp:
+    """Builds a worker of lesson events that takes notes too."""
+    from worker.app import Worker
+
+    class BothWorker(Worker):
+        def __init__(self) -> None:
+            super().__init__(settings)
+            self.intakes.append(add_notes(self, settings, notes_beside_lessons(settings), self.to_dead_letters))
+            self.until_idle = UntilIdle(settings, self.intakes) if UNTIL_IDLE else None
+
+        async def on_started_init_extra_services(self) -> None:
+            await self.add_runtime_dependency(self.intakes[-1])
+            await super().on_started_init_extra_services()
+
+    return BothWorker()
 
 
 def main() -> int:
     configure(settings())
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    return run_app(NotesWorker(settings(), until_idle="--until-idle" in sys.argv), settings(), loop)
+    app = build_both(settings()) if "--both" in sys.argv else NotesWorker(settings())
+    return run_app(app, settings(), loop)
 
 
 if __name__ == "__main__":
