@@ -114,15 +114,15 @@ def test_bursts_are_of_as_many_rows_as_real_learners_have() -> None:
     assert 706 <= mean(touched) <= 802
 
 
-def test_whoever_has_the_cores_is_told_with_the_share() -> None:
+def test_a_process_that_has_the_cores_is_named_with_its_share() -> None:
     shares, began = Shares(postgres=None), time.process_time()
 
     while time.process_time() - began < 0.2:
         pass
 
-    told = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %, taken by the host \d+ %", shares.told())
-    assert told
-    assert all(0 < int(percent) <= 100 for percent in told.groups())
+    described = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %, taken by the host \d+ %", shares.describe())
+    assert described
+    assert all(0 < int(percent) <= 100 for percent in described.groups())
 
 
 @pytest.mark.processes
