@@ -90,7 +90,7 @@ async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, fill
         assert await rows_of(of_floor) == await rows_of(of_worker) != before
 
 
-async def test_a_plan_that_scans_a_table_is_told(bench: Bench, filled: Settings) -> None:
+async def test_a_plan_that_scans_a_table_is_reported(bench: Bench, filled: Settings) -> None:
     async with bench.backlog(filled, Rows(40, per_user=5), 200) as backlog:
         [[call, *_]] = await recorded(backlog)
         async with connected(filled) as connection:
