@@ -1,4 +1,4 @@
--- What the migrations in sql/ add up to. To be read, not run: `make contract` writes it from a migrated database.
+-- The schema that sql/ produces. To be read, not run: `make contract` writes it from a migrated database.
 --
 -- Everything belongs to the role course_progress_owner. PUBLIC may call none of the functions. Rule numbers are those
 -- of docs/rules.md. The bookkeeping of migrations (schema_migrations) is left out.
@@ -53,8 +53,8 @@ create table course_progress_all (
 CREATE INDEX course_progress_all_course_id ON course_progress_all USING btree (course_id, user_id);
 grant insert, select, update on course_progress_all to course_progress_worker;
 
--- Up to where each partition is reflected in the tables: the stored offset. It moves in the transaction that writes
--- them, so it is the truth; the offset committed to Kafka only serves tools that show lag.
+-- The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that
+-- writes them, so it is the truth; the offset committed to Kafka only serves tools that show lag.
 create table consumed_offset (
     consumer_group text not null,
     topic text not null,
@@ -87,7 +87,7 @@ CREATE INDEX outbox_source ON outbox USING btree (source_topic, source_partition
 grant delete, insert, select on outbox to course_progress_worker;
 grant select (seq, source_topic, source_partition, created_at) on outbox to course_progress_reader;
 
--- Which topic the stored offsets belong to: one that was deleted and created anew has the same name and another id.
+-- The topic that the stored offsets belong to: one that was deleted and created again has the same name and another id.
 create table known_topic (
     consumer_group text not null,
     topic text not null,
@@ -96,8 +96,8 @@ create table known_topic (
 );
 grant insert, select, update on known_topic to course_progress_worker;
 
--- What each worker says of itself, for the operations page. A worker writes its row every two seconds, with or without
--- work; a clean stop deletes it. No rule uses it.
+-- The status that each worker reports, for the operations page. A worker writes its row every two seconds, with or
+-- without work; a clean stop deletes it. No rule uses it.
 create table worker_status (
     consumer_group text not null,
     worker text not null,                           -- its name, also Kafka's client id of the group's member
@@ -121,7 +121,7 @@ create table worker_status (
 grant delete, insert, select, update on worker_status to course_progress_worker;
 grant select on worker_status to course_progress_reader;
 
--- What readers see: a row that was reset is not there until a later event arrives (rule 6).
+-- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
  SELECT id,
     user_id,

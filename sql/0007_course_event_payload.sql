@@ -1,4 +1,4 @@
--- The payload of a course event is built in one place, and the catalog says what each table is for.
+-- One function builds the payload of both course events, and comments in the system catalog explain the tables.
 
 -- migrate:up
 
@@ -56,15 +56,16 @@ comment on column course_progress_all.progress_percentage is
     'rounded to the nearest whole number; 100 exactly when complete (rule 3)';
 
 comment on view course_progress is
-    'What readers see: a row that was reset is not there until a later event arrives (rule 6).';
+    'The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).';
 
 comment on table consumed_offset is
-    'Up to where each partition is reflected in the tables: the stored offset. It moves in the transaction that writes '
-    'them, so it is the truth; the offset committed to Kafka only serves tools that show lag.';
+    'The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that '
+    'writes them, so it is the truth; the offset committed to Kafka only serves tools that show lag.';
 comment on column consumed_offset.next_offset is 'every record before it is applied';
 
 comment on table known_topic is
-    'Which topic the stored offsets belong to: one that was deleted and created anew has the same name and another id.';
+    'The topic that the stored offsets belong to: one that was deleted and created again has the same name and another '
+    'id.';
 comment on column known_topic.topic_id is 'Kafka''s id of the topic whose offsets consumed_offset counts';
 
 comment on table outbox is
@@ -81,7 +82,7 @@ comment on column outbox.source_topic is
 comment on column outbox.created_at is 'when it was inserted; for the metric of the outbox''s age alone';
 
 comment on table worker_status is
-    'What each worker says of itself, for the operations page. A worker writes its row every two seconds, with or '
+    'The status that each worker reports, for the operations page. A worker writes its row every two seconds, with or '
     'without work; a clean stop deletes it. No rule uses it.';
 comment on column worker_status.worker is 'its name, also Kafka''s client id of the group''s member';
 comment on column worker_status.partitions is 'the partitions of lesson-events that it reads now';

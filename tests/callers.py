@@ -1,4 +1,4 @@
-"""Calls the API in this process: an issuer of tokens, settings that trust it, a client."""
+"""Calls the API in this process: issues tokens, builds settings that trust them, opens a client."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,11 +18,11 @@ from worker.web.settings import ApiSettings
 
 ISSUER, AUDIENCE = "https://login.example", "progress"
 GENEROUS = "100000/second"
-Lesson = Callable[..., dict[str, Any]]  # a body of `complete`, from a lesson's id and what else is to be changed
+Lesson = Callable[..., dict[str, Any]]  # builds a body of `complete` from a lesson's id and changed fields
 
 
 class Issuer:
-    """Signs what it is told to sign."""
+    """Signs tokens with any claims, as the website's issuer would."""
 
     def __init__(self, directory: Path) -> None:
         self.key = rsa.generate_private_key(65537, 2048)
@@ -31,9 +31,9 @@ class Issuer:
         self.key_file.write_bytes(self.public)
 
     def token(self, user: UUID | str, scope: str = "", *, alg: str = "RS256", key: Any = None, **claims: Any) -> str:
-        told = {"sub": str(user), "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600, "scope": scope}
-        said = {name: value for name, value in (told | claims).items() if value is not None}
-        return jwt.encode(said, self.key if key is None else key, alg, headers={"kid": "1"})
+        usual = {"sub": str(user), "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600, "scope": scope}
+        signed = {name: value for name, value in (usual | claims).items() if value is not None}
+        return jwt.encode(signed, self.key if key is None else key, alg, headers={"kid": "1"})
 
 
 def authorized(token: str) -> dict[str, str]:
@@ -41,7 +41,7 @@ def authorized(token: str) -> dict[str, str]:
 
 
 def api_settings(settings: Settings, issuer: Issuer, **changed: Any) -> ApiSettings:
-    """Those of an API beside these of a worker."""
+    """Builds the settings of an API with the same servers as a worker's settings."""
     return ApiSettings(
         **settings.model_dump()
         | {

@@ -31,7 +31,7 @@ def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
 
 
 def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
-    """Exit status, output, errors."""
+    """Runs the command to its end. Returns exit status, standard output and standard error."""
     process = start(*arguments, **variables)
     output, errors = process.communicate(timeout=60)
     return process.returncode, output, errors

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from events.models import LessonEvent
 from tests.factories import USER
+from tests.processes import eventually
 from tests.topics import PARTITIONS
 from worker.kafka.topics import create_missing
 from worker.progress.fold import fold
@@ -35,7 +36,7 @@ async def execute(url: str, statement: str) -> None:
 
 @asynccontextmanager
 async def new_database(admin_url: str, template: str) -> AsyncIterator[str]:
-    """Gives the URL of a new clone of the template, and drops it at the end."""
+    """Yields the URL of a new clone of the template, and drops it at the end."""
     name = f"test_{uuid4().hex}"
     await execute(admin_url, f"create database {name} template {template}")
     yield url_of(admin_url, name)
@@ -43,7 +44,7 @@ async def new_database(admin_url: str, template: str) -> AsyncIterator[str]:
 
 
 async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
-    """Makes topics and a consumer group that no other test touches, over this database."""
+    """Creates topics, and returns settings with them, this database and a consumer group that no other test uses."""
     mark = uuid4().hex[:12]
     settings = Settings(
         database_url=database_url,
@@ -79,7 +80,7 @@ class Database:
         self.offset = span.next
 
     async def versions(self) -> list[asyncpg.Record]:
-        """Every row with the transaction that wrote it."""
+        """Reads every row with the id of the transaction that wrote it."""
         return await self.connection.fetch(
             "select xmin::text, p::text from course_progress_all p"
             " union all select xmin::text, l::text from lesson_progress l order by 1, 2"
@@ -88,6 +89,20 @@ class Database:
     async def take_outbox(self) -> list[asyncpg.Record]:
         rows = await self.connection.fetch("delete from outbox returning *")
         return sorted(rows, key=lambda row: row["seq"])
+
+
+async def count_applied(connection: asyncpg.Connection) -> int:
+    """Counts the records before the stored offsets of all partitions."""
+    return int(await connection.fetchval("select coalesce(sum(next_offset), 0) from consumed_offset"))
+
+
+async def wait_until_applied(connection: asyncpg.Connection, number: int) -> None:
+    """Waits until exactly so many records are applied."""
+
+    async def is_applied() -> bool:
+        return await count_applied(connection) == number
+
+    await eventually(is_applied)
 
 
 async def put(connection: asyncpg.Connection, partition: TopicPartition, numbers: range) -> None:

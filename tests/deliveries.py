@@ -34,7 +34,7 @@ ALL_KINDS = (LessonCompleted, LessonCompleted, LessonUncompleted, CourseAccessed
 
 @dataclass(frozen=True)
 class Delivery:
-    """The same events, in the order, repetition and batches that a worker may see."""
+    """Holds events as they happened, and the same events in an order, repetition and batches that a worker may see."""
 
     happened: list[tuple[LessonEvent, datetime]]
     batches: list[list[tuple[LessonEvent, datetime]]]

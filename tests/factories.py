@@ -1,4 +1,4 @@
-"""Builds what tests feed to the worker: events, records, dead letters, statuses."""
+"""Builds test data: events, records, dead letters, statuses."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -124,7 +124,7 @@ def letter(position: Position = LETTER_POSITION, **changed: Any) -> Letter:
     return found
 
 
-# What a worker says of itself
+# The status that a worker reports
 
 SNAPSHOT_AT = datetime(2026, 11, 25, tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from worker.settings import Settings
 
 
 class OwnBroker:
-    """Stopped (SIGSTOP) it accepts connections and answers nothing, as behind a black hole."""
+    """Stops and continues the broker of one test. Stopped (SIGSTOP), it accepts connections and answers nothing."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -28,7 +28,7 @@ class OwnBroker:
         [self._pid] = (pid for pid, properties in _brokers().items() if f":{port}" in properties)
 
     def stop(self) -> None:
-        """Returns when every thread of it stands still: one may still answer after the signal."""
+        """Returns when every thread of the broker has stopped, because one may still answer after the signal."""
         os.kill(self._pid, signal.SIGSTOP)
         deadline = time.monotonic() + 10
         while not all(state == "T" for state in _thread_states(self._pid)):
@@ -43,7 +43,7 @@ def _thread_states(pid: int) -> list[str]:
 
 
 def _brokers() -> dict[int, str]:
-    """The process of each broker on this machine, and its settings."""
+    """Finds the process id of each broker on this machine, with the text of its settings."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # gone meanwhile
@@ -55,7 +55,7 @@ def _brokers() -> dict[int, str]:
 
 @contextmanager
 def own_broker() -> Iterator[OwnBroker]:
-    """Skips the test where only Docker gives a broker, unless servers are required."""
+    """Yields a broker of its own. Skips the test where only Docker provides a broker, unless servers are required."""
     try:
         with kafka_jars.run_broker(say=print) as address:
             broker = OwnBroker(address)
@@ -71,7 +71,7 @@ def own_broker() -> Iterator[OwnBroker]:
 
 @asynccontextmanager
 async def swallowing(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]]:
-    """A proxy before the database, and the settings of whoever goes through it."""
+    """Yields a proxy before the database, and settings that connect through it."""
     url = settings.database_url.get_secret_value()
     port = urlsplit(url).port or 5432
     async with Proxy(*find_free_ports(1), port) as proxy:
@@ -80,7 +80,7 @@ async def swallowing(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]
 
 
 class MortalKafka:
-    """A broker in the memory of this process. No test of delivery: it only serves to go away."""
+    """Runs a mock broker in this process's memory. Only tests of an outage use it, because it cannot test delivery."""
 
     def __init__(self) -> None:
         self._brokers = [AdminClient({"bootstrap.servers": "", "test.mock.num.brokers": 1})]

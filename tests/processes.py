@@ -1,4 +1,4 @@
-"""Worker and API processes under test, as an operator would start them."""
+"""Starts worker and API processes under test, as an operator would start them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ DEADLINE_S = 60
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment in which a process has these settings."""
+    """Builds the environment in which a process has these settings."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     texts = {
         n: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for n, v in values.items() if v is not None
@@ -34,7 +34,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """`course-progress worker`, or another module, its log kept for when something goes wrong."""
+    """Runs `course-progress worker`, or another module, and keeps its log for the report of a failure."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class WorkerProcess:
         )
 
     def wait(self) -> int:
-        """The exit status, when it ended by itself."""
+        """Waits until the process ends, and returns its exit status."""
         return self.process.wait(DEADLINE_S)
 
     def stop(self) -> int:
@@ -78,18 +78,18 @@ class WorkerProcess:
 
     @property
     def last_line(self) -> dict[str, Any]:
-        """What it said last: why it stopped, when it stopped by itself."""
+        """Reads the last line of the log, which names the reason when the process stopped by itself."""
         line: dict[str, Any] = json.loads(self.log.splitlines()[-1])
         return line
 
     @property
     def reasons(self) -> list[str]:
-        """Why it stopped, each time that it says so."""
+        """Reads the reason of every log line "the worker stopped"."""
         lines = map(json.loads, self.log.splitlines())
         return [line["reason"] for line in lines if line["event"] == "the worker stopped"]
 
     async def get(self, path: str) -> httpx.Response:
-        """Asks its HTTP port, as soon as it listens."""
+        """Requests a path from the worker's HTTP port, as soon as it listens."""
 
         async def listens() -> bool:
             return "Uvicorn running on" in self.log
@@ -100,12 +100,14 @@ class WorkerProcess:
             return await client.get(f"{address}{path}")
 
     async def metric(self, name: str) -> dict[str, float]:
-        """Its values by their labels, as Prometheus writes them."""
+        """Reads a metric's values by their labels, as Prometheus writes them."""
         text = (await self.get("/metrics")).text
         return {labels: float(value) for labels, value in re.findall(rf"^{name}(\S*) (\S+)$", text, re.MULTILINE)}
 
 
 class Workers:
+    """Starts workers with the same settings. On exit kills them and prints their logs."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._started: list[WorkerProcess] = []
@@ -146,7 +148,7 @@ class ApiProcess:
 
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[ApiProcess]:
-    """`course-progress api`."""
+    """Runs `course-progress api` until the end of the block, and yields it when it listens."""
     with WorkerProcess(settings, module=("worker.cli", "api")) as process:
 
         async def listens() -> bool:

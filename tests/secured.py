@@ -1,4 +1,4 @@
-"""A real broker that lets in only whom it knows, with certificates made here, and a token endpoint."""
+"""Runs a real broker that accepts only known users, with certificates issued here, and a token endpoint."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ SECURITY = "org.apache.kafka.common.security"
 
 @dataclass(frozen=True)
 class Pem:
-    """Files of one certificate."""
+    """Holds the paths of one certificate's files."""
 
     certificate: Path
     key: Path
@@ -56,17 +56,17 @@ def issue(authority: trustme.CA, directory: Path, name: str, *hosts: str) -> Pem
 
 @dataclass(frozen=True)
 class Secured:
-    """Where it listens: for its administrator in the clear, with SASL_SSL, and with SSL and client certificates."""
+    """Holds the broker's addresses: in the clear for its administrator, with SASL_SSL, and with client certificates."""
 
     admin: str
     sasl: str
     mutual: str
     authority: Path
     client: Pem  # of User:worker
-    stranger: Pem  # of an authority that nobody trusts
+    stranger: Pem  # of an authority that the broker does not trust
 
     def allow(self, role: str, *options: str, user: str = "") -> None:
-        """Runs the script that operators run, for the user of the role's name or another."""
+        """Runs the operators' script (kafka/acls.sh) for `user`, by default the user named like the role."""
         tool = "java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData org.apache.kafka.tools.AclCommand"
         environment = {"CLASSPATH": f"{find_jars(print)}/*", "KAFKA_ACLS": tool}
         command = [ACLS, role, f"User:{user or role}", "--apply", *options, "--", "--bootstrap-server", self.admin]
@@ -78,7 +78,7 @@ def settings_of(server: Pem, authority: Path, users: Mapping[str, str]) -> dict[
     sasl = "listener.name.sasl"
     return {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",  # whoever comes in the clear, on loopback
+        "super.users": "User:ANONYMOUS",  # a client in the clear, on loopback
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(server.both),
@@ -124,7 +124,7 @@ def unsecured_jwt(name: str, lifetime_s: float) -> str:
 
 @dataclass
 class Endpoint:
-    """Gives tokens to the client `worker`. What it answers can be changed."""
+    """Issues tokens to the client `worker`. A test may change `status` and `lifetime_s`."""
 
     url: str = ""
     status: int = 200

@@ -79,13 +79,13 @@ def test_the_compose_file_runs_commands_that_exist_after_what_they_need() -> Non
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_compose_sets_what_there_is_to_set(name: str) -> None:
+def test_compose_sets_only_settings_that_exist(name: str) -> None:
     known = {f"PROGRESS_{field}".upper() for field in ApiSettings.model_fields}
 
     assert COMPOSE["services"][name]["environment"].keys() <= known
 
 
-def test_compose_starts_the_api_for_whoever_has_an_issuer_of_tokens_and_asks_its_own_port_for_its_health() -> None:
+def test_compose_starts_the_api_when_there_is_an_issuer_of_tokens_and_checks_health_at_its_own_port() -> None:
     api = COMPOSE["services"]["api"]
     port = ApiSettings.model_fields["api_port"].default
 

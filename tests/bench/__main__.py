@@ -1,4 +1,4 @@
-"""`make bench`: how fast this is, beside what PostgreSQL allows and beside what a user would otherwise take."""
+"""Runs `make bench`: measures the worker, and compares it with PostgreSQL's own limit and with alternatives."""
 
 import logging
 import signal
@@ -14,7 +14,7 @@ from tests.bench.against import NotMeasured, checked_out, measure_in_turn, name_
 from tests.bench.bench import Bench, connected
 from tests.bench.comparison import format_comparisons
 from tests.bench.machine import speed_ms
-from tests.bench.report import PAGE, machine, page, told, with_sections
+from tests.bench.report import PAGE, format_section, machine, page, with_sections
 from tests.bench.result import Result
 from tests.bench.sections import SECTIONS, Section
 from tests.bench.servers import servers
@@ -71,7 +71,7 @@ def main(only: str, write: bool, quick: bool, against: str | None, turns: int) -
 
 
 def measure_here(chosen: list[Section], quick: bool, write: bool, whole: bool) -> None:
-    """Prints the sections. Writes the page when all of it was measured, or these sections into it."""
+    """Prints the sections. Writes the whole page when all were measured (`whole`), else with `write` these sections."""
     with servers(say) as running:
         on, results = uvloop.run(measure(Bench(running, QUICK if quick else Sizes(), say), chosen))
     if whole and not quick:
@@ -90,7 +90,7 @@ def compare_with(ref: str, chosen: list[Section], turns: int, quick: bool) -> No
 
 
 async def measure(bench: Bench, chosen: list[Section]) -> tuple[str, dict[Section, Result]]:
-    """On which machine, and what it found."""
+    """Runs the sections. Returns a description of the machine, and the result of each section."""
     started = datetime.now(UTC)
     async with connected(bench.settings()) as connection:
         on = machine(started, await connection.fetchval("show shared_buffers"))
@@ -99,11 +99,11 @@ async def measure(bench: Bench, chosen: list[Section]) -> tuple[str, dict[Sectio
     for section in chosen:
         began = time.monotonic()
         say(section.name)
-        collect_rarely()  # a pause of the harness would count as one of what it measures
+        collect_rarely()  # a pause of the harness would count as a pause of the measured process
         before = speed_ms()
         results[section] = replace(await section.run(bench), loop_ms=(before, speed_ms()))
         say(f"{section.name}: {(time.monotonic() - began) / 60:.1f} minutes")
-        click.echo(told(section, results[section]))
+        click.echo(format_section(section, results[section]))
     return on, results
 
 

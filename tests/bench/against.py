@@ -23,7 +23,7 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A checkout that measures itself."""
+    """Holds the name and the path of a checkout, whose own harness measures it."""
 
     name: str
     path: Path

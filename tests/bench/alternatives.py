@@ -60,8 +60,8 @@ def _result(runs: dict[str, list[Drained]], gone: dict[str, str]) -> Result:
     for name, drained in runs.items():
         result.rows.append((*row(title(name), drained), gone[name]))
         rate = median(drained).rate
-        told = f"{ours.rate:,.0f}/s against {rate:,.0f}/s"
-        result.figures[f"ours/{name}"] = Figure(ours.rate / rate, told, describe_bound(ours))
+        absolute = f"{ours.rate:,.0f}/s against {rate:,.0f}/s"
+        result.figures[f"ours/{name}"] = Figure(ours.rate / rate, absolute, describe_bound(ours))
     return result
 
 
@@ -69,8 +69,8 @@ def title(name: str) -> str:
     """Returns the title in the docstring of a peer's module. It parses the file, because its imports may be missing."""
     if name == OURS:
         return name
-    told = ast.get_docstring(ast.parse((PEERS / f"{name}.py").read_text())) or name
-    return told.splitlines()[0].partition(": ")[0].rstrip(".")
+    docstring = ast.get_docstring(ast.parse((PEERS / f"{name}.py").read_text())) or name
+    return docstring.splitlines()[0].partition(": ")[0].rstrip(".")
 
 
 async def drain(bench: Bench, contender: Contender, fresh: Settings) -> Drained:

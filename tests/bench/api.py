@@ -24,7 +24,7 @@ from tests.bench.latency import percentile
 from tests.bench.learners import Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
 from tests.bench.result import Figure, Result
-from tests.bench.shares import HOST, Shares, told
+from tests.bench.shares import HOST, Shares, format_shares
 from tests.callers import Issuer, api_settings, authorized
 from tests.processes import WorkerProcess, eventually, running
 from worker.settings import Settings
@@ -160,7 +160,7 @@ async def measured(running: Running, call: Call, rate: int, for_s: float) -> Rou
     shares = running.shares()
     took_s = await calls_at_a_steady_rate(call, rate, for_s)
     had = shares.percent()
-    meanwhile = f"{told(had)}; the worker {await running.behind_s():.1f} s behind"
+    meanwhile = f"{format_shares(had)}; the worker {await running.behind_s():.1f} s behind"
     return Round(1000 * percentile(took_s, 50), 1000 * percentile(took_s, 99), had[HOST], meanwhile)
 
 

@@ -1,4 +1,4 @@
-"""What a measurement is given: databases with rows in them, and topics with events in them."""
+"""Creates what a measurement needs: databases with rows, and topics with events."""
 
 import asyncio
 import os
@@ -32,13 +32,13 @@ OnDelivery: TypeAlias = Callable[[KafkaError | None, Message], None]
 
 
 def query(name: str) -> str:
-    """The text of `queries/<name>.sql`."""
+    """Reads the text of `queries/<name>.sql`."""
     return (QUERIES / f"{name}.sql").read_text()
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Servers that nothing else uses, how much to measure, and whom to tell."""
+    """Holds servers that nothing else uses, the sizes of the measurements, and a function that reports progress."""
 
     servers: Servers
     sizes: Sizes
@@ -48,7 +48,7 @@ class Bench:
 
     @asynccontextmanager
     async def filled(self, *groups: Rows) -> AsyncIterator[Settings]:
-        """A database with these rows, vacuumed and analysed; dropped at the end."""
+        """Yields the settings of a new database with these rows, vacuumed and analysed; drops it at the end."""
         self.say(f"  filling {sum(rows.rows * rows.done for rows in groups):,} lesson rows")
         async with self._database("") as settings:
             await migrate(settings)
@@ -59,9 +59,9 @@ class Bench:
 
     @asynccontextmanager
     async def copy(self, of: Settings) -> AsyncIterator[Settings]:
-        """The same database, byte for byte, right behind a checkpoint, and a consumer group of its own.
+        """Yields a copy of the database, byte for byte, right behind a checkpoint, and a consumer group of its own.
 
-        What others have written is on the disk by then: nobody's flushes wait for it.
+        Earlier writes of all processes are on the disk by then, so that no flush waits for them.
         """
         async with self._database(f"template {database_of(of)} strategy file_copy") as made:
             await asyncio.to_thread(os.sync)
@@ -79,7 +79,7 @@ class Bench:
                 await admin.execute(f"drop database bench_{mark} with (force)")
 
     def settings(self, mark: str | None = None) -> Settings:
-        """A worker's, in the database of that mark; without one, of the servers themselves."""
+        """Builds a worker's settings for the database `bench_<mark>`; without a mark for the servers' own database."""
         url = self.servers.database_url
         return Settings(
             database_url=SecretStr(f"{url.rsplit('/', 1)[0]}/bench_{mark}" if mark else url),
@@ -95,7 +95,7 @@ class Bench:
 
     @asynccontextmanager
     async def topics(self, settings: Settings, partitions: int = PARTITIONS) -> AsyncIterator[Settings]:
-        """Empty topics; deleted at the end."""
+        """Yields settings with new, empty topics; deletes them at the end."""
         mark = uuid4().hex[:10]
         names = {
             "lesson_events_topic": f"lesson-events-{mark}",
@@ -121,7 +121,10 @@ class Bench:
         partitions: int = PARTITIONS,
         day: int = 0,
     ) -> AsyncIterator[Settings]:
-        """Topics of which lesson-events has so many events, of that day: each day has others, later ones."""
+        """Yields settings with new topics, and `events` events of day `day` in lesson-events.
+
+        Each day has different events, later than those of the days before.
+        """
         async with self.topics(settings, partitions) as filled:
             happened = in_time(order(rows, random.Random(day)), day)
             await publish(filled, islice(records(happened), events))
@@ -130,7 +133,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One event on its way to lesson-events."""
+    """Holds one event as it is published to lesson-events."""
 
     key: bytes
     value: bytes
@@ -143,7 +146,7 @@ class Record:
 
 
 def records(happened: Iterable[Happened]) -> Iterator[Record]:
-    """In binary mode, as LessonEventPublisher writes them."""
+    """Yields a record of each event, in binary mode, as LessonEventPublisher writes them."""
     for event, at in happened:
         headers, value = binary(event, id=str(uuid4()), time=at, source="bench")
         yield Record(str(event.user_id).encode(), value, headers)
@@ -155,7 +158,7 @@ async def breathe() -> None:
 
 
 def librdkafka(settings: Settings, options: dict[str, int | bool]) -> Producer:
-    """A producer that finds the partitions that aiokafka's finds."""
+    """Creates a producer that chooses the same partitions as aiokafka's."""
     servers = {"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": "murmur2"}
     return Producer(servers | options)
 
@@ -163,7 +166,7 @@ def librdkafka(settings: Settings, options: dict[str, int | bool]) -> Producer:
 async def publish(
     settings: Settings, to_send: Iterable[Record], pause: Callable[[], Awaitable[None]] = breathe
 ) -> None:
-    """Stores records with librdkafka, quicker than what is measured; pauses after each thousand.
+    """Stores records with librdkafka, faster than the measured worker applies them; pauses after each thousand.
 
     Raises RuntimeError when Kafka refuses one.
     """
@@ -202,7 +205,7 @@ def database_of(settings: Settings) -> str:
 
 
 async def fill(connection: asyncpg.Connection, groups: Iterable[Rows]) -> None:
-    """Rows, lesson after lesson as time brings them, and the key's index as if it had grown with them."""
+    """Inserts rows lesson after lesson, as time would, and builds the key's index as if it had grown with them."""
     await connection.execute("set synchronous_commit = off")
     key = await connection.fetchval(
         "select pg_get_constraintdef(oid) from pg_constraint where conname = 'lesson_progress_pkey'"

@@ -22,7 +22,7 @@ repeat what matters with --turns 5."""
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A printed number. The true value lies within `rounding` of it."""
+    """Holds a printed number. The true value lies within `rounding` of it."""
 
     value: float
     rounding: float
@@ -36,7 +36,7 @@ Readings: TypeAlias = dict[str, Reading]  # by the name of the figure, which end
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of two trees, with a reading of each per turn.
+    """Holds one figure of two trees, with a reading of each per turn.
 
     Without a ratio where a reading of theirs is zero within its rounding: `ratio` and `spread` then raise
     ZeroDivisionError, or mean nothing.

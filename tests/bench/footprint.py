@@ -101,9 +101,9 @@ async def soak(bench: Bench, settings: Settings, rows: Rows, result: Result) -> 
         await publishing
     tenth = max(1, len(samples) // 10)  # a short trial on a busy machine has few
     third, last = mean(samples[2 * tenth : 3 * tenth] or samples), mean(samples[-tenth:])
-    told = f"{last:.1f} MB against {third:.1f} MB"
-    result.rows.append((f"memory over {bench.sizes.soak_s:.0f} s at {rate:,.0f} events/s", told))
-    result.figures["memory"] = Figure(last / third, told)
+    absolute = f"{last:.1f} MB against {third:.1f} MB"
+    result.rows.append((f"memory over {bench.sizes.soak_s:.0f} s at {rate:,.0f} events/s", absolute))
+    result.figures["memory"] = Figure(last / third, absolute)
 
 
 async def sampled(bench: Bench, settings: Settings, load: Load, worker: WorkerProcess) -> tuple[list[float], float]:

@@ -63,7 +63,7 @@ async def in_tables(bench: Bench, title: str, tables: Mapping[int, Rows]) -> Res
     result.rows = [(*row, f"{behind[v][0].us:.1f}", plans[v]) for v, row in zip(tables, result.rows, strict=True)]
     cost = table(title, behind).figures[title].value
     figure = result.figures[title]
-    result.figures[title] = replace(figure, told=f"{figure.told}; behind a checkpoint {cost:.2f}")
+    result.figures[title] = replace(figure, absolute=f"{figure.absolute}; behind a checkpoint {cost:.2f}")
     scanned = [f"{value:,}: {how}" for value, how in plans.items() if how != LOOKUPS]
     result.figures[f"{title}, scans"] = Figure(len(scanned), bound="; ".join(scanned))
     return result
@@ -93,8 +93,8 @@ async def more_workers(bench: Bench) -> Result:
         runs = await series(bench, "Workers", sizes.workers, run, sizes.series_rounds)
     result = table("Workers", runs)
     one, two = median(runs[1]), median(runs[2])
-    told = f"{two.rate:,.0f}/s against {one.rate:,.0f}/s"
-    result.figures = {"two workers/one": Figure(two.rate / one.rate, told, describe_bound(two))}
+    absolute = f"{two.rate:,.0f}/s against {one.rate:,.0f}/s"
+    result.figures = {"two workers/one": Figure(two.rate / one.rate, absolute, describe_bound(two))}
     return result
 
 
@@ -143,7 +143,7 @@ def table(title: str, runs: Runs) -> Result:
     first, last = medians[0], medians[-1]
     result = Result(title, (title.lower(), *COLUMNS[1:]))
     result.rows = [row(f"{value:,}", drained) for value, drained in runs.items()]
-    told = f"{last.us:.1f} µs against {first.us:.1f} µs"
+    absolute = f"{last.us:.1f} µs against {first.us:.1f} µs"
     bound = f"{last.wal:.1f} kB of WAL per event; {describe_bound(last)}"
-    result.figures = {title: Figure(last.us / first.us, told, bound)}
+    result.figures = {title: Figure(last.us / first.us, absolute, bound)}
     return result

@@ -146,7 +146,7 @@ async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEven
             shares = Shares(**servers, worker=psutil.Process(worker.process.pid))
             sent = await at_a_steady_rate(settings, happened, rate)
             await eventually(all_seen)
-            had = shares.told()
+            had = shares.describe()
             spent = await an_average_batch(worker)
             await stop(worker)
     counted = sent[int(rate * warm_up_s) :]

@@ -106,4 +106,4 @@ async def measure(
         assert not isinstance(answer, Accepted), f"{name}: not applied within the deadline"
     p50, p99 = percentile(took, 50), percentile(took, 99)
     result.rows.append((name, f"{p50:.2f}", f"{p99:.2f}"))
-    result.figures[name.partition(",")[0]] = Figure(p99, f"p50 {p50:.2f} ms", shares.told())
+    result.figures[name.partition(",")[0]] = Figure(p99, f"p50 {p50:.2f} ms", shares.describe())

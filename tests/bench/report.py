@@ -91,7 +91,7 @@ def part(section: Section, result: Result, measured: str = "") -> str:
     return f"## {result.title}\n\n{section.text}\n\n{speed}\n\n{table(result.columns, result.rows)}\n"
 
 
-def told(section: Section, result: Result) -> str:
+def format_section(section: Section, result: Result) -> str:
     """Formats a section and its targets for a terminal."""
     rows = [judged(target, result.figures) for target in TARGETS if target.figure in result.figures]
     return "\n".join([part(section, result), *([table(targets.COLUMNS, rows), ""] if rows else [])])

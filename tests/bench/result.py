@@ -10,7 +10,7 @@ class Figure:
     """Holds the number that a target is compared with, the absolute figures beside it, and what bounds it."""
 
     value: float
-    told: str = ""
+    absolute: str = ""
     bound: str = ""
 
 

@@ -1,4 +1,4 @@
-"""A broker and a database for the benchmark: PostgreSQL with its memory sized to the machine, fsync on as always."""
+"""Starts a broker and a database for the benchmark: PostgreSQL's memory is sized to the machine, and fsync is on."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SIZED = {
     "shared_buffers": f"{MEMORY_MB // 4}MB",
     "effective_cache_size": f"{MEMORY_MB // 2}MB",
     "maintenance_work_mem": f"{MEMORY_MB // 16}MB",
-    # Checkpoints come when the harness wants one, not in the middle of somebody's turn.
+    # Checkpoints come when the harness wants one, not in the middle of a contender's turn.
     "checkpoint_timeout": "1h",
     "max_wal_size": "32GB",
 }
@@ -21,7 +21,7 @@ SIZED = {
 
 @contextmanager
 def servers(say: Say) -> Iterator[Servers]:
-    """As `worker.devstack.servers`: those of the environment as they are, or new ones."""
+    """Yields the servers that the environment names, unchanged, or new ones, as `worker.devstack.servers` does."""
     sized = {name: start if name == "env" else partial(start, more=SIZED) for name, start in list_databases().items()}
     with ExitStack() as running:
         database_url, database = start_first("PostgreSQL", sized, running, say)

@@ -10,7 +10,7 @@ from tests.bench.machine import seconds
 HOST = "taken by the host"
 
 
-def told(percent: Mapping[str, float]) -> str:
+def format_shares(percent: Mapping[str, float]) -> str:
     busy, *shares = (f"{each} {share:.0f} %" for each, share in percent.items())
     return f"{busy} of all cores: {', '.join(shares)}"
 
@@ -19,16 +19,15 @@ class Shares:
     """Measures shares of all cores from its creation until it is read.
 
     It has the share of each given process with its children, of the harness, of the virtual machine's host, and of all
-    together. Everything else that the machine does, the kernel's own work included, is only in the last, which also
-    includes the host.
+    together. Only the last includes the machine's other work, the kernel's own too; it includes the host as well.
     """
 
     def __init__(self, **processes: psutil.Process | None) -> None:
         self._processes = {name: process for name, process in processes.items() if process}
         self._before = self._read()
 
-    def told(self) -> str:
-        return told(self.percent())
+    def describe(self) -> str:
+        return format_shares(self.percent())
 
     def percent(self) -> dict[str, float]:
         """Returns the percent of `busy` (all together), of each process by its name, of `harness` and of HOST."""

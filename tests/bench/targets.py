@@ -65,7 +65,7 @@ def judged(target: Target, figures: Mapping[str, Figure]) -> tuple[str, ...]:
     if figure is None:
         return target.what, target.wanted, "not in this run", ""
     value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.3g}"
-    measured = value + target.unit + (f" ({figure.told})" if figure.told else "")
+    measured = value + target.unit + (f" ({figure.absolute})" if figure.absolute else "")
     if not target.wanted:
         return target.what, "", measured, figure.bound
     verdict = "met" if target.met_by(figure.value) else f"**missed**: {figure.bound}" if figure.bound else "**missed**"

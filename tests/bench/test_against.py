@@ -1,4 +1,4 @@
-"""Another commit is measured by itself, in a worktree that goes again."""
+"""Tests that another commit measures itself, in a worktree that is removed afterwards."""
 
 import subprocess
 from pathlib import Path
@@ -19,7 +19,7 @@ print(worker.__file__, sys.argv[1:], os.environ["PROGRESS_KAFKA_BOOTSTRAP_SERVER
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository whose first commit has no benchmark, and whose second has one."""
+    """Creates a repository whose first commit has no benchmark, and whose second has one."""
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     commit(tmp_path, {"worker/__init__.py": ""})
     commit(tmp_path, {"tests/__init__.py": "", "tests/bench/__init__.py": "", "tests/bench/__main__.py": HARNESS})
@@ -40,7 +40,7 @@ def worktrees(repository: Path) -> int:
 
 
 def test_a_tree_measures_itself(repository: Path) -> None:
-    """Not what is installed, nor what lies in the caller's directory."""
+    """Neither the installed packages nor those in the caller's directory are measured."""
     with checked_out("HEAD", repository) as tree:
         printed = measure(tree, "even", NOWHERE, quick=True)
 

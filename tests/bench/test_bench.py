@@ -90,7 +90,7 @@ async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, fill
         assert await rows_of(of_floor) == await rows_of(of_worker) != before
 
 
-async def test_a_plan_that_scans_a_table_is_told(bench: Bench, filled: Settings) -> None:
+async def test_a_plan_that_scans_a_table_is_reported(bench: Bench, filled: Settings) -> None:
     async with bench.backlog(filled, Rows(40, per_user=5), 200) as backlog:
         [[call, *_]] = await recorded(backlog)
         async with connected(filled) as connection:
@@ -114,15 +114,15 @@ def test_bursts_are_of_as_many_rows_as_real_learners_have() -> None:
     assert 706 <= mean(touched) <= 802
 
 
-def test_whoever_has_the_cores_is_told_with_the_share() -> None:
+def test_a_process_that_has_the_cores_is_named_with_its_share() -> None:
     shares, began = Shares(postgres=None), time.process_time()
 
     while time.process_time() - began < 0.2:
         pass
 
-    told = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %, taken by the host \d+ %", shares.told())
-    assert told
-    assert all(0 < int(percent) <= 100 for percent in told.groups())
+    described = re.fullmatch(r"busy (\d+) % of all cores: harness (\d+) %, taken by the host \d+ %", shares.describe())
+    assert described
+    assert all(0 < int(percent) <= 100 for percent in described.groups())
 
 
 @pytest.mark.processes

@@ -1,4 +1,4 @@
-"""Two trees are compared by what they printed."""
+"""Tests that two trees are compared by the figures that they printed."""
 
 import pytest
 

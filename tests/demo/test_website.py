@@ -71,7 +71,7 @@ async def test_nobody_else_can_be_chosen(client: httpx.AsyncClient, data: dict[s
     assert (await client.post(PAGE, data=data)).status_code == 400
 
 
-async def test_what_is_no_form_is_nobody(client: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.post(PAGE, content=b"as=\xff")).status_code == 400
 
 

@@ -8,6 +8,7 @@ import asyncpg
 
 from events.models import CourseAccessed
 from events.producer import OutgoingRecord, Producer
+from tests.databases import count_applied, wait_until_applied
 from tests.factories import NOW, histories
 from tests.processes import WorkerProcess, Workers, eventually
 from tests.topics import PARTITIONS, publish, record, records_in, records_of
@@ -26,10 +27,6 @@ async def is_open(worker: WorkerProcess) -> bool:
     return await worker.metric("progress_breaker_open") == {"": 1}
 
 
-async def applied(connection: asyncpg.Connection) -> int:
-    return int(await connection.fetchval("select coalesce(sum(next_offset), 0) from consumed_offset"))
-
-
 async def test_a_flood_opens_it_skips_nothing_and_with_it_switched_off_each_becomes_a_dead_letter(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
@@ -37,13 +34,10 @@ async def test_a_flood_opens_it_skips_nothing_and_with_it_switched_off_each_beco
     worker = workers.start(batch_size=20, breaker_consecutive=50)
     await publish(settings, happened[:100])
 
-    async def good_ones_applied() -> bool:
-        return await applied(connection) == 100
-
     async def opened() -> bool:
         return await is_open(worker)
 
-    await eventually(good_ones_applied)
+    await wait_until_applied(connection, 100)
     await send_bad(settings, 300)
     await eventually(opened)
     await publish(settings, happened[100:])
@@ -53,7 +47,7 @@ async def test_a_flood_opens_it_skips_nothing_and_with_it_switched_off_each_beco
     # Batches before the one that makes it 50 in a row were settled.
     assert (live.status_code, ready.status_code, letters < 50) == (200, 503, True)
     assert re.search(r"not a dead letter yet is \S+\[\d] offset \d+ ", ready.json()["waiting_for"])
-    assert await applied(connection) == 100 + letters
+    assert await count_applied(connection) == 100 + letters
     assert worker.stop() == 0
     assert workers.start("--until-idle", breaker_share=0, breaker_consecutive=0).wait() == 0
     assert wrong_rows(expected(happened), await stored(connection)) == []
@@ -100,7 +94,7 @@ async def test_a_constraint_that_refuses_everything_opens_it(
     assert worker.wait() == 1
     assert "20 of the last 20" in worker.last_line["reason"]
     assert await records_in(settings, settings.dead_letter_topic) == 19
-    assert await applied(connection) == 19
+    assert await count_applied(connection) == 19
 
 
 async def test_while_it_is_open_partitions_come_and_go_and_stay_unread(
@@ -129,5 +123,5 @@ async def test_while_it_is_open_partitions_come_and_go_and_stay_unread(
         return sum((await first.metric("progress_lag_events")).values()) == 350
 
     await eventually(sees_the_backlog)
-    assert await applied(connection) == 0
+    assert await count_applied(connection) == 0
     assert first.stop() == 0

@@ -7,16 +7,12 @@ from uuid import uuid4
 import asyncpg
 
 from events.models import CourseAccessed
-from tests.databases import execute
+from tests.databases import count_applied, execute, wait_until_applied
 from tests.factories import NOW, histories
 from tests.processes import Workers, eventually
 from tests.topics import publish
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
-
-
-async def applied(connection: asyncpg.Connection) -> int:
-    return int(await connection.fetchval("select coalesce(sum(next_offset), 0) from consumed_offset"))
 
 
 async def test_partitions_that_move_while_the_database_is_away_lose_nothing(
@@ -26,9 +22,6 @@ async def test_partitions_that_move_while_the_database_is_away_lose_nothing(
     first = workers.start(batch_size=50)
     await publish(settings, happened[:200])
 
-    async def begun() -> bool:
-        return await applied(connection) == 200
-
     async def waits() -> bool:
         return (await first.get("/ready")).status_code == 503
 
@@ -37,7 +30,7 @@ async def test_partitions_that_move_while_the_database_is_away_lose_nothing(
             all("partitions assigned" in worker.log for worker in (first, second)) and first.log.count("assigned") > 1
         )
 
-    await eventually(begun)
+    await wait_until_applied(connection, 200)
     name = await connection.fetchval("select current_database()")
     await execute(admin_url, f"alter database {name} allow_connections false")
     mine = await connection.fetchval("select pg_backend_pid()")
@@ -50,10 +43,7 @@ async def test_partitions_that_move_while_the_database_is_away_lose_nothing(
     assert second.stop() == 0
     await execute(admin_url, f"alter database {name} allow_connections true")
 
-    async def all_applied() -> bool:
-        return await applied(connection) == len(happened)
-
-    await eventually(all_applied)
+    await wait_until_applied(connection, len(happened))
     assert wrong_rows(expected(happened), await stored(connection)) == []
 
 
@@ -67,12 +57,12 @@ async def test_connections_lost_amid_batches_cost_nothing(
 
     async def all_applied() -> bool:
         nonlocal lost
-        if lost < 20 and await applied(connection):  # a worker that starts ends without its database
+        if lost < 20 and await count_applied(connection):  # a worker that starts ends without its database
             lost += await connection.fetchval(
                 "select count(pg_terminate_backend(pid)) from pg_stat_activity "
                 "where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
             )
-        return await applied(connection) == len(happened)
+        return await count_applied(connection) == len(happened)
 
     await eventually(all_applied)
 
@@ -88,18 +78,12 @@ async def test_a_worker_that_was_silent_for_longer_than_its_session_goes_on_wher
     first = workers.start(batch_size=10)
     await publish(settings, happened[:100])
 
-    async def begun() -> bool:
-        return await applied(connection) == 100
-
-    await eventually(begun)
+    await wait_until_applied(connection, 100)
     first.process.send_signal(signal.SIGSTOP)
     await publish(settings, happened[100:])
     second = workers.start(batch_size=10)
 
-    async def all_applied() -> bool:
-        return await applied(connection) == len(happened)
-
-    await eventually(all_applied)
+    await wait_until_applied(connection, len(happened))
     first.process.send_signal(signal.SIGCONT)
 
     async def both_ready() -> bool:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from events.models import CourseAccessed, LessonCompleted
+from tests.databases import count_applied, wait_until_applied
 from tests.factories import NOW
 from tests.processes import WorkerProcess, Workers, eventually
 from tests.topics import publish, recreate
@@ -18,10 +19,6 @@ async def publish_some(settings: Settings, number: int) -> None:
     user = uuid4()  # one partition
     events = [LessonCompleted(user_id=user, course_id=uuid4(), lesson_id="1", total_lessons=1) for _ in range(number)]
     await publish(settings, [(event, NOW) for event in events])
-
-
-async def applied(connection: asyncpg.Connection) -> int:
-    return int(await connection.fetchval("select coalesce(sum(next_offset), 0) from consumed_offset"))
 
 
 async def test_a_bug_names_the_offsets_of_its_batch_and_none_of_it_is_applied(
@@ -44,7 +41,7 @@ async def test_a_bug_names_the_offsets_of_its_batch_and_none_of_it_is_applied(
     assert "unforeseen" in reason
     assert "report it" in reason
     assert "Traceback" in worker.log
-    assert await applied(connection) == 0
+    assert await count_applied(connection) == 0
 
 
 async def test_a_missing_table_names_the_offsets_and_the_command(
@@ -53,10 +50,7 @@ async def test_a_missing_table_names_the_offsets_and_the_command(
     worker = workers.start()
     await publish_some(settings, 1)
 
-    async def first_applied() -> bool:
-        return await applied(connection) == 1
-
-    await eventually(first_applied)
+    await wait_until_applied(connection, 1)
     await connection.execute("drop table lesson_progress cascade")
     await publish_some(settings, 1)
 

@@ -29,8 +29,8 @@ class NotUtf8(str):
         return b"caf\xe9"
 
 
-async def send_misnamed(settings: Settings, partition: int, codec: str = "none") -> None:
-    """Five records in one batch, of which the third has a header whose name is not UTF-8."""
+async def send_bad_header(settings: Settings, partition: int, codec: str = "none") -> None:
+    """Stores five records in one batch, of which the third has a header whose name is not UTF-8."""
     batch = _DefaultRecordBatchBuilderPy(2, CODECS[codec], 0, -1, -1, -1, 1 << 20)
     for n in range(5):
         one = record(settings, CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW)
@@ -62,7 +62,7 @@ async def store(settings: Settings, partition: int, batch: bytes) -> bool:
 async def test_a_header_whose_name_is_not_utf8_makes_a_dead_letter_of_its_record_alone(
     settings: Settings, workers: Workers, connection: asyncpg.Connection, codec: str
 ) -> None:
-    await send_misnamed(settings, partition=1, codec=codec)
+    await send_bad_header(settings, partition=1, codec=codec)
 
     assert workers.start("--until-idle").wait() == 0
 
@@ -84,8 +84,8 @@ async def test_such_records_amid_others_in_every_partition_lose_none_of_them(
     happened = histories(learners=100, seed=31)
     for n in range(8):
         await publish(settings, happened[n::8])
-        await send_misnamed(settings, partition=n % settings.topic_partitions)
-        await send_misnamed(settings, partition=(n + 1) % settings.topic_partitions)
+        await send_bad_header(settings, partition=n % settings.topic_partitions)
+        await send_bad_header(settings, partition=(n + 1) % settings.topic_partitions)
 
     assert workers.start("--until-idle", batch_size=50).wait() == 0
 

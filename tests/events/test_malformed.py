@@ -1,4 +1,4 @@
-"""What is no event, and why."""
+"""Tests which records are malformed events, and the reason that each error names."""
 
 import json
 from typing import Any

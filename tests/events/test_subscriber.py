@@ -57,7 +57,7 @@ async def committed(servers: str, group: str, topic: str, partition: int = 0) ->
 
 
 async def receive(subscriber: CourseEventSubscriber, count: int) -> list[Received]:
-    """The next events, of which all but the last count as done."""
+    """Receives the next events; all except the last then count as done."""
     async with asyncio.timeout(30):
         return [await anext(subscriber) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""docs/schema.sql is what the migrations add up to, with a comment on everything that is not plain."""
+"""Tests that docs/schema.sql is the schema that the migrations produce, with comments that explain it."""
 
 import asyncpg
 
@@ -6,12 +6,12 @@ from tests.databases import execute, new_database
 from worker.postgres.schema import FILE, describe
 
 
-async def test_the_file_is_what_the_migrations_add_up_to(connection: asyncpg.Connection) -> None:
+async def test_the_file_is_the_schema_of_the_migrations(connection: asyncpg.Connection) -> None:
     assert FILE.read_text("utf-8") == await describe(connection), "`make contract` writes docs/schema.sql"
 
 
 async def test_the_file_is_sql_that_makes_the_same(admin_url: str, connection: asyncpg.Connection) -> None:
-    """Nothing that the catalog knows of tables, views and functions is missing or misspelt, but for comments."""
+    """The file defines the same tables, views and functions as the system catalog. Comments are not compared."""
     async with new_database(admin_url, "template1") as url:
         await execute(url, FILE.read_text("utf-8"))
         copy = await asyncpg.connect(url)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own that asks for passwords, set up as docs/security-postgresql.md says."""
+"""Provides a PostgreSQL that asks for passwords, set up as docs/security-postgresql.md says."""
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from worker.settings import Settings
 
 @pytest.fixture(scope="package")
 async def secured() -> AsyncIterator[Secured]:
-    """Its database `course_progress` is migrated by a role that may not create roles."""
+    """Yields the server. A role that may not create roles has migrated its database `course_progress`."""
     with ExitStack() as running:
         url = start_server(postgres_wheel.run_database, running, print)
         await ask_for_passwords(url)
@@ -28,7 +28,7 @@ async def secured() -> AsyncIterator[Secured]:
 
 @pytest.fixture
 async def database(secured: Secured) -> AsyncIterator[str]:
-    """The name of a database of its own."""
+    """Yields the name of a database for one test, and drops it at the end."""
     name = f"test_{uuid4().hex}"
     await execute(secured.admin_url, f"create database {name} template course_progress owner course_progress_owner")
     yield name
@@ -37,6 +37,6 @@ async def database(secured: Secured) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def settings(secured: Secured, database: str, kafka_bootstrap_servers: str) -> Settings:
-    """A worker's."""
+    """Builds the settings of a production worker with a login of its own."""
     made = await new_settings(secured.url(f"progress_worker:{ESCAPED}", database), kafka_bootstrap_servers)
     return made.model_copy(update={"environment": "production"})

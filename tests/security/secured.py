@@ -1,4 +1,4 @@
-"""A PostgreSQL that asks for passwords, set up as docs/security-postgresql.md says."""
+"""Sets up a PostgreSQL that asks for passwords, as docs/security-postgresql.md says."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ host all all 127.0.0.1/32 scram-sha-256
 
 @dataclass(frozen=True)
 class Secured:
-    """One server for all tests of this folder: its roles are those of the page, `progress_…`, all with PASSWORD."""
+    """Holds the port of one server for all tests of this folder.
+
+    Its roles are those of the page, `progress_…`, all with PASSWORD.
+    """
 
     port: int
 
@@ -40,21 +43,21 @@ async def ask_for_passwords(url: str) -> None:
     connection = await asyncpg.connect(url)
     directory = await connection.fetchval("show data_directory")
     await connection.execute(f"copy (select regexp_split_to_table('{HBA}', '\\n')) to '{directory}/pg_hba.conf'")
-    await connection.execute("create role nobody login; select pg_reload_conf()")
+    await connection.execute("create role passwordless login; select pg_reload_conf()")
     await connection.close()
 
-    async def without_it_nobody_gets_in() -> bool:
+    async def is_asking() -> bool:
         try:
-            await (await asyncpg.connect(url, user="nobody")).close()
+            await (await asyncpg.connect(url, user="passwordless")).close()
         except asyncpg.InvalidPasswordError:
             return True
         return False
 
-    await eventually(without_it_nobody_gets_in)
+    await eventually(is_asking)
 
 
 async def create_roles(server: Secured) -> None:
-    """The page's own commands."""
+    """Runs the page's own commands."""
     [commands] = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     await execute(server.admin_url, "drop database course_progress")
     for command in commands.replace("'…'", f"'{PASSWORD}'").split(";\n")[:-1]:

@@ -1,4 +1,4 @@
-"""Who may do what: a worker its work, a reader its reading, and nobody anything else."""
+"""Tests the roles' privileges: a worker may do its work, a reader may read, and every other access is refused."""
 
 import asyncio
 import re
@@ -90,7 +90,7 @@ P0 = TopicPartition("lesson-events", 0)
 
 @pytest.fixture
 async def connections(secured: Secured, database: str) -> AsyncIterator[dict[str, asyncpg.Connection]]:
-    """To a database of its own, by role."""
+    """Yields a connection of each role to a database of this test."""
     logins = {OWNER: "progress_migrator", WORKER: "progress_worker", READER: "progress_website"}
     async with AsyncExitStack() as closing:
         opened = {}
@@ -267,7 +267,7 @@ async def test_a_reset_row_is_no_readers_to_see(
 @pytest.mark.processes
 @pytest.mark.parametrize("login", ["postgres", "maker"])
 async def test_migrations_of_many_databases_at_once_create_the_roles_together(login: str) -> None:
-    """`maker` is what a managed service gives: it may create roles and databases, and is no superuser."""
+    """`maker` is like the role of a managed service: it may create roles and databases, and is not a superuser."""
     with ExitStack() as running:
         admin_url = start_server(postgres_wheel.run_database, running, print)
         await execute(admin_url, "create role maker login createrole")
@@ -284,7 +284,7 @@ async def test_migrations_of_many_databases_at_once_create_the_roles_together(lo
             await connection.close()
 
 
-async def test_whoever_may_not_give_the_tables_away_is_told_in_one_line_what_to_do(
+async def test_a_role_that_may_not_give_the_tables_away_gets_one_line_with_the_remedy(
     secured: Secured,
 ) -> None:
     await execute(secured.admin_url, f"create role stranger login password '{PASSWORD}'")

@@ -1,4 +1,4 @@
-"""No secret in what anybody sees: every secret has a mark, and all output is searched for it."""
+"""Tests that no output shows a secret: every secret contains a mark, and all output is searched for it."""
 
 import pickle
 import re
@@ -88,7 +88,7 @@ def command_lines() -> Iterator[list[str]]:
 
 
 def shown(error: BaseException) -> str:
-    """All that a log, a debugger or another process may get of an error."""
+    """Returns all texts of an error that a log, a debugger or another process may show."""
     lines = traceback.format_exception(error)
     return "\n".join([*lines, str(error), repr(error), repr(error.args), str(pickle.dumps(error))])
 
@@ -131,20 +131,20 @@ def test_fausts_own_command_line_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize("url", UNUSABLE)
-async def test_an_unusable_url_is_told_without_its_password(url: str) -> None:
+async def test_the_error_for_an_unusable_url_omits_its_password(url: str) -> None:
     settings = Settings(database_url=url)
-    with pytest.raises(ProgressError) as told:
+    with pytest.raises(ProgressError) as refused:
         await connect(settings)
-    with pytest.raises(ProgressError) as told_by_pool:
+    with pytest.raises(ProgressError) as refused_by_pool:
         async with ProgressService(settings) as service:
             await service.get_progress_stats(USER)
 
-    assert MARK not in shown(told.value) + shown(told_by_pool.value)
-    assert "\n" not in str(told.value)
+    assert MARK not in shown(refused.value) + shown(refused_by_pool.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["show", "--user", USER, "--json"], ["worker"]], ids=" ".join)
-async def test_a_refused_password_is_not_told(
+async def test_a_refused_password_is_not_shown(
     secured: Secured, kafka_bootstrap_servers: str, command: list[str]
 ) -> None:
     wrong = Settings(

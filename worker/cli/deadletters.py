@@ -192,7 +192,7 @@ async def read_letter(position: "Position") -> "tuple[Letter, Resolution | None]
 
 
 @deadletters.command(
-    short_help="Publishes again what would be applied today.",
+    short_help="Publishes again the dead letters that would be applied today.",
     epilog="course-progress deadletters replay --dry-run\n"
     "course-progress deadletters replay --kind refused --limit 1\n"
     "course-progress deadletters replay 3:17 4:2",
@@ -261,14 +261,14 @@ def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool,
 
 
 @deadletters.command(
-    short_help="Deletes permanently what is resolved.",
+    short_help="Permanently deletes resolved dead letters.",
     epilog="course-progress deadletters truncate --yes",
 )
 @YES
 def truncate(yes: bool) -> None:
-    """Deletes, permanently, all records before each partition's first open dead letter.
+    """Permanently deletes all records before each partition's first open dead letter.
 
-    These are resolved dead letters, and the records that say what became of them.
+    These are resolved dead letters, and the records of their resolutions.
     """
     if not yes:
         click.confirm("Delete resolved dead letters permanently?", abort=True, err=True)

@@ -1,5 +1,5 @@
--- Reads which lessons of course $1 at least $2 learners completed, among the $3 learners whose rows come first. So a
--- reader learns of no single learner, and a name that few learners made up is not returned. There is no catalog.
+-- Reads which lessons of course $1 at least $2 learners completed, among the $3 learners whose rows come first,
+-- so the answer reveals no single learner, and omits a name that few learners made up. There is no catalog.
 -- Returns a row per lesson, in the order in which learners did them, by the median position.
 with
 done as (

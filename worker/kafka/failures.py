@@ -1,6 +1,6 @@
-"""Says what an aiokafka error means to this system: wait, or stop with a line that says what to do.
+"""Translates an error of aiokafka: wait, or stop with a line that names the remedy.
 
-Every module that catches an error of aiokafka asks this one for its meaning.
+Every module that catches an error of aiokafka uses this translation.
 """
 
 import re
@@ -40,9 +40,9 @@ ENDED = ("Unexpected error during coordination", "Unexpected error during data r
 
 
 def explain(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
-    """Returns what to raise for a client's error: SetupError where Kafka refuses us, because repeating does not help.
+    """Returns the error to raise for a client's: SetupError where Kafka refuses us, because repeating does not help.
 
-    `what` says what failed. The text names the refused operation, and never a credential.
+    `what` names the step that failed. The text names the refused operation, and never a credential.
     """
     for cause in _walk_causes(error):
         if isinstance(cause, SetupError):
@@ -60,7 +60,7 @@ def explain(what: str, error: BaseException) -> KafkaUnavailable | SetupError:
 
 
 def explain_connection(where: str, error: Exception) -> KafkaUnavailable | SetupError:
-    """Explains why the server at `where` cannot be asked. A closed connection may mean the wrong protocol."""
+    """Explains why the server at `where` does not answer. A closed connection may mean the wrong protocol."""
     problem = explain(where, error)
     if isinstance(problem, KafkaUnavailable) and isinstance(error, CLOSED):
         return KafkaUnavailable(f"{problem}: does PROGRESS_KAFKA_SECURITY_PROTOCOL fit this port?")
@@ -129,7 +129,7 @@ def _name_forbidden(error: Exception) -> str:
 
 
 def _join_names(named: object) -> str:
-    """Accepts what aiokafka names: a group or topic, several, or a partition where it asks for offsets."""
+    """Joins the names in aiokafka's error: a group or topic, several, or a partition where it asks for offsets."""
     if isinstance(named, TopicPartition):
         return str(named.topic)
     return ", ".join(sorted(map(str, named))) if isinstance(named, set | list) else str(named)
@@ -137,7 +137,7 @@ def _join_names(named: object) -> str:
 
 def _explain_login(error: Exception) -> str:
     if isinstance(error, SaslAuthenticationFailed):
-        return str(error.args[0])  # the broker's own words
+        return str(error.args[0])  # the broker's own text
     return f"{type(error).__name__}: the broker does not offer this mechanism on this port"
 
 

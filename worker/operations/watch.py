@@ -189,6 +189,3 @@ class Operations:
 def _is_answer(error: BaseException | None) -> bool:
     """Tells whether a broker answered, so that the connection is good: a new cluster lacks a coordinator at first."""
     return isinstance(error, UnicodeDecodeError) or is_broker_answer(error)
-
-
-# From what was found to what is shown. Pure

@@ -1,4 +1,4 @@
--- Reads from the catalog what docs/schema.sql says of each function of the current schema.
+-- Reads from the system catalog how docs/schema.sql describes each function of the current schema.
 --
 -- Returns a row per function, in the order in which they were made: comment; definition; grants.
 select obj_description(p.oid, 'pg_proc') as comment,

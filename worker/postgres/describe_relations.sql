@@ -1,4 +1,4 @@
--- Reads from the catalog what docs/schema.sql says of each table and view of the current schema, except the
+-- Reads from the system catalog how docs/schema.sql describes each table and view of the current schema, except the
 -- bookkeeping of migrations.
 --
 -- Returns a row per relation, tables first, in the order in which they were made: name; comment; options; definition,

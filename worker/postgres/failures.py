@@ -1,4 +1,4 @@
-"""Says what an error of asyncpg means to this system: repeat, refuse the batch, or stop with a line that says why."""
+"""Translates an error of asyncpg: repeat, refuse the batch, or stop with a line that names the cause."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ REFUSED_CLASSES = ("22", "23", "54")
 
 @contextmanager
 def translate_errors(connection: asyncpg.Connection | None = None) -> Iterator[None]:
-    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; lets a bug pass as it is.
+    """Turns the driver's errors into DatabaseUnavailable, ValueRefused or SetupError; re-raises a bug unchanged.
 
     Terminates `connection` where the driver has lost track of its state.
     """

@@ -1,9 +1,9 @@
-"""Describes what the migrations of `sql/` add up to: `docs/schema.sql`, for people to read.
+"""Describes the schema that the migrations of `sql/` produce: `docs/schema.sql`, for people to read.
 
 python -m worker.postgres.schema    # writes it; --check exits 1 if it is out of date
 
-It migrates the database of PROGRESS_DATABASE_URL and reads its catalog, so give it a throw-away one: `make contract`
-does.
+It migrates the database of PROGRESS_DATABASE_URL and reads its system catalog, so give it a throw-away one, as
+`make contract` does.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from worker.settings import Settings
 FILE = Path(__file__).parents[2] / "docs/schema.sql"
 WIDTH = 120
 ABOUT = """\
--- What the migrations in sql/ add up to. To be read, not run: `make contract` writes it from a migrated database.
+-- The schema that sql/ produces. To be read, not run: `make contract` writes it from a migrated database.
 --
 -- Everything belongs to the role course_progress_owner. PUBLIC may call none of the functions. Rule numbers are those
 -- of docs/rules.md. The bookkeeping of migrations (schema_migrations) is left out.
@@ -93,7 +93,7 @@ async def _described() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns exit status 1 if `--check` finds that the file is not what the migrations say."""
+    """Returns exit status 1 if `--check` finds that the file differs from the migrations' schema."""
     parser = argparse.ArgumentParser(prog="python -m worker.postgres.schema", description="Writes docs/schema.sql.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of date")
     checks, text = parser.parse_args(arguments).check, asyncio.run(_described())

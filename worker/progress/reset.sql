@@ -61,7 +61,7 @@ progress_written as (
               new.completed_at as completed_after, new.user_id, new.course_id, new.completion_number,
               new.lessons_completed, new.total_lessons, new.started_at, new.reset_at
 ),
--- Rule 7. The rows that are complete no longer. A reset completes no course.
+-- Rule 7. The rows that are no longer complete. A reset completes no course.
 transitions as (
     select 'CourseCompletionRevoked' as type, user_id, course_id, completed_before, completed_after, completion_number,
            lessons_completed, total_lessons, started_at, reset_at as occurred_at, source_topic, source_partition

@@ -1,4 +1,4 @@
-"""Opens the readers of all but a learner's progress: courses, lessons, activity and operations."""
+"""Opens the readers of everything except a learner's progress: courses, lessons, activity and operations."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self

@@ -12,7 +12,7 @@ from worker.web.limits import Kind, RateLimits
 from worker.web.middleware import limit_size
 from worker.web.problems import Problem
 
-SMALL = 16 * 1024  # bytes: all but a batch are smaller
+SMALL = 16 * 1024  # bytes: every body except a batch is smaller
 JSON = re.compile(r"application/(\S+\+)?json\s*(;|$)", re.IGNORECASE)  # FastAPI takes anything else for text
 
 

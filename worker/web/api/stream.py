@@ -1,4 +1,4 @@
-"""Streams a learner's courses as server-sent events, and then each as it changes: docs/api.md lists the events."""
+"""Sends a learner's courses as a live stream of server-sent events: all, then each that changes (docs/api.md)."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depe
 
 
 class LiveStreamResponse(StreamingResponse):
-    """Releases `held` when the client or the stream has ended."""
+    """Releases `held` when the client disconnects or the live stream ends."""
 
     media_type = "text/event-stream"
 
@@ -51,7 +51,8 @@ async def stream_progress(
     last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
 ) -> Response:
     """Streams the learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change.
-    `unavailable` says that the database is away, `heartbeat` that nothing changed. The stream ends with the token."""
+    `unavailable` says that the database is away, `heartbeat` that nothing changed.
+    The live stream ends with the token."""
     await drain_body(request)
     poller: ProgressPoller = request.app.state.poller
     held = ExitStack()
@@ -60,7 +61,7 @@ async def stream_progress(
 
 
 async def drain_body(request: Request) -> None:
-    """Reads the body to its end, unused, because a 413 is possible only before the stream begins."""
+    """Reads the body to its end, unused, because a 413 is possible only before the live stream begins."""
     async for _ in limit_body(request, SMALL).stream():
         pass
 
@@ -68,7 +69,7 @@ async def drain_body(request: Request) -> None:
 async def stream_events(
     poller: ProgressPoller, watched: WatchedLearner, last_id: str | None, until: float
 ) -> AsyncIterator[str]:
-    """Yields events until the poller closes, the learner's stream ends, or the token does, at `until`."""
+    """Yields events until the poller closes, the learner's live stream ends, or the token expires at `until`."""
     yield f"retry: {RECONNECT_MS}\n\n"
     sent: State | None = None
     said_away = False
@@ -76,7 +77,7 @@ async def stream_events(
         changed = watched.changed
         if watched.away and not said_away:
             yield format_event("unavailable", None)
-            sent, last_id = None, None  # a snapshot says that it is back
+            sent, last_id = None, None  # the next snapshot shows that the database is back
         said_away = watched.away
         if watched.state is not None and watched.state is not sent:
             for text in format_changes(sent, watched.state, last_id):
