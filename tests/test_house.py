@@ -15,8 +15,7 @@ FAUST = {
     "worker/cli/worker.py": "runs the app until it stops",
     "worker/health/heartbeat.py": "a service of the app",
     "worker/health/until_idle.py": "a service of the app",
-    "worker/intake/intake.py": "a service of the app, and the channel to the agent",
-    "worker/intake/lane.py": "the channel to the agent",
+    "worker/intake/intake.py": "a service of the app",
     "worker/kafka/permissions.py": "a service of the app",
     "worker/outbox/relay.py": "a service of the app",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.intake.fakes import lanes_over
+from tests.intake.fakes import FakeAgent, lanes_over
 from worker.health.endpoints import create_health
 from worker.intake.intake import Intake
 from worker.outbox.relay import Relay
@@ -24,7 +24,7 @@ async def live(intake: Any, relay: Any, *, later_s: float = 0) -> int:
 async def in_group() -> Intake:
     nothing: Any = None
     intake = Intake(Settings(), Stream("t", "g", nothing), nothing, [])
-    intake._lanes = lanes_over(nothing, nothing, nothing)
+    intake._lanes = lanes_over(nothing, nothing, FakeAgent())
     intake._joined = True
     return intake
 
