@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Position, read_entry
 from worker.deadletters.row import Row, sort_key
+from worker.kafka.topics import LogRanges
 from worker.stream.outcome import Record
 
 KEPT = 200  # letters of each partition
@@ -54,23 +55,23 @@ class NewestDeadLetters:
         self._fates: dict[str, str] = {}
         self._started: set[TopicPartition] = set()
 
-    async def look(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
-        """Reads towards the ends of these spans for about READ_FOR_S; the next call reads what is left.
+    async def look(self, ranges: LogRanges, newest: int) -> NewestSummary:
+        """Reads towards the ends of these ranges for about READ_FOR_S; the next call reads what is left.
 
         The partitions are paused before and after, because a fetch that waits for records delays every other request
         on its connection by half a second. Raises KafkaError.
         """
         until = time.monotonic() + READ_FOR_S
-        for tp, span in spans.items():
-            await self._start_partition(tp, *span)
+        for tp, (first, end) in ranges.items():
+            await self._start_partition(tp, first, end)
         try:
-            while time.monotonic() < until and (unread := await self._find_unread(spans)):
+            while time.monotonic() < until and (unread := await self._find_unread(ranges)):
                 self._consumer.resume(*unread)
                 for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
                     self._note(tp, records)
         finally:
-            self._consumer.pause(*spans)
-        return self._build_summary(spans, newest)
+            self._consumer.pause(*ranges)
+        return self._build_summary(ranges, newest)
 
     async def _start_partition(self, tp: TopicPartition, first: int, end: int) -> None:
         """Seeks to the newest records of a new partition, and forgets letters that Kafka has deleted.
@@ -85,8 +86,8 @@ class NewestDeadLetters:
         while rows and Position.parse(rows[0].position).offset < first:
             rows.popleft()
 
-    async def _find_unread(self, spans: Mapping[TopicPartition, tuple[int, int]]) -> list[TopicPartition]:
-        return [tp for tp, (_, end) in spans.items() if await self._consumer.position(tp) < end]
+    async def _find_unread(self, ranges: LogRanges) -> list[TopicPartition]:
+        return [tp for tp, (_, end) in ranges.items() if await self._consumer.position(tp) < end]
 
     def _note(self, tp: TopicPartition, records: list[Record]) -> None:
         rows = self._rows[tp.partition]
@@ -97,14 +98,14 @@ class NewestDeadLetters:
             else:
                 self._fates[str(entry.of)] = entry.fate
 
-    def _build_summary(self, spans: Mapping[TopicPartition, tuple[int, int]], newest: int) -> NewestSummary:
+    def _build_summary(self, ranges: LogRanges, newest: int) -> NewestSummary:
         held = {row.position for rows in self._rows.values() for row in rows}
         self._fates = {position: fate for position, fate in self._fates.items() if position in held}
         letters = [
             replace(row, state=self._fates.get(row.position, row.state)) for rows in self._rows.values() for row in rows
         ]
         return NewestSummary(
-            sum(end - first for first, end in spans.values()),
+            sum(end - first for first, end in ranges.values()),
             Counter(row.kind for row in letters if row.state == "open"),
             select_foremost(letters, newest),
         )

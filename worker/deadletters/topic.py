@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from getpass import getuser
@@ -19,30 +19,31 @@ from worker.deadletters.letter import Fate, Letter, Position, Resolution, read_e
 from worker.deadletters.selection import Selection
 from worker.errors import KafkaUnavailable, SetupError
 from worker.kafka.client import client_arguments
-from worker.kafka.topics import admin_client, require_topics
+from worker.kafka.topics import LogRanges, admin_client, require_topics
 from worker.settings import Settings
 from worker.stream.outcome import Record
 
 FETCH_WAIT_MS = 1000
 LONGEST_SILENCE_S = 30
 
-Spans = Mapping[TopicPartition, tuple[int, int]]  # the first offset, and the one after the last
 Advance = Callable[[str, int, int], None]  # called with the step's name, records read so far, and records in all
 
 
 class DeadLetterTopic:
     """Reads the topic as it was when it was opened: records written later are not read."""
 
-    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer, spans: Spans, advance: Advance | None) -> None:
+    def __init__(
+        self, settings: Settings, consumer: AIOKafkaConsumer, ranges: LogRanges, advance: Advance | None
+    ) -> None:
         self._settings = settings
         self._consumer = consumer
-        self._spans = spans
+        self._ranges = ranges
         self._advance = advance
 
     async def read_ledger(self) -> Ledger:
         """Reads the whole topic, and returns which letters are resolved and which are copies."""
         ledger = Ledger()
-        async for record in self._read_records(self._spans, "reading"):
+        async for record in self._read_records(self._ranges, "reading"):
             ledger.note(read_entry(record))
         return ledger
 
@@ -66,7 +67,7 @@ class DeadLetterTopic:
 
     async def read_letters(self, selection: Selection) -> AsyncIterator[Letter]:
         """Yields the selected letters, resolved letters and copies too."""
-        async for record in self._read_records(self._narrow_spans(selection.positions), "going through"):
+        async for record in self._read_records(self._narrow_ranges(selection.positions), "going through"):
             entry = read_entry(record)
             if isinstance(entry, Letter) and selection.takes(entry):
                 yield entry
@@ -76,42 +77,42 @@ class DeadLetterTopic:
 
         Raises SetupError if Kafka refuses.
         """
-        keep = {tp.partition: end for tp, (_, end) in self._spans.items()}
+        keep = {tp.partition: end for tp, (_, end) in self._ranges.items()}
         for position in ledger.list_open():
             keep[position.partition] = min(keep[position.partition], position.offset)
-        cut = {tp: keep[tp.partition] for tp, (first, _) in self._spans.items() if keep[tp.partition] > first}
+        cut = {tp: keep[tp.partition] for tp, (first, _) in self._ranges.items() if keep[tp.partition] > first}
         async with admin_client(self._settings) as admin:
             try:
                 await admin.delete_records({tp: RecordsToDelete(before) for tp, before in cut.items()})
             except KafkaError as error:
                 raise SetupError(f"{self._settings.dead_letter_topic} cannot be truncated: {error!r}") from error
-        return sum(before - self._spans[tp][0] for tp, before in cut.items())
+        return sum(before - self._ranges[tp][0] for tp, before in cut.items())
 
-    def _narrow_spans(self, positions: Collection[Position]) -> Spans:
-        """Narrows the spans to those that contain the positions; without positions, to the whole topic."""
+    def _narrow_ranges(self, positions: Collection[Position]) -> LogRanges:
+        """Narrows the ranges to those that contain the positions; without positions, to the whole topic."""
         if not positions:
-            return self._spans
+            return self._ranges
         asked = {
             tp: [p.offset for p in positions if p.partition == tp.partition and first <= p.offset < end]
-            for tp, (first, end) in self._spans.items()
+            for tp, (first, end) in self._ranges.items()
         }
         return {tp: (min(offsets), max(offsets) + 1) for tp, offsets in asked.items() if offsets}
 
-    async def _read_records(self, spans: Spans, doing: str) -> AsyncIterator[Record]:
-        total = sum(end - first for first, end in spans.values())
+    async def _read_records(self, ranges: LogRanges, doing: str) -> AsyncIterator[Record]:
+        total = sum(end - first for first, end in ranges.values())
         passed = 0
-        unread = {tp for tp, (first, end) in spans.items() if first < end}
+        unread = {tp for tp, (first, end) in ranges.items() if first < end}
         for tp in unread:
-            self._consumer.seek(tp, spans[tp][0])
+            self._consumer.seek(tp, ranges[tp][0])
         while unread:
             for tp, records in (await self._fetch(unread)).items():
                 for record in records:
-                    if record.offset < spans[tp][1]:
+                    if record.offset < ranges[tp][1]:
                         yield record
                 passed += len(records)
             if self._advance:
                 self._advance(doing, passed, total)
-            unread = {tp for tp, position in (await self._read_positions(unread)).items() if position < spans[tp][1]}
+            unread = {tp for tp, position in (await self._read_positions(unread)).items() if position < ranges[tp][1]}
 
     async def _fetch(self, unread: Collection[TopicPartition]) -> dict[TopicPartition, list[Record]]:
         """Fetches some records of these partitions.

@@ -142,6 +142,8 @@ def _explain_login(error: Exception) -> str:
 
 
 def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: set[int] = set()  # because an error may be its own cause
+    while error is not None and id(error) not in seen:
         yield error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__

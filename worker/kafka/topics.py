@@ -1,9 +1,10 @@
 """Creates missing topics, and looks topics up. In production the owner of the cluster creates them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
@@ -18,6 +19,7 @@ BROKERS_LEARN_WITHIN_S = 2  # until every broker knows a topic that was created 
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
 LARGEST_INFLATED = 1024 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
+LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 
 
 def build_topics(settings: Settings) -> list[NewTopic]:

@@ -168,14 +168,14 @@ class ProgressService:
         receipt = await self._publish(event, occurred_at)
         return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
 
-    async def apply(self, occurrences: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
+    async def apply(self, events: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
         """Publishes events, waits once for all, and returns their ids and whether all were applied within the deadline.
 
         An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when Kafka did
         not acknowledge one of them, though it may have stored others. Raises ValueError for a time that no event can
         carry, before it sends any.
         """
-        receipts = await self._publish_many(occurrences)
+        receipts = await self._publish_many(events)
         return [receipt.event_id for receipt in receipts], await self._wait_until_applied(receipts)
 
     # Implementation
@@ -198,11 +198,11 @@ class ProgressService:
         [receipt] = await self._publish_many([(event, occurred_at, str(uuid4()))])
         return receipt
 
-    async def _publish_many(self, occurrences: Sequence[OutgoingEvent]) -> list[Receipt]:
+    async def _publish_many(self, events: Sequence[OutgoingEvent]) -> list[Receipt]:
         with self._kafka.attempt():
             try:
                 publisher = await self._connect_publisher()
-                return await publisher.publish_many(occurrences)
+                return await publisher.publish_many(events)
             except PublishFailed as error:
                 raise explain("the event is not published", error) from error
 

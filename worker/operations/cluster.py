@@ -1,6 +1,5 @@
 """Asks Kafka for the operator's view: where the logs end, the members of the group, the newest dead letters."""
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -12,12 +11,10 @@ from aiokafka.errors import for_code
 from events.consumer import close_consumer
 from worker.deadletters.newest import NewestDeadLetters, NewestSummary
 from worker.kafka.client import client_arguments
-from worker.kafka.topics import admin_client
+from worker.kafka.topics import LogRanges, admin_client
 from worker.settings import Settings
 
 LARGEST_FETCH = 4 * 1024 * 1024  # dead letters may be large; only a row of each is kept
-
-LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 
 
 @dataclass(frozen=True, slots=True)
