@@ -23,7 +23,8 @@ class Settler:
     - Applied: the batch is settled.
     - OffsetsMoved: these partitions are read again from the stored offset, if they are still the lane's; the rest of
       the batch is handed over again.
-    - Unavailable: the batch is handed over again after a back-off; a batch that took too long twice is bisected.
+    - Unavailable: the batch is handed over again after a back-off; one that takes too long when it is repeated is
+      bisected.
     - ValueRefused: the batch is bisected, until a single record is refused, which becomes a dead letter.
     - BreakerOpen: the batch is dropped, because nothing of it may be written. Its lane reads it again after a restart.
     - Any other error: the worker stops, with a line that names the offsets.
