@@ -82,7 +82,7 @@ def _lines(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def _described() -> str:
+async def _describe_database() -> str:
     settings = Settings()
     await migrate(settings)
     connection = await connect(settings)
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns exit status 1 if `--check` finds that the file differs from the migrations' schema."""
     parser = argparse.ArgumentParser(prog="python -m worker.postgres.schema", description="Writes docs/schema.sql.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is out of date")
-    checks, text = parser.parse_args(arguments).check, asyncio.run(_described())
+    checks, text = parser.parse_args(arguments).check, asyncio.run(_describe_database())
     if not checks:
         FILE.write_text(text, "utf-8")
         return 0

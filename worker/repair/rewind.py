@@ -24,6 +24,7 @@ from worker.kafka.topic_id import fetch_topic_id
 from worker.kafka.topics import admin_client, fetch_partitions
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
+from worker.postgres.stream_offsets import StreamOffsets
 from worker.settings import Settings
 
 Target = Literal["earliest"] | datetime | int
@@ -78,8 +79,7 @@ async def rewind(
         recreated = await _is_recreated(connection, group, topic, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
-        rows = await connection.fetch(query("postgres/next_offsets"), group)
-        stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        stored = await StreamOffsets(group).next_offsets(connection, chosen)
         moves = await _plan_moves(settings, stored, to, chosen, recreated)
         _refuse(moves, skip=skip)
         if not dry_run:
@@ -128,7 +128,7 @@ async def _is_recreated(connection: asyncpg.Connection, group: str, topic: str, 
 
 async def _plan_moves(
     settings: Settings,
-    stored: Mapping[TopicPartition, int],
+    stored: Mapping[TopicPartition, int | None],
     to: Target,
     partitions: Collection[TopicPartition],
     recreated: bool,
@@ -142,7 +142,7 @@ async def _plan_moves(
         targets = await _find_targets(consumer, to, first, end)
     finally:
         await close_consumer(consumer)
-    return [Move(tp, stored.get(tp), first[tp], end[tp], targets[tp], recreated) for tp in partitions]
+    return [Move(tp, stored[tp], first[tp], end[tp], targets[tp], recreated) for tp in partitions]
 
 
 async def _find_targets(
