@@ -95,7 +95,7 @@ def test_a_commit_is_compared_figure_by_figure(running: Servers) -> None:
         comparisons = measure_in_turn("even", theirs, running, turns=1, quick=True, say=said.append)
 
     assert said == ["even, turn 1 of 1: this tree", f"even, turn 1 of 1: {theirs.name}"]
-    assert {"ours: events/s", "ours: µs/event", "floor: events/s", "ours / floor, spread evenly"} <= {
-        comparison.figure for comparison in comparisons
-    }
-    assert all(comparison.ratio > 0 for comparison in comparisons if comparison.has_ratio)
+    measured = {comparison.figure: comparison for comparison in comparisons}
+    for figure in ("ours: events/s", "ours: µs/event", "floor: events/s", "ours / floor, spread evenly"):
+        assert measured[figure].has_ratio  # a smaller one, such as MB grown, may round to zero in a run this short
+        assert measured[figure].ratio > 0
