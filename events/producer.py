@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
@@ -56,6 +57,11 @@ class Producer:
     async def __aexit__(self, *exc_info: object) -> None:
         if self._connected is not None:
             await self._close(self._connected, within_s=self._timeout_s)
+
+    @property
+    def client(self) -> AIOKafkaClient | None:
+        """Returns aiokafka's client, for questions beside sending; None while there is no connection."""
+        return self._connected and self._connected.client
 
     async def send_all(self, records: Sequence[OutgoingRecord]) -> list[RecordMetadata]:
         """Sends records without waiting in between; all are durable when it returns. Answers in the order given.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeAlias
 from uuid import uuid4
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import RecordMetadata
 
 from events import topics
@@ -55,6 +56,11 @@ class LessonEventPublisher:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._producer.__aexit__(*exc_info)
+
+    @property
+    def client(self) -> AIOKafkaClient | None:
+        """Returns aiokafka's client, for questions beside publishing; None while there is no connection."""
+        return self._producer.client
 
     async def publish(
         self, event: LessonEvent, *, occurred_at: datetime | None = None, event_id: str | None = None

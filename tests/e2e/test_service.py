@@ -134,11 +134,15 @@ class TestComplete:
 
 
 class TestIncomplete:
-    async def test_it_is_none_without_a_row_and_makes_none(
+    async def test_it_is_none_where_there_was_nothing_to_take_back(
         self, service: ProgressService, user: UUID, course: UUID
     ) -> None:
         assert await service.mark_lesson_incomplete(user, course, "a", 2) is None
-        assert await service.get_course_progress(user, course) is None
+
+        progress = await service.get_course_progress(user, course)
+        assert progress is not None
+        assert (progress.progress_percentage, progress.completed_lessons) == (0, ())
+        assert isinstance(await service.mark_lesson_incomplete(user, course, "a", 2), CourseProgress)
 
     async def test_it_removes_the_lesson_and_the_completion(
         self, service: ProgressService, user: UUID, course: UUID

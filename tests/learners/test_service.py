@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from worker.errors import (
@@ -80,3 +81,21 @@ class TestErrors:
         async with ProgressService(impatient) as service:  # no worker runs on these topics
             assert isinstance(await service.mark_lesson_complete(user, course, "a", 1), Accepted)
             assert isinstance(await service.reset_course_progress(user, course), Accepted)  # not dropped
+            assert isinstance(await service.mark_lesson_incomplete(user, course, "a", 1), Accepted)  # nor this
+
+    async def test_nothing_is_applied_of_a_topic_that_was_created_again(
+        self, settings: Settings, connection: asyncpg.Connection, user: UUID, course: UUID
+    ) -> None:
+        impatient = settings.model_copy(update={"apply_deadline_s": 0.05})
+        where = (settings.consumer_group, settings.lesson_events_topic)
+        await connection.execute(
+            "insert into consumed_offset (consumer_group, topic, partition, next_offset)"
+            " select $1, $2, partition, 1000 from generate_series(0, 9) as partition",
+            *where,
+        )
+        async with ProgressService(impatient) as service:
+            assert await service.reset_course_progress(user, course) is False  # 1,000 are applied in each partition
+            await connection.execute("insert into known_topic values ($1, $2, $3)", *where, uuid4())
+
+            assert isinstance(await service.mark_lesson_complete(user, course, "a", 1), Accepted)
+            assert isinstance(await service.reset_course_progress(user, course), Accepted)

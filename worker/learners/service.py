@@ -28,6 +28,7 @@ from worker.errors import (
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
+from worker.learners.current_topic import CurrentTopic
 from worker.learners.reads import CourseProgress, ProgressReader, ProgressStats
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
@@ -39,8 +40,12 @@ E = TypeVar("E", bound=LessonEvent)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Reports an event that Kafka has stored, and whose row cannot be shown: a worker did not apply it within the
-    deadline, PostgreSQL is away, or a later reset hides it."""
+    """Reports an event that Kafka has stored, and whose row cannot be shown.
+
+    A worker did not apply it within the deadline, PostgreSQL is away, a later reset hides it, or lesson-events was
+    created again and is not rewound yet. The last is known some seconds after it happened: for up to
+    `current_topic.ASK_EVERY_S` an answer may say that an event of the new topic is applied.
+    """
 
     event_id: str
 
@@ -68,6 +73,7 @@ class ProgressService:
         self._publisher: LessonEventPublisher | None = None
         self._connecting = asyncio.Lock()
         self._kafka = OutageGate()
+        self._topic = CurrentTopic(settings.lesson_events_topic)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
@@ -139,12 +145,16 @@ class ProgressService:
     ) -> CourseProgress | Accepted | None:
         """Un-completes a lesson and returns the progress after it.
 
-        Returns None, and publishes no event, where no progress has been applied yet.
+        Publishes also where no progress is known, because a completion may be on its way. Returns None where there was
+        nothing to take back: this event is the first of the course. Its progress row, at 0 %, stays.
         """
         event = _build_event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
-        if await self._read_row(event.user_id, event.course_id) is None:
+        occurred_at = occurred_at or datetime.now(UTC)
+        existed = await self._read_row(event.user_id, event.course_id) is not None
+        answer = await self._publish_and_wait(event, occurred_at)
+        if not existed and isinstance(answer, CourseProgress) and answer.started_at == occurred_at:
             return None
-        return await self._publish_and_wait(event, occurred_at)
+        return answer
 
     async def update_last_accessed(
         self,
@@ -225,20 +235,21 @@ class ProgressService:
         Returns False also when the database goes away meanwhile. The events count all the same, because Kafka has them.
         """
         last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset_of)}
+        topic_id = await self._topic.read_id(self._publisher and self._publisher.client)
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
                 poll_s = POLL_OFFSET_EVERY_S
                 for (topic, partition), offset in last.items():
-                    while not await self._is_applied(topic, partition, offset):
+                    while not await self._is_applied(topic, partition, offset, topic_id):
                         await asyncio.sleep(poll_s)
                         poll_s = min(SLOWEST_POLL_S, poll_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True
 
-    async def _is_applied(self, topic: str, partition: int, offset: int) -> bool:
+    async def _is_applied(self, topic: str, partition: int, offset: int, topic_id: UUID | None) -> bool:
         [row] = await self.reads.fetch(
-            "learners/offset_passed", self._settings.consumer_group, topic, partition, offset
+            "learners/offset_passed", self._settings.consumer_group, topic, partition, offset, topic_id
         )
         return bool(row["passed"])
 

@@ -102,7 +102,7 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
 async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
-    """Takes a lesson's completion back. Without progress in the course, nothing happens."""
+    """Takes a lesson's completion back. Without progress in the course there is none to take back: progress is null."""
     return await writes.respond(
         body.course_id,
         writes.service.mark_lesson_incomplete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
