@@ -48,7 +48,8 @@ create table course_progress_all (
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
     constraint course_progress_all_total_lessons_check CHECK (total_lessons >= 1 AND total_lessons <= 10000),
-    constraint complete_has_its_time CHECK ((completed_at IS NOT NULL) = COALESCE(lessons_completed >= total_lessons, false))
+    constraint complete_has_its_time CHECK ((completed_at IS NOT NULL) = COALESCE(lessons_completed >= total_lessons, false)),
+    constraint started_before_completed CHECK (started_at <= completed_at)
 ) with (fillfactor=80);
 CREATE INDEX course_progress_all_course_id ON course_progress_all USING btree (course_id, user_id);
 grant insert, select, update on course_progress_all to course_progress_worker;
@@ -61,9 +62,11 @@ create table consumed_offset (
     partition integer not null,
     next_offset bigint not null,                    -- every record before it is applied
     moved_at timestamptz not null default now(),
+    -- every record before next_offset was in the log of this leader epoch, or a later one; null: not known
+    leader_epoch integer,
     PRIMARY KEY (consumer_group, topic, partition)
 ) with (fillfactor=50);
-grant insert, select, update on consumed_offset to course_progress_worker;
+grant delete, insert, select, update on consumed_offset to course_progress_worker;
 grant select on consumed_offset to course_progress_reader;
 
 -- Course events that are not yet published, inserted with the rows that they are about. The relay deletes a row when
@@ -84,6 +87,7 @@ create table outbox (
     PRIMARY KEY (seq)
 );
 CREATE INDEX outbox_source ON outbox USING btree (source_topic, source_partition, seq);
+CREATE INDEX outbox_learner ON outbox USING btree (aggregateid, seq);
 grant delete, insert, select on outbox to course_progress_worker;
 grant select (seq, source_topic, source_partition, created_at) on outbox to course_progress_reader;
 
@@ -95,6 +99,7 @@ create table known_topic (
     PRIMARY KEY (consumer_group, topic)
 );
 grant insert, select, update on known_topic to course_progress_worker;
+grant select on known_topic to course_progress_reader;
 
 -- The status that each worker reports, for the operations page. A worker writes its row every two seconds, with or
 -- without work; a clean stop deletes it. No rule uses it.
@@ -141,7 +146,7 @@ create view course_progress as
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
 
--- The UUIDv5 (RFC 9562) of a name in a namespace, the same as Python's uuid.uuid5. Takes about 0.13 ms.
+-- For course_event_id of releases before 0008. A later migration drops it.
 CREATE OR REPLACE FUNCTION uuid_v5(namespace uuid, name text)
  RETURNS uuid
  LANGUAGE plpgsql
@@ -189,7 +194,7 @@ begin
 end $function$;
 grant execute on function uuid_v5 to course_progress_worker;
 
--- The id under which a course event is published, always the same one: events.course_event_id in SQL.
+-- The id of a course event in releases before 0008, whose workers may still run. A later migration drops it.
 CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uuid, completion_number integer)
  RETURNS uuid
  LANGUAGE sql
@@ -212,3 +217,19 @@ CREATE OR REPLACE FUNCTION course_event_payload(type text, user_id uuid, course_
  STABLE PARALLEL SAFE
 RETURN (jsonb_build_object('user_id', user_id, 'course_id', course_id, 'completion_number', completion_number, 'lessons_completed', lessons_completed, 'total_lessons', total_lessons) || CASE type WHEN 'CourseCompleted'::text THEN jsonb_build_object('started_at', started_at, 'completed_at', occurred_at) WHEN 'CourseCompletionRevoked'::text THEN jsonb_build_object('revoked_at', occurred_at) ELSE NULL::jsonb END);
 grant execute on function course_event_payload to course_progress_worker;
+
+-- The UUIDv8 (RFC 9562) of a name: the first 16 bytes of its SHA-256, with version and variant.
+CREATE OR REPLACE FUNCTION uuid_v8(name text)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN (SELECT (encode(set_byte(set_byte(h.h, 6, ((get_byte(h.h, 6) & 15) | 128)), 8, ((get_byte(h.h, 8) & 63) | 128)), 'hex'::text))::uuid AS encode FROM substr(sha256(convert_to(uuid_v8.name, 'UTF8'::name)), 1, 16) h(h));
+grant execute on function uuid_v8 to course_progress_worker;
+
+-- The id under which a course event is published, always the same one: events.course_event_id in SQL.
+CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uuid, completion_number integer, at timestamptz)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN uuid_v8(((((((((type || '/'::text) || user_id) || '/'::text) || course_id) || '/'::text) || completion_number) || '/'::text) || ((EXTRACT(epoch FROM (at - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint));
+grant execute on function course_event_id to course_progress_worker;

@@ -120,7 +120,7 @@ def _build_headers_schema(name: str, model: type[Event]) -> dict[str, Any]:
 
 
 def _build_example(event: Event) -> dict[str, Any]:
-    id = course_event_id(type(event).__name__, USER, COURSE, 1)
+    id = course_event_id(type(event).__name__, USER, COURSE, 1, NOON)
     headers, value = binary(event, id=str(id), time=NOON, source="example")
     return {"headers": {name: text.decode() for name, text in headers}, "payload": json.loads(value)}
 

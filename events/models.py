@@ -6,15 +6,17 @@ breaks a reader (a renamed field, a narrower range) is a new major version in th
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Annotated
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 # An earlier time comes from a broken clock.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-NAMESPACE = UUID("5b0c4b0e-6f0e-5b52-9d3c-0d6c1f6f0a55")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 # PostgreSQL's text takes every character except NUL. pydantic refuses a lone surrogate, which is not a character.
 LessonId = Annotated[
@@ -30,7 +32,15 @@ CompletionNumber = Annotated[
     Field(
         strict=True,
         ge=1,
-        description="1 for the learner's first completion of this course, then 2, 3 and so on",
+        description="Grows with each completion of this course by the learner: 1, 2, 3; after a recovery it may skip",
+    ),
+]
+Cause = Annotated[
+    str | None,
+    Field(
+        exclude_if=lambda cause: cause is None,
+        description="recovered: the state is published once more, because the database had lost what was published. "
+        "Absent: the learner's events caused it. Readers ignore other values",
     ),
 ]
 
@@ -69,22 +79,27 @@ class ProgressReset(Event):
 
 
 class CourseCompleted(Event):
-    """Every lesson of the course is completed. Published at least once, always under the same event id."""
+    """Every lesson of the course is completed. Published at least once, always under the same event id.
+
+    `started_at` is not after `completed_at`.
+    """
 
     completed_at: AwareDatetime
     completion_number: CompletionNumber
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons
     started_at: AwareDatetime
+    cause: Cause = None
 
 
 class CourseCompletionRevoked(Event):
-    """The course is not complete any more: takes back the CourseCompleted of the same number."""
+    """The course is not complete: takes back the CourseCompleted of the same number, and of every lower one."""
 
     revoked_at: AwareDatetime
     completion_number: CompletionNumber
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons | None
+    cause: Cause = None
 
 
 LessonEvent = LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset
@@ -103,6 +118,17 @@ COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
 }
 
 
-def course_event_id(type: str, user_id: UUID, course_id: UUID, completion_number: int) -> UUID:
-    """Computes the id of a course event, the same for every publication. The SQL computes it too."""
-    return uuid5(NAMESPACE, f"{type}/{user_id}/{course_id}/{completion_number}")
+def course_event_id(type: str, user_id: UUID, course_id: UUID, completion_number: int, at: datetime) -> UUID:
+    """Computes the id of a course event, the same for every publication: a UUIDv8. The SQL computes it too.
+
+    `at` is the event's time: when the course was completed, or its completion revoked.
+    """
+    return uuid_v8(f"{type}/{user_id}/{course_id}/{completion_number}/{(at - EPOCH) // MICROSECOND}")
+
+
+def uuid_v8(name: str) -> UUID:
+    """Computes the UUIDv8 (RFC 9562) of a name: the first 16 bytes of its SHA-256, with version and variant."""
+    digest = bytearray(sha256(name.encode()).digest()[:16])
+    digest[6] = digest[6] & 15 | 128
+    digest[8] = digest[8] & 63 | 128
+    return UUID(bytes=bytes(digest))

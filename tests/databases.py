@@ -110,7 +110,7 @@ async def put(connection: asyncpg.Connection, partition: TopicPartition, numbers
     await connection.execute(
         """
         insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-        select course_event_id(type, $1, $1, n), 'course', $1, type,
+        select course_event_id(type, $1, $1, n, now()), 'course', $1, type,
                jsonb_build_object(
                    'user_id', $1::uuid, 'course_id', $1::uuid, 'revoked_at', now(), 'completed_at', now(),
                    'started_at', now(), 'completion_number', n, 'lessons_completed', 1, 'total_lessons', 1),

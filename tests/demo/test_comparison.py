@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course_event_id
+from events import CourseCompleted, CourseCompletionRevoked, CourseEvent
 from worker.demo.comparison import Completions, find_wrong_announcements, find_wrong_dead_letters
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -11,17 +11,13 @@ USER, COURSE = uuid4(), uuid4()
 def completed(number: int) -> tuple[str, CourseEvent]:
     ids = {"user_id": USER, "course_id": COURSE, "completion_number": number}
     event = CourseCompleted(**ids, completed_at=NOW, lessons_completed=1, total_lessons=1, started_at=NOW)
-    return event_id(event), event
+    return str(uuid4()), event
 
 
 def revoked(number: int) -> tuple[str, CourseEvent]:
     ids = {"user_id": USER, "course_id": COURSE, "completion_number": number}
     event = CourseCompletionRevoked(**ids, revoked_at=NOW, lessons_completed=0, total_lessons=1)
-    return event_id(event), event
-
-
-def event_id(event: CourseEvent) -> str:
-    return str(course_event_id(type(event).__name__, event.user_id, event.course_id, event.completion_number))
+    return str(uuid4()), event
 
 
 def times(number: int, *, complete: bool, course_id: UUID = COURSE) -> list[Completions]:

@@ -35,7 +35,7 @@ from worker.postgres.stream_offsets import StreamOffsets
 from worker.settings import Settings, settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
-from worker.stream.sink import Applied, OffsetsMoved
+from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 from worker.stream.stream import Stream
 
 UNTIL_IDLE = "--until-idle" in sys.argv
@@ -81,10 +81,10 @@ class NotesSink:
             await (transaction.rollback() if moved else transaction.commit())
         return moved or Applied(0)
 
-    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         connection = await self._connected()
         with translate_errors(connection):
-            return await self._offsets.next_offsets(connection, partitions)
+            return await self._offsets.stored_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         connection = await self._connected()

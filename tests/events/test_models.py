@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -18,6 +18,7 @@ from events.models import (
 
 USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
 COURSE = UUID("c7f3a1de-2b44-4e0b-8a51-64a4b8f0c902")
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WHO_AND_WHERE = {"user_id": str(USER), "course_id": str(COURSE)}
 
 
@@ -109,13 +110,22 @@ def test_the_type_on_the_wire_is_the_name_of_the_model() -> None:
 
 def test_the_id_of_a_course_event_is_for_ever_the_same() -> None:
     # The value that PostgreSQL computes for the same arguments. It may never change.
-    first = course_event_id("CourseCompleted", USER, COURSE, 1)
+    first = course_event_id("CourseCompleted", USER, COURSE, 1, NOON)
 
-    assert first == UUID("081e6fd3-d9e7-5071-9bb6-db3635e527aa")
-    assert first.version == 5
+    assert first == UUID("b32a28b2-cb16-8db0-a327-e716396fe5f4")
+    assert first.version == 8
 
 
 def test_every_completion_and_revocation_has_an_id_of_its_own() -> None:
-    ids = {course_event_id(name, USER, COURSE, number) for name in COURSE_EVENTS for number in (1, 2, 3)}
+    times = (NOON, NOON + timedelta(microseconds=1))
+    ids = {course_event_id(name, USER, COURSE, n, at) for name in COURSE_EVENTS for n in (1, 2, 3) for at in times}
 
-    assert len(ids) == 6
+    assert len(ids) == 12
+
+
+def test_the_id_names_an_instant_in_whatever_time_zone_it_is_written() -> None:
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=5, minutes=45)))
+
+    assert course_event_id("CourseCompleted", USER, COURSE, 1, elsewhere) == course_event_id(
+        "CourseCompleted", USER, COURSE, 1, NOON
+    )

@@ -15,7 +15,7 @@ from events.models import COURSE_EVENTS, CourseAccessed, CourseCompleted, Lesson
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own_headers
-from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events
+from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
 from worker.progress.fold import CourseKey
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.stream.outcome import Record
@@ -167,8 +167,9 @@ def compare_announcements(
     happened = list_expected_events(completions)
     times = Counter(dict(record.headers)["ce_id"].decode() for record in course_events)
     found.published_twice = sum(number > 1 for number in times.values())
-    found.completions_missed += [f"not published: {what}" for id, what in happened.items() if id not in times]
-    found.wrong_rows += [f"published, and never happened: {id}" for id in times.keys() - happened.keys()]
+    names = {name_event(data_of(read(record.value, record.headers), COURSE_EVENTS)) for record in course_events}
+    found.completions_missed += [f"not published: {what}" for name, what in happened.items() if name not in names]
+    found.wrong_rows += [f"published, and never happened: {name}" for name in names - happened.keys()]
     last = last_announced(course_events)
     found.completions_missed += [f"complete, and not announced last: {key}" for key in complete if not last.get(key)]
 

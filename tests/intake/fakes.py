@@ -6,17 +6,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from aiokafka import TopicPartition
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from worker.intake.breaker import Breaker
 from worker.intake.commits import Commits
 from worker.intake.lane import Lane, Shared
 from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
+from worker.kafka.topic_id import Leader
 from worker.settings import Settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Outcome, Skipped
-from worker.stream.sink import Applied, Handover, OffsetsMoved
+from worker.stream.sink import Applied, Handover, OffsetsMoved, StoredOffset
 from worker.stream.stream import Stream
 
 TOPIC = "notes"
@@ -40,6 +41,8 @@ class FakeConsumer:
         self.position_of: dict[TopicPartition, int] = {}
         self.paused_ones: set[TopicPartition] = set()
         self._client = None
+        self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._coordinator = self
 
     def assignment(self) -> set[TopicPartition]:
         return self.assigned
@@ -58,6 +61,12 @@ class FakeConsumer:
 
     async def position(self, tp: TopicPartition) -> int:
         return self.position_of[tp]
+
+    async def fetch_committed_offsets(self, _: list[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return self.committed
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.committed |= {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
 
     async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.logs[tp][0].offset if self.logs[tp] else 0 for tp in partitions}
@@ -81,6 +90,9 @@ class FakeConsumer:
 class FakeIdentity:
     """A topic that is always the one that the offsets count in."""
 
+    def __init__(self) -> None:
+        self.leaders: dict[int, Leader] = {}
+
     async def check(self, *_: Any) -> None:
         pass
 
@@ -95,10 +107,11 @@ class FakeSink:
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
         return Applied(0)
 
-    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         if self.fail_with:
             raise self.fail_with.pop(0)
-        return {tp: self.stored.get(tp) for tp in partitions}
+        found = {tp: self.stored.get(tp) for tp in partitions}
+        return {tp: None if offset is None else StoredOffset(offset) for tp, offset in found.items()}
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         return topic_id

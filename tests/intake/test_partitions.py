@@ -1,26 +1,38 @@
 """A partition is read from its stored offset, however often it comes and goes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import REGISTRY
 
 from tests.intake.fakes import P0, P1, TOPIC, FakeConsumer, FakeIdentity, FakeSink, record, skip
 from worker.errors import DatabaseUnavailable, OffsetBeyondLog
+from worker.intake import log_epochs
 from worker.intake.log_watch import LogWatch
 from worker.intake.partitions import Partitions
+from worker.kafka.topic_id import Leader
 from worker.settings import Settings
+from worker.stream.batch import Batch, Span
+from worker.stream.outcome import Skipped
+from worker.stream.sink import Applied, StoredOffset
 from worker.stream.stream import Stream
 
 
-def partitions_over(consumer: FakeConsumer, sink: FakeSink) -> Partitions:
+def partitions_over(consumer: FakeConsumer, sink: FakeSink, identity: FakeIdentity | None = None) -> Partitions:
     settings, stream = Settings(), Stream(TOPIC, "notes-group", skip)
-    them: Any = (settings, stream, consumer, FakeIdentity(), LogWatch(settings, stream), sink)
+    them: Any = (settings, stream, consumer, identity or FakeIdentity(), LogWatch(settings, stream), sink)
     return Partitions(*them)
 
 
+def counted(metric: str) -> float:
+    return REGISTRY.get_sample_value(metric) or 0
+
+
 def missing() -> float:
-    return REGISTRY.get_sample_value("progress_events_missing_total") or 0
+    return counted("progress_events_missing_total")
 
 
 def log_of(length: int, first: int = 0) -> list[Any]:
@@ -68,9 +80,9 @@ async def test_one_that_is_revoked_while_its_offset_is_read_is_not_read() -> Non
     consumer = FakeConsumer({P0: log_of(5), P1: []})
 
     class Revoking(FakeSink):
-        async def next_offsets(self, wanted: Any) -> Any:
+        async def stored_offsets(self, wanted: Any) -> Any:
             partitions.revoke({P0})
-            return await super().next_offsets(wanted)
+            return await super().stored_offsets(wanted)
 
     partitions = partitions_over(consumer, Revoking())
     partitions.assign({P0, P1})
@@ -82,9 +94,9 @@ async def test_one_that_is_revoked_while_its_offset_is_read_is_not_read() -> Non
 
 async def test_one_that_is_to_be_read_again_while_its_offset_is_read_is_asked_for_again() -> None:
     class Rereading(FakeSink):
-        async def next_offsets(self, wanted: Any) -> Any:
+        async def stored_offsets(self, wanted: Any) -> Any:
             partitions.reread({P0})
-            return await super().next_offsets(wanted)
+            return await super().stored_offsets(wanted)
 
     partitions = partitions_over(FakeConsumer({P0: log_of(5)}), Rereading())
     partitions.assign({P0})
@@ -136,3 +148,104 @@ async def test_records_that_retention_deleted_are_counted_as_missing() -> None:
 
     assert missing() == before + 4
     assert (partitions.next, consumer.position_of) == ({P0: 3}, {P0: 7})
+
+
+class StoringSink(FakeSink):
+    """Moves the offsets of a batch, as every sink does."""
+
+    def __init__(self, stored: dict[TopicPartition, StoredOffset | None]) -> None:
+        super().__init__()
+        self.offsets = stored
+
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        return {tp: self.offsets.get(tp) for tp in partitions}
+
+    async def apply_batch(self, batch: Batch) -> Applied:
+        self.offsets |= {tp: StoredOffset(span.next, span.leader_epoch) for tp, span in batch.spans.items()}
+        return Applied(0)
+
+
+async def test_a_stored_offset_that_goes_back_is_read_again_without_a_new_record() -> None:
+    sink = FakeSink({P0: 5})
+    partitions = partitions_over(FakeConsumer({P0: log_of(5)}), sink)
+    partitions.assign({P0})
+    await partitions.resume()
+    await partitions.look_at_offsets()
+    assert partitions.unresolved == set()
+    before = counted("progress_commits_lost_total")
+
+    sink.stored[P0] = 2
+    await partitions.look_at_offsets()
+    await partitions.resume()
+
+    assert partitions.next == {P0: 2}
+    assert counted("progress_commits_lost_total") == before + 3
+    [again] = partitions.split(Batch.of([(record(P0, 2), Skipped(""))], partitions.next))
+    assert again.spans == {P0: Span(2, 3, lost=3)}
+
+
+async def test_at_a_start_kafkas_committed_offset_says_what_was_stored() -> None:
+    consumer = FakeConsumer({P0: log_of(5)})
+    consumer.committed = {P0: OffsetAndMetadata(5, "")}
+    partitions = partitions_over(consumer, FakeSink({P0: 2}))
+    before = counted("progress_commits_lost_total")
+    partitions.assign({P0})
+
+    await partitions.resume()
+
+    assert counted("progress_commits_lost_total") == before + 3
+    assert partitions.lost.is_behind(P0)
+
+
+@pytest.mark.parametrize(("end", "stored"), [(3, 3), (5, 5), (None, 5)], ids=["before it", "at it", "not known"])
+async def test_a_log_that_went_back_is_read_from_where_it_differs(
+    monkeypatch: pytest.MonkeyPatch, end: int | None, stored: int
+) -> None:
+    async def fetch_epoch_end(_client: object, leader: int, tp: TopicPartition, epoch: int) -> int | None:
+        assert (leader, tp, epoch) == (1, P0, 7)
+        return end
+
+    monkeypatch.setattr(log_epochs, "fetch_epoch_end", fetch_epoch_end)
+    consumer, identity = FakeConsumer({P0: log_of(9)}), FakeIdentity()
+    identity.leaders = {0: Leader(1, 8)}
+    sink = StoringSink({P0: StoredOffset(5, 7)})
+    partitions = partitions_over(consumer, sink, identity)
+    before = counted("progress_log_went_back_total")
+    partitions.assign({P0})
+
+    await partitions.resume()
+
+    assert (partitions.next, consumer.position_of) == ({P0: stored}, {P0: stored})
+    assert counted("progress_log_went_back_total") == before + 5 - stored
+    assert not partitions.lost.is_behind(P0)
+    if stored < 5:
+        assert sink.offsets == {P0: StoredOffset(3, 8)}
+        assert consumer.committed == {P0: OffsetAndMetadata(3, "")}
+    [batch] = partitions.split(Batch.of([(record(P0, 6), Skipped(""))], partitions.next))
+    assert batch.spans[P0].leader_epoch == 8
+
+
+async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fetch_epoch_end(*_: object) -> int:
+        return 4
+
+    monkeypatch.setattr(log_epochs, "fetch_epoch_end", fetch_epoch_end)
+    identity, sink = FakeIdentity(), StoringSink({P0: StoredOffset(3, 7)})
+    identity.leaders = {0: Leader(1, 7)}
+    partitions = partitions_over(FakeConsumer({P0: log_of(9)}), sink, identity)
+    partitions.assign({P0})
+    await partitions.resume()
+    partitions.look_at_leaders(partitions.lost.stored())
+    before = counted("progress_log_went_back_total")
+
+    sink.offsets[P0] = StoredOffset(6, 7)
+    partitions.lost.note_applied({P0: Span(3, 6)})
+    identity.leaders = {0: Leader(2, 8)}
+    partitions.look_at_leaders(partitions.lost.stored())
+    assert partitions.unresolved == {P0}
+    await partitions.resume()
+
+    assert partitions.next == {P0: 4}
+    assert counted("progress_log_went_back_total") == before

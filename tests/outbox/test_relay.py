@@ -1,5 +1,6 @@
 """The relay: in order, by one worker, and nothing is deleted before Kafka has it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,20 +65,72 @@ async def test_a_users_events_are_published_in_order_and_deleted(
     assert await received(settings, len(wanted)) == wanted
 
 
-async def test_the_rows_of_a_partition_somebody_else_owns_stay(
+def lock_key(tp: TopicPartition) -> str:
+    return f"{tp.topic}/{tp.partition}"
+
+
+async def test_a_row_waits_for_an_older_one_of_its_learner_that_another_worker_publishes(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
+) -> None:
+    theirs = TopicPartition(mine.topic, 1)
+    await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", lock_key(theirs))
+    await put(connection, mine, range(1, 2))
+    await put(connection, theirs, range(2, 3))
+    await put(connection, mine, range(3, 4))
+
+    async def left(*numbers: int) -> bool:
+        rows = await connection.fetch(
+            "select distinct (payload->>'completion_number')::int as n from outbox order by n"
+        )
+        return [row["n"] for row in rows] == list(numbers)
+
+    async with relaying(settings, producer, mine) as relay:
+        await eventually(lambda: left(2, 3))
+        relay.nudge()
+        await asyncio.sleep(0.5)
+        assert await left(2, 3)
+        await connection.execute("delete from outbox where source_partition = 1")
+        await eventually(left)
+
+    wanted = [(name, n) for n in (1, 3) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
+
+
+async def test_one_learners_rows_of_several_partitions_of_one_worker_leave_in_one_round_in_order(
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:
     other = TopicPartition(mine.topic, 1)
-    await put(connection, other, range(1, 2))
-    await put(connection, mine, range(2, 3))
+    for n in range(1, 20):
+        await put(connection, (other, mine)[n % 2], range(n, n + 1))
 
-    async def mine_gone() -> bool:
-        return await connection.fetchval("select count(*) from outbox where source_partition = 0") == 0
+    async def empty() -> bool:
+        return await connection.fetchval("select count(*) from outbox") == 0
 
-    async with relaying(settings, producer, mine):
-        await eventually(mine_gone)
+    async with relaying(settings, producer, mine, other):
+        await eventually(empty)
 
-    assert await connection.fetchval("select count(*) from outbox where source_partition = 1") == 2
+    wanted = [(name, n) for n in range(1, 20) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
+
+
+async def test_rows_of_a_partition_that_nobody_owns_are_published_once_they_are_old(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer
+) -> None:
+    gone = [TopicPartition(settings.lesson_events_topic, 7), TopicPartition("renamed", 0)]
+    for n, tp in enumerate(gone, start=1):
+        await put(connection, tp, range(n, n + 1))
+    await put(connection, TopicPartition("young", 0), range(9, 10))
+    await connection.execute("update outbox set created_at = now() - interval '1 minute' where source_topic <> 'young'")
+
+    async def only_the_young_are_left() -> bool:
+        topics = await connection.fetch("select distinct source_topic from outbox")
+        return [row["source_topic"] for row in topics] == ["young"]
+
+    async with relaying(settings, producer), relaying(settings, producer):
+        await eventually(only_the_young_are_left)
+
+    wanted = [(name, n) for n in (1, 2) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
 
 
 async def test_of_two_that_believe_to_own_a_partition_one_relays_and_the_other_takes_over(
@@ -123,10 +176,12 @@ async def test_what_kafka_did_not_acknowledge_stays(
     assert await connection.fetchval("select count(*) from outbox") == 2
 
 
-async def test_rows_that_nobody_relays_are_seen_by_everybody(
+async def test_rows_that_another_worker_does_not_get_rid_of_are_seen_by_everybody(
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:
-    await put(connection, TopicPartition(mine.topic, 1), range(1, 4))
+    theirs = TopicPartition(mine.topic, 1)
+    await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", lock_key(theirs))
+    await put(connection, theirs, range(1, 4))
     await connection.execute("update outbox set created_at = now() - interval '1 hour'")
 
     def shown(name: str, whose: str) -> float:

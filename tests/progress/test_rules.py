@@ -16,7 +16,7 @@ from events.models import (
 )
 from tests.databases import Database
 from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
-from tests.factories import COURSE, at, completed, reset, uncompleted
+from tests.factories import COURSE, USER, at, completed, reset, uncompleted
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -104,7 +104,7 @@ async def test_each_transition_is_announced_once_and_numbered(database: Database
             number = int(row["payload"].split('"completion_number": ')[1].split(",")[0])
             user_id = UUID(row["aggregateid"])
             announced.setdefault(user_id, []).append((row["type"], number))
-            assert row["id"] == course_event_id(row["type"], user_id, COURSE, number)
+            assert row["id"] == course_event_id(row["type"], user_id, COURSE, number, row["occurred_at"])
         for row in await database.connection.fetch("select * from course_progress_all"):
             was_complete, number = state.get(row["user_id"], (False, 0))
             for type_name, announced_number in announced.pop(row["user_id"], []):
@@ -178,6 +178,46 @@ async def test_a_course_completed_again_after_a_reset_is_a_new_completion(databa
     assert (row["completion_number"], row["completed_at"], row["started_at"]) == (2, at(5), at(4))
     types = [row["type"] for row in await database.take_outbox()]
     assert types == ["CourseCompleted", "CourseCompletionRevoked", "CourseCompleted"]
+
+
+async def test_a_late_reset_dates_the_course_by_the_lesson_that_makes_up_the_total(database: Database) -> None:
+    await database.empty()
+    for event in [completed("a", 1), completed("b", 2), completed("a", 10), completed("b", 11), completed("c", 12)]:
+        await database.apply([event])
+
+    await database.apply([reset(5)])
+
+    row = await course(database)
+    assert row is not None
+    assert (row["completed_at"], row["completion_number"]) == (at(11), 1)
+
+
+async def test_a_course_begins_no_later_than_it_is_completed(database: Database) -> None:
+    await database.empty()
+    await database.apply([reset(5)])
+
+    # Of a batch with events on both sides of the reset, the earliest that certainly counts is the last access.
+    await database.apply(
+        [
+            (CourseAccessed(user_id=USER, course_id=COURSE), at(3)),
+            completed("a", 10),
+            completed("b", 10),
+            (CourseAccessed(user_id=USER, course_id=COURSE), at(20)),
+        ]
+    )
+
+    row = await course(database)
+    assert row is not None
+    assert (row["started_at"], row["completed_at"]) == (at(10), at(10))
+
+
+async def test_an_un_completion_does_not_name_the_lesson_to_resume_at(database: Database) -> None:
+    await database.empty()
+    await database.apply([completed("a", 1), completed("b", 2), uncompleted("a", 3)])
+
+    row = await course(database)
+    assert row is not None
+    assert (row["last_lesson_id"], row["last_accessed_at"]) == ("b", at(3))
 
 
 async def test_a_reset_row_is_gone_for_every_reader_and_late_events_do_not_bring_it_back(database: Database) -> None:

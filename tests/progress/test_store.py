@@ -12,14 +12,16 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from events.models import LessonCompleted, ProgressReset
+from events.models import COURSE_EVENTS, LessonCompleted, ProgressReset
 from tests.bench.floor import BIG, Recorder, nodes, planned, writing
+from tests.intake.fakes import record
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
 from worker.progress.fold import FoldedBatch, fold
 from worker.progress.store import Store
 from worker.settings import Settings
+from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence
-from worker.stream.sink import Applied, OffsetsMoved, Span
+from worker.stream.sink import Applied, OffsetsMoved, Span, StoredOffset
 
 P0, P1 = TopicPartition("lesson-events", 0), TopicPartition("lesson-events", 1)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -47,7 +49,7 @@ async def test_a_stale_batch_writes_nothing_and_learns_where_its_partitions_are(
     outcome = await store.apply(one_lesson(), {P0: Span(9, 12), P1: Span(5, 6)})
 
     assert outcome == OffsetsMoved({P0: 10})
-    assert await store.next_offsets([P0, P1]) == {P0: 10, P1: 5}
+    assert await store.stored_offsets([P0, P1]) == {P0: StoredOffset(10), P1: StoredOffset(5)}
     assert await connection.fetchval("select count(*) from course_progress_all") == 0
 
 
@@ -62,7 +64,7 @@ async def test_a_stale_batch_with_a_reset_writes_nothing(store: Store, connectio
 
 
 async def test_a_partition_nobody_stored_has_no_offset(store: Store) -> None:
-    assert await store.next_offsets([P0]) == {P0: None}
+    assert await store.stored_offsets([P0]) == {P0: None}
 
 
 async def test_writers_that_meet_on_one_row_lose_no_lesson(
@@ -121,7 +123,7 @@ async def test_a_database_without_tables_says_what_to_run(admin_url: str) -> Non
     store = Store(Settings(database_url=f"{admin_url.rsplit('/', 1)[0]}/template1"))
 
     with pytest.raises(SetupError, match="course-progress migrate"):
-        await store.next_offsets([P0])
+        await store.stored_offsets([P0])
 
     await store.close()
 
@@ -138,7 +140,7 @@ async def test_a_database_without_the_newest_function_says_what_to_run(
 @pytest.mark.parametrize("url", ["postgresql://u:abSECRET#x@h/db", "postgresql://u:p?SECRET@h/db"])
 async def test_an_unusable_url_is_told_without_the_password(url: str) -> None:
     with pytest.raises(SetupError, match="PROGRESS_DATABASE_URL") as caught:
-        await Store(Settings(database_url=url)).next_offsets([P0])
+        await Store(Settings(database_url=url)).stored_offsets([P0])
 
     assert "SECRET" not in str(caught.value)
 
@@ -213,3 +215,34 @@ async def test_the_tables_have_no_partitions_in_which_a_ctid_would_name_several_
     )
 
     assert [kind for (kind,) in kinds] == ["r", "r"]
+
+
+async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_higher_number(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    users = [uuid4() for _ in range(3)]
+    events = [LessonCompleted(user_id=users[0], course_id=COURSE, lesson_id="a", total_lessons=1)]
+    events += [LessonCompleted(user_id=user, course_id=COURSE, lesson_id="a", total_lessons=2) for user in users[1:]]
+    entries = [(record(P0, n), Occurrence(NOW, event, *P0)) for n, event in enumerate(events)]
+    again = Batch(entries, {P0: Span(None, 3, lost=40)})
+
+    applied = await store.apply_batch(again)
+    entries = [(record(P0, 3), Occurrence(NOW, events[1], *P0))]
+    await store.apply_batch(Batch(entries, {P0: Span(3, 4, lost=40)}))
+
+    rows = await connection.fetch(
+        "select type, aggregateid as user, (payload->>'completion_number')::int as number, payload->>'cause' as cause"
+        " from outbox order by seq"
+    )
+    said = sorted((users.index(UUID(row["user"])), row["type"], row["number"], row["cause"]) for row in rows)
+    assert said == [
+        (0, "CourseCompleted", 1, None),
+        (0, "CourseCompleted", 42, "recovered"),
+        (1, "CourseCompletionRevoked", 41, "recovered"),
+        (2, "CourseCompletionRevoked", 41, "recovered"),
+    ]
+    assert applied == Applied(4)
+    numbers = await connection.fetch("select completion_number from course_progress order by 1")
+    assert [row["completion_number"] for row in numbers] == [41, 41, 42]
+    for row in await connection.fetch("select type, payload from outbox"):
+        COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])

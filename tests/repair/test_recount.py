@@ -36,8 +36,11 @@ async def database(database_settings: Settings) -> AsyncIterator[Database]:
 
 
 async def damage(database: Database, statement: str, *arguments: Any) -> None:
-    """What no worker would write: without the constraint that refuses some of it."""
-    await database.connection.execute("alter table course_progress_all drop constraint complete_has_its_time")
+    """What no worker would write: without the constraints that refuse some of it."""
+    await database.connection.execute(
+        "alter table course_progress_all drop constraint complete_has_its_time,"
+        " drop constraint if exists started_before_completed"
+    )
     assert (await database.connection.execute(statement, *arguments)).split()[-1] != "0"
 
 
@@ -134,7 +137,7 @@ async def test_a_completion_that_was_lost_is_announced_under_the_next_number(dat
     assert done.announce == "CourseCompleted"
     assert done.recounted == {"lessons_completed": 2, "completed_at": at(5), "completion_number": 2}
     [(type_name, id, payload)] = await outbox(database)
-    assert (type_name, id) == ("CourseCompleted", course_event_id("CourseCompleted", USER, COURSE, 2))
+    assert (type_name, id) == ("CourseCompleted", course_event_id("CourseCompleted", USER, COURSE, 2, at(5)))
     assert (payload["completion_number"], payload["completed_at"]) == (2, at(5).isoformat())
     assert await differences(database.connection) == []
 
@@ -160,7 +163,7 @@ async def test_a_completion_that_was_never_earned_is_revoked(database: Database)
     assert done.announce == "CourseCompletionRevoked"
     assert done.recounted == {"lessons_completed": 1, "completed_at": None}
     [(type_name, id, payload)] = await outbox(database)
-    assert (type_name, id) == (done.announce, course_event_id(done.announce, USER, COURSE, 1))
+    assert (type_name, id) == (done.announce, course_event_id(done.announce, USER, COURSE, 1, at(5)))
     assert payload["revoked_at"] == at(5).isoformat()
     assert await differences(database.connection) == []
 
@@ -178,7 +181,8 @@ async def test_lessons_from_before_a_reset_are_deleted(database: Database) -> No
     [difference] = await differences(database.connection)
     [done] = await repaired(database.connection)
 
-    assert (difference.lessons_before_reset, done.lessons_before_reset) == (2, 2)
+    # A reset beside a late un-completion leaves a row like that of c, which counts for nothing.
+    assert (difference.lessons_before_reset, done.lessons_before_reset) == (1, 2)
     assert await differences(database.connection) == []
     assert await database.connection.fetchval("select array_agg(lesson_id) from lesson_progress") == ["a"]
 

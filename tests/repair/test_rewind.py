@@ -10,6 +10,7 @@ from tests.databases import offsets
 from tests.factories import accesses
 from tests.topics import publish
 from worker.errors import SetupError
+from worker.kafka.topics import admin_client
 from worker.repair.rewind import Move, Target, rewind
 from worker.settings import Settings
 
@@ -58,3 +59,34 @@ async def test_what_is_not_there_cannot_be_gone_back_to(
 ) -> None:
     with pytest.raises(SetupError, match=why):
         await rewind(settings, to, [partition], skip=True)
+
+
+async def committed(settings: Settings) -> dict[int, int]:
+    async with admin_client(settings) as admin:
+        offsets = await admin.list_consumer_group_offsets(settings.consumer_group)
+    return {tp.partition: found.offset for tp, found in offsets.items()}
+
+
+async def test_offsets_of_partitions_that_are_gone_are_deleted(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    where = "insert into consumed_offset (consumer_group, topic, partition, next_offset) values ($1, $2, $3, 20)"
+    for topic, partition in [(settings.lesson_events_topic, 9), ("another-topic", 9)]:
+        await connection.execute(where, settings.consumer_group, topic, partition)
+
+    await rewind(settings, "earliest", [])
+
+    topics = await connection.fetch("select topic from consumed_offset where partition = 9")
+    assert [row["topic"] for row in topics] == ["another-topic"]
+
+
+async def test_kafkas_committed_offsets_move_too(settings: Settings) -> None:
+    await publish(settings, accesses(5))
+    ends = {move.tp.partition: move.end for move in await rewind(settings, "earliest", [])}
+    [partition] = [number for number, end in ends.items() if end]
+    await rewind(settings, 3, [partition], skip=True)
+    assert (await committed(settings))[partition] == 3
+
+    await rewind(settings, "earliest", [partition])
+
+    assert (await committed(settings))[partition] == 0

@@ -65,6 +65,8 @@ def test_a_single_refused_record_is_rejected() -> None:
 
 
 def test_offsets_that_are_never_handed_out_are_skip_over() -> None:
-    batch = skip_over({P0: 12, P1: 5}, {P0: 10, P1: 5})
+    assert skip_over({P0: 12, P1: 5}, {P0: 10, P1: 5}) == {P0: Span(10, 12)}
 
-    assert batch.spans == {P0: Span(10, 12)}
+
+def test_a_partition_that_has_handed_out_nothing_yet_is_skipped_over_too() -> None:
+    assert skip_over({P0: 2, P1: 0}, {P0: None, P1: None}) == {P0: Span(None, 2)}

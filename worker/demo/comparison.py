@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from events import CourseCompleted, CourseCompletionRevoked, CourseEvent, course_event_id
+from events import CourseCompleted, CourseCompletionRevoked, CourseEvent
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
 from worker.postgres.connection import connect
 from worker.postgres.failures import translate_errors
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
+
+EventName: TypeAlias = tuple[str, UUID, UUID, int]  # type, user, course, completion number
 
 COMPLETIONS = """
 select user_id, course_id, completion_number, completed_at is not null as complete
@@ -96,14 +98,20 @@ def build_uncompared_report(parts: Parts, seconds: int, broker: str) -> Report:
 def find_wrong_announcements(completions: Iterable[Completions], received: Mapping[str, CourseEvent]) -> list[str]:
     """Finds course events that the database implies and the service did not receive, or the reverse; a line each."""
     happened = list_expected_events(completions)
-    missing = [f"not received: {happened[id]}" for id in happened.keys() - received.keys()]
-    return missing + [f"never happened: {received[id]!r}" for id in received.keys() - happened.keys()]
+    heard = {name_event(event): event for event in received.values()}
+    missing = [f"not received: {happened[name]}" for name in happened.keys() - heard.keys()]
+    return missing + [f"never happened: {heard[name]!r}" for name in heard.keys() - happened.keys()]
 
 
-def list_expected_events(completions: Iterable[Completions]) -> dict[str, str]:
-    """Describes every completion and revocation that the rows' completion numbers imply, by the id of its event."""
+def name_event(event: CourseEvent) -> EventName:
+    """Names a course event by what it is about, without the time that its id has too."""
+    return type(event).__name__, event.user_id, event.course_id, event.completion_number
+
+
+def list_expected_events(completions: Iterable[Completions]) -> dict[EventName, str]:
+    """Describes every completion and revocation that the rows' completion numbers imply, by the event's name."""
     return {
-        str(course_event_id(kind.__name__, c.user_id, c.course_id, number)): f"{kind.__name__} {number} of {c}"
+        (kind.__name__, c.user_id, c.course_id, number): f"{kind.__name__} {number} of {c}"
         for c in completions
         for kind in (CourseCompleted, CourseCompletionRevoked)
         # Each completion except the last was revoked; the last was, too, if the course is not complete now.

@@ -10,6 +10,8 @@ from worker.kafka.failures import explain_consumer_error
 from worker.settings import Settings
 from worker.stream.stream import Stream
 
+NEW_PARTITIONS_WITHIN_MS = 3_000  # and as long as a rebalance takes, until they are read
+
 
 def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebalanceListener) -> AIOKafkaConsumer:
     """Creates the consumer, not started yet: while it starts it calls the listener, which needs it."""
@@ -22,6 +24,7 @@ def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebala
         # Positions come from the database. A log that lacks one must not silently be read from elsewhere.
         auto_offset_reset="none",
         isolation_level="read_committed",
+        metadata_max_age_ms=NEW_PARTITIONS_WITHIN_MS,
         # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
         partition_assignment_strategy=(StickyPartitionAssignor,),
         heartbeat_interval_ms=int(settings.session_timeout_s * 300),

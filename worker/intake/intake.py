@@ -7,7 +7,7 @@ guarantees that no record is left out.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,7 +32,7 @@ from worker.stream.stream import Stream
 log = structlog.get_logger("intake")
 
 WATCH_LOG_EVERY_S = 1.0
-CHECK_TOPIC_EVERY_S = 3.0
+CHECK_TOPIC_EVERY_S = 1.0
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -135,7 +135,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     # Partitions come and go
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Lets the batches in flight finish, so that the next owner need not repeat them.
 
         Bounded by half the rebalance timeout. aiokafka only logs what goes wrong here, so nothing relies on it.
@@ -166,7 +166,10 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @Service.timer(CHECK_TOPIC_EVERY_S)
     async def _check_topic(self) -> None:
         if not self.should_stop:
+            applied = [lane.partitions.lost.stored() for lane in self._lanes]
             await self._identity.check_again(self._consumer._client)
+            for lane, stored in zip(self._lanes, applied, strict=True):
+                lane.partitions.look_at_leaders(stored)
 
     # For lag tools and operators; the intake itself does not rely on it
 

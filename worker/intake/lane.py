@@ -5,7 +5,7 @@ An intake has two. While PostgreSQL works for one, the other fetches, decodes an
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
@@ -38,6 +38,7 @@ from worker.stream.stream import Stream
 LANES = 2
 FETCH_WAIT_S = 0.2
 KAFKA_PAUSE_S = 1.0  # after an error that passes by itself
+COMPARE_EVERY_S = 5.0  # the stored offsets with those that the lane knows
 RESUME_ATTEMPT = 5  # the back-off of a resume that failed is that of a fifth attempt
 
 
@@ -73,7 +74,7 @@ class Lane:
         )
         self._settler = Settler(self._hand_over, self.partitions.reread, self._wait, self._stopping)
         self.in_flight: asyncio.Future[Applied | OffsetsMoved] | None = None  # `settled` of the batch with the agent
-        self.last_turn = time.monotonic()
+        self.last_turn = self._compared = time.monotonic()
 
     @property
     def waiting(self) -> str | None:
@@ -92,8 +93,9 @@ class Lane:
     async def turn(self) -> None:
         """Takes one batch, if there is one, and sees it settled. Raises BreakerOpen before its dead letters would be
         written."""
-        await self._resume()
-        await self._settler.settle(await self._fetch())
+        await self._resume(compare=True)
+        for part in self.partitions.split(await self._fetch()):
+            await self._settler.settle(part)
         self.last_turn = time.monotonic()
 
     async def idle_turn(self) -> None:
@@ -102,8 +104,11 @@ class Lane:
         await self._take_nothing(FETCH_WAIT_S)
         self.last_turn = time.monotonic()
 
-    async def _resume(self) -> None:
+    async def _resume(self, compare: bool = False) -> None:
         try:
+            if compare and time.monotonic() - self._compared > COMPARE_EVERY_S:
+                await self.partitions.look_at_offsets()
+                self._compared = time.monotonic()
             resumed = await self.partitions.resume()
         except Unavailable as error:
             await self._settler.back_off(error, RESUME_ATTEMPT)
@@ -119,8 +124,7 @@ class Lane:
             metrics.THROUGHPUT.batch_taken(self._name)
         with metrics.stage("decode"):
             batch = gather(fetched, self.partitions.next, self._shared.stream.decode)
-        if not fetched:
-            batch = skip_over(await self._positions(), self.partitions.next)
+        batch.spans |= skip_over(await self._positions(fetched), self.partitions.next)
         self._shared.watch.lag.took(batch)
         self.partitions.advance(batch.spans)
         return batch
@@ -179,10 +183,11 @@ class Lane:
         self._shared.watch.note_kafka(str(meaning))
         await self._sleep(KAFKA_PAUSE_S)
 
-    async def _positions(self) -> dict[TopicPartition, int]:
-        """Returns where the consumer stands: behind a transaction's markers, which are never handed out."""
+    async def _positions(self, fetched: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Returns where the consumer stands in the other partitions: behind a transaction's markers, for instance."""
+        idle = self.partitions.owned.difference(fetched)
         try:
-            return {tp: await self._consumer.position(tp) for tp in self.partitions.owned - self._consumer.paused()}
+            return {tp: await self._consumer.position(tp) for tp in idle - self._consumer.paused()} if idle else {}
         except IllegalStateError:  # a rebalance has begun
             return {}
 
@@ -214,7 +219,10 @@ class Lane:
     def _note_applied(self, batch: Batch, result: Applied) -> None:
         self._shared.breaker.count(batch.entries)
         self._shared.watch.lag.applied(batch.spans)
-        self._shared.commits.note(batch.spans)
+        lost = self.partitions.lost
+        lost.note_applied(batch.spans)
+        # What is ahead in Kafka tells the next worker that commits were lost.
+        self._shared.commits.note({tp: span for tp, span in batch.spans.items() if not lost.is_behind(tp)})
         metrics.count_batch(self._name, batch.entries, result.transitions, self._shared.settings.batch_size)
 
     async def _wait(self, for_s: float) -> None:

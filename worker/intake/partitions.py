@@ -1,20 +1,23 @@
 """Keeps the partitions of one lane, and where it goes on in each of them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from worker.errors import OffsetBeyondLog, Unavailable
+from worker.errors import KafkaUnavailable, OffsetBeyondLog, Unavailable
+from worker.intake.log_epochs import LogEpochs
 from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
+from worker.intake.lost_commits import LostCommits
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
-from worker.stream.batch import Offsets, Spans
-from worker.stream.sink import Sink
+from worker.stream.batch import Batch, Offsets, Span, Spans
+from worker.stream.sink import OffsetsMoved, Sink, StoredOffset
 from worker.stream.stream import Stream
 
 log = structlog.get_logger("intake")
@@ -49,6 +52,8 @@ class Partitions:
         self._assigned: set[TopicPartition] = set()
         self._unresolved: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int | None] = {}  # of those that are read
+        self._epochs = LogEpochs(consumer, identity)
+        self.lost = LostCommits()
 
     @property
     def assigned(self) -> set[TopicPartition]:
@@ -72,16 +77,17 @@ class Partitions:
 
     def assign(self, partitions: set[TopicPartition]) -> None:
         """Makes these the lane's partitions, and no others. They stay paused until their stored offsets are known."""
+        self.revoke(self._assigned.copy())
         self._assigned = partitions
-        self._next.clear()
-        self._unresolved.clear()
         self.reread(partitions)
 
-    def revoke(self, partitions: Iterable[TopicPartition]) -> None:
+    def revoke(self, partitions: Collection[TopicPartition]) -> None:
         for tp in partitions:
             self._assigned.discard(tp)
             self._next.pop(tp, None)
             self._unresolved.discard(tp)
+        self._epochs.forget(partitions)
+        self.lost.forget(partitions)
 
     def reread(self, partitions: Iterable[TopicPartition]) -> None:
         """Has those of these partitions that are the lane's read again from their stored offsets."""
@@ -95,6 +101,27 @@ class Partitions:
     def advance(self, spans: Spans) -> None:
         """Notes that the records of these spans are taken."""
         self._next.update({tp: span.next for tp, span in spans.items() if tp in self._next})
+
+    def split(self, batch: Batch) -> list[Batch]:
+        """Completes the spans of a batch; returns what PostgreSQL has lost and is applied again before the rest."""
+        batch.spans = {tp: replace(span, leader_epoch=self._epochs.get(tp)) for tp, span in batch.spans.items()}
+        return self.lost.split(batch)
+
+    def look_at_leaders(self, applied: Mapping[TopicPartition, int]) -> None:
+        """Has partitions read again whose leader has changed, because their log may have gone back.
+
+        `applied` is what `lost.stored` was before Kafka was asked for the leaders.
+        """
+        self.reread(self._epochs.look(applied))
+
+    async def look_at_offsets(self) -> None:
+        """Has partitions read again whose stored offset is not what this worker stored. Call it between batches.
+
+        PostgreSQL may have lost commits. Raises Unavailable.
+        """
+        stored = await self._sink.stored_offsets(self._next.copy())
+        found = {tp: offset and offset.next for tp, offset in stored.items()}
+        self.reread(tp for tp, offset in self._next.copy().items() if found.get(tp, offset) != offset)
 
     def pause(self) -> None:
         """Has the next fetch return none of the lane's records."""
@@ -119,10 +146,12 @@ class Partitions:
         partitions, self._unresolved = self._unresolved, set()
         try:
             await self._identity.check(self._consumer._client, self._sink)
-            stored = await self._sink.next_offsets(partitions)
+            stored = await self._sink.stored_offsets(partitions)
             async with asyncio.timeout(LONGEST_ANSWER_S * 2):
+                stored |= await self._go_back(stored)
                 first = await self._consumer.beginning_offsets(partitions)
                 end = await self._consumer.end_offsets(partitions)
+                committed = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
         except Unavailable:
             self._unresolved |= partitions & self._assigned
             raise
@@ -130,8 +159,68 @@ class Partitions:
             self._unresolved |= partitions & self._assigned
             raise explain_consumer_error(error, self._settings) from error
         for tp in self._held(partitions) - self._unresolved:
-            self._start_at(tp, stored[tp], first[tp], end[tp])
+            found = stored[tp]
+            offset = found and found.next
+            committed_to = committed[tp].offset if tp in committed else 0
+            self._note_lost(tp, max(first[tp], offset or 0), min(committed_to, end[tp]))
+            self._start_at(tp, offset, first[tp], end[tp])
         return True
+
+    async def _go_back(
+        self, stored: Mapping[TopicPartition, StoredOffset | None]
+    ) -> dict[TopicPartition, StoredOffset]:
+        """Moves the stored offsets of logs that went back to where they differ, durably, and returns them.
+
+        Raises Unavailable or KafkaError.
+        """
+        differs = {tp: to for tp, to in (await self._epochs.compare(stored)).items() if tp in self._held([tp])}
+        if not differs:
+            return {}
+        # Kafka's first: if it were ahead of the stored ones, it would say that PostgreSQL has lost commits.
+        await self._consumer.commit(differs)
+        spans = {
+            tp: Span(offset.next, differs[tp], self._epochs.get(tp))
+            for tp, offset in stored.items()
+            if offset and tp in differs
+        }
+        if isinstance(await self._sink.apply_batch(Batch([], spans)), OffsetsMoved):
+            raise KafkaUnavailable("another worker has moved the stored offsets of a log that went back")
+        for tp, span in spans.items():
+            self._say_went_back(tp, span)
+        return {tp: StoredOffset(to, self._epochs.get(tp)) for tp, to in differs.items()}
+
+    def _say_went_back(self, tp: TopicPartition, span: Span) -> None:
+        again = (span.expected or 0) - span.next
+        agreed = self._epochs.agreed(tp)
+        if agreed is not None and agreed <= span.next:  # all that is read again was applied after the last look
+            log.info(
+                "the leader changed: read again what it may not have",
+                topic=tp.topic,
+                partition=tp.partition,
+                events=again,
+            )
+        else:
+            log.error(
+                "Kafka has lost acknowledged records: the log went back, and is read again from where it differs",
+                topic=tp.topic,
+                partition=tp.partition,
+                first=span.next,
+                applied_before=again,
+            )
+            metrics.LOG_WENT_BACK.inc(again)
+        self.lost.go_back(tp, span.next)
+
+    def _note_lost(self, tp: TopicPartition, start: int, committed: int) -> None:
+        """Says if offsets were stored that PostgreSQL does not have any more; they are applied again now."""
+        if loss := self.lost.go_on(tp, start, committed):
+            log.error(
+                "PostgreSQL has lost commits: their events are applied again",
+                topic=tp.topic,
+                partition=tp.partition,
+                first=start,
+                events=loss.lost,
+            )
+            metrics.COMMITS_LOST.inc(loss.lost)
 
     def _held(self, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
         """Returns those that are both the lane's and the consumer's: a rebalance changes one before the other."""

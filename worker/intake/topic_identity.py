@@ -4,6 +4,7 @@ It compares the topic's id, because the new log may have grown beyond those offs
 why by topic and not by partition, and when it is asked.
 """
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from worker.errors import TopicRecreated
-from worker.kafka.topic_id import fetch_topic_id
+from worker.kafka.topic_id import Leader, Topic, fetch_topic
 from worker.stream.sink import Sink
 from worker.stream.stream import Stream
 
@@ -19,12 +20,13 @@ log = structlog.get_logger("identity")
 
 
 class TopicIdentity:
-    """Keeps the id of the topic that the stored offsets of a stream count in."""
+    """Keeps the id of the topic that the stored offsets of a stream count in, and who leads its partitions."""
 
     def __init__(self, stream: Stream) -> None:
         self._topic = stream.topic
         self._rewind_options = stream.rewind_options
         self._known: UUID | None = None
+        self.leaders: Mapping[int, Leader] = {}  # by partition, as of the last answer
         self._warned = False
 
     async def check(self, client: AIOKafkaClient, sink: Sink) -> None:
@@ -32,9 +34,9 @@ class TopicIdentity:
 
         Raises TopicRecreated; Unavailable or KafkaError: ask again.
         """
-        found = await fetch_topic_id(client, self._topic)
+        found = await fetch_topic(client, self._topic)
         if found is not None:
-            self._known = await sink.known_topic(self._topic, found)
+            self._known = await sink.known_topic(self._topic, found.id)
             self._compare(found)
         elif not self._warned:
             self._warned = True
@@ -46,16 +48,17 @@ class TopicIdentity:
         Raises TopicRecreated.
         """
         try:
-            found = await fetch_topic_id(client, self._topic)
+            found = await fetch_topic(client, self._topic)
         except KafkaError:
             return
         if found is not None:
             self._compare(found)
 
-    def _compare(self, found: UUID) -> None:
-        if self._known not in (None, found):
+    def _compare(self, found: Topic) -> None:
+        self.leaders = found.leaders
+        if self._known not in (None, found.id):
             raise TopicRecreated(
-                f"{self._topic}: the topic was recreated (its id was {self._known} and is {found}), and the stored "
+                f"{self._topic}: the topic was recreated (its id was {self._known} and is {found.id}), and the stored "
                 "offsets do not apply to it. To apply it from its start, which is safe at any time: stop the workers, "
                 f"then `course-progress rewind --to earliest {self._rewind_options}`"
             )

@@ -1,8 +1,10 @@
-"""Fetches the id that Kafka gives a topic when it is created. A topic that was created again has another id.
+"""Fetches a topic's id and its partitions' leader epochs. A topic that was created again has another id.
 
 Metadata responses carry the id since version 10 (Kafka 2.8); aiokafka knows up to version 5.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from uuid import UUID
 
@@ -91,8 +93,24 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
         return request_struct_class([(NO_ID, self._topic, {})], False, False, False, {})
 
 
-async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
-    """Returns the id of a topic. None: the broker is older than topic ids.
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The broker that leads a partition, and the epoch in which it does."""
+
+    node: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as Kafka describes it."""
+
+    id: UUID
+    leaders: Mapping[int, Leader]  # by partition, those that have one
+
+
+async def fetch_topic(client: AIOKafkaClient, topic: str) -> Topic | None:
+    """Returns what a broker knows of the topic. None: the broker is older than topic ids.
 
     Raises KafkaError, also for a topic that does not exist.
     """
@@ -100,7 +118,19 @@ async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
         response = await client.send(client.get_random_node(), MetadataRequest(topic))
     except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises these for a version that a broker lacks
         return None
-    [(error, _name, found, *_)] = response.topics
+    [(error, _name, found, _internal, partitions, *_)] = response.topics
     if error:
         raise for_code(error)(topic)
-    return None if found == NO_ID else found
+    if found == NO_ID:
+        return None
+    leaders = {partition: Leader(node, epoch) for _error, partition, node, epoch, *_ in partitions if node >= 0}
+    return Topic(found, leaders)
+
+
+async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:
+    """Returns the id of a topic. None: the broker is older than topic ids.
+
+    Raises KafkaError, also for a topic that does not exist.
+    """
+    found = await fetch_topic(client, topic)
+    return found.id if found else None

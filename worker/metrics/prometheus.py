@@ -29,6 +29,8 @@ VISIBLE_SECONDS = Histogram(
 )
 RETRIES = Counter("progress_retries", "Batches repeated, by what was unavailable", ["error"])
 MISSING = Counter("progress_events_missing", "Records that Kafka deleted before any worker had read them: lost")
+COMMITS_LOST = Counter("progress_commits_lost", "Offsets that PostgreSQL had stored and lost; applied again")
+LOG_WENT_BACK = Counter("progress_log_went_back", "Offsets read again because their log went back: it lost records")
 OFFSETS_LOST = Counter("progress_offsets_moved_elsewhere", "Partitions of a batch that another worker had moved on")
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")

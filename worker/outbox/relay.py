@@ -29,13 +29,15 @@ RELAY_EVERY_S = 1.0
 REPORT_DEPTH_EVERY_S = 5.0
 COUNT_UP_TO = 100_000
 SILENCE_S = 30
+ORPHANED_AFTER_S = 5.0  # a row of a partition that no worker relays
 
 
 class Relay(Service):
     """Publishes the outbox rows of the partitions that this worker owns: at least once, and each user's in order.
 
     A session-level advisory lock per partition ensures that one worker relays it. The server ends a session that is
-    silent for SILENCE_S, so that a stopped or disconnected worker does not keep its locks.
+    silent for SILENCE_S, so that a stopped or disconnected worker does not keep its locks. Partitions that no worker
+    owns any more are relayed too, by any worker.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Relay(Service):
             while await self._publish_round(connection):
                 await self._report_depth(connection)
         except Unavailable as error:
-            log.warning("course events wait in the outbox", error=str(error))
+            log.warning("the outbox waits: its course events are not published", error=str(error))
             metrics.RELAY_FAILURES.inc()
             return False
         return True
@@ -106,7 +108,7 @@ class Relay(Service):
         return self._connection
 
     async def _update_locks(self, connection: asyncpg.Connection) -> None:
-        """Takes the locks of partitions that this worker has gained, and releases those of lost ones."""
+        """Takes the locks of partitions that this worker has gained, or that nobody owns, and releases all others."""
         owned = self._owned()
         with translate_errors(connection):
             if self._locked - owned:
@@ -117,6 +119,10 @@ class Relay(Service):
                     query("outbox/lock_partitions"), *self._split_columns(owned - self._locked)
                 )
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
+            orphans = await connection.fetch(
+                query("outbox/lock_orphans"), ORPHANED_AFTER_S, *self._split_columns(self._locked)
+            )
+            self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in orphans}
 
     async def _report_depth(self, connection: asyncpg.Connection) -> None:
         """Reports the depth of the outbox every few seconds, also of partitions that no worker relays."""

@@ -1,7 +1,7 @@
 -- Moves the stored offsets of consumer group $1, all of them or none: a compare-and-swap in the caller's transaction.
 --
--- Reads and writes consumed_offset. $2-$5 per partition: topic, partition, the stored offset that the caller last saw
--- (null: none), the next offset.
+-- Reads and writes consumed_offset. $2-$6 per partition: topic, partition, the stored offset that the caller last saw
+-- (null: none), the next offset, the leader epoch (null: not known).
 --
 -- Correct under READ COMMITTED too, because `for update` waits for a transaction that moves the same offsets, and then
 -- reads what it has written. Under REPEATABLE READ it raises 40001. Where no offset was stored, one that another
@@ -10,7 +10,8 @@
 -- Returns topic, partition and found of each partition whose stored offset is another. No row: all were moved.
 with
 wanted as materialized (
-    select * from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) as w (topic, partition, expected, next)
+    select * from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[])
+                      as w (topic, partition, expected, next, leader_epoch)
 ),
 stored as materialized (
     select topic, partition, next_offset
@@ -29,15 +30,15 @@ swap as materialized (
 ),
 offsets_moved as (
     update consumed_offset c
-    set next_offset = o.next, moved_at = now()
+    set next_offset = o.next, leader_epoch = o.leader_epoch, moved_at = now()
     from offsets o
     cross join swap
     where won and found is not null
       and c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
 ),
 offsets_inserted as (
-    insert into consumed_offset (consumer_group, topic, partition, next_offset)
-    select $1, topic, partition, next
+    insert into consumed_offset (consumer_group, topic, partition, next_offset, leader_epoch)
+    select $1, topic, partition, next, leader_epoch
     from offsets
     cross join swap
     where won and found is null

@@ -7,7 +7,7 @@ import asyncpg
 from aiokafka import TopicPartition
 
 from worker.postgres.connection import query
-from worker.stream.sink import OffsetsMoved, Spans
+from worker.stream.sink import OffsetsMoved, Spans, StoredOffset
 
 
 class StreamOffsets:
@@ -19,12 +19,15 @@ class StreamOffsets:
     def __init__(self, consumer_group: str) -> None:
         self._consumer_group = consumer_group
 
-    async def next_offsets(
+    async def stored_offsets(
         self, connection: asyncpg.Connection, partitions: Iterable[TopicPartition]
-    ) -> dict[TopicPartition, int | None]:
-        """Returns the stored offset of each partition: every record before it is applied. None: nothing is stored."""
+    ) -> dict[TopicPartition, StoredOffset | None]:
+        """Returns the stored offset of each partition. None: nothing is stored."""
         rows = await connection.fetch(query("postgres/next_offsets"), self._consumer_group)
-        stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        stored = {
+            TopicPartition(row["topic"], row["partition"]): StoredOffset(row["next_offset"], row["leader_epoch"])
+            for row in rows
+        }
         return {tp: stored.get(tp) for tp in partitions}
 
     async def known_topic(self, connection: asyncpg.Connection, topic: str, topic_id: UUID) -> UUID:
@@ -50,6 +53,7 @@ class StreamOffsets:
             [tp.partition for tp in spans],
             [span.expected for span in spans.values()],
             [span.next for span in spans.values()],
+            [span.leader_epoch for span in spans.values()],
         )
         if not rows:
             return None

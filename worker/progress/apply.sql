@@ -15,6 +15,7 @@
 --          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time
 -- $15-$19  per lesson row: its progress row (its number in $6-$14, from 1), lesson, first and last completion since its
 --          last un-completion, that un-completion
+-- $20      per partition: its leader epoch (null: not known)
 -- A time left out ($9, $12, $14) is the progress row's last_accessed_at; of a lesson ($17), its last completion.
 --
 -- Returns one row: won, whether the batch was written; found_elsewhere, each partition whose stored offset differs,
@@ -22,7 +23,8 @@
 with
 offsets as materialized (
     select o.*, c.next_offset as found
-    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) as o (topic, partition, expected, next)
+    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $20::integer[])
+             as o (topic, partition, expected, next, leader_epoch)
     left join consumed_offset c
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
 ),
@@ -34,9 +36,9 @@ offsets_moved as (
     merge into consumed_offset c
     using (select o.* from offsets o cross join swap where won) o
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
-    when matched then update set next_offset = o.next, moved_at = now()
-    when not matched then insert (consumer_group, topic, partition, next_offset)
-        values ($1, o.topic, o.partition, o.next)
+    when matched then update set next_offset = o.next, leader_epoch = o.leader_epoch, moved_at = now()
+    when not matched then insert (consumer_group, topic, partition, next_offset, leader_epoch)
+        values ($1, o.topic, o.partition, o.next, o.leader_epoch)
 ),
 -- The stored progress rows, merged with the parts of the batch that need no lesson row: the latest total (rule 2), the
 -- last lesson and the last access (rule 5). Events up to a reset do not count (rule 6).
@@ -163,6 +165,8 @@ progress_written as (
     merge into course_progress_all p
     using (
         select a.*, a.completion_number + a.completes::integer as number,
+               -- With a reset, a lesson may be earlier than the earliest event that certainly counts.
+               least(a.started_at, d.completed_at) as begun_at,
                case when a.completes then d.completed_at when not a.reopens then a.completed_at end as completed_since
         from progress_after a
         full join completion_dates d on d.batch_row = a.batch_row -- returns a left join's rows, never by nested loop
@@ -171,16 +175,16 @@ progress_written as (
     when matched and (p.lessons_completed, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
                       p.started_at, p.last_accessed_at, p.completed_at)
         is distinct from (a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id, a.last_lesson_at,
-                          a.started_at, a.last_accessed_at, a.completed_since)
+                          a.begun_at, a.last_accessed_at, a.completed_since)
     then update set
         lessons_completed = a.lessons_completed, total_lessons = a.total_lessons, total_at = a.total_at,
-        last_lesson_id = a.last_lesson_id, last_lesson_at = a.last_lesson_at, started_at = a.started_at,
+        last_lesson_id = a.last_lesson_id, last_lesson_at = a.last_lesson_at, started_at = a.begun_at,
         last_accessed_at = a.last_accessed_at, completed_at = a.completed_since,
         completion_number = a.number, updated_at = now()
     when not matched then insert (user_id, course_id, lessons_completed, total_lessons, total_at, last_lesson_id,
                                   last_lesson_at, started_at, last_accessed_at, completed_at, completion_number)
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
-                a.last_lesson_at, a.started_at, a.last_accessed_at, a.completed_since, a.number)
+                a.last_lesson_at, a.begun_at, a.last_accessed_at, a.completed_since, a.number)
     returning a.source, old.completed_at as completed_before, new.completed_at as completed_after,
               old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,
               new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at
@@ -196,7 +200,7 @@ transitions as (
 ),
 events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-    select course_event_id(type, user_id, course_id, completion_number), 'course', user_id, type,
+    select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
                                 started_at, occurred_at),
            occurred_at, source_topic, source_partition

@@ -70,6 +70,7 @@ class CourseChange:
             self.last_accessed_at = at
         match occurrence.event:
             case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
+                self._note_visit(at, lesson_id)
                 self._change_lesson(at, lesson_id, total).complete(at)
             case LessonUncompleted(lesson_id=lesson_id, total_lessons=total):
                 self._change_lesson(at, lesson_id, total).uncomplete(at)
@@ -79,7 +80,6 @@ class CourseChange:
     def _change_lesson(self, at: datetime, lesson_id: str, total: int) -> LessonChange:
         if self.total is None or (at, total) > self.total:
             self.total = (at, total)
-        self._note_visit(at, lesson_id)
         lesson = self.lessons.get(lesson_id)
         if lesson is None:
             lesson = self.lessons[lesson_id] = LessonChange()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from worker.postgres.connection import query
 from worker.progress.fold import CourseKey
 
@@ -54,7 +54,8 @@ def _build_row(history: list[tuple[datetime, LessonEvent]]) -> ProgressRow | Non
     total = max(((at, e.total_lessons) for at, e in lesson_events), default=(None, None))[1]  # rule 2
     complete = total is not None and len(done) >= total  # rule 4
     nearest = (200 * len(done) + total) // (2 * total) if total else 0
-    named = [(at, e.lesson_id) for at, e in history if not isinstance(e, ProgressReset) and e.lesson_id]  # rule 5
+    visits = [(at, e) for at, e in history if isinstance(e, LessonCompleted | CourseAccessed)]
+    named = [(at, e.lesson_id) for at, e in visits if e.lesson_id]  # rule 5
     return ProgressRow(
         completed_lessons=done,
         lessons_completed=len(done),

@@ -32,14 +32,15 @@ lessons_kept as (
 ),
 lessons_after as (
     select user_id, course_id, count(*) filter (where completed)::integer as lessons_completed,
-           min(coalesce(completed_at, changed_at)) as started_at, max(completed_at) as completed_at
+           min(coalesce(completed_at, changed_at)) as started_at,
+           array_agg(completed_at order by completed_at) filter (where completed) as dates
     from lessons_kept
     group by user_id, course_id
 ),
 -- Every progress row that was reset, before and after.
 progress_written as (
     merge into course_progress_all p
-    using (select r.*, l.started_at, l.completed_at, coalesce(l.lessons_completed, 0) as lessons_completed
+    using (select r.*, l.started_at, l.dates, coalesce(l.lessons_completed, 0) as lessons_completed
            from resets r left join lessons_after l using (user_id, course_id)) r
         on p.id = r.id
     when matched then update set
@@ -51,9 +52,12 @@ progress_written as (
         last_lesson_at = case when p.last_lesson_at > r.reset_at then p.last_lesson_at end,
         last_accessed_at = case when p.last_accessed_at > r.reset_at then p.last_accessed_at end,
         started_at = case when p.started_at > r.reset_at then p.started_at
-                          when p.last_accessed_at > r.reset_at then least(r.started_at, p.last_accessed_at) end,
+                          when p.last_accessed_at > r.reset_at then least(r.started_at, p.last_accessed_at,
+                                     case when p.completed_at > r.reset_at then p.completed_at end) end,
+        -- Rule 4: an announced date that still counts stays; else it is that of the lesson that makes up the total.
         completed_at = case when p.total_at > r.reset_at and r.lessons_completed >= p.total_lessons
-                            then case when p.completed_at > r.reset_at then p.completed_at else r.completed_at end
+                            then case when p.completed_at > r.reset_at then p.completed_at
+                                      else r.dates[p.total_lessons] end
                        end,
         updated_at = now()
     when not matched then insert (user_id, course_id, reset_at) values (r.user_id, r.course_id, r.reset_at)
@@ -70,7 +74,7 @@ transitions as (
 ),
 events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-    select course_event_id(type, user_id, course_id, completion_number), 'course', user_id, type,
+    select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
                                 started_at, occurred_at),
            occurred_at, source_topic, source_partition

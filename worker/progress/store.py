@@ -1,4 +1,7 @@
-"""Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets."""
+"""Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets.
+
+`recover.sql` follows where the batch applies events again whose commits PostgreSQL has lost.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,10 +15,10 @@ from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
 from worker.postgres.stream_offsets import StreamOffsets
-from worker.progress.fold import FoldedBatch, fold
+from worker.progress.fold import CourseKey, FoldedBatch, fold
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
-from worker.stream.sink import Applied, OffsetsMoved
+from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 
 T = TypeVar("T")
 
@@ -40,37 +43,58 @@ class Store:
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
+        self._recovered: set[CourseKey] = set()  # while lost commits are applied again: the rows announced once more
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
         """Folds a batch of lesson events and applies it. Durable when it returns Applied."""
         with metrics.stage("fold"):
             folded = fold(batch.occurrences)
+        recovered = self._find_recovered(batch)
         with metrics.stage("store"):
-            return await self.apply(folded, batch.spans)
+            result = await self.apply(folded, batch.spans, recovered)
+        if isinstance(result, Applied):
+            self._recovered = self._recovered | recovered.keys() if recovered else set()
+        return result
 
-    async def apply(self, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
-        """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied."""
+    async def apply(
+        self, folded: FoldedBatch, spans: Spans, recovered: Mapping[CourseKey, TopicPartition] | None = None
+    ) -> Applied | OffsetsMoved:
+        """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied.
+
+        `recovered` names the progress rows that are announced once more, each with the partition that caused it.
+        """
         connection = await self._connected()
         with translate_errors(connection):
-            if not folded.resets:
+            if not folded.resets and not recovered:
                 return await self._apply(connection, folded, spans)
             try:
                 async with connection.transaction(isolation="repeatable_read"):
-                    # Unlike apply.sql, reset.sql needs a plan made for the arrays at hand.
+                    # Unlike apply.sql, the others need a plan made for the arrays at hand.
                     await connection.execute("set local plan_cache_mode = force_custom_plan")
-                    revoked = await connection.fetchval(query("progress/reset"), *_reset_columns(folded))
+                    announced = await connection.fetchval(query("progress/reset"), *_reset_columns(folded))
                     outcome = await self._apply(connection, folded, spans)
                     if isinstance(outcome, OffsetsMoved):
                         raise _RollBack(outcome)
+                    columns = _recovered_columns(recovered or {}, spans)
+                    announced += await connection.fetchval(query("progress/recover"), *columns)
             except _RollBack as rolled_back:
                 return rolled_back.outcome
-            return Applied(outcome.transitions + revoked)
+            return Applied(outcome.transitions + announced)
 
-    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Reads the stored offset of each partition: every record before it is applied. None: nothing was stored."""
+    def _find_recovered(self, batch: Batch) -> dict[CourseKey, TopicPartition]:
+        """Returns the rows to announce once more: each once, when its first lost event is applied again."""
+        if not any(span.lost for span in batch.spans.values()):  # then all are: `LostCommits.split`
+            return {}
+        touched = {
+            (o.event.user_id, o.event.course_id): TopicPartition(o.topic, o.partition) for o in batch.occurrences
+        }
+        return {key: tp for key, tp in sorted(touched.items()) if key not in self._recovered}
+
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        """Reads the stored offset of each partition. None: nothing was stored."""
         connection = await self._connected()
         with translate_errors(connection):
-            return await self._offsets.next_offsets(connection, partitions)
+            return await self._offsets.stored_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
@@ -107,6 +131,7 @@ class Store:
             [span.next for span in spans.values()],
             *_course_columns(folded, sources),
             *_lesson_columns(folded),
+            [span.leader_epoch for span in spans.values()],
         )
         assert row is not None  # an aggregate: always one row
         if row["won"]:
@@ -161,4 +186,9 @@ def _lesson_columns(folded: FoldedBatch) -> list[list[Any]]:
 
 def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
     rows = [(*key, reset.reset_at, reset.topic, reset.partition) for key, reset in folded.resets.items()]
+    return _columns(rows, 5)
+
+
+def _recovered_columns(recovered: Mapping[CourseKey, TopicPartition], spans: Spans) -> list[list[Any]]:
+    rows = [(*key, spans[tp].lost, tp.topic, tp.partition) for key, tp in recovered.items()]
     return _columns(rows, 5)

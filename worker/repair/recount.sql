@@ -9,7 +9,7 @@
 select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset,
        p.lessons_completed as found_lessons_completed, lesson.completed as lessons_completed,
        p.last_accessed_at as found_last_accessed_at, accessed.last_accessed_at,
-       p.started_at as found_started_at, started.started_at,
+       p.started_at as found_started_at, begun.started_at,
        p.completed_at as found_completed_at, finished.completed_at,
        p.completion_number as found_completion_number, numbered.completion_number,
        -- A complete row without a number: its first completion is announced, perhaps for the second time.
@@ -20,7 +20,7 @@ from course_progress_all p
 cross join lateral (select coalesce(p.reset_at, '-infinity') as since) reset
 cross join lateral (
     select count(*) filter (where completed and counts)::integer as completed,
-           count(*) filter (where not counts)::integer as before_reset,
+           count(*) filter (where completed and not counts)::integer as before_reset,
            max(changed_at) filter (where counts) as latest,
            min(dated) filter (where counts) as earliest,
            array_agg(dated order by dated) filter (where completed and counts) as dates
@@ -51,6 +51,8 @@ cross join lateral (
                      and (p.reset_at is not null or p.completed_at >= started.started_at) then p.completed_at
                 else lesson.dates[p.total_lessons] end as completed_at
 ) finished
+-- A row begins no later than it is completed.
+cross join lateral (select least(started.started_at, finished.completed_at) as started_at) begun
 -- Rule 7.
 cross join lateral (
     select greatest(p.completion_number + (complete and p.completed_at is null)::integer, complete::integer)
@@ -60,6 +62,6 @@ where p.id > $1 and p.id <= $2 and ($3::uuid is null or p.course_id = $3)
   and ($4::timestamptz is null or p.updated_at >= $4)
   and (lesson.before_reset > 0
        or (p.lessons_completed, p.last_accessed_at, p.started_at, p.completed_at, p.completion_number)
-           is distinct from (lesson.completed, accessed.last_accessed_at, started.started_at, finished.completed_at,
+           is distinct from (lesson.completed, accessed.last_accessed_at, begun.started_at, finished.completed_at,
                              numbered.completion_number))
 order by p.id

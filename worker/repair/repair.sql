@@ -15,7 +15,7 @@ with repaired as (
     end as occurred_at
 )
 insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-select course_event_id($7, user_id, course_id, completion_number), 'course', user_id, $7,
+select course_event_id($7, user_id, course_id, completion_number, occurred_at), 'course', user_id, $7,
        course_event_payload($7, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at,
                             occurred_at),
        occurred_at, $8, $9

@@ -15,17 +15,19 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 
 from events.consumer import close_consumer
 from worker.errors import SetupError
 from worker.kafka.client import client_arguments
+from worker.kafka.failures import explain_consumer_error
 from worker.kafka.topic_id import fetch_topic_id
 from worker.kafka.topics import admin_client, fetch_partitions
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
 from worker.postgres.stream_offsets import StreamOffsets
 from worker.settings import Settings
+from worker.stream.sink import StoredOffset
 
 Target = Literal["earliest"] | datetime | int
 
@@ -71,7 +73,8 @@ async def rewind(
     ahead and `skip` is false, or a worker began meanwhile. A dry run changes nothing, and workers may run.
     """
     topic, group = topic or settings.lesson_events_topic, group or settings.consumer_group
-    chosen = _choose_partitions(await fetch_partitions(settings, topic), partitions, topic)
+    existing = await fetch_partitions(settings, topic)
+    chosen = _choose_partitions(existing, partitions, topic)
     async with admin_client(settings) as admin, _open_database(settings) as connection:
         if not dry_run:
             await require_no_worker(admin, settings, group, chosen)
@@ -79,11 +82,12 @@ async def rewind(
         recreated = await _is_recreated(connection, group, topic, found)
         if recreated and partitions:
             raise SetupError(f"{topic} was recreated: rewind all its partitions at once, without --partition")
-        stored = await StreamOffsets(group).next_offsets(connection, chosen)
+        stored = await StreamOffsets(group).stored_offsets(connection, chosen)
         moves = await _plan_moves(settings, stored, to, chosen, recreated)
         _refuse(moves, skip=skip)
         if not dry_run:
-            await _move(connection, group, topic, moves, found)
+            await _commit_to_kafka(settings, group, moves)
+            await _move(connection, group, topic, moves, found, existing)
     return moves
 
 
@@ -128,7 +132,7 @@ async def _is_recreated(connection: asyncpg.Connection, group: str, topic: str, 
 
 async def _plan_moves(
     settings: Settings,
-    stored: Mapping[TopicPartition, int | None],
+    stored: Mapping[TopicPartition, StoredOffset | None],
     to: Target,
     partitions: Collection[TopicPartition],
     recreated: bool,
@@ -142,7 +146,8 @@ async def _plan_moves(
         targets = await _find_targets(consumer, to, first, end)
     finally:
         await close_consumer(consumer)
-    return [Move(tp, stored[tp], first[tp], end[tp], targets[tp], recreated) for tp in partitions]
+    offsets = {tp: offset and offset.next for tp, offset in stored.items()}
+    return [Move(tp, offsets[tp], first[tp], end[tp], targets[tp], recreated) for tp in partitions]
 
 
 async def _find_targets(
@@ -168,10 +173,31 @@ def _refuse(moves: Collection[Move], *, skip: bool) -> None:
             )
 
 
+async def _commit_to_kafka(settings: Settings, group: str, moves: Collection[Move]) -> None:
+    """Moves Kafka's committed offsets too, before the stored ones: ahead of these they would mean lost commits."""
+    consumer = AIOKafkaConsumer(**client_arguments(settings), group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign([move.tp for move in moves])
+        await consumer.commit(
+            {move.tp: move.to if move.stored is None else min(move.stored, move.to) for move in moves}
+        )
+    except KafkaError as error:
+        raise explain_consumer_error(error, settings) from error
+    finally:
+        await close_consumer(consumer)
+
+
 async def _move(
-    connection: asyncpg.Connection, group: str, topic: str, moves: Collection[Move], found: UUID | None
+    connection: asyncpg.Connection,
+    group: str,
+    topic: str,
+    moves: Collection[Move],
+    found: UUID | None,
+    existing: Collection[int],
 ) -> None:
     async with connection.transaction():
+        await connection.execute(query("repair/forget_gone_partitions"), group, topic, list(existing))
         for move in moves:
             if not move.changes:
                 continue

@@ -1,7 +1,7 @@
 """Makes batches of records for a sink, each with the offsets that it covers. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from aiokafka import TopicPartition
@@ -18,6 +18,8 @@ class Span:
 
     expected: int | None  # the stored offset that this worker last saw; None: nothing was stored
     next: int  # the stored offset once the batch is applied
+    leader_epoch: int | None = None  # the log of this leader epoch, or a later one, had the records; None: not known
+    lost: int = 0  # how many offsets PostgreSQL had stored and lost, where the batch applies a part of them again
 
 
 Spans = Mapping[TopicPartition, Span]
@@ -36,6 +38,13 @@ class Batch:
         """Makes a batch of these entries, which follow on the offsets `expected`."""
         last = {(record.topic, record.partition): record.offset for record, _ in entries}
         return cls(entries, {TopicPartition(*tp): Span(expected[tp], last[tp] + 1) for tp in last})
+
+    def part(self, entries: list[tuple[Record, Outcome]], expected: Offsets) -> "Batch":
+        """Makes a batch of some of these entries, which follow on the offsets `expected`."""
+        part = Batch.of(entries, expected)
+        part.spans = {tp: replace(self.spans[tp], expected=s.expected, next=s.next) for tp, s in part.spans.items()}
+        part.dead_letters_written = self.dead_letters_written
+        return part
 
     @property
     def occurrences(self) -> list[Occurrence]:
@@ -64,9 +73,8 @@ class Batch:
             return [Batch([(record, Rejected(record, reason, Kind.REFUSED))], self.spans)]
         middle = len(self.entries) // 2
         start = {tp: span.expected for tp, span in self.spans.items()}
-        first = Batch.of(self.entries[:middle], start)
-        second = Batch.of(self.entries[middle:], start | {tp: span.next for tp, span in first.spans.items()})
-        first.dead_letters_written = second.dead_letters_written = self.dead_letters_written
+        first = self.part(self.entries[:middle], start)
+        second = self.part(self.entries[middle:], start | {tp: span.next for tp, span in first.spans.items()})
         return [first, second]
 
 
@@ -87,7 +95,7 @@ def gather(
     return Batch.of(entries, expected)
 
 
-def skip_over(positions: Mapping[TopicPartition, int], expected: Offsets) -> Batch:
-    """Makes a batch without records over offsets that Kafka never hands out: markers and aborted records."""
-    spans = {tp: Span(known, positions[tp]) for tp, known in expected.items() if tp in positions and known is not None}
-    return Batch([], {tp: span for tp, span in spans.items() if span.next > (span.expected or 0)})
+def skip_over(positions: Mapping[TopicPartition, int], expected: Offsets) -> dict[TopicPartition, Span]:
+    """Returns the spans of offsets that Kafka never hands out: markers of transactions, and aborted records."""
+    spans = {tp: Span(expected[tp], position) for tp, position in positions.items() if tp in expected}
+    return {tp: span for tp, span in spans.items() if span.next > (span.expected or 0)}

@@ -3,14 +3,21 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from aiokafka import TopicPartition
 
 from worker.stream.batch import Batch, Span, Spans
 
-__all__ = ["Applied", "Handover", "OffsetsMoved", "Sink", "Span", "Spans"]
+__all__ = ["Applied", "Handover", "OffsetsMoved", "Sink", "Span", "Spans", "StoredOffset"]
+
+
+class StoredOffset(NamedTuple):
+    """Every record before `next` is applied, and was in the log of this leader epoch or a later one."""
+
+    next: int
+    leader_epoch: int | None = None  # None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,13 @@ class Sink(Protocol):
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
         """Writes what the batch says and moves the stored offsets by compare-and-swap, all or nothing.
 
+        A span of a batch without records may move an offset back.
+
         Durable when it returns Applied. Raises ValueRefused for a batch that will always be refused.
         """
 
-    async def next_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Reads the stored offset of each partition: every record before it is applied. None: nothing was stored."""
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        """Reads the stored offset of each partition. None: nothing was stored."""
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""

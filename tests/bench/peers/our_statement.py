@@ -36,7 +36,8 @@ class OurStatement:
     async def apply(self, records: Sequence[Record | Received]) -> None:
         """Applies the records, which are durable when it returns. Raises what the store raises."""
         if unknown := {(r.topic, r.partition) for r in records} - self._stored.keys():
-            self._stored |= await self._store.next_offsets(TopicPartition(*key) for key in unknown)
+            found = await self._store.stored_offsets(TopicPartition(*key) for key in unknown)
+            self._stored |= {tp: offset and offset.next for tp, offset in found.items()}
         fresh = [r for r in records if r.offset >= (self._stored[r.topic, r.partition] or 0)]
         batch = Batch.of([(r, decode(r)) for r in fresh], self._stored)
         outcome = await self._store.apply(fold(batch.occurrences), batch.spans)

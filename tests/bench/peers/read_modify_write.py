@@ -172,7 +172,7 @@ class ReadModifyWrite:
             "revoked_at": at,
         }
         announcement = kind.model_validate(said)
-        id = course_event_id(kind.__name__, event.user_id, event.course_id, progress.completion_number)
+        id = course_event_id(kind.__name__, event.user_id, event.course_id, progress.completion_number, at)
         await self._connection.execute(
             ANNOUNCE,
             id,

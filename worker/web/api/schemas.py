@@ -3,7 +3,7 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -22,10 +22,10 @@ from pydantic_core import PydanticCustomError
 from events.models import (
     EARLIEST,
     LESSON_EVENTS,
-    NAMESPACE,
     LessonEvent,
     LessonId,
     TotalLessons,
+    uuid_v8,
 )
 from worker.decode import AHEAD_S
 
@@ -230,7 +230,7 @@ class BatchItem(CamelModel):
 
     def derive_event_id(self, user_id: UUID) -> str:
         """Returns an id that is the same whenever the device sends the event again."""
-        return str(uuid5(NAMESPACE, f"{user_id}/{self.model_dump_json()}"))
+        return str(uuid_v8(f"{user_id}/{self.model_dump_json()}"))
 
 
 def with_item_example(type: str, **data: Any) -> ConfigDict:

@@ -1,0 +1,81 @@
+"""Notices that PostgreSQL has lost commits: a failover or a restored backup takes stored offsets back. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from aiokafka import TopicPartition
+
+from worker.stream.batch import Batch, Spans
+from worker.stream.outcome import Outcome, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Says which offsets of a partition were stored and are not any more: `lost` of them, up to `until`."""
+
+    until: int
+    lost: int
+
+
+class LostCommits:
+    """Keeps how far each partition of a lane was stored, and what of it is lost and not applied again yet."""
+
+    def __init__(self) -> None:
+        self._stored: dict[TopicPartition, int] = {}  # the most that this worker has seen stored
+        self._losses: dict[TopicPartition, Loss] = {}
+
+    def go_on(self, tp: TopicPartition, at: int, known: int) -> Loss | None:
+        """Notes that the partition is read from `at` on. Returns the loss, unless it is known already.
+
+        `known` is an offset that was stored once, because a worker committed it to Kafka afterwards.
+        """
+        was_stored = self._stored[tp] = max(at, known, self._stored.get(tp, 0))
+        before = self._losses.pop(tp, None)
+        if was_stored == at:
+            return None
+        self._losses[tp] = loss = Loss(was_stored, was_stored - at)
+        return None if before and before.until == loss.until and before.lost >= loss.lost else loss
+
+    def go_back(self, tp: TopicPartition, to: int) -> None:
+        """Notes that the partition's log went back: what was stored beyond `to` is not lost by PostgreSQL."""
+        self._stored[tp] = to
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        for tp in partitions:
+            self._stored.pop(tp, None)
+            self._losses.pop(tp, None)
+
+    def note_applied(self, spans: Spans) -> None:
+        """Notes that these offsets are stored."""
+        for tp, span in spans.items():
+            self._stored[tp] = max(self._stored.get(tp, 0), span.next)
+            if tp in self._losses and span.next >= self._losses[tp].until:
+                del self._losses[tp]
+
+    def is_behind(self, tp: TopicPartition) -> bool:
+        """Says whether lost offsets of the partition are not applied again yet."""
+        return tp in self._losses
+
+    def stored(self) -> dict[TopicPartition, int]:
+        """Returns up to where each partition is stored, as far as this worker knows."""
+        return self._stored.copy()
+
+    def split(self, batch: Batch) -> list[Batch]:
+        """Returns the part of a batch that is applied again, with spans that say so, before the rest of it."""
+        if self._losses.keys().isdisjoint(batch.spans):
+            return [batch]
+        start = {tp: span.expected for tp, span in batch.spans.items()}
+        again = batch.part([entry for entry in batch.entries if self._was_stored(entry)], start)
+        rest = batch.part(
+            [entry for entry in batch.entries if not self._was_stored(entry)],
+            start | {tp: span.next for tp, span in again.spans.items()},
+        )
+        again.spans = {tp: replace(span, lost=self._losses[tp].lost) for tp, span in again.spans.items()}
+        without_records = batch.spans.keys() - again.spans.keys() - rest.spans.keys()
+        rest.spans |= {tp: batch.spans[tp] for tp in without_records}
+        return [part for part in (again, rest) if part.spans]
+
+    def _was_stored(self, entry: tuple[Record, Outcome]) -> bool:
+        record, _ = entry
+        loss = self._losses.get(TopicPartition(record.topic, record.partition))
+        return loss is not None and record.offset < loss.until
