@@ -22,6 +22,8 @@ Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and
   --lesson-events TOPIC    lesson-events
   --course-events TOPIC    course-events
   --dead-letters TOPIC     lesson-events.dlq
+  --topic-settings         worker: also allow it to read the settings of lesson events and dead letters, so that it
+                           warns where these topics do not keep what they should
   --apply                  run the commands
   --help                   this text
 
@@ -40,11 +42,12 @@ wrong() {
     exit 2
 }
 
-role="" principal="" group="" apply=""
+role="" principal="" group="" topic_settings="" apply=""
 lesson_events=lesson-events course_events=course-events dead_letters=lesson-events.dlq
 while [ $# -gt 0 ]; do
     case $1 in
         --help) usage; exit ;;
+        --topic-settings) topic_settings=yes ;;
         --apply) apply=yes ;;
         --) shift; break ;;
         --group | --lesson-events | --course-events | --dead-letters)
@@ -69,6 +72,8 @@ case $principal in
     *) wrong "PRINCIPAL must look like User:worker" ;;
 esac
 
+[ -z "$topic_settings" ] || [ "$role" = worker ] || wrong "--topic-settings is for a worker"
+
 # Read and Write imply Describe. Since Kafka 2.8 an idempotent producer needs nothing but Write on its topic.
 allow() {
     if [ -n "$apply" ]; then
@@ -90,6 +95,8 @@ case $role in
             --topic "$lesson_events" --group "${group:-course-progress}"
         allow "$@" --add --allow-principal "$principal" --operation Write \
             --topic "$course_events" --topic "$dead_letters"
+        [ -z "$topic_settings" ] || allow "$@" --add --allow-principal "$principal" --operation DescribeConfigs \
+            --topic "$lesson_events" --topic "$dead_letters"
         ;;
     certificates)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$course_events"

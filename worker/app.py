@@ -20,6 +20,7 @@ from worker.intake.intake import Intake
 from worker.intake.lane import LANES
 from worker.kafka.client import client_arguments
 from worker.kafka.permissions import PermissionWatch, require_access, worker_permissions
+from worker.kafka.topic_settings import warn_of_topics
 from worker.kafka.topics import LARGEST_INFLATED, require_topics
 from worker.outbox.relay import Relay
 from worker.progress.store import Store
@@ -44,7 +45,8 @@ class Worker(AgentApp):
         self.intakes = [self.intake]
         self.heartbeat = Heartbeat(settings, self.intakes)
         self.until_idle: UntilIdle | None = None
-        health = create_health(self.intakes, self.relay, settings)
+        self.topic_warnings: list[str] = []
+        health = create_health(self.intakes, self.relay, settings, warnings=self.topic_warnings)
         serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
 
     def _take_lesson_events(self) -> Intake:
@@ -67,6 +69,7 @@ class Worker(AgentApp):
         require_free_port(self.settings)
         await require_access(client_arguments(self.settings), worker_permissions(self.settings))
         await require_topics(self.settings)
+        self.topic_warnings += await warn_of_topics(self.settings)
         await self.add_async_context(self.to_course_events)
         await self.add_async_context(self.to_dead_letters)
 

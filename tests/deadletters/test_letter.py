@@ -28,6 +28,16 @@ def test_a_letter_from_before_there_were_kinds_is_unknown_and_was_rejected_once(
     assert letter(without="dlq_attempts").attempts == 1
 
 
+@pytest.mark.parametrize(
+    ("header", "truncated"),
+    [("600000", "value 600000"), ("600000, key 5", "value 600000, key 5"), ("headers 5", "headers 5")],
+)
+def test_a_letter_says_what_of_its_record_is_cut(header: str, truncated: str) -> None:
+    """An older letter has the bare number alone."""
+    assert letter(dlq_truncated=header).truncated == truncated
+    assert letter().truncated == ""
+
+
 @pytest.mark.parametrize("name", ["dlq_topic", "dlq_partition", "dlq_offset"])
 def test_what_no_worker_wrote_is_a_letter_without_origin(name: str) -> None:
     assert letter(without=name).origin is None
@@ -91,6 +101,18 @@ def test_another_record_at_the_same_origin_is_no_copy() -> None:
     ledger = Ledger()
     other = letter(Position(0, 8), value=b"[]")
     for entry in (letter(Position(0, 7)), other):
+        ledger.note(entry)
+
+    assert ledger.find_open_copies(other) == [other.position]
+
+
+def test_another_record_of_which_nothing_is_left_is_no_copy() -> None:
+    ledger = Ledger()
+    first, other = (
+        letter(Position(0, n), value=b"", dlq_truncated="9", dlq_value_sha256=digest)
+        for n, digest in ((7, "a"), (8, "b"))
+    )
+    for entry in (first, other):
         ledger.note(entry)
 
     assert ledger.find_open_copies(other) == [other.position]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.factories import AT, letter
 from worker.deadletters.letter import Position
-from worker.deadletters.newest import select_foremost
+from worker.deadletters.newest import LONGEST_TEXT, select_foremost, shorten_texts
 from worker.deadletters.row import Row
 
 
@@ -18,3 +18,10 @@ def test_open_letters_are_not_hidden_behind_newer_ones_that_were_replayed() -> N
     letters = [row(1), row(2), row(3, "replayed"), row(4, "replayed"), row(5, "discarded")]
 
     assert [row.position for row in select_foremost(letters, 4)] == ["0:2", "0:1", "0:5", "0:4"]
+
+
+def test_no_text_that_a_producer_wrote_is_kept_at_any_length() -> None:
+    long = "x" * 2_000_000
+    kept = shorten_texts(Row.from_letter(letter(dlq_reason=long, dlq_truncated=long), (), None))
+
+    assert (len(kept.reason), len(kept.truncated)) == (LONGEST_TEXT, LONGEST_TEXT)

@@ -55,6 +55,7 @@ def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -
         (repaired(record(datetime(1999, 1, 1, tzinfo=UTC))), "still time"),
         (repaired(record(value=None)), "not an event for a worker: tombstone"),
         (repaired(kind=Kind.REFUSED), "refused by the database"),
+        (replace(repaired(), truncated="headers 1048300"), "truncated"),
         (replace(repaired(), origin=None), "from an unknown topic"),
         (replace(letter(dlq_topic="elsewhere"), record=record()), "from elsewhere, not lesson-events"),
     ],
@@ -64,6 +65,16 @@ def test_what_would_not_be_applied_stays_with_the_reason(left: Letter, why: str)
 
     assert isinstance(decision, NoReplay)
     assert decision.why.startswith(why)
+
+
+def test_not_even_a_name_makes_a_part_of_a_record_an_event() -> None:
+    """Its headers were cut, and what is left is a valid event, as it may be by chance."""
+    position = Position(0, 7)
+    partial = replace(repaired(kind=Kind.REFUSED), truncated="headers 1048300")
+
+    decision = prepare_replay(partial, Selection(positions={position}), DECODERS, to=TOPIC)
+
+    assert isinstance(decision, NoReplay)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.models import CourseAccessed
 from tests.databases import execute, new_settings
@@ -12,6 +13,8 @@ from tests.factories import NOW
 from tests.outages import own_broker
 from tests.processes import WorkerProcess, Workers, eventually
 from tests.topics import publish
+from worker.kafka.topic_settings import warn_of_topics
+from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
 
@@ -91,6 +94,33 @@ async def test_a_worker_told_to_stop_while_a_batch_hangs_ends_cleanly_and_loses_
     assert status == 0
     assert workers.start("--until-idle").wait() == 0
     assert await connection.fetchval("select count(*) from course_progress") == 20
+
+
+async def test_a_topic_that_forgets_dead_letters_is_warned_of_once_and_stops_nobody(
+    settings: Settings, workers: Workers
+) -> None:
+    forgetful = ConfigResource(ConfigResourceType.TOPIC, settings.dead_letter_topic, {"retention.ms": "60000"})
+    async with admin_client(settings) as admin:
+        await admin.alter_configs([forgetful])
+
+    async def is_known() -> bool:
+        return bool(await warn_of_topics(settings))
+
+    await eventually(is_known)
+    worker = workers.start()
+    await eventually(says(worker, "/ready", 200, "0,1,2,3"))
+
+    [warning] = (await worker.get("/ready")).json()["warnings"]
+    assert warning.startswith(f"topic {settings.dead_letter_topic} has retention.ms=60000,")
+    assert [warning in line for line in worker.log.splitlines()].count(True) == 1
+
+
+async def test_the_topics_that_this_system_creates_are_not_warned_of(settings: Settings, workers: Workers) -> None:
+    worker = workers.start()
+    await eventually(says(worker, "/ready", 200, "0,1,2,3"))
+
+    assert (await worker.get("/ready")).json()["warnings"] == []
+    assert "settings of the topics" not in worker.log
 
 
 @pytest.mark.parametrize("path", ["/live", "/ready", "/metrics"])

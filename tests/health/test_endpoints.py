@@ -64,3 +64,14 @@ async def test_a_worker_without_its_relay_or_its_intake_is_not_live() -> None:
     assert await live(intake, relay) == 503
     relay._running, intake._running = None, {ended}
     assert await live(intake, relay) == 503
+
+
+async def test_warnings_that_come_after_the_start_are_shown_and_make_no_worker_unready() -> None:
+    intake, warnings = await in_group(), list[str]()
+    app = create_health([intake], Relay(Settings(), None, owned=set), Settings(), warnings=warnings)
+    warnings.append("topic x has cleanup.policy=compact")
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://worker") as client:
+        answer = await client.get("/ready")
+
+    assert (answer.status_code, answer.json()["warnings"]) == (200, ["topic x has cleanup.policy=compact"])

@@ -28,8 +28,27 @@ def test_the_script_prints_what_it_would_run() -> None:
     ]
 
 
+def test_only_a_worker_that_asks_for_it_may_read_the_settings_of_topics() -> None:
+    usual, more = acls("worker", "User:w"), acls("worker", "User:w", "--topic-settings")
+
+    assert (usual.returncode, more.returncode, "DescribeConfigs" in usual.stdout) == (0, 0, False)
+    assert more.stdout.removeprefix(usual.stdout).splitlines() == [
+        "kafka-acls '--add' '--allow-principal' 'User:w' "
+        "'--operation' 'DescribeConfigs' '--topic' 'lesson-events' '--topic' 'lesson-events.dlq'"
+    ]
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["worker"], ["worker", "worker"], ["boss", "User:x"], ["worker", "User:x", "--group"], ["--no"]]
+    "arguments",
+    [
+        [],
+        ["worker"],
+        ["worker", "worker"],
+        ["boss", "User:x"],
+        ["worker", "User:x", "--group"],
+        ["--no"],
+        ["api", "User:x", "--topic-settings"],
+    ],
 )
 def test_the_script_refuses_what_it_does_not_know(arguments: list[str]) -> None:
     refused = acls(*arguments)

@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
 )
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, SCRAM, TOPICS, names, user
+from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
 from tests.processes import Workers, eventually
 from tests.secured import PASSWORD, Secured
 from worker.deadletters.letter import Position
@@ -24,6 +24,7 @@ from worker.errors import SetupError
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.permissions import require_access, worker_permissions
+from worker.kafka.topic_settings import fetch_topics
 from worker.learners.service import Accepted, ProgressService
 from worker.operations.watch import Operations
 
@@ -160,3 +161,29 @@ async def test_a_worker_in_a_group_that_is_not_its_own_ends(broker: Secured, dat
         assert worker.wait() == 1
         [reason] = worker.reasons
         assert "group payments" in reason
+
+
+async def test_a_worker_that_may_not_see_the_topics_settings_says_so_in_one_line_and_works(
+    broker: Secured, database_url: str
+) -> None:
+    with Workers(user(broker, "worker", database_url=database_url)) as workers:
+        worker = workers.start()
+        ready = await worker.get("/ready")
+
+        assert ready.json()["warnings"] == []
+        [line] = [line for line in worker.log.splitlines() if "DescribeConfigs" in line]
+        assert f"{LESSONS}, {DEAD}" in line
+        assert worker.stop() == 0
+
+
+async def test_a_worker_that_was_allowed_to_sees_the_topics_settings(broker: Secured) -> None:
+    await asyncio.to_thread(broker.allow, "worker", *OF_WORKER, "--topic-settings", user="looker")
+    settings = user(broker, "looker")
+
+    async def seen() -> bool:
+        try:
+            return [topic.name for topic in await fetch_topics(settings)] == [LESSONS, DEAD]
+        except SetupError:  # the broker has not learned of it yet
+            return False
+
+    await eventually(seen)

@@ -17,7 +17,7 @@ ROLES = {
     "operator": OF_WORKER,
     "api": OF_WORKER,
 }
-USERS = dict.fromkeys([*ROLES, "leaver", "goer", "nobody"], PASSWORD)
+USERS = dict.fromkeys([*ROLES, "leaver", "goer", "looker", "nobody"], PASSWORD)
 SCRAM = "SCRAM-SHA-256"
 
 

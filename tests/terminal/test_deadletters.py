@@ -47,6 +47,19 @@ def test_the_table_shows_escapes_and_brackets_as_text(capsys: pytest.CaptureFixt
     assert "[discarded] \\x1b[31m [bold]red" in capsys.readouterr().out
 
 
+def test_a_truncated_letter_says_so_wherever_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    part = letter(dlq_truncated="600000, key 7", dlq_value_sha256="ab12")
+
+    print_table([Row.from_letter(part, [part.position], None), Row.from_letter(letter(), [], None)])
+
+    assert capsys.readouterr().out.count("[truncated] user_id: Field required") == 1
+    assert "value 600000, key 7, SHA-256 of the whole value: ab12" in format_letter(part, None)
+    shown = json.loads(letter_to_json(part, None))
+    assert (shown["truncated"], shown["value_sha256"]) == ("value 600000, key 7", "ab12")
+    assert "truncated" not in format_letter(letter(), None)
+    assert json.loads(letter_to_json(letter(), None))["truncated"] == ""
+
+
 def test_bytes_are_shown_as_bytes() -> None:
     assert format_hexdump(b"\xff\xfe text and more\x00") == [
         "00000000  ff fe 20 74 65 78 74 20 61 6e 64 20 6d 6f 72 65  |.. text and more|",

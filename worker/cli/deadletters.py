@@ -175,6 +175,8 @@ def show(position: "Position", as_json: bool, raw: bool) -> None:
     letter, resolution = asyncio.run(read_letter(position))
     if raw:
         sys.stdout.buffer.write(letter.record.value or b"")
+        if letter.truncated:
+            click.echo(letter_view.escape(letter_view.format_truncation(letter)), err=True)
     else:
         click.echo((letter_view.letter_to_json if as_json else letter_view.format_letter)(letter, resolution))
 
@@ -212,8 +214,9 @@ def replay(
 
     Each goes to the topic it came from. A letter that would be rejected again stays open, and so does one from a topic
     that no worker reads, unless --to names a topic. An event that the database refused is replayed only by POSITION or
-    with --kind refused, because only the database can tell whether it would be refused again. Replaying twice is
-    safe, and so is stopping a replay. Run it while a worker runs.
+    with --kind refused, because only the database can tell whether it would be refused again. A truncated letter stays
+    open, because a part of its record is missing. Replaying twice is safe, and so is stopping a replay. Run it while a
+    worker runs.
     """
     from worker.deadletters.replay import replay as replay_
 

@@ -12,11 +12,18 @@ KIND, REASON, REJECTED_AT, GROUP = "dlq_kind", "dlq_reason", "dlq_rejected_at", 
 ATTEMPTS = "dlq_attempts"  # how often the event was rejected
 # A record of the dead letter topic with this header is not a dead letter but a resolution of one (letter.py).
 RESOLVES = "dlq_resolves"
-# The size of the whole value in bytes, where the letter has only its beginning: compressed, the value fitted into its
-# own topic but not into this one. The origin topic has the whole value until its retention ends.
+# A letter has these two where a part of the record is cut, because this topic does not take the whole (truncation.py).
+# TRUNCATED has the whole size in bytes of each part that is cut, such as `600000, key 1200, headers 5000`; the number
+# without a name is the value's. The origin topic has the whole record until its retention ends.
 TRUNCATED = "dlq_truncated"
+VALUE_SHA256 = "dlq_value_sha256"  # of the whole value, in hexadecimal
 ATTEMPTS_TEXT = re.compile("[0-9]{1,6}")
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
+
+
+def describe_truncation(text: str) -> str:
+    """Reads what TRUNCATED says, as `value 600000, key 1200`: what is cut, and its whole size in bytes."""
+    return f"value {text}" if text[:1].isdigit() else text
 
 
 def own_headers(headers: Headers) -> list[tuple[str, bytes]]:

@@ -62,6 +62,8 @@ class Letter:
     rejected_at: datetime | None
     group: str
     attempts: int  # how often the event was rejected
+    truncated: str  # what of the record is cut, with its whole size in bytes; empty if the letter has the whole record
+    value_sha256: str  # of the whole value; only where the letter is truncated
 
     @property
     def type(self) -> str:
@@ -85,7 +87,8 @@ class Letter:
         if self.origin is None:
             return self.position
         record = self.record
-        return self.origin, hash((record.timestamp, record.key, record.value, tuple(record.headers)))
+        content = (record.timestamp, record.key, record.value, tuple(record.headers), self.value_sha256)
+        return self.origin, hash(content)
 
 
 class Fate(StrEnum):
@@ -153,6 +156,8 @@ def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
         _read_time(texts.get(headers.REJECTED_AT, "")),
         texts.get(headers.GROUP, ""),
         max(1, headers.count_attempts(record.headers)),  # older letters do not have the header
+        headers.describe_truncation(texts.get(headers.TRUNCATED, "")),
+        texts.get(headers.VALUE_SHA256, ""),
     )
 
 

@@ -30,7 +30,8 @@ class NewestSummary:
 
 def shorten_texts(row: Row) -> Row:
     """Cuts the row's texts to LONGEST_TEXT characters each, because a producer can make them as long as it likes."""
-    return replace(row, type=row.type[:LONGEST_TEXT], reason=row.reason[:LONGEST_TEXT])
+    shortened = {name: getattr(row, name)[:LONGEST_TEXT] for name in ("type", "reason", "truncated")}
+    return replace(row, **shortened)
 
 
 def select_foremost(letters: Iterable[Row], most: int) -> tuple[Row, ...]:

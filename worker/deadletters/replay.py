@@ -42,10 +42,13 @@ def prepare_replay(
 ) -> OutgoingRecord | NoReplay:
     """Builds the record that replays a letter to the topic it came from, or says why it stays open. Pure.
 
-    A letter is replayed if its stream's decoder accepts its record today. `to` names another topic, also for a letter
-    from a topic without a decoder; the decoder is then that of `to`, else of the origin, else that of lesson events.
+    A letter is replayed if it has its whole record, and its stream's decoder accepts the record today. `to` names
+    another topic, also for a letter from a topic without a decoder; the decoder is then that of `to`, else of the
+    origin, else that of lesson events.
     The record keeps its timestamp, so that a clock that ran ahead is clamped as before (decode.py).
     """
+    if letter.truncated:
+        return NoReplay("truncated: only the topic that it came from may still have the whole record")
     origin = letter.origin.topic if letter.origin else None
     topic = to or origin
     if topic is None or (to is None and topic not in decoders):

@@ -25,6 +25,7 @@ class Row:
     copies: int
     reason: str
     state: str
+    truncated: str  # what of the record is cut, with its whole size in bytes; empty if the letter has the whole record
 
     @classmethod
     def from_letter(cls, letter: Letter, copies: Sequence[Position], resolution: Resolution | None) -> Self:
@@ -39,6 +40,7 @@ class Row:
             max(1, len(copies)),
             letter.reason,
             resolution.fate if resolution else "open",
+            letter.truncated,
         )
 
     def to_json(self) -> str:

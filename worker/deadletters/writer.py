@@ -1,7 +1,9 @@
-"""Writes dead letters: records that can never be applied, unchanged, with the reason in their headers."""
+"""Writes dead letters: records that can never be applied, with the reason in their headers.
+
+The record is unchanged, unless the topic does not take it whole (truncation.py).
+"""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
@@ -14,16 +16,15 @@ from worker.deadletters.headers import (
     REASON,
     REJECTED_AT,
     TOPIC,
-    TRUNCATED,
     count_attempts,
     own_headers,
 )
+from worker.deadletters.truncation import SHORTEST, shorten
+from worker.errors import SetupError
 from worker.kafka.failures import explain, is_too_large
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
-
-KEPT_BYTES = 100_000
 
 
 class DeadLetterWriter:
@@ -53,7 +54,7 @@ class DeadLetterWriter:
             metrics.DEAD_LETTERS.labels(kind).inc(number)
 
     async def _send(self, letters: list[OutgoingRecord]) -> None:
-        """Sends the letters, and cuts the value of one that is too large, because it must not block its partition."""
+        """Sends the letters, and truncates one that is too large, because it must not block its partition."""
         try:
             await self._producer.send_all(letters)
         except PublishFailed as error:
@@ -62,10 +63,23 @@ class DeadLetterWriter:
             if len(letters) > 1:
                 for letter in letters:
                     await self._send([letter])
-            elif TRUNCATED in dict(letters[0].headers):
-                raise
             else:
-                await self._send([cut_value(letters[0])])
+                await self._send_truncated(letters[0])
+
+    async def _send_truncated(self, letter: OutgoingRecord) -> None:
+        """Sends the first of ever shorter letters that the topic takes. Raises SetupError if it does not take any."""
+        for shorter in shorten(letter):
+            try:
+                await self._producer.send_all([shorter])
+            except PublishFailed as error:
+                if not is_too_large(error.__cause__):
+                    raise
+            else:
+                return
+        raise SetupError(
+            f"dead letters cannot be written: topic {self._topic} does not take the shortest there is: raise its "
+            f"max.message.bytes, to {SHORTEST:,} at least (1,048,588 is Kafka's default)"
+        )
 
     def _build_record(self, rejected: Rejected) -> OutgoingRecord:
         record = rejected.record
@@ -81,10 +95,3 @@ class DeadLetterWriter:
         }
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
-
-
-def cut_value(letter: OutgoingRecord) -> OutgoingRecord:
-    """Keeps the first KEPT_BYTES of the letter's value, and notes in a header how many bytes it had."""
-    value = letter.value or b""
-    headers = [*letter.headers, (TRUNCATED, str(len(value)).encode())]
-    return replace(letter, value=value[:KEPT_BYTES], headers=headers)

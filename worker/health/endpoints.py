@@ -17,12 +17,17 @@ DEAD_LETTERS_S = 120
 
 
 def create_health(
-    intakes: Sequence[Intake], relay: Relay, settings: Settings, now: Callable[[], float] = time.monotonic
+    intakes: Sequence[Intake],
+    relay: Relay,
+    settings: Settings,
+    now: Callable[[], float] = time.monotonic,
+    warnings: Sequence[str] = (),
 ) -> Starlette:
     """Serves the health of a worker, which means progress.
 
     A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
     in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
+    `warnings` may be filled later; they are shown, and make no worker unready.
     """
 
     async def live(_: Request) -> Response:
@@ -39,7 +44,7 @@ def create_health(
         waiting = next((intake.waiting_for for intake in intakes if intake.waiting_for), None)
         partitions = sorted(tp.partition for intake in intakes for tp in intake.owned)
         return JSONResponse(
-            {"ready": not waiting, "waiting_for": waiting, "partitions": partitions},
+            {"ready": not waiting, "waiting_for": waiting, "partitions": partitions, "warnings": [*warnings]},
             status_code=503 if waiting else 200,
         )
 

@@ -48,10 +48,11 @@ def print_table(rows: Iterable[Row]) -> None:
     columns.add_column("reason", no_wrap=True, overflow="ellipsis", min_width=20)
     for row in rows:
         state = "" if row.state == "open" else f"[{row.state}] "
+        truncated = "[truncated] " if row.truncated else ""
         copies = f" ({row.copies} copies)" if row.copies > 1 else ""
         origin = f"{row.origin or '?'}{copies}"
         texts = [row.position, _format_time(row.rejected_at), row.kind, row.type, origin, str(row.attempts)]
-        columns.add_row(*(Text(escape(text)) for text in [*texts, state + row.reason]))
+        columns.add_row(*(Text(escape(text)) for text in [*texts, state + truncated + row.reason]))
     _open_console().print(columns)
 
 
@@ -70,6 +71,7 @@ def format_letter(letter: Letter, resolution: Resolution | None) -> str:
         ("rejected at", f"{_format_time(letter.rejected_at)} by {letter.group or '?'}"),
         ("kind", letter.kind),
         ("reason", letter.reason),
+        *([("truncated", format_truncation(letter))] if letter.truncated else []),
         ("type", letter.type or "?"),
         ("origin", str(letter.origin or "?")),
         ("attempts", str(letter.attempts)),
@@ -90,6 +92,7 @@ def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
         row
         | {
             "resolution": TypeAdapter(Resolution | None).dump_python(resolution, mode="json"),
+            "value_sha256": letter.value_sha256 or None,
             "consumer_group": letter.group,
             "timestamp_ms": record.timestamp,
             "key": _encode_bytes(record.key),
@@ -97,6 +100,12 @@ def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
             "value": _encode_bytes(record.value),
         }
     )
+
+
+def format_truncation(letter: Letter) -> str:
+    """Formats what a truncated letter lacks, on one line."""
+    digest = f", SHA-256 of the whole value: {letter.value_sha256}" if letter.value_sha256 else ""
+    return f"a part is cut; whole sizes in bytes: {letter.truncated}{digest}"
 
 
 def escape(text: str) -> str:

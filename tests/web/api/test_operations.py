@@ -27,11 +27,11 @@ async def operator(app: FastAPI, issuer: Issuer, user: UUID) -> Any:
         yield client
 
 
-async def dead_letter(settings: ApiSettings, value: bytes) -> str:
+async def dead_letter(settings: ApiSettings, value: bytes, **more: str) -> str:
     """Writes a dead letter to the topic of these settings, and returns its position."""
     where = {"dlq_topic": settings.lesson_events_topic, "dlq_partition": "0", "dlq_offset": str(uuid4().int % 10**9)}
     why = {"dlq_kind": Kind.SCHEMA, "dlq_reason": "an old rule", "dlq_rejected_at": datetime.now(UTC).isoformat()}
-    headers = [(name, text.encode()) for name, text in (where | why).items()]
+    headers = [(name, text.encode()) for name, text in (where | why | more).items()]
     async with Producer(**kafka(settings)) as producer:
         [stored] = await producer.send_all([OutgoingRecord(settings.dead_letter_topic, None, value, headers)])
     return f"{stored.partition}:{stored.offset}"
@@ -104,6 +104,23 @@ async def test_a_dead_letter_that_they_do_not_allow_stays_with_its_reason(
     answer = (await operator.post(REPLAY, json={"positions": [position]})).json()
 
     assert (answer["replayed"], answer["left"]) == (0, {"still not-json": 1})
+
+
+async def test_a_truncated_letter_says_so_and_stays(
+    operator: httpx.AsyncClient, shared: ApiSettings, user: UUID
+) -> None:
+    position = await dead_letter(shared, an_event(user, uuid4()), dlq_truncated="600000")
+
+    async def listed() -> bool:
+        letters = (await operator.get("/api/ops")).json()["deadLetters"]
+        found = {letter["position"]: letter["truncated"] for letter in letters["latest"]} if letters else {}
+        return found.get(position) == "value 600000"
+
+    await eventually(listed)
+    answer = (await operator.post(REPLAY, json={"positions": [position]})).json()
+
+    assert answer["replayed"] == 0
+    assert [why.partition(":")[0] for why in answer["left"]] == ["truncated"]
 
 
 @pytest.mark.parametrize(

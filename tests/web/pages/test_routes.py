@@ -8,9 +8,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from events.producer import OutgoingRecord, Producer
 from tests.callers import Issuer, client_of
+from tests.processes import eventually
 from tests.web.pages.site import COOKIE, with_pages
 from worker.demo.player import COURSES
+from worker.kafka.client import client_arguments
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.auth import Scope
@@ -189,6 +192,18 @@ async def test_a_course_that_the_token_does_not_name_is_not_shown(app: FastAPI, 
         answer = await client.get(PAGES[1])
 
     assert answer.status_code == 403
+
+
+async def test_operations_says_which_dead_letters_are_truncated(
+    visitor: httpx.AsyncClient, shared: ApiSettings
+) -> None:
+    async with Producer(**client_arguments(shared)) as producer:
+        await producer.send_all([OutgoingRecord(shared.dead_letter_topic, None, b"{", [("dlq_truncated", b"600000")])])
+
+    async def shown() -> bool:
+        return "<td>open, truncated</td>" in (await visitor.get("/ops")).text
+
+    await eventually(shown)
 
 
 async def test_no_such_course_is_a_page_too(visitor: httpx.AsyncClient) -> None:

@@ -88,6 +88,9 @@ class Letter(CamelModel):
     attempts: int
     reason: str
     state: str = Field(description="open, replayed or discarded")
+    truncated: str = Field(
+        description="What of the record is cut, with its whole size in bytes; empty if the letter has the whole record"
+    )
 
 
 class Letters(CamelModel):

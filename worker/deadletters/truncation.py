@@ -1,0 +1,91 @@
+"""Shortens dead letters that are too large for their topic, because nothing may hold up what comes behind them. Pure.
+
+Nobody asks Kafka for the topic's limit: the question needs a right of its own, and the limit holds for what is left of
+a record after compression. The writer tries one letter after the other.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from typing import NamedTuple
+
+from events.producer import OutgoingRecord
+from worker.deadletters.headers import GROUP, PREFIX, REASON, TRUNCATED, VALUE_SHA256, Headers, own_headers
+
+
+class Room(NamedTuple):
+    """Says how many bytes of each part of a letter are kept."""
+
+    value: int
+    key: int
+    headers: int  # the record's own; each is kept whole or not at all
+    text: int  # of the reason, and of the consumer group's name
+
+
+EVERYTHING = sys.maxsize
+ROOMS = (
+    Room(100_000, EVERYTHING, EVERYTHING, EVERYTHING),
+    Room(10_000, 1_000, 4_000, 1_000),
+    Room(0, 0, 0, 200),
+)
+SHORTEST = 1_200  # bytes, enough for a letter with the last room, with the longest name that a topic can have
+HEADER_LENGTHS = 10  # bytes, at most, that Kafka needs for the lengths of a header's name and value
+ELLIPSIS = "…".encode()
+
+
+def shorten(letter: OutgoingRecord) -> Iterator[OutgoingRecord]:
+    """Yields ever shorter letters of the same record. Only the worker's own headers are left in the last.
+
+    A letter of which a part of the record was cut says so in the header TRUNCATED, and has the digest of its whole
+    value. A letter of which only the reason was cut still has its record whole.
+    """
+    last = letter
+    for room in ROOMS:
+        shorter = _fit(letter, room)
+        if shorter != last:
+            yield shorter
+        last = shorter
+
+
+def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
+    value, key = _cut(letter.value, room.value), _cut(letter.key, room.key)
+    own = own_headers(letter.headers)
+    kept = _keep_fitting(own, room.headers)
+    parts = [
+        ("", len(letter.value or b""), value != letter.value),
+        ("key ", len(letter.key or b""), key != letter.key),
+        ("headers ", sum(map(_measure, own)), kept != own),
+    ]
+    truncated = ", ".join(f"{name}{size}" for name, size, is_cut in parts if is_cut)
+    ours = [(name, _cut_text(name, text, room.text)) for name, text in letter.headers if name.startswith(PREFIX)]
+    if truncated:
+        digest = sha256(letter.value or b"").hexdigest()
+        ours += [(TRUNCATED, truncated.encode()), (VALUE_SHA256, digest.encode())]
+    return replace(letter, key=key, value=value, headers=[*kept, *ours])
+
+
+def _cut(part: bytes | None, room: int) -> bytes | None:
+    return part if part is None else part[:room]
+
+
+def _keep_fitting(headers: Headers, room: int) -> list[tuple[str, bytes]]:
+    """Keeps each header, in order, that fits into what the ones before it have left."""
+    kept = []
+    for header in headers:
+        size = _measure(header) + HEADER_LENGTHS
+        if size <= room:
+            kept.append(header)
+            room -= size
+    return kept
+
+
+def _measure(header: tuple[str, bytes | None]) -> int:
+    name, value = header
+    return len(name.encode()) + len(value or b"")
+
+
+def _cut_text(name: str, text: bytes, room: int) -> bytes:
+    if name not in (REASON, GROUP) or len(text) <= room:
+        return text
+    return text[:room].decode(errors="ignore").encode() + ELLIPSIS
