@@ -192,7 +192,7 @@ begin
     h2 := (h2 & x'3fffffff'::bigint) | x'80000000'::bigint;
     return encode(int8send((h0 << 32) | h1) || int8send((h2 << 32) | h3), 'hex')::uuid;
 end $function$;
-grant execute on function uuid_v5 to course_progress_worker;
+grant execute on function uuid_v5(uuid,text) to course_progress_worker;
 
 -- The id of a course event in releases before 0008, whose workers may still run. A later migration drops it.
 CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uuid, completion_number integer)
@@ -200,7 +200,7 @@ CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uu
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN uuid_v5('5b0c4b0e-6f0e-5b52-9d3c-0d6c1f6f0a55'::uuid, ((((((type || '/'::text) || user_id) || '/'::text) || course_id) || '/'::text) || completion_number));
-grant execute on function course_event_id to course_progress_worker;
+grant execute on function course_event_id(text,uuid,uuid,integer) to course_progress_worker;
 
 -- A JSON array of lesson ids in the order they were completed: select cp.completed_lessons from course_progress cp.
 CREATE OR REPLACE FUNCTION completed_lessons(cp course_progress)
@@ -208,7 +208,7 @@ CREATE OR REPLACE FUNCTION completed_lessons(cp course_progress)
  LANGUAGE sql
  STABLE
 RETURN (SELECT COALESCE(jsonb_agg(l.lesson_id ORDER BY l.completed_at, l.lesson_id), '[]'::jsonb) AS "coalesce" FROM lesson_progress l WHERE ((l.user_id = (completed_lessons.cp).user_id) AND (l.course_id = (completed_lessons.cp).course_id) AND l.completed));
-grant execute on function completed_lessons to course_progress_reader;
+grant execute on function completed_lessons(course_progress) to course_progress_reader;
 
 -- The data of a CourseCompleted or CourseCompletionRevoked. Null for any other type.
 CREATE OR REPLACE FUNCTION course_event_payload(type text, user_id uuid, course_id uuid, completion_number integer, lessons_completed integer, total_lessons integer, started_at timestamptz, occurred_at timestamptz)
@@ -216,7 +216,7 @@ CREATE OR REPLACE FUNCTION course_event_payload(type text, user_id uuid, course_
  LANGUAGE sql
  STABLE PARALLEL SAFE
 RETURN (jsonb_build_object('user_id', user_id, 'course_id', course_id, 'completion_number', completion_number, 'lessons_completed', lessons_completed, 'total_lessons', total_lessons) || CASE type WHEN 'CourseCompleted'::text THEN jsonb_build_object('started_at', started_at, 'completed_at', occurred_at) WHEN 'CourseCompletionRevoked'::text THEN jsonb_build_object('revoked_at', occurred_at) ELSE NULL::jsonb END);
-grant execute on function course_event_payload to course_progress_worker;
+grant execute on function course_event_payload(text,uuid,uuid,integer,integer,integer,timestamptz,timestamptz) to course_progress_worker;
 
 -- The UUIDv8 (RFC 9562) of a name: the first 16 bytes of its SHA-256, with version and variant.
 CREATE OR REPLACE FUNCTION uuid_v8(name text)
@@ -224,7 +224,7 @@ CREATE OR REPLACE FUNCTION uuid_v8(name text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN (SELECT (encode(set_byte(set_byte(h.h, 6, ((get_byte(h.h, 6) & 15) | 128)), 8, ((get_byte(h.h, 8) & 63) | 128)), 'hex'::text))::uuid AS encode FROM substr(sha256(convert_to(uuid_v8.name, 'UTF8'::name)), 1, 16) h(h));
-grant execute on function uuid_v8 to course_progress_worker;
+grant execute on function uuid_v8(text) to course_progress_worker;
 
 -- The id under which a course event is published, always the same one: events.course_event_id in SQL.
 CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uuid, completion_number integer, at timestamptz)
@@ -232,4 +232,4 @@ CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uu
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN uuid_v8(((((((((type || '/'::text) || user_id) || '/'::text) || course_id) || '/'::text) || completion_number) || '/'::text) || ((EXTRACT(epoch FROM (at - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint));
-grant execute on function course_event_id to course_progress_worker;
+grant execute on function course_event_id(text,uuid,uuid,integer,timestamptz) to course_progress_worker;

@@ -16,6 +16,10 @@ from worker.cli import main
 from worker.deadletters.writer import DeadLetterWriter
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane
+from worker.intake.lost_commits import LostCommits
+from worker.intake.partitions import Partitions
+from worker.outbox import relay
+from worker.outbox.relay import Relay
 from worker.postgres import connection as database
 from worker.progress import store
 from worker.progress.store import Store
@@ -176,6 +180,32 @@ def without_waiting_for_dead_letters(at: int) -> None:
     kill_after_commit(at)
 
 
+def newest_first(_: int) -> None:
+    """Publishes the rows of each round in the wrong order, and collects them for a while before."""
+    original, publish_round = database.query, Relay._publish_round
+
+    def query(asked: str) -> str:
+        text = original(asked)
+        return f"{text.rstrip()} desc" if asked == "outbox/next_rows" else text
+
+    async def wrapped(self: Relay, connection: Any) -> bool:
+        await asyncio.sleep(2)
+        return await publish_round(self, connection)
+
+    setattr(relay, "query", query)
+    setattr(Relay, "_publish_round", wrapped)
+
+
+def without_looking_at_offsets(_: int) -> None:
+    """Believes its memory: it never compares the stored offsets with those that it knows."""
+
+    async def look_at_nothing(_: Partitions) -> None:
+        pass
+
+    setattr(Partitions, "look_at_offsets", look_at_nothing)
+    setattr(LostCommits, "go_on", lambda *_, **__: None)
+
+
 STEPS = [
     kill_after_fetch,
     kill_after_commit,
@@ -187,6 +217,8 @@ STEPS = [
     without_compare_and_swap,
     without_the_outboxs_transaction,
     without_waiting_for_dead_letters,
+    newest_first,
+    without_looking_at_offsets,
 ]
 
 if __name__ == "__main__":

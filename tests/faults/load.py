@@ -137,6 +137,7 @@ class Load:
     bad: list[tuple[Origin, OutgoingRecord]] = field(default_factory=list)
     skipped: int = 0
     recreated: bool = False  # the new topic has other records at the same offsets
+    commits_lost: bool = False  # course events were published whose transitions are lost
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

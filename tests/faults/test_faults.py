@@ -10,6 +10,7 @@ from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
+from tests.faults.recovery_faults import lose_commits
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
@@ -23,6 +24,7 @@ SHARE = [
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
     *("broker-killed", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
+    *("failed-over-asynchronously", "learners-in-two-partitions"),
 ]
 
 
@@ -71,6 +73,34 @@ async def test_the_suite_goes_red_when_nobody_waits_for_a_dead_letter(servers: S
     outcome = await play(servers, Fault(without_waiting_for_dead_letters, 1, {}), SEED)
 
     assert outcome.dead_letters_missing > 0
+
+
+async def newest_first(scene: Scene) -> None:
+    scene.publish()
+    worker = scene.start("newest-first:0")
+    await scene.wait_until_ready(worker)
+    await scene.pause(6, 8)
+
+
+async def lost_commits_unnoticed(scene: Scene) -> None:
+    await lose_commits(scene, "without-looking-at-offsets:0")
+
+
+async def test_the_suite_goes_red_when_course_events_are_published_newest_first(servers: Servers) -> None:
+    outcome = await play(servers, Fault(newest_first, 1, {}), SEED)
+
+    assert outcome.wrong_rows == 0
+    assert outcome.completions_missed > 0
+
+
+async def test_the_suite_goes_red_when_lost_commits_are_not_noticed(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.faults.scene.RECOVERS_WITHIN_S", 20)
+
+    outcome = await play(servers, Fault(lost_commits_unnoticed, 1, {}), SEED)
+
+    assert "wait_until_recovered" in "".join(outcome.broken)
 
 
 @pytest.mark.parametrize(("kept", "missing"), [((("x", b"1"),), 0), ((), 1)])

@@ -3,7 +3,7 @@
 -- Returns a row per function, in the order in which they were made: comment; definition; grants.
 select obj_description(p.oid, 'pg_proc') as comment,
        replace(pg_get_functiondef(p.oid), current_schema || '.', '') as definition,
-       array(select format('grant %s on function %I to %I', lower(acl.privilege_type), p.proname, r.rolname)
+       array(select format('grant %s on function %s to %I', lower(acl.privilege_type), p.oid::regprocedure, r.rolname)
              from aclexplode(p.proacl) acl
              join pg_roles r on r.oid = acl.grantee
              where acl.grantee <> p.proowner

@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import CommitFailedError, KafkaError, for_code
 
 from events.consumer import close_consumer
 from worker.errors import SetupError
@@ -174,7 +174,10 @@ def _refuse(moves: Collection[Move], *, skip: bool) -> None:
 
 
 async def _commit_to_kafka(settings: Settings, group: str, moves: Collection[Move]) -> None:
-    """Moves Kafka's committed offsets too, before the stored ones: ahead of these they would mean lost commits."""
+    """Moves Kafka's committed offsets too, before the stored ones: ahead of these they would mean lost commits.
+
+    Kafka refuses where a worker began meanwhile. That worker takes the move for lost commits, which is harmless.
+    """
     consumer = AIOKafkaConsumer(**client_arguments(settings), group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
@@ -182,6 +185,8 @@ async def _commit_to_kafka(settings: Settings, group: str, moves: Collection[Mov
         await consumer.commit(
             {move.tp: move.to if move.stored is None else min(move.stored, move.to) for move in moves}
         )
+    except CommitFailedError:
+        pass
     except KafkaError as error:
         raise explain_consumer_error(error, settings) from error
     finally:

@@ -1,0 +1,78 @@
+"""Faults after which course events must still tell the truth: lost commits, and learners in two partitions."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from tests.faults.fault import fault
+from tests.faults.load import Sent
+from tests.faults.scene import PARTITIONS, Scene
+from tests.processes import eventually
+
+
+@fault()
+async def failed_over_asynchronously(scene: Scene) -> None:
+    """PostgreSQL's asynchronous standby promoted without the last seconds of commits; then nobody learns"""
+    await lose_commits(scene)
+    await wait_for_metric(scene, "progress_commits_lost_total")
+
+
+async def lose_commits(scene: Scene, *patch: str) -> None:
+    """Loses the last seconds of commits under two workers, and publishes nothing more."""
+    scene.load.commits_lost = True
+    primary = scene.servers.database
+    standby = primary.standby()
+    await scene.run_blocking(standby.start)
+    try:
+        scene.publish()
+        scene.start(*patch)
+        scene.start(*patch)
+        await scene.wait_until_ready()
+        await scene.pause()
+        await scene.run_blocking(standby.stop, signal.SIGINT)  # from here on it lacks what is committed
+        await scene.pause(1, 3)
+        await scene.come_to_rest()
+        await scene.run_blocking(primary.stop, signal.SIGKILL)
+        scene.servers.database = standby
+        await scene.run_blocking(standby.start)
+        await scene.sql("select pg_promote()")
+        scene.postgres.upstream = standby.port
+    except BaseException:
+        with suppress(ProcessLookupError):
+            standby.close()
+        raise
+    scene.mark_over()
+
+
+async def wait_for_metric(scene: Scene, name: str) -> None:
+    """Waits until a worker counts something. Raises AssertionError: then the fault did not happen."""
+
+    async def counted() -> bool:
+        return sum([await worker.metric(name) for worker in scene.workers]) > 0
+
+    await eventually(counted, 60)
+
+
+@fault()
+async def learners_in_two_partitions(scene: Scene) -> None:
+    """Each learner's events in two partitions, of two workers; one dies between commit and publication, twice"""
+    scene.load.source = spread(iter(scene.learners), scene)
+    await scene.start_two_workers()
+    for _ in range(2):
+        await scene.start("kill-after-commit:30").wait_for_exits()
+    scene.mark_over()
+    partitions = {(event.user_id, origin[1]) for origin, (event, _) in scene.load.good}
+    if len(partitions) <= len({user for user, _ in partitions}):
+        scene.unexpected.append("the fault did not happen: each learner is in one partition")
+
+
+def spread(source: Iterator[Sent], scene: Scene) -> Iterator[Sent]:
+    """Gives each learner two partitions, as two publishers with different partitioners do."""
+    for sent in source:
+        if sent.happened is None:
+            yield sent
+            continue
+        user = sent.happened[0].user_id.int
+        partition = (user + scene.rng.randrange(2)) % PARTITIONS
+        yield replace(sent, record=replace(sent.record, partition=partition))
