@@ -4,6 +4,8 @@
 from tests.faults import worker_faults as worker_faults
 from tests.faults import postgres_faults as postgres_faults
 from tests.faults import kafka_faults as kafka_faults
+from tests.faults import broker_faults as broker_faults
+from tests.faults import cluster_faults as cluster_faults
 from tests.faults import network_faults as network_faults
 from tests.faults import recovery_faults as recovery_faults
 from tests.faults import input_faults as input_faults

@@ -20,6 +20,8 @@ class Fault:
     happens: Happening
     rounds: int
     settings: dict[str, object]
+    brokers: int = 1
+    missing: str = ""  # what this machine lacks, so that the fault cannot be played
 
     @property
     def name(self) -> str:
@@ -33,11 +35,13 @@ class Fault:
 FAULTS: list[Fault] = []
 
 
-def fault(*, rounds: int = 2, **settings: object) -> Callable[[Happening], Happening]:
+def fault(
+    *, rounds: int = 2, brokers: int = 1, missing: str = "", **settings: object
+) -> Callable[[Happening], Happening]:
     """Adds a fault to the suite; `settings` are those of its workers."""
 
     def add(happens: Happening) -> Happening:
-        FAULTS.append(Fault(happens, rounds, settings))
+        FAULTS.append(Fault(happens, rounds, settings, brokers, missing))
         return happens
 
     return add
@@ -67,19 +71,24 @@ class Outcome:
 
 async def play(servers: Servers, fault: Fault, seed: int) -> Outcome:
     """Plays one round. A scene that does not recover in time is a broken promise, not an error."""
-    async with open_scene(servers, seed, **fault.settings) as stage:
-        loop = asyncio.get_running_loop()
-        # asyncio would only log an error that no task handles.
-        loop.set_exception_handler(lambda _, context: stage.unexpected.append(str(context)))
-        try:
-            outcome = await _play_round(stage, fault)
-        except Exception:  # noqa: BLE001 -- the suite goes on with the next fault
-            outcome = Outcome(broken=[traceback.format_exc()])
-        finally:
-            loop.set_exception_handler(None)
-        if outcome.broken:
-            outcome.broken += stage.last_words()
-        return outcome
+    with servers.brokers(fault.brokers) as changed:
+        async with open_scene(servers, seed, **changed, **fault.settings) as stage:
+            return await _play_on(stage, fault)
+
+
+async def _play_on(stage: Scene, fault: Fault) -> Outcome:
+    loop = asyncio.get_running_loop()
+    # asyncio would only log an error that no task handles.
+    loop.set_exception_handler(lambda _, context: stage.unexpected.append(str(context)))
+    try:
+        outcome = await _play_round(stage, fault)
+    except Exception:  # noqa: BLE001 -- the suite goes on with the next fault
+        outcome = Outcome(broken=[traceback.format_exc()])
+    finally:
+        loop.set_exception_handler(None)
+    if outcome.broken:
+        outcome.broken += stage.last_words()
+    return outcome
 
 
 async def _play_round(stage: Scene, fault: Fault) -> Outcome:

@@ -1,16 +1,18 @@
-"""Plays Kafka that restarts, goes away, lacks a topic, refuses writes, or has lost its log."""
+"""Plays Kafka that restarts, goes away, lacks a topic, or has lost its log or a part of it."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.faults.fault import fault
 from tests.faults.postgres_faults import AWAY_S
+from tests.faults.proof import wait_until_said
 from tests.faults.scene import PARTITIONS, Scene
 from tests.processes import eventually
 from worker.kafka.topics import DEAD_LETTERS
@@ -20,17 +22,19 @@ from worker.kafka.topics import DEAD_LETTERS
 async def broker_killed(scene: Scene) -> None:
     """Kafka SIGKILLed and started again"""
     await scene.restart(scene.servers.broker, signal.SIGKILL)
+    await wait_until_said(scene, "waiting for Kafka")
 
 
 @fault()
 async def broker_away(scene: Scene) -> None:
     """Kafka 30 s away"""
     await scene.restart(scene.servers.broker, signal.SIGTERM, AWAY_S)
+    await wait_until_said(scene, "waiting for Kafka")
 
 
 @asynccontextmanager
 async def admin(scene: Scene) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=scene.servers.broker.address)
+    client = AIOKafkaAdminClient(bootstrap_servers=scene.servers.kafka)
     await client.start()
     try:
         yield client
@@ -54,53 +58,30 @@ async def create(scene: Scene, topic: str) -> None:
         await client.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
 
 
-async def missing_for_a_while(scene: Scene, topic: str) -> None:
-    """Deletes the topic before anything is published to it, and creates it again when there is something."""
+async def missing_until_noticed(scene: Scene, topic: str, said: str) -> None:
+    """Deletes the topic before anything is published to it, and creates it again once a worker has said this."""
     scene.start()
     scene.start()
     await scene.wait_until_ready()
     await delete(scene, topic)
     scene.publish()
-    await scene.pause(8, 12)
+    await wait_until_said(scene, said)
     await create(scene, topic)
     scene.mark_over()
 
 
 @fault()
 async def course_events_missing(scene: Scene) -> None:
-    """course-events deleted, and created again after some 10 s"""
-    await missing_for_a_while(scene, scene.settings.course_events_topic)
+    """course-events deleted, and created again once a worker has given up a write"""
+    await missing_until_noticed(scene, scene.settings.course_events_topic, "course events cannot be published")
+    await scene.require("progress_outbox_failures_total")
 
 
 @fault()
 async def dead_letter_topic_missing(scene: Scene) -> None:
-    """the dead letter topic deleted, and created again after some 10 s"""
-    await missing_for_a_while(scene, scene.settings.dead_letter_topic)
-
-
-async def not_writable_for_a_while(scene: Scene, topic: str) -> None:
-    """Requires two replicas for an acknowledgement, while the topic has one."""
-    await scene.start_two_workers()
-    async with admin(scene) as client:
-        for replicas in ("2", "1"):
-            # Kafka resets settings that are not named to their defaults, the retention of dead letters too.
-            configs = DEAD_LETTERS | {"min.insync.replicas": replicas}
-            await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
-            if replicas == "2":
-                await scene.pause(8, 12)
-    scene.mark_over()
-
-
-@fault()
-async def course_events_not_writable(scene: Scene) -> None:
-    """course-events not writable for some 10 s"""
-    await not_writable_for_a_while(scene, scene.settings.course_events_topic)
-
-
-@fault()
-async def dead_letter_topic_not_writable(scene: Scene) -> None:
-    """the dead letter topic not writable for some 10 s"""
-    await not_writable_for_a_while(scene, scene.settings.dead_letter_topic)
+    """the dead letter topic deleted, and created again once a worker has given up a write"""
+    await missing_until_noticed(scene, scene.settings.dead_letter_topic, "dead letters cannot be written")
+    await scene.require("progress_retries_total")
 
 
 @fault()
@@ -183,3 +164,96 @@ async def topic_recreated_under_workers(scene: Scene) -> None:
     scene.mark_over()
     scene.start()
     scene.start()
+
+
+async def replace_directory(scene: Scene, old: Path, copied: Path) -> None:
+    """Puts a copy of a directory into another's place, while Kafka is stopped."""
+    await scene.run_blocking(scene.servers.broker.stop)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(copied, old)
+    await scene.run_blocking(scene.servers.broker.start)
+
+
+def log_directory(scene: Scene, partition: int) -> Path:
+    return scene.servers.broker.home / "data" / f"{scene.settings.lesson_events_topic}-{partition}"
+
+
+async def keep_log(scene: Scene, partition: int) -> Path:
+    """Publishes the load's first records, and keeps a snapshot of the partition's log as it is then."""
+    scene.load.rate_s, scene.load.recreated = 1000, True
+    await scene.publish(at_most=1000)
+    kept = scene.directory / "snapshot"
+    await replace_directory(scene, kept, copied=log_directory(scene, partition))
+    return kept
+
+
+async def go_back_and_grow(scene: Scene, partition: int, kept: Path, stored: int) -> None:
+    """Puts the snapshot in the log's place, and publishes until the log reaches beyond the stored offset."""
+    await replace_directory(scene, log_directory(scene, partition), copied=kept)
+    tp = TopicPartition(scene.settings.lesson_events_topic, partition)
+    end = (await scene.read_ends())[tp]
+    if end >= stored:
+        scene.unexpected.append(f"the fault did not happen: the log ends at {end}, and {stored} is stored")
+    while end <= stored:
+        await scene.publish(at_most=scene.load.acknowledged + 1000)
+        end = (await scene.read_ends())[tp]
+
+
+async def wait_until_gone_back(scene: Scene, partition: int) -> None:
+    """Waits until a worker has noticed, and has applied what it had passed over."""
+
+    async def noticed() -> bool:
+        return sum([await worker.metric("progress_log_went_back_total") for worker in scene.workers]) > 0
+
+    await eventually(noticed)
+    await scene.wait_until_recovered()
+    await scene.sql("delete from offsets_gone_back where partition = $1", partition)  # in this fault it had to
+
+
+@fault()
+async def log_went_back(scene: Scene) -> None:
+    """the log of a partition goes back and grows beyond the stored offset again, while no worker runs"""
+    partition = scene.rng.randrange(PARTITIONS)
+    kept = await keep_log(scene, partition)
+    worker = scene.start()
+    await scene.publish(at_most=2000)
+    await scene.wait_until_recovered()
+    await worker.stop()
+    stored = (await scene.read_stored_offsets())[partition]
+    await scene.publish(at_most=2500)
+    lose_unread(scene, partition, stored)
+    await go_back_and_grow(scene, partition, kept, stored)
+    scene.mark_over()
+    scene.start()
+    await wait_until_gone_back(scene, partition)
+
+
+def lose_unread(scene: Scene, partition: int, stored: int) -> None:
+    """Takes out of the load what Kafka is about to lose before a worker has read it."""
+    load = scene.load
+    acknowledged = [origin for origin, _ in [*load.good, *load.bad]]
+    unread = {origin for origin in acknowledged if origin[1] == partition and origin[2] >= stored}
+    load.good = [entry for entry in load.good if entry[0] not in unread]
+    load.bad = [entry for entry in load.bad if entry[0] not in unread]
+    # Under another name, because later records get the same offsets.
+    scene.deleted = {(f"{topic}, as it was", partition, offset) for topic, _, offset in unread}
+    scene.lost_with_reason = (
+        "acknowledged, and lost by Kafka itself with the end of its log before a worker had read them"
+    )
+
+
+@fault(session_timeout_s=20)
+async def log_went_back_under_workers(scene: Scene) -> None:
+    """the log of a partition goes back and grows beyond the stored offset again, while two workers are cut off"""
+    partition = scene.rng.randrange(PARTITIONS)
+    kept = await keep_log(scene, partition)
+    scene.start()
+    scene.start()
+    await scene.publish(at_most=2000)
+    await scene.wait_until_recovered()
+    stored = (await scene.read_stored_offsets())[partition]
+    scene.kafka.cut()  # for less than the session timeout: no rebalance has them read their offsets again
+    await go_back_and_grow(scene, partition, kept, stored)
+    scene.kafka.heal()
+    scene.mark_over()
+    await wait_until_gone_back(scene, partition)

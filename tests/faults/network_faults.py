@@ -28,6 +28,7 @@ async def play_delay(scene: Scene, network: Proxy) -> None:
     network.delay_s = scene.rng.uniform(0.1, 0.4)
     await scene.pause(8, 12)
     network.heal()
+    require_harm(scene, network)
 
 
 async def play_swallowing(scene: Scene, network: Proxy) -> None:

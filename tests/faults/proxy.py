@@ -17,7 +17,7 @@ class Proxy:
         self.port = port
         self.upstream = upstream
         self.delay_s = 0.0  # each way
-        self.harmed = 0  # connections that were reset or went silent
+        self.harmed = 0  # connections that were reset or went silent, and pieces of data that were delayed
         self._cut = False
         self._swallow_after: int | None = None  # bytes of responses that still pass
         self._open: set[asyncio.StreamWriter] = set()
@@ -92,6 +92,7 @@ class Link:
     async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, response: bool) -> None:
         while data := await reader.read(CHUNK):
             if self._proxy.delay_s:
+                self._proxy.harmed += 1
                 await asyncio.sleep(self._proxy.delay_s)
             if response and self._proxy.swallows(len(data)) and not self._silent:
                 self._silent = True

@@ -47,7 +47,7 @@ class Scene:
         self.servers, self.settings, self.database, self.directory = servers, settings, database, directory
         self.rng = random.Random(seed)
         self.learners = Learners(settings.lesson_events_topic, seed)
-        self.load = Load(servers.broker.address, iter(self.learners))
+        self.load = Load(servers.kafka, iter(self.learners))
         self.kafka = Proxy(servers.kafka_proxy_port, servers.broker.port)
         self.postgres = Proxy(servers.database_proxy_port, servers.database.port)
         self.workers: list[SupervisedWorker] = []
@@ -63,7 +63,7 @@ class Scene:
         """Returns settings for the suite itself, which bypass the proxies."""
         return self.settings.model_copy(
             update={
-                "kafka_bootstrap_servers": self.servers.broker.address,
+                "kafka_bootstrap_servers": self.servers.kafka,
                 "database_url": type(self.settings.database_url)(self.servers.database.url(self.database)),
             }
         )
@@ -161,7 +161,7 @@ class Scene:
 
     async def read_ends(self) -> dict[TopicPartition, int]:
         topic = self.settings.lesson_events_topic
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.broker.address)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]

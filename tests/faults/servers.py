@@ -3,46 +3,18 @@
 import base64
 import os
 import shlex
-import signal
 import subprocess
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
+from tests.faults.cluster import BROKERS, Cluster
+from tests.faults.server import Server as Server
+from tests.faults.server import make_directory
 from worker.devstack import kafka_jars, postgres_wheel
-from worker.devstack.process import Say, find_free_ports, run_kept, scratch_directory
-
-
-class Server:
-    """Runs a process that keeps its data while it is down. Its methods block until it is up, or gone."""
-
-    def __init__(self, home: Path, first: str, again: str, ready: Callable[[], bool], user: str = "") -> None:
-        self.home, self.user = home, user
-        self._first, self._again, self._ready = first, again, ready
-        self._starts = 0
-        self._running = ExitStack()
-
-    def start(self) -> None:
-        run = self.home / f"run-{self._starts}"
-        make_directory(run, self.user)
-        command = self._again if self._starts else self._first
-        self._starts += 1
-        self._pid = run / "pid"
-        told = f"echo $$ > pid && {command}"
-        process = self._running.enter_context(run_kept(["sh", "-c", told], run, stop=signal.SIGINT, user=self.user))
-        process.wait_until(self._ready)
-
-    def send(self, number: signal.Signals) -> None:
-        os.kill(int(self._pid.read_text()), number)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        self.send(number)
-        self.close()
-
-    def close(self) -> None:
-        self._running.close()
+from worker.devstack.process import Say, find_free_ports, scratch_directory
 
 
 class Broker(Server):
@@ -97,9 +69,12 @@ class Database(Server):
 class Servers:
     """Runs broker and database. A context manager."""
 
+    kafka: str  # where the suite itself connects: to the broker, or to the cluster while one runs
+
     def __init__(self, say: Say) -> None:
         self._say = say
         self._opened = ExitStack()
+        self.cluster: Cluster | None = None
 
     def __enter__(self) -> Self:
         self.kafka_proxy_port, self.database_proxy_port = find_free_ports(2)
@@ -109,6 +84,7 @@ class Servers:
             )
             opening.callback(self.broker.close)
             self.broker.start()
+            self.kafka = self.broker.address
             self.database = new_database(opening.enter_context(scratch_directory("faults-postgres")))
             opening.callback(lambda: self.database.close())  # a fault may have replaced it
             self.database.start()
@@ -118,6 +94,23 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
+    @contextmanager
+    def brokers(self, number: int) -> Iterator[dict[str, object]]:
+        """Has Kafka run on this many brokers for the block, and yields what that changes in the workers' settings."""
+        if number == 1:
+            yield {}
+            return
+        assert number == BROKERS
+        with scratch_directory("faults-cluster") as home:
+            self.cluster = Cluster(home, self._say)
+            try:
+                self.cluster.start()
+                self.kafka = self.cluster.address
+                yield {"kafka_bootstrap_servers": self.kafka, "topic_replication_factor": BROKERS}
+            finally:
+                self.cluster.close()
+                self.cluster, self.kafka = None, self.broker.address
+
 
 def new_database(home: Path) -> Database:
     """Creates a server that is not started yet, under a user that PostgreSQL accepts."""
@@ -126,9 +119,3 @@ def new_database(home: Path) -> Database:
     if user:
         wheel = postgres_wheel.give_copy(wheel, home, user)
     return Database(home, wheel / postgres_wheel.PACKAGE / "pginstall/bin", user)
-
-
-def make_directory(path: Path, user: str) -> None:
-    path.mkdir()
-    if user:
-        subprocess.run(["chown", user, str(path)], check=True)

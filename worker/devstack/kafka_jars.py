@@ -107,9 +107,10 @@ def build_format_command(
     return shlex.join([*storage, *(f"--add-scram={user}" for user in scram_users)])
 
 
-def build_server_command(java: str, jars: Path, directory: Path) -> str:
+def build_server_command(java: str, jars: Path, directory: Path, heap_mb: int = 768) -> str:
     """Builds the shell command that becomes the broker."""
-    server = [java, "-Xmx768m", *build_jvm_arguments(jars, directory), "kafka.Kafka", f"{directory}/server.properties"]
+    jvm = [java, f"-Xmx{heap_mb}m", *build_jvm_arguments(jars, directory)]
+    server = [*jvm, "kafka.Kafka", f"{directory}/server.properties"]
     return f"exec {shlex.join(server)}"
 
 
