@@ -43,7 +43,7 @@ class Store:
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
-        self._recovered: set[CourseKey] = set()  # while lost commits are applied again: the rows announced once more
+        self._recovered: set[CourseKey] = set()  # the rows announced once more since the offsets were read
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
         """Folds a batch of lesson events and applies it. Durable when it returns Applied."""
@@ -53,7 +53,7 @@ class Store:
         with metrics.stage("store"):
             result = await self.apply(folded, batch.spans, recovered)
         if isinstance(result, Applied):
-            self._recovered = self._recovered | recovered.keys() if recovered else set()
+            self._recovered |= recovered.keys()
         return result
 
     async def apply(
@@ -83,7 +83,7 @@ class Store:
 
     def _find_recovered(self, batch: Batch) -> dict[CourseKey, TopicPartition]:
         """Returns the rows to announce once more: each once, when its first lost event is applied again."""
-        if not any(span.lost for span in batch.spans.values()):  # then all are: `LostCommits.split`
+        if not any(span.lost for span in batch.spans.values()):  # then none of them: `LostCommits.split`
             return {}
         touched = {
             (o.event.user_id, o.event.course_id): TopicPartition(o.topic, o.partition) for o in batch.occurrences
@@ -92,6 +92,7 @@ class Store:
 
     async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         """Reads the stored offset of each partition. None: nothing was stored."""
+        self._recovered.clear()  # because what was announced may be lost again
         connection = await self._connected()
         with translate_errors(connection):
             return await self._offsets.stored_offsets(connection, partitions)
