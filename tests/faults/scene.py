@@ -164,7 +164,8 @@ class Scene:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
+            await consumer.topics()  # asks Kafka again: a topic may have got more partitions
+            partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
             return dict(await consumer.end_offsets(partitions))
         finally:
             await consumer.stop()
