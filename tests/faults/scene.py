@@ -23,7 +23,7 @@ from tests.faults.servers import Server, Servers
 from tests.faults.supervised import SupervisedWorker
 from tests.processes import environment, eventually
 from worker.devstack.process import find_free_ports
-from worker.kafka.topics import create_missing
+from worker.kafka.topics import create_missing, fetch_partitions
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
@@ -164,9 +164,8 @@ class Scene:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
         await consumer.start()
         try:
-            await consumer.topics()  # asks Kafka again: a topic may have got more partitions
-            partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
-            return dict(await consumer.end_offsets(partitions))
+            partitions = await fetch_partitions(self.direct, topic)  # it may have got more
+            return dict(await consumer.end_offsets([TopicPartition(topic, p) for p in partitions]))
         finally:
             await consumer.stop()
 
