@@ -32,7 +32,8 @@ from worker.stream.outcome import Record
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
 State: TypeAlias = tuple[datetime, bool]  # changed_at, completed
 
-# Offsets only go forward: a stale batch must be refused, even where applying it again would change no row.
+# Offsets only go forward: a stale batch must be refused, even where applying it again would change no row. A worker
+# moves one back where the leader has changed, and writes the new leader's epoch with it.
 AUDIT = """
 create table offsets_gone_back (topic text, partition integer, from_offset bigint, to_offset bigint);
 create function note_offset_gone_back() returns trigger language plpgsql as $$
@@ -41,7 +42,8 @@ begin
     return new;
 end $$;
 create trigger offsets_only_go_forward after update on consumed_offset for each row
-    when (new.next_offset <= old.next_offset) execute function note_offset_gone_back();
+    when (new.next_offset <= old.next_offset and (new.leader_epoch > old.leader_epoch) is not true)
+    execute function note_offset_gone_back();
 grant insert on offsets_gone_back to public;
 """
 

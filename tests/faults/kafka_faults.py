@@ -55,7 +55,7 @@ async def delete(scene: Scene, topic: str) -> None:
 async def create(scene: Scene, topic: str) -> None:
     configs = DEAD_LETTERS if topic == scene.settings.dead_letter_topic else {}
     async with admin(scene) as client:
-        await client.create_topics([NewTopic(topic, scene.partitions, 1, topic_configs=configs)])
+        await client.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
 
 
 async def missing_until_noticed(scene: Scene, topic: str, said: str) -> None:

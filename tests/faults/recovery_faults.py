@@ -8,14 +8,13 @@ from dataclasses import replace
 from tests.faults.fault import fault
 from tests.faults.load import Sent
 from tests.faults.scene import PARTITIONS, Scene
-from tests.processes import eventually
 
 
 @fault()
 async def failed_over_asynchronously(scene: Scene) -> None:
     """PostgreSQL's asynchronous standby promoted without the last seconds of commits; then nobody learns"""
     await lose_commits(scene)
-    await wait_for_metric(scene, "progress_commits_lost_total")
+    await scene.require("progress_commits_lost_total")
 
 
 async def lose_commits(scene: Scene, *patch: str) -> None:
@@ -45,15 +44,6 @@ async def lose_commits(scene: Scene, *patch: str) -> None:
     scene.mark_over()
 
 
-async def wait_for_metric(scene: Scene, name: str) -> None:
-    """Waits until a worker counts something. Raises AssertionError: then the fault did not happen."""
-
-    async def counted() -> bool:
-        return sum([await worker.metric(name) for worker in scene.workers]) > 0
-
-    await eventually(counted, 60)
-
-
 @fault()
 async def learners_in_two_partitions(scene: Scene) -> None:
     """Each learner's events in two partitions, of two workers; one dies between commit and publication, twice"""
@@ -63,8 +53,7 @@ async def learners_in_two_partitions(scene: Scene) -> None:
         await scene.start("kill-after-commit:30").wait_for_exits()
     scene.mark_over()
     partitions = {(event.user_id, origin[1]) for origin, (event, _) in scene.load.good}
-    if len(partitions) <= len({user for user, _ in partitions}):
-        scene.unexpected.append("the fault did not happen: each learner is in one partition")
+    scene.prove(len(partitions) > len({user for user, _ in partitions}), "each learner is in one partition")
 
 
 def spread(source: Iterator[Sent], scene: Scene) -> Iterator[Sent]:

@@ -42,7 +42,6 @@ class Scene:
         self.workers: list[SupervisedWorker] = []
         self.tasks: list[asyncio.Task[None]] = []
         self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
-        self.partitions = PARTITIONS  # of the lesson events
         self.unexpected: list[str] = []  # broken promises that no row shows
         self.proofs = 0  # that the fault happened
         self.over_at: float | None = None
@@ -178,7 +177,8 @@ class Scene:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, p) for p in range(self.partitions)]
+            await consumer.topics()  # asks Kafka again: a topic may have got more partitions
+            partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
             return dict(await consumer.end_offsets(partitions))
         finally:
             await consumer.stop()

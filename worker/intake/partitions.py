@@ -146,12 +146,13 @@ class Partitions:
         partitions, self._unresolved = self._unresolved, set()
         try:
             await self._identity.check(self._consumer._client, self._sink)
+            async with asyncio.timeout(LONGEST_ANSWER_S):  # before the stored ones, which are never behind
+                committed = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
             stored = await self._sink.stored_offsets(partitions)
             async with asyncio.timeout(LONGEST_ANSWER_S * 2):
-                stored |= await self._go_back(stored)
+                went_back = await self._go_back(stored)
                 first = await self._consumer.beginning_offsets(partitions)
                 end = await self._consumer.end_offsets(partitions)
-                committed = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
         except Unavailable:
             self._unresolved |= partitions & self._assigned
             raise
@@ -159,10 +160,10 @@ class Partitions:
             self._unresolved |= partitions & self._assigned
             raise explain_consumer_error(error, self._settings) from error
         for tp in self._held(partitions) - self._unresolved:
-            found = stored[tp]
+            found = went_back.get(tp, stored[tp])
             offset = found and found.next
-            committed_to = committed[tp].offset if tp in committed else 0
-            self._note_lost(tp, max(first[tp], offset or 0), min(committed_to, end[tp]))
+            known = committed[tp].offset if tp in committed and tp not in went_back else 0
+            self._note_lost(tp, max(first[tp], offset or 0), min(known, end[tp]))
             self._start_at(tp, offset, first[tp], end[tp])
         return True
 

@@ -1,0 +1,117 @@
+"""Plays topics that change under the workers, publishers with transactions, and repairs that run beside the load."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewPartitions, NewTopic
+
+from tests.faults.fault import fault
+from tests.faults.kafka_faults import admin, delete
+from tests.faults.load import Sent
+from tests.faults.scene import PARTITIONS, Scene
+from tests.processes import eventually
+
+
+@fault()
+async def partitions_added(scene: Scene) -> None:
+    """lesson-events gets twice as many partitions, while learners learn and two workers run"""
+    publishing = scene.publish(at_most=1500)
+    scene.start()
+    scene.start()
+    await publishing
+    async with admin(scene) as client:
+        await client.create_partitions({scene.settings.lesson_events_topic: NewPartitions(total_count=2 * PARTITIONS)})
+    scene.publish()  # a publisher that knows them; learners change their partition
+
+    async def all_are_read() -> bool:
+        return len(await scene.read_stored_offsets()) == 2 * PARTITIONS
+
+    await scene.wait_for_proof(all_are_read)
+    scene.mark_over()
+
+
+@fault()
+async def recreated_with_fewer_partitions(scene: Scene) -> None:
+    """the topic created again with half its partitions while course events wait; then `rewind --to earliest`"""
+    topic, half = scene.settings.lesson_events_topic, PARTITIONS // 2
+    worker = scene.start("keep-in-outbox:0")
+    await scene.publish(at_most=2000)
+    await eventually(lambda: is_applied(scene))
+    await worker.stop()
+    waiting = await scene.sql("select from outbox where source_partition >= $1", half)
+    scene.prove(len(waiting) > 0, "nothing waits of the partitions that go")
+    await delete(scene, topic)
+    async with admin(scene) as client:
+        await client.create_topics([NewTopic(topic, half, 1)])
+    scene.load.recreated = True
+    status, said = await scene.run("rewind", "--to", "earliest")
+    if status:
+        scene.unexpected.append(f"rewind: {said}")
+    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
+    await scene.publish(at_most=3000)
+    scene.mark_over()
+    scene.start()
+    scene.start()
+
+
+async def is_applied(scene: Scene) -> bool:
+    stored = await scene.read_stored_offsets()
+    return all(stored.get(tp.partition, 0) >= end for tp, end in (await scene.read_ends()).items())
+
+
+@fault()
+async def transactions_with_aborts(scene: Scene) -> None:
+    """a publisher with transactions, half of them aborted, in partitions that nobody else writes to"""
+    scene.load.source = into_the_first_two(iter(scene.learners))
+    await scene.start_two_workers()
+    async with AIOKafkaProducer(
+        bootstrap_servers=scene.servers.kafka, transactional_id=f"faults-{uuid4()}"
+    ) as producer:
+        for number in range(20):
+            await producer.begin_transaction()
+            for partition in range(2, PARTITIONS):
+                # Without a value, so that a worker skips it.
+                await producer.send(scene.settings.lesson_events_topic, None, b"learner", partition)
+            await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
+            await asyncio.sleep(0.2)
+    ends = await scene.read_ends()
+    scene.prove(all(end >= 40 for tp, end in ends.items() if tp.partition >= 2), f"{ends}")
+    scene.mark_over()
+
+    async def are_passed() -> bool:  # while the other partitions are busy
+        stored = await scene.read_stored_offsets()
+        return all(stored.get(tp.partition) == end for tp, end in ends.items() if tp.partition >= 2)
+
+    await eventually(are_passed, 30)
+
+
+def into_the_first_two(source: Iterator[Sent]) -> Iterator[Sent]:
+    for sent in source:
+        partition = sent.happened[0].user_id.int % 2 if sent.happened else 0
+        yield replace(sent, record=replace(sent.record, partition=partition))
+
+
+@fault()
+async def repaired_under_load(scene: Scene) -> None:
+    """`verify --fix` and `rewind` beside two workers and the load; then `rewind` while they are stopped"""
+    await scene.start_two_workers()
+    for _ in range(3):
+        status, said = await scene.run("verify", "--fix")
+        if status:
+            scene.unexpected.append(f"verify --fix beside workers: {said}")
+        status, said = await scene.run("rewind", "--to", "earliest")
+        if status != 1 or "stop the workers first" not in said:
+            scene.unexpected.append(f"rewind did not refuse: {said}")
+    await asyncio.gather(*(worker.stop() for worker in scene.workers))
+    status, said = await scene.run("rewind", "--to", "earliest")
+    if status:
+        scene.unexpected.append(f"rewind: {said}")
+    gone_back = await scene.sql("select from offsets_gone_back")
+    scene.prove(len(gone_back) > 0, "no stored offset went back")
+    await scene.execute("delete from offsets_gone_back")
+    scene.mark_over()
+    scene.start()
+    scene.start()
