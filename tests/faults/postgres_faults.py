@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import asyncpg
@@ -92,12 +93,17 @@ async def disk_full(scene: Scene) -> None:
 @fault()
 async def failed_over(scene: Scene) -> None:
     """PostgreSQL's synchronous standby promoted, the primary SIGKILLed"""
+    await fail_over(scene, scene.start_two_workers)
+
+
+async def fail_over(scene: Scene, begin: Callable[[], Awaitable[None]]) -> None:
+    """Adds a synchronous standby, begins the load, kills the primary and puts the standby into its place."""
     primary = scene.servers.database
     standby = primary.standby()
     await scene.run_blocking(standby.start)
     try:
         await wait_for_synchronous_standby(scene)
-        await scene.start_two_workers()
+        await begin()
         await scene.run_blocking(primary.stop, signal.SIGKILL)
         scene.servers.database = standby
         [[promoted]] = await scene.sql("select pg_promote()")

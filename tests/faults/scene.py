@@ -166,7 +166,11 @@ class Scene:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:  # the fault has stopped waiting
+                process.kill()
         assert process.returncode is not None
         return process.returncode, output.decode()
 

@@ -86,6 +86,10 @@ async def transactions_with_aborts(scene: Scene) -> None:
         return all(stored.get(tp.partition) == end for tp, end in ends.items() if tp.partition >= 2)
 
     await eventually(are_passed, 30)
+    async with asyncio.timeout(60):
+        status, said = await scene.run("worker", "--until-idle")
+    if status:
+        scene.unexpected.append(f"worker --until-idle: {said}")
 
 
 def into_the_first_two(source: Iterator[Sent]) -> Iterator[Sent]:
