@@ -32,18 +32,13 @@ async def open_scene(servers: Servers, seed: int, **changed: object) -> AsyncIte
         made = Scene(servers, settings, f"faults_{mark}", seed, directory)
         await made.administer(f"create database {made.database}")
         await migrate(made.direct)
-        await prepare_for_workers(made)
+        await made.execute(AUDIT)
+        await made.execute(WORKER_LOGIN)
         await create_missing(made.direct)
         await stack.enter_async_context(made.kafka)
         await stack.enter_async_context(made.postgres)
         stack.push_async_callback(made.close)
         yield made
-
-
-async def prepare_for_workers(scene: Scene) -> None:
-    """Lets workers log in to the scene's database, and notes what they do to its stored offsets."""
-    await scene.execute(AUDIT)
-    await scene.execute(WORKER_LOGIN)
 
 
 def worker_settings(servers: Servers, mark: str) -> Settings:

@@ -1,5 +1,6 @@
 """Faults after which course events must still tell the truth: lost commits, and learners in two partitions."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,8 +18,17 @@ async def failed_over_asynchronously(scene: Scene) -> None:
     await scene.require("progress_commits_lost_total")
 
 
-async def lose_commits(scene: Scene, *patch: str) -> None:
-    """Loses the last seconds of commits under two workers, and publishes nothing more."""
+@fault()
+async def failed_over_while_stopped(scene: Scene) -> None:
+    """PostgreSQL's asynchronous standby promoted without the last seconds of commits, while no worker runs"""
+    await lose_commits(scene, stopped=True)
+    scene.start()
+    scene.start()
+    await scene.require("progress_commits_lost_total")
+
+
+async def lose_commits(scene: Scene, *patch: str, stopped: bool = False) -> None:
+    """Loses the last seconds of commits under two workers, or after they have stopped, and publishes nothing more."""
     scene.load.commits_lost = True
     primary = scene.servers.database
     standby = primary.standby()
@@ -32,6 +42,8 @@ async def lose_commits(scene: Scene, *patch: str) -> None:
         await scene.run_blocking(standby.stop, signal.SIGINT)  # from here on it lacks what is committed
         await scene.pause(1, 3)
         await scene.come_to_rest()
+        if stopped:
+            await asyncio.gather(*(worker.stop() for worker in scene.workers))
         await scene.run_blocking(primary.stop, signal.SIGKILL)
         scene.servers.database = standby
         await scene.run_blocking(standby.start)

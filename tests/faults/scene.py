@@ -178,12 +178,10 @@ class Scene:
 
     async def read_ends(self) -> dict[TopicPartition, int]:
         topic = self.settings.lesson_events_topic
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.servers.kafka)  # with all partitions that are there
         await consumer.start()
         try:
-            await consumer.topics()  # asks Kafka again: a topic may have got more partitions
-            partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
-            return dict(await consumer.end_offsets(partitions))
+            return dict(await consumer.end_offsets(consumer.assignment()))
         finally:
             await consumer.stop()
 

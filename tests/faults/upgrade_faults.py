@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.bench.against import ROOT, NotMeasured, checked_out, git
+from tests.faults.comparison import AUDIT
 from tests.faults.fault import fault
-from tests.faults.opening import prepare_for_workers
 from tests.faults.scene import Scene
 from tests.processes import environment
 
@@ -32,7 +32,6 @@ async def begin_with_tables_of(scene: Scene, checkout: Path) -> None:
         lambda: subprocess.run(command, cwd=checkout, env=environment(scene.direct), capture_output=True, text=True)
     )
     assert not ended.returncode, ended.stderr
-    await prepare_for_workers(scene)
 
 
 @fault(missing=explain_missing())
@@ -47,6 +46,7 @@ async def upgraded_under_load(scene: Scene) -> None:
         await scene.pause()
         status, said = await scene.run("migrate")
         scene.prove(not status and "0008" in said, f"migrate: {said}")
+        await scene.execute(AUDIT)
         await scene.pause()
         scene.start()
         await scene.wait_until_ready()
