@@ -83,7 +83,7 @@ def after(done: frozenset[str] | None, step: Step) -> frozenset[str] | None:
     """Returns the lessons that are completed; None: there is no progress."""
     if step.what == "complete":
         return (done or frozenset()) | {step.lesson}
-    return None if done is None or step.what == "reset" else done - {step.lesson}
+    return None if step.what == "reset" else (done or frozenset()) - {step.lesson}
 
 
 def shown(read: httpx.Response) -> frozenset[str] | None:

@@ -57,7 +57,7 @@ class LearnerWrites:
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._poller.nudge()
         read = await self.service.reads.read_courses(self.user_id, [course_id])
-        progress = read.value.get(course_id)
+        progress = None if outcome is None else read.value.get(course_id)  # None: there was nothing to take back
         return json_response(
             WriteAnswer(
                 as_of=read.as_of,
