@@ -15,9 +15,11 @@ from events.models import (
     COURSE_EVENTS,
     CourseAccessed,
     CourseCompleted,
+    CourseCompletionRevoked,
     CourseEvent,
     LessonCompleted,
     ProgressReset,
+    course_event_id,
 )
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
@@ -62,7 +64,7 @@ class Differences:
 
 
 async def compare(
-    connection: asyncpg.Connection, load: Load, course_events: Iterable[Record], dead_letters: list[Record]
+    connection: asyncpg.Connection, load: Load, course_events: list[Record], dead_letters: list[Record]
 ) -> Differences:
     """Compares everything when the scene is at rest."""
     happened = [happened for _, happened in load.good]
@@ -86,7 +88,7 @@ async def compare(
     users = [user for user, _ in rows.keys() | resets]
     completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, users)]
     complete = {key for key, row in rows.items() if row.complete}
-    compare_announcements(found, completions, complete, course_events, load.commits_lost)
+    compare_announcements(found, completions, complete, course_events, load)
     return found
 
 
@@ -171,52 +173,58 @@ def origin_of(letter: Record) -> Origin:
 
 
 def compare_announcements(
-    found: Differences,
-    completions: Iterable[Completions],
-    complete: set[CourseKey],
-    course_events: Iterable[Record],
-    commits_lost: bool = False,
+    found: Differences, rows: list[Completions], complete: set[CourseKey], course_events: list[Record], load: Load
 ) -> None:
     """Compares the published course events with the rows' numbers and with the model's complete courses.
 
     The last news of each learner and course must be what the row says, in the order of the log and of the numbers.
-    Where commits were lost nothing else can be compared: other transitions were published than those of the rows.
+    Where commits were lost, and only there, transitions may have been published that are not among the rows' numbers.
     """
-    times = Counter(dict(record.headers)["ce_id"].decode() for record in course_events)
-    found.published_twice = sum(number > 1 for number in times.values())
-    events = first_copies(course_events)
-    if not commits_lost:
-        happened, names = list_expected_events(completions), set(map(name_event, events))
-        found.completions_missed += [f"not published: {what}" for name, what in happened.items() if name not in names]
-        found.wrong_rows += [f"published, and never happened: {name}" for name in names - happened.keys()]
-    for order, last in (("published", last_published(events)), ("by number", last_by_number(events))):
-        found.completions_missed += [f"complete, and not the last {order}: {k}" for k in complete if not last.get(k)]
-        revoked = [key for key, completed in last.items() if completed and key not in complete]
-        found.completions_missed += [f"not complete, and a completion is the last {order}: {key}" for key in revoked]
+    ids = [UUID(dict(record.headers)["ce_id"].decode()) for record in course_events]
+    found.published_twice = sum(number > 1 for number in Counter(ids).values())
+    events: dict[UUID, CourseEvent] = {}  # as a subscriber takes them that knows their ids: the first copy of each
+    for id, record in zip(ids, course_events, strict=True):
+        events.setdefault(id, read_event(record))
+    if not load.ids_of_two_releases:
+        found.wrong_rows += [f"published under {id}: {event!r}" for id, event in events.items() if id != id_of(event)]
+    if not load.commits_lost:
+        compare_transitions(found, rows, events.values())
+    highest = find_highest(events.values())
+    for order, news in (("in the log", find_last(events.values())), ("by number", highest)):
+        done = {key for key, event in news.items() if isinstance(event, CourseCompleted)}
+        found.completions_missed += [f"complete, and not its last news {order}: {key}" for key in complete - done]
+        found.completions_missed += [f"not complete, and its last news {order}: {key}" for key in done - complete]
+    numbers = {key: event.completion_number for key, event in highest.items()}
+    missed = [row for row in rows if numbers.get((row.user_id, row.course_id)) != row.number]
+    found.completions_missed += [f"the last number that was published is not the row's: {row}" for row in missed]
 
 
-def first_copies(course_events: Iterable[Record]) -> list[CourseEvent]:
-    """Returns the events as a subscriber takes them that knows their ids: the first copy of each, in order."""
-    by_id: dict[str, CourseEvent] = {}
-    for record in course_events:
-        by_id.setdefault(
-            dict(record.headers)["ce_id"].decode(), data_of(read(record.value, record.headers), COURSE_EVENTS)
-        )
-    return list(by_id.values())
+def compare_transitions(found: Differences, rows: Iterable[Completions], events: Iterable[CourseEvent]) -> None:
+    """Compares which transitions were published, each under one id, with those that the rows' numbers imply."""
+    happened, names = list_expected_events(rows), Counter(map(name_event, events))
+    found.completions_missed += [f"not published: {what}" for name, what in happened.items() if name not in names]
+    found.wrong_rows += [f"published, and never happened: {name}" for name in names.keys() - happened.keys()]
+    found.wrong_rows += [f"published under {number} ids: {name}" for name, number in names.items() if number > 1]
 
 
-def last_published(events: Iterable[CourseEvent]) -> dict[CourseKey, bool]:
-    """Tells per course whether the event published last is a completion. One partition has all of a learner's."""
-    return {(event.user_id, event.course_id): isinstance(event, CourseCompleted) for event in events}
+def read_event(record: Record) -> CourseEvent:
+    return data_of(read(record.value, record.headers), COURSE_EVENTS)
 
 
-def last_by_number(events: Iterable[CourseEvent]) -> dict[CourseKey, bool]:
-    """Tells per course whether the event of the highest number is a completion; a revocation follows its completion."""
-    last: dict[CourseKey, tuple[int, bool]] = {}
-    for event in events:
-        key, completed = (event.user_id, event.course_id), isinstance(event, CourseCompleted)
-        last[key] = max(last.get(key, (0, False)), (2 * event.completion_number - completed, completed))
-    return {key: completed for key, (_, completed) in last.items()}
+def id_of(event: CourseEvent) -> UUID:
+    """Computes the id that an event with this content must have."""
+    at = event.completed_at if isinstance(event, CourseCompleted) else event.revoked_at
+    return course_event_id(type(event).__name__, event.user_id, event.course_id, event.completion_number, at)
+
+
+def find_last(events: Iterable[CourseEvent]) -> dict[CourseKey, CourseEvent]:
+    """Returns the event of each course that was published last. One partition has all of a learner's."""
+    return {(event.user_id, event.course_id): event for event in events}
+
+
+def find_highest(events: Iterable[CourseEvent]) -> dict[CourseKey, CourseEvent]:
+    """Returns the event of each course with the highest number; a revocation follows its completion."""
+    return find_last(sorted(events, key=lambda e: (e.completion_number, isinstance(e, CourseCompletionRevoked))))
 
 
 async def records_of(servers: str, topic: str) -> list[Record]:

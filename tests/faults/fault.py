@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.faults.scene import Scene, open_scene
+from tests.faults.opening import open_scene
+from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 
 Happening: TypeAlias = Callable[[Scene], Awaitable[None]]
@@ -15,7 +16,7 @@ Happening: TypeAlias = Callable[[Scene], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """Describes a fault. `happens` starts load and workers, makes the trouble, and returns when it is over."""
+    """Describes a fault. `happens` starts load and workers, makes the trouble and proves it; then it is over."""
 
     happens: Happening
     rounds: int
@@ -93,6 +94,8 @@ async def _play_on(stage: Scene, fault: Fault) -> Outcome:
 
 async def _play_round(stage: Scene, fault: Fault) -> Outcome:
     await fault.happens(stage)
+    if not stage.proofs:
+        stage.unexpected.append("the fault does not prove that it happened")
     over = stage.over_at or time.monotonic()
     await stage.wait_until_recovered()
     recovery_s = time.monotonic() - over

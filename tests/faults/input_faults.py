@@ -13,7 +13,6 @@ from tests.faults.fault import fault
 from tests.faults.garbage import garbage
 from tests.faults.load import STAMPED, START, Learners, Sent
 from tests.faults.scene import Scene
-from tests.processes import eventually
 
 NO_BREAKER = {"breaker_share": 0, "breaker_consecutive": 0}
 
@@ -32,6 +31,7 @@ async def bad_input(scene: Scene) -> None:
     scene.learners.odd_share = 0.33
     await scene.start_two_workers()
     await scene.pause(4, 6)
+    await scene.require("progress_dead_letters_total")
 
 
 @fault()
@@ -46,7 +46,7 @@ async def flood(scene: Scene) -> None:
     async def open_everywhere() -> bool:
         return all([await worker.metric("progress_breaker_open") == 1 for worker in held])
 
-    await eventually(open_everywhere)
+    await scene.wait_for_proof(open_everywhere)
     for worker in held:
         if await worker.ready() != 503:
             scene.unexpected.append("ready, with an open breaker")
@@ -62,6 +62,7 @@ async def value_refused(scene: Scene) -> None:
     scene.load.source = mix(scene.load.source, poison(scene.learners), 0.02, scene.rng)
     await scene.start_two_workers()
     await scene.pause(4, 6)
+    await scene.require('progress_dead_letters_total{kind="refused"}')
 
 
 def poison(learners: Learners) -> Iterator[Sent]:
@@ -77,6 +78,8 @@ async def megabytes(scene: Scene) -> None:
     scene.load.source = mix(scene.load.source, large(scene.learners), 0.02, scene.rng)
     await scene.start_two_workers()
     await scene.pause(4, 6)
+    large_ones = [record for _, record in scene.load.bad if len(record.value or b"") >= 1_000_000]
+    scene.prove(len(large_ones) > 0, "Kafka has taken no large value")
 
 
 def large(learners: Learners) -> Iterator[Sent]:
@@ -100,7 +103,8 @@ async def inflating(scene: Scene) -> None:
     ]
     servers = scene.servers.broker.address
     async with Producer(servers, compression_type="gzip", max_request_size=30_000_000) as producer:
-        await scene.load.send(producer, bombs)
+        await scene.load.send(producer, bombs)  # Kafka takes no more than 1 MB
+    scene.prove(scene.load.acknowledged >= len(bombs), "Kafka has taken no such record")
 
 
 @fault(rounds=1, batch_size=2000, **NO_BREAKER)
@@ -112,6 +116,7 @@ async def garbage_records(scene: Scene) -> None:
     scene.start()
     scene.start()
     await publishing
+    await scene.require("progress_dead_letters_total")
 
 
 @fault()
@@ -120,6 +125,7 @@ async def clocks_apart(scene: Scene) -> None:
     scene.load.source = set_clocks_apart(scene.learners, iter(scene.learners))
     await scene.start_two_workers()
     await scene.pause(4, 6)
+    await scene.require("progress_clamped_events_total")
 
 
 def set_clocks_apart(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
@@ -153,7 +159,7 @@ async def devices_offline(scene: Scene) -> None:
     async def both_synced() -> bool:
         return scene.load.acknowledged >= len(weeks)
 
-    await eventually(both_synced)
+    await scene.wait_for_proof(both_synced)
 
 
 def sync(devices: list[list[Sent]], rng: random.Random) -> Iterator[Sent]:

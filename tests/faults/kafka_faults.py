@@ -111,7 +111,7 @@ async def log_truncated(scene: Scene) -> None:
     async def counted() -> bool:
         return await successor.metric("progress_events_missing_total") == len(gone)
 
-    await eventually(counted)
+    await scene.wait_for_proof(counted)
 
 
 @fault()
@@ -129,8 +129,7 @@ async def topic_recreated(scene: Scene) -> None:
     worker = scene.start()
     worker.expected.add(1)
     await worker.wait_for_exits()
-    if worker.exits[0] != 1:
-        scene.unexpected.append("a worker did not notice that its topic was created again")
+    scene.prove(worker.exits[0] == 1, "the worker did not notice that its topic was created again")
     await worker.stop()
     status, said = await scene.run("rewind", "--to", "earliest")
     if status:
@@ -156,6 +155,7 @@ async def topic_recreated_under_workers(scene: Scene) -> None:
     for worker in scene.workers:
         worker.expected.add(1)
     await asyncio.gather(*(worker.wait_for_exits() for worker in scene.workers))
+    scene.prove(all(worker.exits[0] == 1 for worker in scene.workers), "a worker did not notice the new topic")
     await asyncio.gather(*(worker.stop() for worker in scene.workers))
     status, said = await scene.run("rewind", "--to", "earliest")
     if status:
@@ -192,8 +192,7 @@ async def go_back_and_grow(scene: Scene, partition: int, kept: Path, stored: int
     await replace_directory(scene, log_directory(scene, partition), copied=kept)
     tp = TopicPartition(scene.settings.lesson_events_topic, partition)
     end = (await scene.read_ends())[tp]
-    if end >= stored:
-        scene.unexpected.append(f"the fault did not happen: the log ends at {end}, and {stored} is stored")
+    scene.prove(end < stored, f"the log ends at {end}, and {stored} is stored")
     while end <= stored:
         await scene.publish(at_most=scene.load.acknowledged + 1000)
         end = (await scene.read_ends())[tp]
@@ -202,10 +201,7 @@ async def go_back_and_grow(scene: Scene, partition: int, kept: Path, stored: int
 async def wait_until_gone_back(scene: Scene, partition: int) -> None:
     """Waits until a worker has noticed, and has applied what it had passed over."""
 
-    async def noticed() -> bool:
-        return sum([await worker.metric("progress_log_went_back_total") for worker in scene.workers]) > 0
-
-    await eventually(noticed)
+    await scene.require("progress_log_went_back_total")
     await scene.wait_until_recovered()
     await scene.sql("delete from offsets_gone_back where partition = $1", partition)  # in this fault it had to
 

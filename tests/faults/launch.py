@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
@@ -118,10 +119,36 @@ def freeze_before_apply(at: int) -> None:
     setattr(Store, "apply", wrapped)
 
 
-# Sabotages: with any of these but `keep_in_outbox` the suite must fail.
+def freeze_before_produce(at: int) -> None:
+    """Stops (SIGSTOP) with course events in hand whose rows are committed and not published."""
+    send_all: Method = Producer.send_all
+    left = at
+
+    async def wrapped(self: Producer, records: Sequence[OutgoingRecord]) -> Any:
+        nonlocal left
+        left -= records[0].topic == settings().course_events_topic
+        if left == 0:
+            left = -1
+            kill(signal.SIGSTOP)
+        return await send_all(self, records)
+
+    setattr(Producer, "send_all", wrapped)
 
 
-def _rewrite_statement(name: str, old: str, new: str) -> None:
+def keep_in_outbox(_: int) -> None:
+    """Publishes nothing, as a worker that dies before it does."""
+
+    async def relay_nothing(_: Relay) -> bool:
+        return True
+
+    setattr(Relay, "_relay_all", relay_nothing)
+
+
+# Sabotages: with any of these the suite must fail.
+
+
+def _rewrite_statement(module: ModuleType, name: str, old: str, new: str) -> None:
+    """Has the module execute another statement than the one of this name."""
     original = database.query
 
     def query(asked: str) -> str:
@@ -131,18 +158,18 @@ def _rewrite_statement(name: str, old: str, new: str) -> None:
             return text.replace(old, new)
         return text
 
-    setattr(store, "query", query)
+    setattr(module, "query", query)
 
 
 def without_compare_and_swap(at: int) -> None:
     """Applies the batch and sets the offset, whatever offset is stored."""
-    _rewrite_statement("progress/apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
+    _rewrite_statement(store, "progress/apply", "bool_and(found is not distinct from expected)", "bool_and(true)")
     freeze_before_apply(at)
 
 
 def without_the_outboxs_transaction(at: int) -> None:
     """Writes announcements after the commit, in a statement of their own; the worker dies in between."""
-    _rewrite_statement("progress/apply", "insert into outbox (", "insert into pg_temp.announcements (")
+    _rewrite_statement(store, "progress/apply", "insert into outbox (", "insert into pg_temp.announcements (")
     apply: Method = Store.apply
     left = at
 
@@ -180,29 +207,21 @@ def without_waiting_for_dead_letters(at: int) -> None:
     kill_after_commit(at)
 
 
-def keep_in_outbox(_: int) -> None:
-    """Publishes nothing, as a worker that dies before it does."""
-
-    async def relay_nothing(_: Relay) -> bool:
-        return True
-
-    setattr(Relay, "_relay_all", relay_nothing)
-
-
 def newest_first(_: int) -> None:
     """Publishes the rows of each round in the wrong order, and collects them for a while before."""
-    original, publish_round = database.query, Relay._publish_round
-
-    def query(asked: str) -> str:
-        text = original(asked)
-        return f"{text.rstrip()} desc" if asked == "outbox/next_rows" else text
+    _rewrite_statement(relay, "outbox/next_rows", "\norder by seq\n", "\norder by seq desc\n")
+    publish_round: Method = Relay._publish_round
 
     async def wrapped(self: Relay, connection: Any) -> bool:
         await asyncio.sleep(2)
         return await publish_round(self, connection)
 
-    setattr(relay, "query", query)
     setattr(Relay, "_publish_round", wrapped)
+
+
+def without_waiting_for_older_rows(_: int) -> None:
+    """Publishes a learner's course events as soon as their partition's turn comes."""
+    _rewrite_statement(relay, "outbox/next_rows", "where not exists (", "where true or not exists (")
 
 
 def without_looking_at_offsets(_: int) -> None:
@@ -223,11 +242,13 @@ STEPS = [
     kill_when_revoked,
     kill_when_assigned,
     freeze_before_apply,
+    freeze_before_produce,
+    keep_in_outbox,
     without_compare_and_swap,
     without_the_outboxs_transaction,
     without_waiting_for_dead_letters,
-    keep_in_outbox,
     newest_first,
+    without_waiting_for_older_rows,
     without_looking_at_offsets,
 ]
 

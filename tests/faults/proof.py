@@ -6,7 +6,6 @@ from datetime import timedelta
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from tests.faults.scene import Scene
-from tests.processes import eventually
 
 GIVES_UP_WITHIN_S = 90  # a worker's producer asks again for 30 s before it says that Kafka refuses
 
@@ -14,15 +13,15 @@ GIVES_UP_WITHIN_S = 90  # a worker's producer asks again for 30 s before it says
 async def require_refusal(scene: Scene, topic: str, error: str) -> None:
     """Requires that Kafka refuses a record of the suite for this topic, with the error of this name.
 
-    Raises AssertionError when it stores the record, or answers otherwise for a minute.
+    A record that it stores, or another answer for a minute, breaks the round.
     """
 
     async def refused() -> bool:
         answer = await scene.run_blocking(try_to_write, scene.servers.kafka, topic)
-        assert answer, f"the fault did not happen: {topic} takes records"
+        assert answer, f"{topic} takes records"
         return answer == error
 
-    await eventually(refused)
+    await scene.wait_for_proof(refused)
 
 
 def try_to_write(servers: str, topic: str) -> str:
@@ -72,9 +71,9 @@ def read_throttle_s(servers: str, client_id: str, topic: str) -> float:
 
 
 async def wait_until_said(scene: Scene, text: str) -> None:
-    """Waits until a worker has logged this. Raises AssertionError: then the fault did not reach it."""
+    """Waits until a worker has logged this, which proves that the fault has reached it."""
 
     async def said() -> bool:
         return any(text in worker.log.read_text() for worker in scene.workers)
 
-    await eventually(said, GIVES_UP_WITHIN_S)
+    await scene.wait_for_proof(said, GIVES_UP_WITHIN_S)

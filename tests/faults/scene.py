@@ -1,40 +1,29 @@
-"""Sets the scene for one round: a load, workers behind a bad network, trouble, recovery, and the comparison."""
+"""Offers a fault its scene: a load, workers behind a bad network, trouble, proofs, recovery, and the comparison."""
 
 import asyncio
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
-from uuid import uuid4
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.faults.comparison import AUDIT, Differences, compare, records_of
+from tests.faults.comparison import Differences, compare, records_of
 from tests.faults.load import Learners, Load, Origin
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Server, Servers
 from tests.faults.supervised import SupervisedWorker
-from tests.processes import environment, eventually
+from tests.processes import DEADLINE_S, environment, eventually
 from worker.devstack.process import find_free_ports
-from worker.kafka.topics import create_missing, fetch_partitions
-from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
 PARTITIONS = 4
-# Workers have the same rights as in production.
-WORKER_LOGIN = """
-do $$ begin
-    create role faults_worker login in role course_progress_worker;
-exception when duplicate_object then null;
-end $$;
-"""
 RECOVERS_WITHIN_S = 180
 SESSION_TIMEOUT_S = 3
 Call: TypeAlias = Callable[[], Any]
@@ -54,6 +43,7 @@ class Scene:
         self.tasks: list[asyncio.Task[None]] = []
         self._publishing = asyncio.create_task(asyncio.sleep(0), name="no load yet")
         self.unexpected: list[str] = []  # broken promises that no row shows
+        self.proofs = 0  # that the fault happened
         self.over_at: float | None = None
         self.lost_with_reason = ""  # why events may be lost, where the fault itself deletes them
         self.deleted: set[Origin] = set()
@@ -70,12 +60,15 @@ class Scene:
 
     # Workers
 
-    def start(self, *patch: str, **changed: object) -> SupervisedWorker:
-        """Starts a worker; with a patch of `launch.py`, which lasts until its supervisor starts it again."""
+    def start(self, *patch: str, checkout: Path | None = None, **changed: object) -> SupervisedWorker:
+        """Starts a worker; with a patch of `launch.py`, which lasts until its supervisor starts it again.
+
+        Its code is this one, or that of another checkout.
+        """
         [port] = find_free_ports(1)
         settings = self.settings.model_copy(update={"http_port": port, **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
-        worker = SupervisedWorker(settings, self.directory / f"worker-{len(self.workers)}.log")
+        worker = SupervisedWorker(settings, self.directory / f"worker-{len(self.workers)}.log", checkout)
         worker.expected |= {-signal.SIGKILL} if patch else set()
         worker.start(first)
         self.workers.append(worker)
@@ -106,10 +99,31 @@ class Scene:
         """Notes that the trouble ends now, where recovery begins. Without a call it begins when the fault returns."""
         self.over_at = time.monotonic()
 
+    # Proofs that the fault happened, without which no round counts
+
+    def prove(self, happened: bool, otherwise: str) -> None:
+        """Counts a proof; or notes what is the case otherwise, so that the round is broken."""
+        self.proofs += happened
+        if not happened:
+            self.unexpected.append(f"the fault did not happen: {otherwise}")
+
+    async def wait_for_proof(self, happened: Callable[[], Awaitable[bool]], within_s: float = DEADLINE_S) -> None:
+        """Waits until this holds, which is a proof; notes it when it does not hold in time."""
+        try:
+            await eventually(happened, within_s)
+        except AssertionError as error:
+            self.prove(False, str(error))
+        else:
+            self.prove(True, "")
+
     async def require(self, name: str) -> None:
-        """Requires that a worker has noticed the fault: this metric is above 0."""
-        if not sum([await worker.metric(name) for worker in self.workers]):
-            self.unexpected.append(f"the fault did not happen: {name} is 0")
+        """Waits until a worker has noticed the fault, which is a proof: this metric is above 0."""
+
+        async def noticed() -> bool:
+            return sum([await worker.metric(name) for worker in self.workers]) > 0
+
+        noticed.__name__ = f"{name} is above 0"
+        await self.wait_for_proof(noticed)
 
     # Servers
 
@@ -124,24 +138,23 @@ class Scene:
         return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
 
     async def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.servers.database.url(self.database))
-        try:
+        async with self._connect(self.database) as connection:
             return await connection.fetch(statement, *arguments)
-        finally:
-            await connection.close()
+
+    async def execute(self, script: str) -> None:
+        async with self._connect(self.database) as connection:
+            await connection.execute(script)
 
     async def administer(self, statement: str) -> None:
         """Executes a statement outside the scene's database."""
-        connection = await asyncpg.connect(self.servers.database.url())
-        try:
+        async with self._connect("postgres") as connection:
             await connection.execute(statement)
-        finally:
-            await connection.close()
 
-    async def execute(self, script: str) -> None:
-        connection = await asyncpg.connect(self.servers.database.url(self.database))
+    @asynccontextmanager
+    async def _connect(self, database: str) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.servers.database.url(database))
         try:
-            await connection.execute(script)
+            yield connection
         finally:
             await connection.close()
 
@@ -153,7 +166,11 @@ class Scene:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:  # the fault has stopped waiting
+                process.kill()
         assert process.returncode is not None
         return process.returncode, output.decode()
 
@@ -161,11 +178,10 @@ class Scene:
 
     async def read_ends(self) -> dict[TopicPartition, int]:
         topic = self.settings.lesson_events_topic
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.servers.kafka)  # with all partitions that are there
         await consumer.start()
         try:
-            partitions = await fetch_partitions(self.direct, topic)  # it may have got more
-            return dict(await consumer.end_offsets([TopicPartition(topic, p) for p in partitions]))
+            return dict(await consumer.end_offsets(consumer.assignment()))
         finally:
             await consumer.stop()
 
@@ -243,41 +259,3 @@ class Scene:
         self.load.stopping.set()
         self._publishing.cancel()
         await asyncio.gather(*self.tasks, self._publishing, return_exceptions=True)
-
-
-@asynccontextmanager
-async def open_scene(servers: Servers, seed: int, **changed: object) -> AsyncIterator[Scene]:
-    """Opens a scene with its own database, topics and consumer group, on servers that are up."""
-    mark = uuid4().hex[:10]
-    async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-progress-faults-")))
-        settings = worker_settings(servers, mark).model_copy(update=changed)
-        made = Scene(servers, settings, f"faults_{mark}", seed, directory)
-        await made.administer(f"create database {made.database}")
-        await migrate(made.direct)
-        await made.execute(AUDIT)
-        await made.execute(WORKER_LOGIN)
-        await create_missing(made.direct)
-        await stack.enter_async_context(made.kafka)
-        await stack.enter_async_context(made.postgres)
-        stack.push_async_callback(made.close)
-        yield made
-
-
-def worker_settings(servers: Servers, mark: str) -> Settings:
-    """Returns the workers' settings: the proxies are their servers."""
-    return Settings(
-        database_url=servers.database.url(f"faults_{mark}", servers.database_proxy_port, user="faults_worker"),
-        database_timeout_s=10,
-        kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
-        consumer_group=f"faults-{mark}",
-        lesson_events_topic=f"lesson-events-{mark}",
-        course_events_topic=f"course-events-{mark}",
-        dead_letter_topic=f"lesson-events-{mark}.dlq",
-        topic_partitions=PARTITIONS,
-        session_timeout_s=SESSION_TIMEOUT_S,
-        rebalance_timeout_s=10,
-        batch_size=100,
-        environment="production",  # the suite creates topics and tables, as their owners do
-        log_format="json",
-    )

@@ -25,6 +25,7 @@ class SupervisedWorker:
 
     settings: Settings
     log: Path
+    checkout: Path | None = None  # whose code it runs
     process: subprocess.Popen[bytes] = field(init=False)
     exits: list[int] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)  # exit statuses that the fault causes
@@ -34,6 +35,7 @@ class SupervisedWorker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*DIES_WITH_US, sys.executable, "-m", *arguments],
+                cwd=self.checkout,
                 env=environment(self.settings),
                 stderr=log,
                 start_new_session=True,
@@ -63,6 +65,17 @@ class SupervisedWorker:
         if self.exits:
             self.expected.add(-signal.SIGTERM)  # just started again: Python has not installed our handler yet
         await asyncio.get_running_loop().run_in_executor(None, self.process.wait, 60)
+
+    async def kill(self) -> None:
+        """Kills the process, as soon as one runs, and returns when the supervisor has seen that."""
+
+        async def runs() -> bool:
+            return self.process.poll() is None
+
+        await eventually(runs)
+        times = len(self.exits) + 1
+        self.signal(signal.SIGKILL)
+        await self.wait_for_exits(times)
 
     async def wait_for_exits(self, times: int = 1) -> None:
         async def ended() -> bool:

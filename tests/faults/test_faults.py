@@ -10,6 +10,7 @@ from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
+from tests.faults.order_faults import freeze_before_publishing
 from tests.faults.recovery_faults import lose_commits
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
@@ -91,6 +92,28 @@ async def test_the_suite_goes_red_when_course_events_are_published_newest_first(
 
     assert outcome.wrong_rows == 0
     assert outcome.completions_missed > 0
+
+
+async def older_rows_not_awaited(scene: Scene) -> None:
+    await freeze_before_publishing(scene, "without-waiting-for-older-rows:0")
+
+
+async def nothing_happens(scene: Scene) -> None:
+    scene.start()
+    await scene.publish(at_most=100)
+
+
+async def test_the_suite_goes_red_when_a_course_event_does_not_wait_for_older_ones(servers: Servers) -> None:
+    outcome = await play(servers, Fault(older_rows_not_awaited, 1, {}), SEED)
+
+    assert outcome.wrong_rows == 0
+    assert outcome.completions_missed > 0
+
+
+async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: Servers) -> None:
+    outcome = await play(servers, Fault(nothing_happens, 1, {}), SEED)
+
+    assert outcome.broken[0] == "the fault does not prove that it happened"
 
 
 async def test_the_suite_goes_red_when_lost_commits_are_not_noticed(

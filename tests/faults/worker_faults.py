@@ -8,15 +8,23 @@ from tests.faults.scene import SESSION_TIMEOUT_S, Scene
 from tests.faults.supervised import SupervisedWorker
 from tests.processes import eventually
 
+FROZEN = "T"  # the state of a process after SIGSTOP
+
 
 async def kill_at(scene: Scene, step: str, at: int) -> None:
     """Kills one worker of two at this step; its supervisor starts it again."""
     scene.publish()
     victim = scene.start(f"{step}:{at}")
     scene.start()
-    await victim.wait_for_exits()
+    await wait_until_killed(scene, victim)
     scene.mark_over()
     await scene.pause()
+
+
+async def wait_until_killed(scene: Scene, victim: SupervisedWorker) -> None:
+    """Waits until a worker that was to be killed at a step has been there."""
+    await victim.wait_for_exits()
+    scene.prove(victim.exits[0] == -signal.SIGKILL, f"the worker ended with {victim.exits[0]}")
 
 
 @fault(rounds=3)
@@ -52,7 +60,7 @@ async def killed_in_rebalance(scene: Scene) -> None:
     victim = scene.start(f"{step}:{at}")
     await scene.wait_until_ready()
     scene.start()  # its arrival causes the rebalance
-    await victim.wait_for_exits()
+    await wait_until_killed(scene, victim)
     scene.mark_over()
     await scene.pause()
 
@@ -66,7 +74,9 @@ async def killed_at_random(scene: Scene) -> None:
     await scene.wait_until_ready()
     for _ in range(6):
         await scene.pause(0.3, 3)
-        scene.rng.choice(scene.workers).signal(signal.SIGKILL)
+        await scene.rng.choice(scene.workers).kill()
+    kills = sum(worker.exits.count(-signal.SIGKILL) for worker in scene.workers)
+    scene.prove(kills == 6, f"{kills} of 6 kills")
 
 
 @fault()
@@ -80,6 +90,7 @@ async def terminated(scene: Scene) -> None:
         await scene.pause()
         worker.signal(signal.SIGTERM)
         await worker.wait_for_exits(times)
+    scene.prove(len(worker.exits) == 3, "the worker did not end three times")
     if any(worker.exits):
         scene.unexpected.append(f"a worker that got SIGTERM exited with {worker.exits}")
 
@@ -95,7 +106,7 @@ async def thaw_after_partitions_moved(scene: Scene, step: str) -> None:
     victim = scene.start(f"{step}:{scene.rng.randint(3, 15)}")
 
     async def frozen() -> bool:
-        return process_state(victim) == "T"
+        return process_state(victim) == FROZEN
 
     await eventually(frozen)
     before = await scene.read_stored_offsets()
@@ -109,13 +120,10 @@ async def thaw_after_partitions_moved(scene: Scene, step: str) -> None:
     victim.signal(signal.SIGCONT)
     scene.mark_over()
 
-    async def refused() -> bool:
+    async def stale_batch_refused() -> bool:
         return await victim.metric("progress_offsets_moved_elsewhere_total") > 0
 
-    try:
-        await eventually(refused, 20)
-    except AssertionError:
-        scene.unexpected.append("the stale batch of a worker that was frozen was not refused")
+    await scene.wait_for_proof(stale_batch_refused, 20)
 
 
 def process_state(worker: SupervisedWorker) -> str:
@@ -134,6 +142,7 @@ async def frozen_at_random(scene: Scene) -> None:
         await scene.pause()
         worker.signal(signal.SIGSTOP)
         await asyncio.sleep(SESSION_TIMEOUT_S + scene.rng.uniform(0.5, 3))
+        scene.prove(process_state(worker) == FROZEN, "the worker was not frozen")
         worker.signal(signal.SIGCONT)
 
 
@@ -144,6 +153,7 @@ async def rolling_restart(scene: Scene) -> None:
         worker.signal(signal.SIGTERM)
         await worker.wait_for_exits(times)
         await scene.wait_until_ready(worker)
+    scene.prove(all(worker.exits for worker in scene.workers), "a worker was not restarted")
 
 
 @fault()
@@ -164,6 +174,7 @@ async def rolling_restart_static(scene: Scene) -> None:
         worker.signal(signal.SIGTERM)
         await worker.wait_for_exits()
         await scene.wait_until_ready(worker)
+    scene.prove(all(worker.exits for worker in scene.workers[:2]), "a worker was not restarted")
     if await bystander.metric("progress_rebalances_total") != before:
         scene.unexpected.append("a restart with static membership disturbed the others")
     scene.workers[2].signal(signal.SIGTERM)
@@ -188,6 +199,11 @@ async def scaled(scene: Scene) -> None:
     for _ in range(3):
         scene.start()
     await scene.wait_until_ready()
+
+    async def each_has_one() -> bool:
+        return [await worker.metric("progress_partitions") for worker in scene.workers] == [1, 1, 1, 1]
+
+    await scene.wait_for_proof(each_has_one)
     await scene.pause()
     await asyncio.gather(*(worker.stop() for worker in scene.rng.sample(scene.workers, 2)))
     await scene.pause()
@@ -200,6 +216,11 @@ async def more_workers_than_partitions(scene: Scene) -> None:
     for _ in range(6):
         scene.start()
     await scene.wait_until_ready()
+
+    async def two_have_none() -> bool:
+        return sorted([await worker.metric("progress_partitions") for worker in scene.workers]) == [0, 0, 1, 1, 1, 1]
+
+    await scene.wait_for_proof(two_have_none)
     for worker in scene.rng.sample(scene.workers, 2):
         await scene.pause()
-        worker.signal(signal.SIGKILL)
+        await worker.kill()
