@@ -10,7 +10,8 @@ from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
-from tests.faults.scene import Scene
+from tests.faults.proof import require_refusal
+from tests.faults.scene import Scene, open_scene
 from tests.faults.servers import Servers
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
 from worker.stream.outcome import Record
@@ -21,7 +22,7 @@ SEED = 4
 SHARE = [
     *("killed-after-fetch", "killed-after-commit", "killed-after-produce", "killed-in-rebalance", "zombie"),
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
-    *("broker-killed", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
+    *("broker-killed", "course-events-not-writable", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
 ]
 
@@ -71,6 +72,12 @@ async def test_the_suite_goes_red_when_nobody_waits_for_a_dead_letter(servers: S
     outcome = await play(servers, Fault(without_waiting_for_dead_letters, 1, {}), SEED)
 
     assert outcome.dead_letters_missing > 0
+
+
+async def test_a_topic_that_takes_records_counts_as_no_fault(servers: Servers) -> None:
+    async with open_scene(servers, SEED) as scene:
+        with pytest.raises(AssertionError, match="takes records"):
+            await require_refusal(scene, scene.settings.course_events_topic, "NOT_ENOUGH_REPLICAS")
 
 
 @pytest.mark.parametrize(("kept", "missing"), [((("x", b"1"),), 0), ((), 1)])
