@@ -10,10 +10,11 @@ from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
+from tests.faults.opening import open_scene
 from tests.faults.order_faults import freeze_before_publishing
 from tests.faults.proof import require_refusal
 from tests.faults.recovery_faults import lose_commits
-from tests.faults.scene import Scene, open_scene
+from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
 from worker.stream.outcome import Record
