@@ -52,6 +52,7 @@ class Relay(Service):
         self._locked: set[TopicPartition] = set()
         self._running: asyncio.Future[None] | None = None
         self._reported_at = 0.0
+        self._looked_for_orphans_at = 0.0
 
     @property
     def dead(self) -> bool:
@@ -119,10 +120,12 @@ class Relay(Service):
                     query("outbox/lock_partitions"), *self._split_columns(owned - self._locked)
                 )
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
-            orphans = await connection.fetch(
-                query("outbox/lock_orphans"), ORPHANED_AFTER_S, *self._split_columns(self._locked)
-            )
-            self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in orphans}
+            if time.monotonic() - self._looked_for_orphans_at >= RELAY_EVERY_S:  # not at each nudge
+                self._looked_for_orphans_at = time.monotonic()
+                orphans = await connection.fetch(
+                    query("outbox/lock_orphans"), ORPHANED_AFTER_S, *self._split_columns(self._locked)
+                )
+                self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in orphans}
 
     async def _report_depth(self, connection: asyncpg.Connection) -> None:
         """Reports the depth of the outbox every few seconds, also of partitions that no worker relays."""
