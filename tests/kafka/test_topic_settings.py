@@ -4,26 +4,26 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.processes import eventually
-from worker.kafka.topic_settings import Topic, find_dangers, warn_of_topics
+from worker.kafka.topic_settings import TopicSettings, find_dangers, warn_of_topics
 from worker.kafka.topics import admin_client
 from worker.settings import Settings
 
 WEEK_MS = 604_800_000
 
 
-def events(**values: object) -> Topic:
+def events(**values: object) -> TopicSettings:
     return build("lessons", values)
 
 
-def letters(**values: object) -> Topic:
+def letters(**values: object) -> TopicSettings:
     return build("dead", values)
 
 
-def build(name: str, values: dict[str, object]) -> Topic:
+def build(name: str, values: dict[str, object]) -> TopicSettings:
     """Builds a topic from the changed ones of its settings, without their prefix."""
     changed = {"policy": "delete", "ms": -1, "bytes": -1} | values
     prefixes = {"policy": "cleanup.", "ms": "retention.", "bytes": "retention."}
-    return Topic(name, {f"{prefixes[key]}{key}": str(value) for key, value in changed.items()})
+    return TopicSettings(name, {f"{prefixes[key]}{key}": str(value) for key, value in changed.items()})
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,13 @@ def build(name: str, values: dict[str, object]) -> Topic:
         (events(ms=WEEK_MS), letters(ms=WEEK_MS + 1)),
         (events(bytes=10), letters(bytes=10)),
         (events(), letters(policy="", ms=5)),  # without a policy nothing is deleted
-        (Topic("lessons", {}), letters(ms=5)),  # a service that is not Kafka tells less
-        (events(), Topic("dead", {})),
+        (TopicSettings("lessons", {}), letters(ms=5)),  # a service that is not Kafka tells less
+        (events(), TopicSettings("dead", {})),
     ],
 )
-def test_topics_that_keep_what_they_should_are_not_mentioned(lesson_events: Topic, dead_letters: Topic) -> None:
+def test_topics_that_keep_what_they_should_are_not_mentioned(
+    lesson_events: TopicSettings, dead_letters: TopicSettings
+) -> None:
     assert list(find_dangers(lesson_events, dead_letters)) == []
 
 
@@ -58,7 +60,9 @@ def test_topics_that_keep_what_they_should_are_not_mentioned(lesson_events: Topi
         (events(policy="delete,compact"), letters(), ("lessons", "cleanup.policy=delete,compact")),
     ],
 )
-def test_one_warning_names_topic_and_setting(lesson_events: Topic, dead_letters: Topic, named: tuple[str, str]) -> None:
+def test_one_warning_names_topic_and_setting(
+    lesson_events: TopicSettings, dead_letters: TopicSettings, named: tuple[str, str]
+) -> None:
     [warning] = find_dangers(lesson_events, dead_letters)
 
     assert warning.startswith(f"topic {named[0]} has {named[1]}")

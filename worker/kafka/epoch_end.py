@@ -6,11 +6,12 @@ leader epoch from the place where it differs.
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion, for_code
+from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+from aiokafka.protocol.types import CompactArray, Int16, Int32, Int64, Schema, TaggedFields
 
-TEXT = CompactString("utf-8")
+from worker.kafka.requests import TEXT, send_request
+
 ANY_EPOCH = -1  # of the leader itself: it need not be the one that the caller knows
 CONSUMER = -1  # as the replica that asks
 
@@ -82,9 +83,8 @@ async def fetch_epoch_end(client: AIOKafkaClient, leader: int, tp: TopicPartitio
 
     None: the leader does not know. Raises KafkaError, also when the broker `leader` is not the leader any more.
     """
-    try:
-        response = await client.send(leader, OffsetForLeaderEpochRequest(tp, epoch))
-    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises these for a version that a broker lacks
+    response = await send_request(client, leader, OffsetForLeaderEpochRequest(tp, epoch))
+    if response is None:
         return None
     [(_topic, [(error, _partition, _epoch, end, _), *_rest], _tags)] = response.topics
     if error:

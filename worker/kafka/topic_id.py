@@ -9,20 +9,20 @@ from io import BytesIO
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion, for_code
+from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
     Boolean,
     CompactArray,
-    CompactString,
     Int16,
     Int32,
     Schema,
     TaggedFields,
 )
 
-TEXT = CompactString("utf-8")
+from worker.kafka.requests import TEXT, send_request
+
 NO_ID = UUID(int=0)
 
 
@@ -114,9 +114,8 @@ async def fetch_topic(client: AIOKafkaClient, topic: str) -> Topic | None:
 
     Raises KafkaError, also for a topic that does not exist.
     """
-    try:
-        response = await client.send(client.get_random_node(), MetadataRequest(topic))
-    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises these for a version that a broker lacks
+    response = await send_request(client, client.get_random_node(), MetadataRequest(topic))
+    if response is None:
         return None
     [(error, _name, found, _internal, partitions, *_)] = response.topics
     if error:

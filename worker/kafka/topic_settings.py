@@ -21,7 +21,7 @@ POLICY, RETENTIONS = "cleanup.policy", ("retention.ms", "retention.bytes")
 ENDLESS = -1
 
 
-class Topic(NamedTuple):
+class TopicSettings(NamedTuple):
     """Holds a topic's name, and its values of POLICY and RETENTIONS as far as Kafka has told them."""
 
     name: str
@@ -48,7 +48,7 @@ async def warn_of_topics(settings: Settings) -> list[str]:
     return warnings
 
 
-async def fetch_topics(settings: Settings) -> tuple[Topic, Topic]:
+async def fetch_topics(settings: Settings) -> tuple[TopicSettings, TopicSettings]:
     """Fetches the settings of the topics of lesson events and of dead letters.
 
     Raises SetupError where Kafka's ACLs do not allow it, KafkaUnavailable for any other reason.
@@ -65,13 +65,13 @@ async def fetch_topics(settings: Settings) -> tuple[Topic, Topic]:
     for name, error in errors.items():
         raise explain(f"the settings of topic {name}", error())
     found = {
-        name: Topic(name, {setting: value for setting, value, *_ in entries if value is not None})
+        name: TopicSettings(name, {setting: value for setting, value, *_ in entries if value is not None})
         for _, _, _, name, entries in answer.resources
     }
     return found[names[0]], found[names[1]]
 
 
-def find_dangers(lesson_events: Topic, dead_letters: Topic) -> Iterator[str]:
+def find_dangers(lesson_events: TopicSettings, dead_letters: TopicSettings) -> Iterator[str]:
     """Finds each setting by which Kafka deletes what is still needed, as one line with what to do. Pure."""
     for topic, what in ((lesson_events, "event"), (dead_letters, "dead letter")):
         if "compact" in topic.policies:
@@ -89,7 +89,7 @@ def find_dangers(lesson_events: Topic, dead_letters: Topic) -> Iterator[str]:
                 )
 
 
-def _keeps_less(topic: Topic, other: Topic, setting: str) -> bool:
+def _keeps_less(topic: TopicSettings, other: TopicSettings, setting: str) -> bool:
     if setting not in topic.values or setting not in other.values:
         return False
     kept, kept_by_other = int(topic.values[setting]), int(other.values[setting])

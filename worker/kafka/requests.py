@@ -1,0 +1,18 @@
+"""Sends the requests of Kafka's protocol that aiokafka has no classes for; the caller declares them."""
+
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.protocol.api import Request
+from aiokafka.protocol.types import CompactString
+
+TEXT = CompactString("utf-8")
+
+
+async def send_request(client: AIOKafkaClient, node: int, request: Request[Any]) -> Any:
+    """Returns a broker's response; None from a broker that is too old for the request. Raises KafkaError."""
+    try:
+        return await client.send(node, request)
+    except (IncompatibleBrokerVersion, NotImplementedError):  # aiokafka raises these for a version that a broker lacks
+        return None
