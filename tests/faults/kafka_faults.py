@@ -1,6 +1,5 @@
 """Plays Kafka that restarts, goes away, lacks a topic, or has lost its log or a part of it."""
 
-import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -131,10 +130,7 @@ async def topic_recreated(scene: Scene) -> None:
     await worker.wait_for_exits()
     scene.prove(worker.exits[0] == 1, "the worker did not notice that its topic was created again")
     await worker.stop()
-    status, said = await scene.run("rewind", "--to", "earliest")
-    if status:
-        scene.unexpected.append(f"rewind: {said}")
-    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
+    await scene.rewind()
     scene.start()
     await scene.wait_until_ready()
 
@@ -152,15 +148,8 @@ async def topic_recreated_under_workers(scene: Scene) -> None:
     await create(scene, topic)
     scene.load.recreated = True
     scene.publish()
-    for worker in scene.workers:
-        worker.expected.add(1)
-    await asyncio.gather(*(worker.wait_for_exits() for worker in scene.workers))
-    scene.prove(all(worker.exits[0] == 1 for worker in scene.workers), "a worker did not notice the new topic")
-    await asyncio.gather(*(worker.stop() for worker in scene.workers))
-    status, said = await scene.run("rewind", "--to", "earliest")
-    if status:
-        scene.unexpected.append(f"rewind: {said}")
-    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
+    await scene.require_new_topic_noticed()
+    await scene.rewind()
     scene.mark_over()
     scene.start()
     scene.start()

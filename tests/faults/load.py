@@ -3,8 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -92,6 +92,12 @@ class Learners:
 
     def uuid(self) -> UUID:
         return UUID(int=self.rng.getrandbits(128), version=4)
+
+
+def place(source: Iterator[Sent], choose: Callable[[Sent], int | None]) -> Iterator[Sent]:
+    """Puts each record into the partition that `choose` returns; None: its key decides."""
+    for sent in source:
+        yield replace(sent, record=replace(sent.record, partition=choose(sent)))
 
 
 def spoilt(**changed: object) -> bytes:

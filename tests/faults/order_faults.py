@@ -21,7 +21,7 @@ async def frozen_before_publishing(scene: Scene) -> None:
 
 
 async def freeze_before_publishing(scene: Scene, *patch_of_the_other: str) -> None:
-    scene.load.source = spread(iter(scene.learners), scene)
+    spread(scene)
     scene.publish()
     victim = scene.start(f"freeze-before-produce:{scene.rng.randint(3, 10)}")
     scene.start(*patch_of_the_other)

@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
 from tests.faults.fault import fault
 from tests.faults.scene import Scene
+from tests.faults.servers import Database
 from tests.processes import eventually
 
 AWAY_S = 30
@@ -98,24 +99,35 @@ async def failed_over(scene: Scene) -> None:
 
 async def fail_over(scene: Scene, begin: Callable[[], Awaitable[None]]) -> None:
     """Adds a synchronous standby, begins the load, kills the primary and puts the standby into its place."""
-    primary = scene.servers.database
-    standby = primary.standby()
-    await scene.run_blocking(standby.start)
-    try:
+    async with open_standby(scene) as standby:
         await wait_for_synchronous_standby(scene)
         await begin()
-        await scene.run_blocking(primary.stop, signal.SIGKILL)
-        scene.servers.database = standby
-        [[promoted]] = await scene.sql("select pg_promote()")
-        scene.prove(promoted, "the standby was not promoted")
+        await scene.run_blocking(scene.servers.database.stop, signal.SIGKILL)
+        await promote(scene, standby)
         # The new primary would wait for a standby, which it does not have.
         await scene.execute("alter system reset synchronous_standby_names")
         await scene.sql("select pg_reload_conf()")
         scene.postgres.upstream = standby.port
+
+
+@asynccontextmanager
+async def open_standby(scene: Scene) -> AsyncIterator[Database]:
+    """Starts a standby of the database. It stays, unless an error comes before it has taken the primary's place."""
+    standby = scene.servers.database.standby()
+    await scene.run_blocking(standby.start)
+    try:
+        yield standby
     except BaseException:
         with suppress(ProcessLookupError):
             standby.close()
         raise
+
+
+async def promote(scene: Scene, standby: Database) -> None:
+    """Makes the standby, which runs, the scene's database."""
+    scene.servers.database = standby
+    [[promoted]] = await scene.sql("select pg_promote()")
+    scene.prove(promoted, "the standby was not promoted")
 
 
 async def wait_for_synchronous_standby(scene: Scene) -> None:

@@ -2,12 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 
 from tests.faults.fault import fault
-from tests.faults.load import Sent
+from tests.faults.load import Sent, place
+from tests.faults.postgres_faults import open_standby, promote
 from tests.faults.scene import PARTITIONS, Scene
 
 
@@ -30,10 +28,7 @@ async def failed_over_while_stopped(scene: Scene) -> None:
 async def lose_commits(scene: Scene, *patch: str, stopped: bool = False) -> None:
     """Loses the last seconds of commits under two workers, or after they have stopped, and publishes nothing more."""
     scene.load.commits_lost = True
-    primary = scene.servers.database
-    standby = primary.standby()
-    await scene.run_blocking(standby.start)
-    try:
+    async with open_standby(scene) as standby:
         scene.publish()
         scene.start(*patch)
         scene.start(*patch)
@@ -44,22 +39,17 @@ async def lose_commits(scene: Scene, *patch: str, stopped: bool = False) -> None
         await scene.come_to_rest()
         if stopped:
             await asyncio.gather(*(worker.stop() for worker in scene.workers))
-        await scene.run_blocking(primary.stop, signal.SIGKILL)
-        scene.servers.database = standby
+        await scene.run_blocking(scene.servers.database.stop, signal.SIGKILL)
         await scene.run_blocking(standby.start)
-        await scene.sql("select pg_promote()")
+        await promote(scene, standby)
         scene.postgres.upstream = standby.port
-    except BaseException:
-        with suppress(ProcessLookupError):
-            standby.close()
-        raise
     scene.mark_over()
 
 
 @fault()
 async def learners_in_two_partitions(scene: Scene) -> None:
     """Each learner's events in two partitions, of two workers; one dies between commit and publication, twice"""
-    scene.load.source = spread(iter(scene.learners), scene)
+    spread(scene)
     await scene.start_two_workers()
     for _ in range(2):
         await scene.start("kill-after-commit:30").wait_for_exits()
@@ -68,12 +58,12 @@ async def learners_in_two_partitions(scene: Scene) -> None:
     scene.prove(len(partitions) > len({user for user, _ in partitions}), "each learner is in one partition")
 
 
-def spread(source: Iterator[Sent], scene: Scene) -> Iterator[Sent]:
+def spread(scene: Scene) -> None:
     """Gives each learner two partitions, as two publishers with different partitioners do."""
-    for sent in source:
+
+    def choose(sent: Sent) -> int | None:
         if sent.happened is None:
-            yield sent
-            continue
-        user = sent.happened[0].user_id.int
-        partition = (user + scene.rng.randrange(2)) % PARTITIONS
-        yield replace(sent, record=replace(sent.record, partition=partition))
+            return None
+        return (sent.happened[0].user_id.int + scene.rng.randrange(2)) % PARTITIONS
+
+    scene.load.source = place(iter(scene.learners), choose)

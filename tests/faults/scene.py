@@ -174,6 +174,21 @@ class Scene:
         assert process.returncode is not None
         return process.returncode, output.decode()
 
+    async def rewind(self) -> None:
+        """Runs `rewind --to earliest`, which must succeed; stored offsets may go back by it."""
+        status, said = await self.run("rewind", "--to", "earliest")
+        if status:
+            self.unexpected.append(f"rewind: {said}")
+        await self.execute("delete from offsets_gone_back")
+
+    async def require_new_topic_noticed(self) -> None:
+        """Waits until each worker has stopped by itself because its topic was created again, which is a proof."""
+        for worker in self.workers:
+            worker.expected.add(1)
+        await asyncio.gather(*(worker.wait_for_exits() for worker in self.workers))
+        self.prove(all(worker.exits[0] == 1 for worker in self.workers), "a worker did not notice the new topic")
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+
     # Recovery
 
     async def read_ends(self) -> dict[TopicPartition, int]:
@@ -190,6 +205,16 @@ class Scene:
 
         Raises AssertionError after RECOVERS_WITHIN_S.
         """
+        await self.wait_until_applied()
+        [[last]] = await self.sql("select max(seq) from outbox")
+
+        async def announced() -> bool:
+            return not await self.sql("select from outbox where seq <= $1", last)
+
+        await eventually(announced, RECOVERS_WITHIN_S)
+
+    async def wait_until_applied(self) -> None:
+        """Waits until everything that is in the log now is applied. Raises AssertionError after RECOVERS_WITHIN_S."""
         ends = await self.read_ends()
 
         async def applied() -> bool:
@@ -197,12 +222,6 @@ class Scene:
             return all(stored.get(tp.partition, 0) >= end for tp, end in ends.items())
 
         await eventually(applied, RECOVERS_WITHIN_S)
-        [[last]] = await self.sql("select max(seq) from outbox")
-
-        async def announced() -> bool:
-            return not await self.sql("select from outbox where seq <= $1", last)
-
-        await eventually(announced, RECOVERS_WITHIN_S)
 
     async def read_stored_offsets(self) -> dict[int, int]:
         query = "select partition, next_offset from consumed_offset where topic = $1"

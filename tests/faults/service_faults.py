@@ -63,20 +63,13 @@ async def website_with_new_topic(scene: Scene) -> None:
 
 async def rewind_after_exit(scene: Scene, website: Website, api: ThroughApi) -> None:
     """Rewinds when the workers have stopped by themselves, and starts others. Nothing is done until then."""
-    for worker in scene.workers:
-        worker.expected.add(1)
-    await asyncio.gather(*(worker.wait_for_exits() for worker in scene.workers))
-    scene.prove(all(worker.exits[0] == 1 for worker in scene.workers), "a worker did not notice the new topic")
-    await asyncio.gather(*(worker.stop() for worker in scene.workers))
+    await scene.require_new_topic_noticed()
     looked = website.looked
     await kill_one(scene, website, api)
     await scene.pause(2, 4)
     if website.looked > looked:
         scene.unexpected.append("called done, while no worker had applied anything of the new topic")
-    status, said = await scene.run("rewind", "--to", "earliest")
-    if status:
-        scene.unexpected.append(f"rewind: {said}")
-    await scene.execute("delete from offsets_gone_back")  # in this fault they had to
+    await scene.rewind()
     scene.mark_over()
     scene.start()
     scene.start()

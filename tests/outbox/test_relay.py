@@ -45,6 +45,15 @@ async def producer(kafka_bootstrap_servers: str) -> AsyncIterator[Producer]:
         yield producer
 
 
+async def is_empty(connection: asyncpg.Connection) -> bool:
+    return bool(await connection.fetchval("select count(*) from outbox") == 0)
+
+
+async def lock_elsewhere(connection: asyncpg.Connection, tp: TopicPartition) -> None:
+    """Holds the lock that the relay of another worker would have."""
+    await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", f"{tp.topic}/{tp.partition}")
+
+
 @pytest.fixture
 def mine(settings: Settings) -> TopicPartition:
     return TopicPartition(settings.lesson_events_topic, 0)
@@ -55,25 +64,18 @@ async def test_a_users_events_are_published_in_order_and_deleted(
 ) -> None:
     await put(connection, mine, range(1, 400))
 
-    async def empty() -> bool:
-        return await connection.fetchval("select count(*) from outbox") == 0
-
     async with relaying(settings, producer, mine):
-        await eventually(empty)
+        await eventually(lambda: is_empty(connection))
 
     wanted = [(name, n) for n in range(1, 400) for name in ("CourseCompleted", "CourseCompletionRevoked")]
     assert await received(settings, len(wanted)) == wanted
-
-
-def lock_key(tp: TopicPartition) -> str:
-    return f"{tp.topic}/{tp.partition}"
 
 
 async def test_a_row_waits_for_an_older_one_of_its_learner_that_another_worker_publishes(
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:
     theirs = TopicPartition(mine.topic, 1)
-    await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", lock_key(theirs))
+    await lock_elsewhere(connection, theirs)
     await put(connection, mine, range(1, 2))
     await put(connection, theirs, range(2, 3))
     await put(connection, mine, range(3, 4))
@@ -103,11 +105,8 @@ async def test_one_learners_rows_of_several_partitions_of_one_worker_leave_in_on
     for n in range(1, 20):
         await put(connection, (other, mine)[n % 2], range(n, n + 1))
 
-    async def empty() -> bool:
-        return await connection.fetchval("select count(*) from outbox") == 0
-
     async with relaying(settings, producer, mine, other):
-        await eventually(empty)
+        await eventually(lambda: is_empty(connection))
 
     wanted = [(name, n) for n in range(1, 20) for name in ("CourseCompleted", "CourseCompletionRevoked")]
     assert await received(settings, len(wanted)) == wanted
@@ -136,18 +135,15 @@ async def test_rows_of_a_partition_that_nobody_owns_are_published_once_they_are_
 async def test_of_two_that_believe_to_own_a_partition_one_relays_and_the_other_takes_over(
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:
-    async def empty() -> bool:
-        return await connection.fetchval("select count(*) from outbox") == 0
-
     async with relaying(settings, producer, mine) as first, relaying(settings, producer, mine) as second:
         for n in range(1, 30):
             await put(connection, mine, range(n, n + 1))
             first.nudge()
             second.nudge()
-        await eventually(empty)
+        await eventually(lambda: is_empty(connection))
         await first.stop()
         await put(connection, mine, range(30, 31))
-        await eventually(empty)
+        await eventually(lambda: is_empty(connection))
 
     wanted = [(name, n) for n in range(1, 31) for name in ("CourseCompleted", "CourseCompletionRevoked")]
     assert await received(settings, len(wanted)) == wanted
@@ -180,7 +176,7 @@ async def test_rows_that_another_worker_does_not_get_rid_of_are_seen_by_everybod
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:
     theirs = TopicPartition(mine.topic, 1)
-    await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", lock_key(theirs))
+    await lock_elsewhere(connection, theirs)
     await put(connection, theirs, range(1, 4))
     await connection.execute("update outbox set created_at = now() - interval '1 hour'")
 
@@ -223,13 +219,10 @@ async def test_a_session_that_the_server_ends_is_opened_again(
     async def locked() -> bool:
         return bool(await connection.fetch(locks))
 
-    async def empty() -> bool:
-        return await connection.fetchval("select count(*) from outbox") == 0
-
     async with relaying(settings, producer, mine):
         await eventually(locked)
         await connection.execute(f"select pg_terminate_backend(pid) from ({locks}) as holders")
         await put(connection, mine, range(1, 2))
-        await eventually(empty)
+        await eventually(lambda: is_empty(connection))
 
     assert len(await received(settings, 2)) == 2
