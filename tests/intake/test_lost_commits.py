@@ -24,19 +24,19 @@ def test_a_partition_that_goes_on_where_it_was_has_lost_nothing() -> None:
 
     assert lost.go_on(P0, 10, known=10) is None
     assert lost.go_on(P0, 10, known=3) is None  # Kafka is told once a second
-    lost.note_applied({P0: Span(10, 12)})
+    lost.move_on({P0: Span(10, 12)})
     assert lost.go_on(P0, 12, known=11) is None
 
 
 def test_what_was_stored_and_is_not_is_lost_and_said_once() -> None:
     lost = LostCommits()
     lost.go_on(P0, 10, known=0)
-    lost.note_applied({P0: Span(10, 15)})
+    lost.move_on({P0: Span(10, 15)})
 
     assert lost.go_on(P0, 4, known=12) == Loss(until=15, lost=11)
     assert lost.go_on(P0, 6, known=12) is None  # read again in the middle: known already
     assert lost.is_behind(P0)
-    lost.note_applied({P0: Span(6, 15)})
+    lost.move_on({P0: Span(6, 15)})
     assert not lost.is_behind(P0)
     assert lost.go_on(P0, 5, known=0) == Loss(until=15, lost=10)
 
@@ -47,7 +47,7 @@ def test_a_worker_that_starts_learns_it_from_kafka() -> None:
 
 def test_a_log_that_went_back_is_no_loss_of_commits() -> None:
     lost = LostCommits()
-    lost.note_applied({P0: Span(None, 15)})
+    lost.move_on({P0: Span(None, 15)})
     lost.go_back(P0, 10)
 
     assert lost.go_on(P0, 10, known=10) is None

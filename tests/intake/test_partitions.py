@@ -237,13 +237,13 @@ async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
     partitions = partitions_over(FakeConsumer({P0: log_of(9)}), sink, identity)
     partitions.assign({P0})
     await partitions.resume()
-    partitions.look_at_leaders(partitions.lost.stored())
+    partitions.look_at_leaders(partitions.lost.copy_stored())
     before = counted("progress_log_went_back_total")
 
     sink.offsets[P0] = StoredOffset(6, 7)
-    partitions.lost.note_applied({P0: Span(3, 6)})
+    partitions.lost.move_on({P0: Span(3, 6)})
     identity.leaders = {0: Leader(2, 8)}
-    partitions.look_at_leaders(partitions.lost.stored())
+    partitions.look_at_leaders(partitions.lost.copy_stored())
     assert partitions.unresolved == {P0}
     await partitions.resume()
 

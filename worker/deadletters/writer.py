@@ -64,9 +64,9 @@ class DeadLetterWriter:
                 for letter in letters:
                     await self._send([letter])
             else:
-                await self._send_truncated(letters[0])
+                await self._send_shorter(letters[0])
 
-    async def _send_truncated(self, letter: OutgoingRecord) -> None:
+    async def _send_shorter(self, letter: OutgoingRecord) -> None:
         """Sends the first of ever shorter letters that the topic takes. Raises SetupError if it does not take any."""
         for shorter in shorten(letter):
             try:

@@ -220,7 +220,7 @@ class Lane:
         self._shared.breaker.count(batch.entries)
         self._shared.watch.lag.applied(batch.spans)
         lost = self.partitions.lost
-        lost.note_applied(batch.spans)
+        lost.move_on(batch.spans)
         # What is ahead in Kafka tells the next worker that commits were lost.
         self._shared.commits.note({tp: span for tp, span in batch.spans.items() if not lost.is_behind(tp)})
         metrics.count_batch(self._name, batch.entries, result.transitions, self._shared.settings.batch_size)

@@ -45,7 +45,7 @@ class LostCommits:
             self._stored.pop(tp, None)
             self._losses.pop(tp, None)
 
-    def note_applied(self, spans: Spans) -> None:
+    def move_on(self, spans: Spans) -> None:
         """Notes that these offsets are stored."""
         for tp, span in spans.items():
             self._stored[tp] = max(self._stored.get(tp, 0), span.next)
@@ -56,7 +56,7 @@ class LostCommits:
         """Says whether lost offsets of the partition are not applied again yet."""
         return tp in self._losses
 
-    def stored(self) -> dict[TopicPartition, int]:
+    def copy_stored(self) -> dict[TopicPartition, int]:
         """Returns up to where each partition is stored, as far as this worker knows."""
         return self._stored.copy()
 
@@ -65,9 +65,9 @@ class LostCommits:
         if self._losses.keys().isdisjoint(batch.spans):
             return [batch]
         start = {tp: span.expected for tp, span in batch.spans.items()}
-        again = batch.part([entry for entry in batch.entries if self._was_stored(entry)], start)
+        again = batch.part([entry for entry in batch.entries if self._is_applied_again(entry)], start)
         rest = batch.part(
-            [entry for entry in batch.entries if not self._was_stored(entry)],
+            [entry for entry in batch.entries if not self._is_applied_again(entry)],
             start | {tp: span.next for tp, span in again.spans.items()},
         )
         again.spans = {tp: replace(span, lost=self._losses[tp].lost) for tp, span in again.spans.items()}
@@ -75,7 +75,7 @@ class LostCommits:
         rest.spans |= {tp: batch.spans[tp] for tp in without_records}
         return [part for part in (again, rest) if part.spans]
 
-    def _was_stored(self, entry: tuple[Record, Outcome]) -> bool:
+    def _is_applied_again(self, entry: tuple[Record, Outcome]) -> bool:
         record, _ = entry
         loss = self._losses.get(TopicPartition(record.topic, record.partition))
         return loss is not None and record.offset < loss.until

@@ -49,7 +49,7 @@ class Store:
         """Folds a batch of lesson events and applies it. Durable when it returns Applied."""
         with metrics.stage("fold"):
             folded = fold(batch.occurrences)
-        recovered = self._find_recovered(batch)
+        recovered = self._find_rows_to_announce(batch)
         with metrics.stage("store"):
             result = await self.apply(folded, batch.spans, recovered)
         if isinstance(result, Applied):
@@ -81,7 +81,7 @@ class Store:
                 return rolled_back.outcome
             return Applied(outcome.transitions + announced)
 
-    def _find_recovered(self, batch: Batch) -> dict[CourseKey, TopicPartition]:
+    def _find_rows_to_announce(self, batch: Batch) -> dict[CourseKey, TopicPartition]:
         """Returns the rows to announce once more: each once, when its first lost event is applied again."""
         if not any(span.lost for span in batch.spans.values()):  # then none of them: `LostCommits.split`
             return {}
