@@ -29,6 +29,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_paths_in_prose_exist(page: Path) -> None:
     """A path may be given from the root, from `worker/` or from the folder that the text is about."""

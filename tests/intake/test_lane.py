@@ -8,10 +8,11 @@ from aiokafka.structs import ConsumerRecord
 
 from events.kinds import Kind
 from tests.intake.fakes import P0, P1, FakeAgent, FakeConsumer, FakeSink, lanes_over, record
-from worker.errors import BreakerOpen
+from worker.errors import BreakerOpen, DatabaseUnavailable
 from worker.intake.lane import Lane
 from worker.stream.batch import Span
 from worker.stream.outcome import Outcome, Rejected
+from worker.stream.sink import OffsetsMoved
 
 
 def offsets(agent: FakeAgent) -> list[tuple[int, int]]:
@@ -41,6 +42,36 @@ async def test_offsets_that_are_never_handed_out_are_applied_too() -> None:
     await lane.turn()
 
     assert [batch.spans for batch in agent.taken] == [{P0: Span(1, 2)}]
+
+
+async def test_a_lane_that_compared_its_offsets_again_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away between two batches, and no record comes whose batch would end the wait."""
+    monkeypatch.setattr("worker.intake.lane.COMPARE_EVERY_S", -1)
+    sink = FakeSink()
+    [lane, _] = lanes_over(FakeConsumer({P0: []}), sink, FakeAgent())
+    lane.assign({P0})
+    await lane.turn()
+
+    sink.fail_with = [DatabaseUnavailable("away")]
+    await lane.turn()
+    waited = lane.waiting
+    await lane.turn()
+
+    assert (waited, lane.waiting) == ("away", None)
+
+
+async def test_a_lane_whose_waiting_batch_went_to_another_worker_waits_no_more() -> None:
+    consumer = FakeConsumer({P0: [record(P0, 0)]})
+    replies: list[OffsetsMoved | Exception] = [DatabaseUnavailable("away"), OffsetsMoved({P0: 1})]
+    [lane, _] = lanes_over(consumer, FakeSink(), FakeAgent(lambda _: replies.pop(0)))
+    lane.assign({P0})
+    await lane.turn()
+    waited = lane.waiting
+    lane.assign(set())
+
+    await lane.turn()
+
+    assert (waited, lane.waiting) == ("away", None)
 
 
 class Overtaken(FakeConsumer):

@@ -109,12 +109,11 @@ class Lane:
             if compare and time.monotonic() - self._compared > COMPARE_EVERY_S:
                 await self.partitions.look_at_offsets()
                 self._compared = time.monotonic()
-            resumed = await self.partitions.resume()
+            await self.partitions.resume()
         except Unavailable as error:
             await self._settler.back_off(error, RESUME_ATTEMPT)
         else:
-            if resumed:
-                self._settler.end_wait()
+            self._settler.end_wait()  # also of a batch whose partitions were revoked: nothing is repeated any more
 
     # Fetch
 

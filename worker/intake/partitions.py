@@ -136,13 +136,13 @@ class Partitions:
         for tp in self._held(positions.keys() & self._next.keys()):
             self._consumer.seek(tp, positions[tp])
 
-    async def resume(self) -> bool:
-        """Starts to read the unresolved partitions at their stored offsets. Returns whether there were any.
+    async def resume(self) -> None:
+        """Starts to read the unresolved partitions at their stored offsets.
 
         Raises Unavailable, and they stay unresolved; SetupError for a log that does not fit the stored offset.
         """
         if not self._unresolved:
-            return False
+            return
         partitions, self._unresolved = self._unresolved, set()
         try:
             await self._identity.check(self._consumer._client, self._sink)
@@ -165,7 +165,6 @@ class Partitions:
             known = committed[tp].offset if tp in committed and tp not in went_back else 0
             self._note_lost(tp, max(first[tp], offset or 0), min(known, end[tp]))
             self._start_at(tp, offset, first[tp], end[tp])
-        return True
 
     async def _go_back(
         self, stored: Mapping[TopicPartition, StoredOffset | None]
