@@ -14,7 +14,9 @@ from tests.faults.order_faults import freeze_before_publishing
 from tests.faults.recovery_faults import lose_commits
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
+from tests.faults.service_faults import website_failed_over
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
+from worker.learners.service import ProgressService
 from worker.stream.outcome import Record
 
 # One process plays all of them, because it owns the servers that they kill.
@@ -25,7 +27,7 @@ SHARE = [
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
     *("broker-killed", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
-    *("failed-over-asynchronously", "learners-in-two-partitions"),
+    *("failed-over-asynchronously", "learners-in-two-partitions", "frozen-before-publishing", "website-failed-over"),
 ]
 
 
@@ -114,6 +116,19 @@ async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: S
     outcome = await play(servers, Fault(nothing_happens, 1, {}), SEED)
 
     assert outcome.broken[0] == "the fault does not prove that it happened"
+
+
+async def test_the_suite_goes_red_when_a_website_calls_done_what_is_not_applied(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(ProgressService, "_is_applied", at_once)
+
+    outcome = await play(servers, Fault(website_failed_over, 1, {}), SEED)
+
+    assert "called done, and not in the row then" in "\n".join(outcome.broken)
 
 
 async def test_the_suite_goes_red_when_lost_commits_are_not_noticed(

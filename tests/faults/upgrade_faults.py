@@ -37,13 +37,18 @@ async def begin_with_tables_of(scene: Scene, checkout: Path) -> None:
 @fault(missing=explain_missing())
 async def upgraded_under_load(scene: Scene) -> None:
     """`migrate` under two workers of the release before this one, then workers of both side by side, then this one's"""
-    scene.load.ids_of_two_releases = True
+    scene.load.of_two_releases = True
     with checked_out(BEFORE) as before:
         await begin_with_tables_of(scene, before.path)
         scene.publish()
         old = [scene.start(checkout=before.path) for _ in range(2)]
         await scene.wait_until_ready()
         await scene.pause()
+        print(
+            await scene.sql(
+                "select count(*) filter (where started_at > completed_at), count(*) from course_progress_all"
+            ),
+        )
         status, said = await scene.run("migrate")
         scene.prove(not status and "0008" in said, f"migrate: {said}")
         await scene.execute(AUDIT)
