@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from events.models import LessonCompleted
+from events.publisher import LessonEventPublisher
 from tests.databases import new_database, new_settings
 from tests.processes import Workers
 from worker.learners.reads import CourseProgress, ProgressStats
@@ -143,6 +145,29 @@ class TestIncomplete:
         assert progress is not None
         assert (progress.progress_percentage, progress.completed_lessons) == (0, ())
         assert isinstance(await service.mark_lesson_incomplete(user, course, "a", 2), CourseProgress)
+
+    async def test_it_takes_back_a_completion_that_is_on_its_way(
+        self, service: ProgressService, shared: Settings, user: UUID, course: UUID
+    ) -> None:
+        completion = LessonCompleted(user_id=user, course_id=course, lesson_id="a", total_lessons=2)
+        servers, topic = shared.kafka_bootstrap_servers, shared.lesson_events_topic
+        async with LessonEventPublisher(servers, topic=topic) as publisher:
+            await publisher.publish(completion)
+
+            progress = await service.mark_lesson_incomplete(user, course, "a", 2)
+
+        assert isinstance(progress, CourseProgress)
+        assert progress.completed_lessons == ()
+
+    async def test_it_is_the_row_where_another_event_began_it(
+        self, service: ProgressService, user: UUID, course: UUID
+    ) -> None:
+        await service.update_last_accessed(user, course, occurred_at=YESTERDAY)
+
+        progress = await service.mark_lesson_incomplete(user, course, "a", 2)
+
+        assert isinstance(progress, CourseProgress)
+        assert (progress.started_at, progress.completed_lessons) == (YESTERDAY, ())
 
     async def test_it_removes_the_lesson_and_the_completion(
         self, service: ProgressService, user: UUID, course: UUID

@@ -10,7 +10,9 @@ from tests.faults import FAULTS, garbage
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
+from tests.faults.opening import open_scene
 from tests.faults.order_faults import freeze_before_publishing
+from tests.faults.proof import require_refusal
 from tests.faults.recovery_faults import lose_commits
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
@@ -25,7 +27,7 @@ SEED = 4
 SHARE = [
     *("killed-after-fetch", "killed-after-commit", "killed-after-produce", "killed-in-rebalance", "zombie"),
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
-    *("broker-killed", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
+    *("broker-killed", "course-events-not-writable", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
     *("failed-over-asynchronously", "learners-in-two-partitions", "frozen-before-publishing", "website-failed-over"),
 ]
@@ -139,6 +141,14 @@ async def test_the_suite_goes_red_when_lost_commits_are_not_noticed(
     outcome = await play(servers, Fault(lost_commits_unnoticed, 1, {}), SEED)
 
     assert "wait_until_recovered" in "".join(outcome.broken)
+
+
+async def test_a_topic_that_takes_records_counts_as_no_fault(servers: Servers) -> None:
+    async with open_scene(servers, SEED) as scene:
+        await require_refusal(scene, scene.settings.course_events_topic, "NOT_ENOUGH_REPLICAS")
+
+        assert [reason for reason in scene.unexpected if "takes records" in reason]
+        assert scene.proofs == 0
 
 
 @pytest.mark.parametrize(("kept", "missing"), [((("x", b"1"),), 0), ((), 1)])

@@ -7,6 +7,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from events.models import CourseAccessed, LessonCompleted, LessonUncompleted
+from tests.processes import eventually
+from tests.topics import records_of, recreate
+from worker.decode import decode
 from worker.errors import (
     DatabaseUnavailable,
     InvalidCourseId,
@@ -15,8 +19,14 @@ from worker.errors import (
     InvalidUserId,
     KafkaUnavailable,
 )
+from worker.kafka.topic_id import fetch_topic_id
+from worker.kafka.topics import admin_client
+from worker.learners import current_topic
 from worker.learners.service import Accepted, ProgressService
 from worker.settings import Settings
+from worker.stream.outcome import Occurrence
+
+OFFSET = "insert into consumed_offset (consumer_group, topic, partition, next_offset) values ($1, $2, $3, 1000)"
 
 
 @pytest.fixture
@@ -81,21 +91,105 @@ class TestErrors:
         async with ProgressService(impatient) as service:  # no worker runs on these topics
             assert isinstance(await service.mark_lesson_complete(user, course, "a", 1), Accepted)
             assert isinstance(await service.reset_course_progress(user, course), Accepted)  # not dropped
-            assert isinstance(await service.mark_lesson_incomplete(user, course, "a", 1), Accepted)  # nor this
 
-    async def test_nothing_is_applied_of_a_topic_that_was_created_again(
-        self, settings: Settings, connection: asyncpg.Connection, user: UUID, course: UUID
-    ) -> None:
+    async def test_what_may_be_on_its_way_is_taken_back(self, settings: Settings, user: UUID, course: UUID) -> None:
         impatient = settings.model_copy(update={"apply_deadline_s": 0.05})
-        where = (settings.consumer_group, settings.lesson_events_topic)
-        await connection.execute(
-            "insert into consumed_offset (consumer_group, topic, partition, next_offset)"
-            " select $1, $2, partition, 1000 from generate_series(0, 9) as partition",
-            *where,
-        )
-        async with ProgressService(impatient) as service:
-            assert await service.reset_course_progress(user, course) is False  # 1,000 are applied in each partition
-            await connection.execute("insert into known_topic values ($1, $2, $3)", *where, uuid4())
+        async with ProgressService(impatient) as service:  # no worker runs on these topics
+            done = await service.mark_lesson_complete(user, course, "a", 1)
+            taken_back = await service.mark_lesson_incomplete(user, course, "a", 1)
 
-            assert isinstance(await service.mark_lesson_complete(user, course, "a", 1), Accepted)
-            assert isinstance(await service.reset_course_progress(user, course), Accepted)
+        assert isinstance(done, Accepted)
+        assert isinstance(taken_back, Accepted)
+        outcomes = [decode(record) for record in await records_of(settings, settings.lesson_events_topic, 2)]
+        events = [outcome.event for outcome in outcomes if isinstance(outcome, Occurrence)]
+        assert [type(event) for event in events] == [LessonCompleted, LessonUncompleted]
+
+
+@pytest.fixture
+async def beyond(
+    settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ProgressService]:
+    """Provides a service without a worker, over stored offsets beyond every record. It asks for the id every time."""
+    monkeypatch.setattr(current_topic, "ASK_EVERY_S", 0)
+    for partition in range(settings.topic_partitions):
+        await connection.execute(OFFSET, *names(settings), partition)
+    async with ProgressService(settings.model_copy(update={"apply_deadline_s": 30})) as service:
+        yield service
+
+
+def names(settings: Settings) -> tuple[str, str]:
+    return settings.consumer_group, settings.lesson_events_topic
+
+
+async def know(connection: asyncpg.Connection, settings: Settings, topic_id: UUID | None) -> None:
+    """Notes in which topic the stored offsets count, as a worker's start and `rewind` do."""
+    statement = """insert into known_topic values ($1, $2, $3)
+        on conflict (consumer_group, topic) do update set topic_id = excluded.topic_id"""
+    await connection.execute(statement, *names(settings), topic_id)
+
+
+async def ask_for_id(settings: Settings) -> UUID | None:
+    async with admin_client(settings) as admin:
+        return await fetch_topic_id(admin._client, settings.lesson_events_topic)
+
+
+async def reset(service: ProgressService) -> bool | Accepted:
+    return await service.reset_course_progress(uuid4(), uuid4())
+
+
+def wait_for(service: ProgressService, seconds: float) -> None:
+    service._settings = service._settings.model_copy(update={"apply_deadline_s": seconds})
+
+
+class TestRecreatedTopic:
+    """A reset of nothing is False once the stored offset has passed it."""
+
+    async def test_offsets_of_this_topic_count(
+        self, settings: Settings, beyond: ProgressService, connection: asyncpg.Connection
+    ) -> None:
+        assert await reset(beyond) is False  # nobody has noted a topic
+        await know(connection, settings, await ask_for_id(settings))
+
+        assert await reset(beyond) is False
+
+    async def test_offsets_of_a_deleted_topic_do_not(
+        self, settings: Settings, beyond: ProgressService, connection: asyncpg.Connection, user: UUID, course: UUID
+    ) -> None:
+        await know(connection, settings, uuid4())
+        wait_for(beyond, seconds=0.3)
+
+        assert isinstance(await reset(beyond), Accepted)
+        assert isinstance(await beyond.mark_lesson_complete(user, course, "a", 2), Accepted)
+        assert isinstance(await beyond.mark_lesson_incomplete(user, course, "a", 2), Accepted)
+        visit = CourseAccessed(user_id=user, course_id=course)
+        assert (await beyond.apply([(visit, datetime.now(UTC))]))[1] is False
+
+    async def test_a_running_service_notices_and_goes_on_after_the_rewind(
+        self, settings: Settings, beyond: ProgressService, connection: asyncpg.Connection
+    ) -> None:
+        await know(connection, settings, await ask_for_id(settings))
+        assert await reset(beyond) is False
+        await recreate(settings)
+        wait_for(beyond, seconds=0.3)
+
+        async def notices() -> bool:  # the broker learns of the new topic a moment later
+            return isinstance(await reset(beyond), Accepted)
+
+        await eventually(notices)
+        await know(connection, settings, await ask_for_id(settings))
+        wait_for(beyond, seconds=30)
+        assert await reset(beyond) is False
+
+    async def test_a_broker_without_ids_is_believed(
+        self,
+        settings: Settings,
+        beyond: ProgressService,
+        connection: asyncpg.Connection,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def none(*_: object) -> None: ...
+
+        monkeypatch.setattr(current_topic, "fetch_topic_id", none)
+        await know(connection, settings, uuid4())
+
+        assert await reset(beyond) is False

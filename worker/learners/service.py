@@ -146,15 +146,16 @@ class ProgressService:
         """Un-completes a lesson and returns the progress after it.
 
         Publishes also where no progress is known, because a completion may be on its way. Returns None where there was
-        nothing to take back: this event is the first of the course. Its progress row, at 0 %, stays.
+        nothing to take back: this event is the first of the course, or a later reset hides it. The progress row that a
+        first event begins, here at 0 %, stays.
         """
         event = _build_event(LessonUncompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
-        occurred_at = occurred_at or datetime.now(UTC)
         existed = await self._read_row(event.user_id, event.course_id) is not None
-        answer = await self._publish_and_wait(event, occurred_at)
-        if not existed and isinstance(answer, CourseProgress) and answer.started_at == occurred_at:
-            return None
-        return answer
+        receipt = await self._publish(event, occurred_at)
+        if not await self._wait_until_applied([receipt]):
+            return Accepted(receipt.event_id)
+        row = await self._read_row(event.user_id, event.course_id)
+        return None if row is None or (not existed and _has_one_event(row)) else row
 
     async def update_last_accessed(
         self,
@@ -235,19 +236,19 @@ class ProgressService:
         Returns False also when the database goes away meanwhile. The events count all the same, because Kafka has them.
         """
         last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset_of)}
-        topic_id = await self._topic.read_id(self._publisher and self._publisher.client)
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
                 poll_s = POLL_OFFSET_EVERY_S
                 for (topic, partition), offset in last.items():
-                    while not await self._is_applied(topic, partition, offset, topic_id):
+                    while not await self._is_applied(topic, partition, offset):
                         await asyncio.sleep(poll_s)
                         poll_s = min(SLOWEST_POLL_S, poll_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True
 
-    async def _is_applied(self, topic: str, partition: int, offset: int, topic_id: UUID | None) -> bool:
+    async def _is_applied(self, topic: str, partition: int, offset: int) -> bool:
+        topic_id = await self._topic.read_id(self._publisher and self._publisher.client)
         [row] = await self.reads.fetch(
             "learners/offset_passed", self._settings.consumer_group, topic, partition, offset, topic_id
         )
@@ -256,6 +257,11 @@ class ProgressService:
 
 def _offset_of(receipt: Receipt) -> int:
     return receipt.offset
+
+
+def _has_one_event(row: CourseProgress) -> bool:
+    """Tells whether the row is what one un-completion makes of none: no lesson, and no other access."""
+    return not row.completed_lessons and row.started_at == row.last_accessed_at
 
 
 def _parse_user_id(user_id: UUID | str) -> UUID:

@@ -49,16 +49,32 @@ async def test_completing_a_lesson_answers_with_the_progress_after_it(
     }
 
 
-async def test_taking_it_back_answers_with_the_progress_or_null_without_any(
-    client: httpx.AsyncClient, lesson: Lesson
+async def test_taking_it_back_answers_with_the_progress_or_null_where_there_was_none(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
 ) -> None:
     without = await client.request("DELETE", "/api/progress/complete", json=lesson())
+    begun = await client.get(f"/api/progress/{course}")
     await client.post("/api/progress/complete", json=lesson())
     taken = await client.request("DELETE", "/api/progress/complete", json=lesson())
 
+    assert without.status_code == 200
     assert without.json() | {"asOf": ""} == {"success": False, "progress": None, "asOf": ""}
+    assert begun.json()["progress"]["progressPercentage"] == 0
     assert taken.json()["success"] is True
     assert taken.json()["progress"]["completedLessons"] == []
+
+
+async def test_taking_back_what_a_later_reset_hides_is_not_a_success(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson())
+    soon = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    reset = {"type": "ProgressReset", "courseId": str(course), "occurredAt": soon}
+    await client.post("/api/progress/complete/batch", json={"events": [reset]})
+
+    taken = await client.request("DELETE", "/api/progress/complete", json=lesson())
+
+    assert (taken.status_code, taken.json()["success"], taken.json()["progress"]) == (200, False, None)
 
 
 async def test_an_access_creates_progress_and_a_reset_ends_it(client: httpx.AsyncClient, course: UUID) -> None:
@@ -95,10 +111,12 @@ async def test_what_is_not_applied_in_time_is_accepted_with_the_events_id(
         impatient = create_api(nobodys, PemKeys(issuer.key_file), service)
         async with client_of(impatient, issuer.token(user)) as client:
             answer = await client.post("/api/progress/complete", json=lesson())
+            taken = await client.request("DELETE", "/api/progress/complete", json=lesson())
             batch = await client.post("/api/progress/complete/batch", json={"events": [item(course, "b")]})
 
     assert (answer.status_code, answer.json()["accepted"]) == (202, True)
     assert UUID(answer.json()["eventId"])
+    assert (taken.status_code, taken.json()["accepted"]) == (202, True)
     assert (batch.status_code, [result["status"] for result in batch.json()["results"]]) == (202, ["accepted"])
 
 

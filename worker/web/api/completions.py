@@ -50,6 +50,7 @@ class LearnerWrites:
     ) -> Response:
         """Awaits the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
 
+        A write that returns None had nothing to change: the answer has no progress, and is no success.
         `holds` says whether the progress shows the write; an event with a later time can prevent that.
         """
         outcome = await write
@@ -102,7 +103,8 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
 async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
-    """Takes a lesson's completion back. Without progress in the course there is none to take back: progress is null."""
+    """Takes a lesson's completion back. Where there was no progress to take it from, `success` is false and `progress`
+    null, and the course's progress begins at 0 %."""
     return await writes.respond(
         body.course_id,
         writes.service.mark_lesson_incomplete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
