@@ -1,7 +1,7 @@
 """Compares what the system made of a load with what it must be: every row, completion and dead letter."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -207,12 +207,13 @@ def compare_announcements(
     found.completions_missed += [f"the last number that was published is not the row's: {row}" for row in missed]
 
 
-def compare_transitions(found: Differences, rows: Iterable[Completions], events: Iterable[CourseEvent]) -> None:
-    """Compares which transitions were published, each under one id, with those that the rows' numbers imply."""
+def compare_transitions(found: Differences, rows: Iterable[Completions], events: Collection[CourseEvent]) -> None:
+    """Compares the transitions that were published, each under one id and in order, with those of the rows' numbers."""
     happened, names = list_expected_events(rows), Counter(map(name_event, events))
     found.completions_missed += [f"not published: {what}" for name, what in happened.items() if name not in names]
     found.wrong_rows += [f"published, and never happened: {name}" for name in names.keys() - happened.keys()]
     found.wrong_rows += [f"published under {number} ids: {name}" for name, number in names.items() if number > 1]
+    found.completions_missed += find_disorder(events)
 
 
 def read_event(record: Record) -> CourseEvent:
@@ -231,8 +232,26 @@ def find_last(events: Iterable[CourseEvent]) -> dict[CourseKey, CourseEvent]:
 
 
 def find_highest(events: Iterable[CourseEvent]) -> dict[CourseKey, CourseEvent]:
-    """Returns the event of each course with the highest number; a revocation follows its completion."""
-    return find_last(sorted(events, key=lambda e: (e.completion_number, isinstance(e, CourseCompletionRevoked))))
+    """Returns the event of each course with the highest number."""
+    return find_last(sorted(events, key=rank))
+
+
+def find_disorder(events: Iterable[CourseEvent]) -> list[str]:
+    """Returns a line per event that was published after a later one of its course."""
+    highest: dict[CourseKey, CourseEvent] = {}
+    late = []
+    for event in events:
+        key = (event.user_id, event.course_id)
+        if rank(event) < rank(highest.setdefault(key, event)):
+            late.append(f"published after {name_event(highest[key])}: {name_event(event)}")
+        else:
+            highest[key] = event
+    return late
+
+
+def rank(event: CourseEvent) -> tuple[int, bool]:
+    """Orders the events of a course: a revocation follows the completion of its number."""
+    return event.completion_number, isinstance(event, CourseCompletionRevoked)
 
 
 async def records_of(servers: str, topic: str) -> list[Record]:
