@@ -144,7 +144,7 @@ class Load:
     skipped: int = 0
     recreated: bool = False  # the new topic has other records at the same offsets
     commits_lost: bool = False  # course events were published whose transitions are lost
-    ids_of_two_releases: bool = False  # course events are not all of this release
+    of_two_releases: bool = False  # some is the work of the one before: other ids, another lesson to resume at
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

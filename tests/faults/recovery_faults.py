@@ -48,7 +48,7 @@ async def lose_commits(scene: Scene, *patch: str, stopped: bool = False) -> None
 
 @fault()
 async def learners_in_two_partitions(scene: Scene) -> None:
-    """Each learner's events in two partitions, of two workers; one dies between commit and publication, twice"""
+    """each learner's events in two partitions, of two workers; one dies between commit and publication, twice"""
     spread(scene)
     await scene.start_two_workers()
     for _ in range(2):

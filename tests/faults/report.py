@@ -34,9 +34,10 @@ plays one fault. Only a whole run writes this page.
 - **lost**: valid events whose row reflects neither them nor anything later.
 - **wrong rows**: progress rows, lesson rows or stored offsets that differ from the model's, and course events that were
   published although nothing happened.
-- **completions missed**: transitions by the rows' numbers that are not in `course-events`, and courses whose last
-  course event says otherwise than the row: the last that was published, or the one with the highest number, as a
-  subscriber hears them that knows their ids. Where commits were lost, events of lost transitions may come before.
+- **completions missed**: transitions by the rows' numbers that are not in `course-events`, or behind a later one of
+  their course; and courses whose last course event says otherwise than the row: the last that was published, or the one
+  with the highest number. All as a subscriber hears them that knows their ids. Where commits were lost, only the last
+  ones are compared.
 - **distinct ids published twice** are allowed: at least once, always under the same id.
 - **dead letters missing**: bad records that are not in the dead letter topic byte for byte.
 - **recovery seconds**: from the end of the fault until everything in the log is applied and announced, the least and
@@ -44,7 +45,8 @@ plays one fault. Only a whole run writes this page.
 
 `tests/faults/test_faults.py` proves that the suite can fail. It does so with the compare-and-swap switched off, with
 the outbox written outside the transaction, when the worker does not wait until a dead letter is written, when course
-events are published newest first or without waiting for a learner's older ones, and when nobody looks for lost commits.
+events are published newest first or without waiting for a learner's older ones, when nobody looks for lost commits,
+and when a website calls done what is not applied.
 """
 
 

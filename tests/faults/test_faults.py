@@ -16,7 +16,9 @@ from tests.faults.proof import require_refusal
 from tests.faults.recovery_faults import lose_commits
 from tests.faults.scene import Scene
 from tests.faults.servers import Servers
+from tests.faults.service_faults import website_failed_over
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
+from worker.learners.service import ProgressService
 from worker.stream.outcome import Record
 
 # One process plays all of them, because it owns the servers that they kill.
@@ -27,7 +29,7 @@ SHARE = [
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
     *("broker-killed", "course-events-not-writable", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
-    *("failed-over-asynchronously", "learners-in-two-partitions"),
+    *("failed-over-asynchronously", "learners-in-two-partitions", "frozen-before-publishing", "website-failed-over"),
 ]
 
 
@@ -118,6 +120,19 @@ async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: S
     assert outcome.broken[0] == "the fault does not prove that it happened"
 
 
+async def test_the_suite_goes_red_when_a_website_calls_done_what_is_not_applied(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(ProgressService, "_is_applied", at_once)
+
+    outcome = await play(servers, Fault(website_failed_over, 1, {}), SEED)
+
+    assert "called done, and not in the row then" in "\n".join(outcome.broken)
+
+
 async def test_the_suite_goes_red_when_lost_commits_are_not_noticed(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +148,7 @@ async def test_a_topic_that_takes_records_counts_as_no_fault(servers: Servers) -
         await require_refusal(scene, scene.settings.course_events_topic, "NOT_ENOUGH_REPLICAS")
 
         assert "takes records" in "".join(scene.unexpected)
+        assert scene.proofs == 0
 
 
 @pytest.mark.parametrize(("kept", "missing"), [((("x", b"1"),), 0), ((), 1)])

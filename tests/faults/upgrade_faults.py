@@ -37,7 +37,7 @@ async def begin_with_tables_of(scene: Scene, checkout: Path) -> None:
 @fault(missing=explain_missing())
 async def upgraded_under_load(scene: Scene) -> None:
     """`migrate` under two workers of the release before this one, then workers of both side by side, then this one's"""
-    scene.load.ids_of_two_releases = True
+    scene.load.of_two_releases = True
     with checked_out(BEFORE) as before:
         await begin_with_tables_of(scene, before.path)
         scene.publish()
