@@ -1,5 +1,7 @@
 """A snapshot joins what Kafka, PostgreSQL and the workers say."""
 
+from uuid import uuid4
+
 from tests.factories import SNAPSHOT_AT as NOW
 from tests.factories import status
 from worker.operations.cluster import Group, Member
@@ -24,6 +26,17 @@ def test_lag_counts_from_the_first_event_that_is_there() -> None:
 
     assert [p.lag for p in taken.partitions] == [9, 5, 10]
     assert taken.lag == 24
+
+
+def test_offsets_that_count_in_a_deleted_topic_are_none_of_this_one() -> None:
+    here = uuid4()
+    found = Look(NOW, lesson_events={0: (0, 9)}, stored={0: 50}, topic_id=here, counted_topic_id=uuid4())
+    same = Look(NOW, lesson_events={0: (0, 9)}, stored={0: 8}, topic_id=here, counted_topic_id=here)
+    old_broker = Look(NOW, lesson_events={0: (0, 9)}, stored={0: 8}, counted_topic_id=here)
+
+    views = [build_snapshot(look, None).partitions[0] for look in (found, same, old_broker)]
+
+    assert [(view.stored, view.lag) for view in views] == [(None, 9), (8, 1), (8, 1)]
 
 
 def test_without_offsets_there_is_no_lag_and_no_advice() -> None:

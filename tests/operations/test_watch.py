@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -91,6 +92,22 @@ async def test_of_a_letter_little_is_kept_however_long_its_texts_are(settings: S
 
     assert taken.dead_letters is not None
     assert [(len(row.type), len(row.reason)) for row in taken.dead_letters.latest] == [(1000, 1000)]
+
+
+async def test_what_a_deleted_topic_had_applied_is_not_applied_of_this_one(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    group, topic = settings.consumer_group, settings.lesson_events_topic
+    async with Producer(**client_arguments(settings)) as producer:
+        await producer.send_all([OutgoingRecord(topic, None, b"x", [], partition=0)] * 3)
+    offset = "insert into consumed_offset (consumer_group, topic, partition, next_offset) values ($1, $2, 0, 50)"
+    await connection.execute(offset, group, topic)
+    await connection.execute("insert into known_topic values ($1, $2, $3)", group, topic, uuid4())
+
+    async with Operations(settings) as operations:
+        taken = await operations.snapshot()
+
+    assert (taken.partitions[0].stored, taken.lag) == (None, 3)
 
 
 async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, connection: asyncpg.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,6 +12,7 @@ from aiokafka.errors import for_code
 from events.consumer import close_consumer
 from worker.deadletters.newest import NewestDeadLetters, NewestSummary
 from worker.kafka.client import client_arguments
+from worker.kafka.topic_id import fetch_topic_id
 from worker.kafka.topics import LogRanges, admin_client
 from worker.settings import Settings
 
@@ -79,6 +81,10 @@ class Cluster:
         """Returns the first offset and the end of each partition of lesson-events."""
         ranges = await self._read_ranges(self._settings.lesson_events_topic)
         return {tp.partition: log_range for tp, log_range in ranges.items()}
+
+    async def read_topic_id(self) -> UUID | None:
+        """Returns the id of lesson-events; None from a broker that is older than topic ids."""
+        return await fetch_topic_id(self._admin._client, self._settings.lesson_events_topic)
 
     async def read_dead_letters(self, newest: int) -> NewestSummary:
         """Returns the newest dead letters."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -74,7 +75,7 @@ class PartitionView:
 
     partition: int
     end: int | None
-    stored: int | None  # the stored offset; None also where nothing is stored yet
+    stored: int | None  # the stored offset; None also where nothing is stored yet, or in a deleted topic of that name
     lag: int | None
     incoming_per_s: float | None
     applied_per_s: float | None
@@ -127,6 +128,8 @@ class Look:
     stored: dict[int, int] | None = None
     statuses: list[WorkerStatus] | None = None
     outbox: Outbox | None = None
+    topic_id: UUID | None = None  # of lesson-events, by Kafka
+    counted_topic_id: UUID | None = None  # of the topic that the stored offsets count in
 
     async def ask(self, name: str, question: Question) -> Exception | None:
         """Keeps the answer, or the error in `missing`. Returns the error."""
@@ -138,12 +141,18 @@ class Look:
         return None
 
     @property
+    def offsets(self) -> dict[int, int]:
+        """Returns the stored offsets; none where they count in a deleted topic, for nothing of this one is applied."""
+        known = {self.topic_id, self.counted_topic_id} - {None}
+        return {} if len(known) > 1 else self.stored or {}
+
+    @property
     def sample(self) -> Sample | None:
         """Returns where each partition ends and from where workers read on; None unless both servers answered."""
         if self.lesson_events is None or self.stored is None:
             return None
         ends = {partition: end for partition, (_, end) in self.lesson_events.items()}
-        applied = {p: max(first, self.stored.get(p, first)) for p, (first, _) in self.lesson_events.items()}
+        applied = {p: max(first, self.offsets.get(p, first)) for p, (first, _) in self.lesson_events.items()}
         return Sample(self.at, ends, applied)
 
 
@@ -199,7 +208,7 @@ def join_workers(statuses: Collection[WorkerStatus], group: Group | None) -> tup
 
 def _build_partitions(look: Look, rates: Rates | None, running: Collection[WorkerView]) -> tuple[PartitionView, ...]:
     ends = {partition: end for partition, (_, end) in (look.lesson_events or {}).items()}
-    stored = look.stored or {}
+    stored = look.offsets
     lag = look.sample.lag if look.sample else {}
     owners = {partition: worker.name for worker in running for partition in worker.partitions}
     return tuple(

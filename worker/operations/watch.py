@@ -132,7 +132,7 @@ class Operations:
     async def _look_at_kafka(self, look: Look, everything: bool) -> None:
         """Asks one question after the other over one connection: while Kafka is away, only the first one waits."""
         cluster = self._cluster
-        questions: dict[str, Question] = {"lesson_events": cluster.read_log_ranges}
+        questions: dict[str, Question] = {"lesson_events": partial(self._read_log, look)}
         if everything:
             questions |= {
                 "group": cluster.read_group,
@@ -146,6 +146,10 @@ class Operations:
                     await cluster.close()
                 return
 
+    async def _read_log(self, look: Look) -> dict[int, tuple[int, int]]:
+        look.topic_id = await self._cluster.read_topic_id()
+        return await self._cluster.read_log_ranges()
+
     async def _ask_kafka(self, question: Question) -> Any:
         try:
             async with asyncio.timeout(LONGEST_ANSWER_S):
@@ -158,16 +162,16 @@ class Operations:
 
     async def _look_at_postgresql(self, look: Look, everything: bool) -> None:
         async with asyncio.TaskGroup() as questions:
-            questions.create_task(look.ask("stored", self._read_stored_offsets))
+            questions.create_task(look.ask("stored", partial(self._read_stored_offsets, look)))
             if everything:
                 questions.create_task(look.ask("statuses", self._read_statuses))
                 questions.create_task(look.ask("outbox", self._read_outbox))
 
-    async def _read_stored_offsets(self) -> dict[int, int]:
-        rows = await self._fetch("postgres/next_offsets", self._settings.consumer_group)
-        return {
-            row["partition"]: row["next_offset"] for row in rows if row["topic"] == self._settings.lesson_events_topic
-        }
+    async def _read_stored_offsets(self, look: Look) -> dict[int, int]:
+        names = (self._settings.consumer_group, self._settings.lesson_events_topic)
+        rows = await self._fetch("operations/stored_offsets", *names)
+        look.counted_topic_id = rows[0]["topic_id"] if rows else None
+        return {row["partition"]: row["next_offset"] for row in rows}
 
     async def _read_statuses(self) -> list[WorkerStatus]:
         return [

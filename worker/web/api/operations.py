@@ -45,7 +45,7 @@ class Partition(CamelModel):
 
     partition: int
     end: int | None
-    stored: int | None = Field(description="Every event before this offset is applied")
+    stored: int | None = Field(description="Every event before this offset is applied. Null also where none is")
     lag: int | None
     incoming_per_s: float | None
     applied_per_s: float | None
