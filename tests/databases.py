@@ -12,7 +12,7 @@ from events.models import LessonEvent
 from tests.factories import USER
 from tests.processes import eventually
 from tests.topics import PARTITIONS
-from worker.kafka.topics import create_missing
+from worker.kafka.topics import create_missing, require_topics
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -58,6 +58,7 @@ async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Setti
         session_timeout_s=6,
     )
     await create_missing(settings)
+    await require_topics(settings)  # which waits until the broker knows them
     return settings
 
 

@@ -21,7 +21,7 @@ from worker.intake.lane import LANES
 from worker.kafka.client import client_arguments
 from worker.kafka.permissions import PermissionWatch, require_access, worker_permissions
 from worker.kafka.topic_settings import warn_of_topics
-from worker.kafka.topics import LARGEST_INFLATED, require_topics
+from worker.kafka.topics import LARGEST_REQUEST, require_topics
 from worker.outbox.relay import Relay
 from worker.progress.store import Store
 from worker.settings import Settings, settings
@@ -38,7 +38,7 @@ class Worker(AgentApp):
         self.to_course_events = Producer(**client_arguments(settings))
         # aiokafka measures a record before it is compressed, the broker as it comes.
         self.to_dead_letters = Producer(
-            **client_arguments(settings), compression_type="gzip", max_request_size=LARGEST_INFLATED
+            **client_arguments(settings), compression_type="gzip", max_request_size=LARGEST_REQUEST
         )
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
         self.intake = self._take_lesson_events()

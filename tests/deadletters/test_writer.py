@@ -24,6 +24,7 @@ from worker.deadletters.truncation import SHORTEST
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import SetupError
 from worker.kafka.client import client_arguments
+from worker.kafka.topics import LARGEST_REQUEST
 from worker.settings import Settings
 from worker.stream.outcome import Record, Rejected
 
@@ -84,8 +85,10 @@ class FakeTopic:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken: list[OutgoingRecord] = []
+        self.requests: list[int] = []  # their sizes
 
     async def send_all(self, records: list[OutgoingRecord]) -> None:
+        self.requests.append(sum(map(stored_size, records)))
         for one in records:
             if stored_size(one) > self.limit:
                 raise PublishFailed(one.topic, "not acknowledged") from MessageSizeTooLargeError()
@@ -170,6 +173,17 @@ async def test_whatever_makes_a_record_large_its_letter_and_those_beside_it_are_
     assert found.origin is not None
     assert (found.origin.offset, found.reason) == (7, "not JSON")
     assert (beside.truncated, beside.record.value) == ("", b"[")
+
+
+async def test_letters_that_are_too_large_for_one_request_go_one_after_the_other() -> None:
+    topic = FakeTopic(10**9)
+    value = bytes(LARGEST_REQUEST // 3)
+
+    found = await written_to(topic, [Rejected(record(value=value, offset=n), "", Kind.NOT_JSON) for n in range(7)])
+
+    assert [letter.record.offset for letter in found] == list(range(7))
+    assert len(topic.requests) == 4
+    assert max(topic.requests) < LARGEST_REQUEST * 1.1
 
 
 async def test_a_topic_that_takes_no_letter_at_all_is_named_with_its_setting() -> None:

@@ -12,8 +12,9 @@ from tests.command_line import run
 from tests.factories import histories
 from tests.faults.comparison import records_of as all_records_of
 from tests.processes import Workers, environment
-from tests.topics import publish, records_of
+from tests.topics import publish, record, records_of
 from worker.deadletters.headers import TRUNCATED
+from worker.deadletters.letter import Letter, read_entry
 from worker.kafka.client import client_arguments
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
@@ -21,10 +22,13 @@ from worker.settings import Settings
 
 async def limit_letters(settings: Settings, size: int) -> None:
     """Makes the dead letter topic one that takes no more than `size` bytes."""
+    await configure_letters(settings, {"max.message.bytes": str(size), "retention.ms": "-1"})
+
+
+async def configure_letters(settings: Settings, values: dict[str, str]) -> None:
     admin = AIOKafkaAdminClient(**client_arguments(settings))
     await admin.start()
-    small = {"max.message.bytes": str(size), "retention.ms": "-1"}
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.dead_letter_topic, small)])
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.dead_letter_topic, values)])
     await admin.close()
 
 
@@ -43,6 +47,47 @@ async def test_a_record_that_inflates_becomes_a_dead_letter_and_holds_nobody_up(
     assert wrong_rows(expected(happened), await stored(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
     assert letter.value == inflating.value
+
+
+async def test_a_record_that_inflates_beyond_the_brokers_largest_request_holds_nobody_up(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    """zstd finds the repetition in it, and the letter's gzip does not: the broker would close the connection."""
+    value = random.Random(2).randbytes(300_000) * 400
+    limits = {"compression_type": "zstd", "max_request_size": 2**28}
+    async with Producer(settings.kafka_bootstrap_servers, **limits) as producer:
+        await producer.send_all([OutgoingRecord(settings.lesson_events_topic, b"k", value, [])])
+    happened = histories(learners=10, seed=12)
+    await publish(settings, happened)
+
+    assert workers.start("--until-idle").wait() == 0
+
+    assert wrong_rows(expected(happened), await stored(connection)) == []
+    [letter] = await records_of(settings, settings.dead_letter_topic, 1)
+    assert (letter.value, dict(letter.headers)[TRUNCATED]) == (value[:100_000], b"120000000")
+
+
+async def test_a_compacted_topic_takes_letters_without_a_key_and_their_replay_has_none(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    await configure_letters(settings, {"cleanup.policy": "compact", "max.message.bytes": "200000"})
+    happened = histories(learners=10, seed=13)
+    good = [record(settings, event, at, keyed=False) for event, at in happened]
+    large = random.Random(3).randbytes(600_000)
+    bad = [OutgoingRecord(settings.lesson_events_topic, None, value, []) for value in (b"{", large, b"[")]
+    async with Producer(settings.kafka_bootstrap_servers) as producer:
+        await producer.send_all([*bad, *good])
+
+    assert workers.start("--until-idle").wait() == 0
+
+    assert wrong_rows(expected(happened), await stored(connection)) == []
+    found = await all_records_of(settings.kafka_bootstrap_servers, settings.dead_letter_topic)
+    letters = [letter for letter in map(read_entry, found) if isinstance(letter, Letter)]
+    assert {letter.record.value for letter in letters} == {b"{", large[:100_000], b"["}
+    assert {letter.record.key for letter in letters} == {None}
+    status, _, errors = run("deadletters", "discard", "--kind", "not-json", "--yes", **environment(settings))
+    assert status == 0, errors
+    assert "no open dead letter" in run("deadletters", "list", **environment(settings))[2]
 
 
 async def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so(

@@ -109,7 +109,10 @@ class Resolution:
     to: str = ""  # where the replayed record is
 
     def to_record(self, topic: str) -> OutgoingRecord:
-        """Builds the resolution's record for the letter's partition: deleting it deletes the letter before it, too."""
+        """Builds the resolution's record for the letter's partition: deleting it deletes the letter before it, too.
+
+        It has a key, because a compacted topic does not take a record without one.
+        """
         texts = {
             headers.RESOLVES: str(self.of),
             "dlq_fate": self.fate,
@@ -118,7 +121,7 @@ class Resolution:
             "dlq_replayed_to": self.to,
         }
         encoded = [(name, text.encode()) for name, text in texts.items()]
-        return OutgoingRecord(topic, None, b"", encoded, partition=self.of.partition)
+        return OutgoingRecord(topic, str(self.of).encode(), b"", encoded, partition=self.of.partition)
 
 
 def read_entry(record: Record) -> Letter | Resolution:
@@ -146,10 +149,11 @@ def _read_resolution(texts: dict[str, str]) -> Resolution | None:
 
 def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
     origin = _read_origin(texts)
+    key = None if headers.KEY_ADDED in texts else record.key
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
-        replace(record, headers=headers.own_headers(record.headers), **where),
+        replace(record, key=key, headers=headers.own_headers(record.headers), **where),
         origin,
         Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
         texts.get(headers.REASON, ""),

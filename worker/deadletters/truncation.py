@@ -1,4 +1,4 @@
-"""Shortens dead letters that are too large for their topic, because nothing may hold up what comes behind them. Pure.
+"""Fits dead letters to what their topic takes, because nothing may hold up what comes behind them. Pure.
 
 Nobody asks Kafka for the topic's limit: the question needs a right of its own, and the limit holds for what is left of
 a record after compression. The writer tries one letter after the other.
@@ -11,7 +11,19 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from events.producer import OutgoingRecord
-from worker.deadletters.headers import GROUP, PREFIX, REASON, TRUNCATED, VALUE_SHA256, Headers, own_headers
+from worker.deadletters.headers import (
+    GROUP,
+    KEY_ADDED,
+    OFFSET,
+    PARTITION,
+    PREFIX,
+    REASON,
+    TOPIC,
+    TRUNCATED,
+    VALUE_SHA256,
+    Headers,
+    own_headers,
+)
 
 
 class Room(NamedTuple):
@@ -48,6 +60,20 @@ def shorten(letter: OutgoingRecord) -> Iterator[OutgoingRecord]:
         last = shorter
 
 
+def add_key(letter: OutgoingRecord) -> OutgoingRecord:
+    """Gives a letter without a key its origin as key, and the header KEY_ADDED that says so."""
+    if letter.key is not None:
+        return letter
+    own = dict(letter.headers)
+    key = b"/".join(own[name] for name in (TOPIC, PARTITION, OFFSET))
+    return replace(letter, key=key, headers=[*letter.headers, (KEY_ADDED, b"1")])
+
+
+def measure(letter: OutgoingRecord) -> int:
+    """Returns the bytes of a letter, without the few in which Kafka keeps its lengths."""
+    return len(letter.key or b"") + len(letter.value or b"") + sum(map(_measure_header, letter.headers))
+
+
 def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
     value, key = _cut(letter.value, room.value), _cut(letter.key, room.key)
     own = own_headers(letter.headers)
@@ -55,7 +81,7 @@ def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
     parts = [
         ("", len(letter.value or b""), value != letter.value),
         ("key ", len(letter.key or b""), key != letter.key),
-        ("headers ", sum(map(_measure, own)), kept != own),
+        ("headers ", sum(map(_measure_header, own)), kept != own),
     ]
     truncated = ", ".join(f"{name}{size}" for name, size, is_cut in parts if is_cut)
     ours = [(name, _cut_text(name, text, room.text)) for name, text in letter.headers if name.startswith(PREFIX)]
@@ -73,14 +99,14 @@ def _keep_fitting(headers: Headers, room: int) -> list[tuple[str, bytes]]:
     """Keeps each header, in order, that fits into what the ones before it have left."""
     kept = []
     for header in headers:
-        size = _measure(header) + HEADER_LENGTHS
+        size = _measure_header(header) + HEADER_LENGTHS
         if size <= room:
             kept.append(header)
             room -= size
     return kept
 
 
-def _measure(header: tuple[str, bytes | None]) -> int:
+def _measure_header(header: tuple[str, bytes | None]) -> int:
     name, value = header
     return len(name.encode()) + len(value or b"")
 

@@ -19,9 +19,10 @@ from worker.deadletters.headers import (
     count_attempts,
     own_headers,
 )
-from worker.deadletters.truncation import SHORTEST, shorten
+from worker.deadletters.truncation import SHORTEST, add_key, measure, shorten
 from worker.errors import SetupError
-from worker.kafka.failures import explain, is_too_large
+from worker.kafka.failures import explain, is_too_large, is_unknown_answer
+from worker.kafka.topics import LARGEST_REQUEST
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
@@ -46,8 +47,14 @@ class DeadLetterWriter:
         """
         if not rejected:
             return
+        letters = [self._build_record(r) for r in rejected]
         try:
-            await self._send([self._build_record(r) for r in rejected])
+            try:
+                await self._send(letters)
+            except PublishFailed as error:
+                if not is_unknown_answer(error.__cause__):
+                    raise
+                await self._send([add_key(letter) for letter in letters])  # a compacted topic takes none without
         except PublishFailed as error:
             raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
@@ -55,16 +62,22 @@ class DeadLetterWriter:
 
     async def _send(self, letters: list[OutgoingRecord]) -> None:
         """Sends the letters, and truncates one that is too large, because it must not block its partition."""
+        if len(letters) > 1 and sum(map(measure, letters)) > LARGEST_REQUEST:
+            return await self._send_halves(letters)
         try:
             await self._producer.send_all(letters)
         except PublishFailed as error:
             if not is_too_large(error.__cause__):
                 raise
             if len(letters) > 1:
-                for letter in letters:
-                    await self._send([letter])
+                await self._send_halves(letters)
             else:
                 await self._send_shorter(letters[0])
+
+    async def _send_halves(self, letters: list[OutgoingRecord]) -> None:
+        middle = len(letters) // 2
+        await self._send(letters[:middle])
+        await self._send(letters[middle:])
 
     async def _send_shorter(self, letter: OutgoingRecord) -> None:
         """Sends the first of ever shorter letters that the topic takes. Raises SetupError if it does not take any."""

@@ -22,6 +22,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnknownError,
     UnsupportedSaslMechanismError,
 )
 
@@ -98,6 +99,11 @@ def explain_tls(error: OSError) -> str:
 def is_too_large(error: BaseException | None) -> bool:
     """Returns whether a record, or the batch around it, is larger than the topic takes."""
     return isinstance(error, TOO_LARGE)
+
+
+def is_unknown_answer(error: BaseException | None) -> bool:
+    """Returns whether a broker answered with a code that aiokafka has no class for, such as 87, INVALID_RECORD."""
+    return type(error) is UnknownError
 
 
 def is_broker_answer(error: BaseException | None) -> bool:

@@ -18,6 +18,8 @@ BROKERS_LEARN_WITHIN_S = 2  # until every broker knows a topic that was created 
 # A dead letter is its record, compressed again, with some headers more. An operator decides when it is deleted.
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
 LARGEST_INFLATED = 1024 * 1024 * 1024
+# A broker closes the connection of a larger request without an answer: socket.request.max.bytes, 100 MiB by default.
+LARGEST_REQUEST = 64 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 
