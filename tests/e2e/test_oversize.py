@@ -87,7 +87,7 @@ async def test_a_compacted_topic_takes_letters_without_a_key_and_their_replay_ha
     assert {letter.record.key for letter in letters} == {None}
     status, _, errors = run("deadletters", "discard", "--kind", "not-json", "--yes", **environment(settings))
     assert status == 0, errors
-    assert "no open dead letter" in run("deadletters", "list", **environment(settings))[2]
+    assert run("deadletters", "list", **environment(settings))[2] == "no dead letters\n"
 
 
 async def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so(

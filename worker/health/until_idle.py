@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from aiokafka import TopicPartition
 from mode import Service
@@ -13,6 +14,7 @@ from worker.intake.intake import Intake
 from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
+from worker.stream.stream import Stream
 
 CHECK_IDLE_EVERY_S = 0.1
 
@@ -20,8 +22,9 @@ CHECK_IDLE_EVERY_S = 0.1
 class UntilIdle(Service):
     """Sends this process SIGTERM once the stored offsets have reached the logs' ends as of the start.
 
-    Any worker may have applied the records. No row of these partitions may be left in the outbox. Crashes the worker
-    when a breaker opens, because the worker would never be idle.
+    Any worker may have applied the records. No row of these partitions may be left in the outbox. Stored offsets of a
+    deleted topic do not count in the one that has its name (topic_identity.py stops the worker then). Crashes the
+    worker when a breaker opens, because it would never be idle.
     """
 
     def __init__(self, settings: Settings, intakes: Sequence[Intake], **service: Any) -> None:
@@ -39,9 +42,9 @@ class UntilIdle(Service):
         await self._pool.close()
 
     async def _watch(self) -> None:
-        goals = [(intake.stream.group, await intake.ends()) for intake in self._intakes]
+        goals = [(intake.stream, await intake.topic_id(), await intake.ends()) for intake in self._intakes]
         while not self.should_stop:
-            if all([await self._is_done(group, ends) for group, ends in goals]):
+            if all([await self._is_done(*goal) for goal in goals]):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             for intake in self._intakes:
@@ -49,10 +52,11 @@ class UntilIdle(Service):
                     raise intake.breaker_open
             await self.sleep(CHECK_IDLE_EVERY_S)
 
-    async def _is_done(self, group: str, ends: dict[TopicPartition, int]) -> bool:
-        topics, partitions = [tp.topic for tp in ends], [tp.partition for tp in ends]
+    async def _is_done(self, stream: Stream, topic_id: UUID | None, ends: dict[TopicPartition, int]) -> bool:
+        partitions, offsets = [tp.partition for tp in ends], list(ends.values())
+        question = query("health/until_idle")
         try:
-            [row] = await self._pool.fetch(query("health/until_idle"), group, topics, partitions, list(ends.values()))
+            [row] = await self._pool.fetch(question, stream.group, stream.topic, topic_id, partitions, offsets)
         except Unavailable:
             return False
         return bool(row[0])

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -24,6 +25,7 @@ from worker.intake.lane import Lane, Shared
 from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
 from worker.intake.topic_identity import TopicIdentity
+from worker.kafka.topic_id import fetch_topic_id
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.sink import Handover, Sink
@@ -89,6 +91,10 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     def dead(self) -> bool:
         """Says whether a lane has ended while the service runs."""
         return any(lane.done() for lane in self._running)
+
+    async def topic_id(self) -> UUID | None:
+        """Asks Kafka for the topic's id. None: the broker is older than topic ids."""
+        return await fetch_topic_id(self._consumer._client, self.stream.topic)
 
     async def ends(self) -> dict[TopicPartition, int]:
         """Asks where each partition of the topic that has records ends now, also those of other workers."""
