@@ -138,7 +138,7 @@ def freeze_before_produce(at: int) -> None:
 def keep_in_outbox(_: int) -> None:
     """Publishes nothing, as a worker that dies before it does."""
 
-    async def relay_nothing(_: Relay) -> bool:
+    async def relay_nothing(_: Relay, orphans: bool) -> bool:
         return True
 
     setattr(Relay, "_relay_all", relay_nothing)

@@ -91,7 +91,7 @@ class FakeIdentity:
     """A topic that is always the one that the offsets count in."""
 
     def __init__(self) -> None:
-        self.leaders: dict[int, Leader] = {}
+        self.leaders: dict[int, Leader] | None = None
 
     async def check(self, *_: Any) -> None:
         pass

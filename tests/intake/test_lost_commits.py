@@ -33,16 +33,39 @@ def test_what_was_stored_and_is_not_is_lost_and_said_once() -> None:
     lost.go_on(P0, 10, known=0)
     lost.move_on({P0: Span(10, 15)})
 
-    assert lost.go_on(P0, 4, known=12) == Loss(until=15, lost=11)
+    assert lost.go_on(P0, 4, known=12) == Loss(until=15, lost=11, numbers=11)
     assert lost.go_on(P0, 6, known=12) is None  # read again in the middle: known already
     assert lost.is_behind(P0)
     lost.move_on({P0: Span(6, 15)})
     assert not lost.is_behind(P0)
-    assert lost.go_on(P0, 5, known=0) == Loss(until=15, lost=10)
+
+
+def test_a_second_loss_counts_what_the_announcements_of_the_first_have_raised() -> None:
+    """The database may have gone back to where it was before them, and subscribers know their numbers."""
+    lost = LostCommits()
+    lost.go_on(P0, 15, known=0)
+    assert lost.go_on(P0, 5, known=0) == Loss(until=15, lost=10, numbers=10)
+    lost.forget([P0])
+
+    assert lost.go_on(P0, 5, known=15) == Loss(until=15, lost=10, numbers=21)
+
+
+def test_records_that_were_deleted_are_not_applied_again_and_count_for_the_numbers() -> None:
+    assert LostCommits().go_on(P0, 95, known=100, stored=10) == Loss(until=100, lost=5, numbers=90)
+
+
+def test_a_batch_without_an_answer_belongs_to_the_loss() -> None:
+    """It may have been committed, and announced, before the database was lost."""
+    lost = LostCommits()
+    lost.go_on(P0, 20, known=0)
+    lost.hand_over({P0: Span(20, 23)})
+    assert lost.go_on(P0, 20, known=0) is None  # nothing says that commits were lost
+
+    assert lost.go_on(P0, 15, known=0) == Loss(until=23, lost=8, numbers=8)
 
 
 def test_a_worker_that_starts_learns_it_from_kafka() -> None:
-    assert LostCommits().go_on(P0, 4, known=9) == Loss(until=9, lost=5)
+    assert LostCommits().go_on(P0, 4, known=9) == Loss(until=9, lost=5, numbers=5)
 
 
 def test_a_log_that_went_back_is_no_loss_of_commits() -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import REGISTRY
 
 from tests.intake.fakes import P0, P1, TOPIC, FakeConsumer, FakeIdentity, FakeSink, record, skip
-from worker.errors import DatabaseUnavailable, OffsetBeyondLog
+from worker.errors import DatabaseUnavailable, KafkaUnavailable, OffsetBeyondLog
 from worker.intake import log_epochs
+from worker.intake.commits import Commits
 from worker.intake.log_watch import LogWatch
 from worker.intake.partitions import Partitions
 from worker.kafka.topic_id import Leader
@@ -23,7 +25,7 @@ from worker.stream.stream import Stream
 
 def partitions_over(consumer: FakeConsumer, sink: FakeSink, identity: FakeIdentity | None = None) -> Partitions:
     settings, stream = Settings(), Stream(TOPIC, "notes-group", skip)
-    them: Any = (settings, stream, consumer, identity or FakeIdentity(), LogWatch(settings, stream), sink)
+    them: Any = (settings, stream, consumer, identity or FakeIdentity(), LogWatch(settings, stream), Commits(), sink)
     return Partitions(*them)
 
 
@@ -248,3 +250,76 @@ async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
 
     assert partitions.next == {P0: 4}
     assert counted("progress_log_went_back_total") == before
+
+
+LEADER = Leader(1, 8)
+
+
+async def refuse(*_: object) -> int:
+    raise AssertionError("asked for the end of an epoch")
+
+
+async def test_the_leader_epoch_is_stored_where_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade or a rewind: a quiet partition has no batch that would store it."""
+    monkeypatch.setattr(log_epochs, "fetch_epoch_end", refuse)
+    identity, sink = FakeIdentity(), StoringSink({P0: StoredOffset(5, None)})
+    identity.leaders = {0: LEADER}
+    partitions = partitions_over(FakeConsumer({P0: log_of(9)}), sink, identity)
+    partitions.assign({P0})
+
+    await partitions.resume()
+
+    assert (partitions.next, sink.offsets) == ({P0: 5}, {P0: StoredOffset(5, 8)})
+
+
+@pytest.mark.parametrize(
+    ("leaders", "why"),
+    [({}, "LeaderNotAvailable"), ({0: Leader(1, 6)}, "leader epoch 6, and 7 is stored.*rewind --to earliest")],
+    ids=["no leader", "an older epoch"],
+)
+async def test_a_log_that_cannot_be_compared_is_not_read(leaders: dict[int, Leader], why: str) -> None:
+    """The election that follows may take records away, and the log may have grown by then."""
+    identity, sink = FakeIdentity(), StoringSink({P0: StoredOffset(5, 7)})
+    identity.leaders = leaders
+    partitions = partitions_over(FakeConsumer({P0: log_of(9)}), sink, identity)
+    partitions.assign({P0})
+
+    with pytest.raises(KafkaUnavailable, match=why):
+        await partitions.resume()
+
+    assert (partitions.owned, partitions.unresolved, sink.offsets) == (set(), {P0}, {P0: StoredOffset(5, 7)})
+
+
+async def test_a_rebalance_while_the_offsets_of_a_log_go_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch_epoch_end(*_: object) -> int:
+        return 3
+
+    class Rebalancing(FakeConsumer):
+        async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+            raise CommitFailedError
+
+    monkeypatch.setattr(log_epochs, "fetch_epoch_end", fetch_epoch_end)
+    identity, sink = FakeIdentity(), StoringSink({P0: StoredOffset(5, 7)})
+    identity.leaders = {0: LEADER}
+    partitions = partitions_over(Rebalancing({P0: log_of(9)}), sink, identity)
+    partitions.assign({P0})
+
+    with pytest.raises(KafkaUnavailable, match="rebalancing"):
+        await partitions.resume()
+
+    assert (partitions.unresolved, sink.offsets) == ({P0}, {P0: StoredOffset(5, 7)})
+
+
+async def test_what_was_settled_after_a_partition_was_revoked_is_no_loss_when_it_comes_back() -> None:
+    sink = FakeSink({P0: 2})
+    partitions = partitions_over(FakeConsumer({P0: log_of(5)}), sink)
+    partitions.assign({P0})
+    await partitions.resume()
+    partitions.revoke({P0})
+    partitions.lost.move_on({P0: Span(2, 5)})
+    before = counted("progress_commits_lost_total")
+
+    partitions.assign({P0})
+    await partitions.resume()
+
+    assert counted("progress_commits_lost_total") == before

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tests.databases import execute, url_of
+from tests.processes import eventually
 from worker.errors import DatabaseUnavailable, SetupError
 from worker.postgres.migrate import migrate, read_migrations
 from worker.settings import Settings, migrations_dir
@@ -86,6 +87,27 @@ async def test_a_failing_file_leaves_nothing_of_itself(empty: Settings, folder: 
 
     (folder / "0002_two.sql").write_text("-- migrate:up\ncreate table two ();\n")
     assert await migrate(empty, folder) == ["0002_two.sql"]
+
+
+async def test_the_victim_of_a_deadlock_is_applied_again(empty: Settings, folder: Path) -> None:
+    await migrate(empty, folder)
+    (folder / "0003_locks.sql").write_text(
+        "-- migrate:up\nlock table one in access exclusive mode;\nlock table two in access exclusive mode;\n"
+    )
+    waiting = "relation = 'two'::regclass and not granted"
+    busy = await asyncpg.connect(empty.database_url.get_secret_value())
+    async with busy.transaction():
+        await busy.execute("lock table two in access exclusive mode")
+        migrating = asyncio.create_task(migrate(empty, folder))
+
+        async def waits() -> bool:
+            return bool(await busy.fetchval(f"select count(*) from pg_locks where {waiting}"))
+
+        await eventually(waits)
+        await busy.execute("lock table one in access exclusive mode")  # the migration waited first, so it is the victim
+
+    assert await migrating == ["0003_locks.sql"]
+    await busy.close()
 
 
 async def test_a_file_takes_as_long_as_it_takes_and_another_migration_waits_for_it(

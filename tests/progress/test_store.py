@@ -246,3 +246,18 @@ async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_high
     assert [row["completion_number"] for row in numbers] == [41, 41, 42]
     for row in await connection.fetch("select type, payload from outbox"):
         COURSE_EVENTS[row["type"]].model_validate_json(row["payload"])
+
+
+async def test_a_row_of_two_partitions_rises_by_what_both_have_lost(
+    store: Store, connection: asyncpg.Connection
+) -> None:
+    event = LessonCompleted(user_id=uuid4(), course_id=COURSE, lesson_id="a", total_lessons=1)
+    entries = [(record(tp, 0), Occurrence(NOW, event, *tp)) for tp in (P0, P1)]
+
+    await store.apply_batch(Batch(entries, {P0: Span(None, 1, lost=1), P1: Span(None, 1, lost=20)}))
+    together = await connection.fetchval("select completion_number from course_progress")
+    for n, span in enumerate([Span(1, 2, lost=1), Span(2, 3, lost=23), Span(3, 4, lost=23)], start=1):
+        await store.apply_batch(Batch([(record(P0, n), Occurrence(NOW, event, *P0))], {P0: span}))
+
+    assert together == 1 + 1 + 20 + 1
+    assert await connection.fetchval("select completion_number from course_progress") == together + 23 + 1

@@ -4,6 +4,7 @@ A worker that is given a partition compares them with the stored ones: ahead of 
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -22,6 +23,11 @@ class Commits:
     def note(self, spans: Spans) -> None:
         """Notes the offsets of a batch that is applied."""
         self._offsets.update({tp: span.next for tp, span in spans.items()})
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forgets what is not committed of these partitions."""
+        for tp in partitions:
+            self._offsets.pop(tp, None)
 
     def clear(self) -> None:
         """Forgets what is not committed: the partitions are being shared again."""

@@ -177,7 +177,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             for lane, stored in zip(self._lanes, applied, strict=True):
                 lane.partitions.look_at_leaders(stored)
 
-    # For lag tools and operators; the intake itself does not rely on it
+    # For lag tools and operators, and for a worker that starts after PostgreSQL has lost commits
 
     @Service.task
     async def _watch_log(self) -> None:

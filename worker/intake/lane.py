@@ -70,7 +70,7 @@ class Lane:
         self._sink = sink
         self._stopping = asyncio.Event()
         self.partitions = Partitions(
-            shared.settings, shared.stream, shared.consumer, shared.identity, shared.watch, sink
+            shared.settings, shared.stream, shared.consumer, shared.identity, shared.watch, shared.commits, sink
         )
         self._settler = Settler(self._hand_over, self.partitions.reread, self._wait, self._stopping)
         self.in_flight: asyncio.Future[Applied | OffsetsMoved] | None = None  # `settled` of the batch with the agent
@@ -201,6 +201,7 @@ class Lane:
         async with self._shared.rejecting if batch.rejected else nullcontext():
             self.last_turn = time.monotonic()  # a lane that waits for the other lane is not stuck
             self._shared.breaker.require_closed([] if batch.dead_letters_written else batch.entries)
+            self.partitions.lost.hand_over(batch.spans)
             result = await self._ask_agent(batch)
             if isinstance(result, Applied):
                 self._note_applied(batch, result)

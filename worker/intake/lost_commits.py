@@ -11,10 +11,11 @@ from worker.stream.outcome import Outcome, Record
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Says which offsets of a partition were stored and are not any more: `lost` of them, up to `until`."""
+    """Says which offsets of a partition were stored and are not any more."""
 
     until: int
-    lost: int
+    lost: int  # how many of them are applied again
+    numbers: int  # how much higher the numbers of lost course events can be than the stored ones
 
 
 class LostCommits:
@@ -22,27 +23,39 @@ class LostCommits:
 
     def __init__(self) -> None:
         self._stored: dict[TopicPartition, int] = {}  # the most that this worker has seen stored
+        self._handed: dict[TopicPartition, int] = {}  # the most that it handed over: perhaps stored, without an answer
         self._losses: dict[TopicPartition, Loss] = {}
+        # How far announcements have raised numbers. The next loss may take those back, or may not.
+        self._raised: dict[TopicPartition, int] = {}
 
-    def go_on(self, tp: TopicPartition, at: int, known: int) -> Loss | None:
+    def go_on(self, tp: TopicPartition, at: int, known: int, stored: int | None = None) -> Loss | None:
         """Notes that the partition is read from `at` on. Returns the loss, unless it is known already.
 
-        `known` is an offset that was stored once, because a worker committed it to Kafka afterwards.
+        `known` is an offset that was stored once, because a worker committed it to Kafka afterwards. `stored` is the
+        stored offset, where records behind it were deleted; by default `at`.
         """
         was_stored = self._stored[tp] = max(at, known, self._stored.get(tp, 0))
         before = self._losses.pop(tp, None)
         if was_stored == at:
             return None
-        self._losses[tp] = loss = Loss(was_stored, was_stored - at)
+        until = max(was_stored, self._handed.get(tp, 0))
+        numbers = until - (at if stored is None else stored) + self._raised.get(tp, 0)
+        self._raised[tp] = numbers + 1
+        self._losses[tp] = loss = Loss(until, until - at, numbers)
         return None if before and before.until == loss.until and before.lost >= loss.lost else loss
+
+    def hand_over(self, spans: Spans) -> None:
+        """Notes that these offsets are about to be stored."""
+        self._handed.update({tp: span.next for tp, span in spans.items()})
 
     def go_back(self, tp: TopicPartition, to: int) -> None:
         """Notes that the partition's log went back: what was stored beyond `to` is not lost by PostgreSQL."""
-        self._stored[tp] = to
+        self._stored[tp] = self._handed[tp] = to
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         for tp in partitions:
             self._stored.pop(tp, None)
+            self._handed.pop(tp, None)
             self._losses.pop(tp, None)
 
     def move_on(self, spans: Spans) -> None:
@@ -70,7 +83,7 @@ class LostCommits:
             [entry for entry in batch.entries if not self._is_applied_again(entry)],
             start | {tp: span.next for tp, span in again.spans.items()},
         )
-        again.spans = {tp: replace(span, lost=self._losses[tp].lost) for tp, span in again.spans.items()}
+        again.spans = {tp: replace(span, lost=self._losses[tp].numbers) for tp, span in again.spans.items()}
         without_records = batch.spans.keys() - again.spans.keys() - rest.spans.keys()
         rest.spans |= {tp: batch.spans[tp] for tp in without_records}
         return [part for part in (again, rest) if part.spans]

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 
 from worker.errors import KafkaUnavailable, OffsetBeyondLog, Unavailable
+from worker.intake.commits import Commits
 from worker.intake.log_epochs import LogEpochs
 from worker.intake.log_watch import LONGEST_ANSWER_S, LogWatch
 from worker.intake.lost_commits import LostCommits
@@ -41,6 +42,7 @@ class Partitions:
         consumer: AIOKafkaConsumer,
         identity: TopicIdentity,
         watch: LogWatch,
+        commits: Commits,
         sink: Sink,
     ) -> None:
         self._settings = settings
@@ -48,11 +50,12 @@ class Partitions:
         self._consumer = consumer
         self._identity = identity
         self._watch = watch
+        self._commits = commits
         self._sink = sink
         self._assigned: set[TopicPartition] = set()
         self._unresolved: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int | None] = {}  # of those that are read
-        self._epochs = LogEpochs(consumer, identity)
+        self._epochs = LogEpochs(consumer, identity, stream.rewind_options)
         self.lost = LostCommits()
 
     @property
@@ -77,7 +80,7 @@ class Partitions:
 
     def assign(self, partitions: set[TopicPartition]) -> None:
         """Makes these the lane's partitions, and no others. They stay paused until their stored offsets are known."""
-        self.revoke(self._assigned.copy())
+        self.revoke(self._assigned | partitions)  # a batch that was settled since has left something of the new ones
         self._assigned = partitions
         self.reread(partitions)
 
@@ -149,8 +152,8 @@ class Partitions:
             async with asyncio.timeout(LONGEST_ANSWER_S):  # before the stored ones, which are never behind
                 committed = await self._consumer._coordinator.fetch_committed_offsets(list(partitions))
             stored = await self._sink.stored_offsets(partitions)
-            async with asyncio.timeout(LONGEST_ANSWER_S * 2):
-                went_back = await self._go_back(stored)
+            moved = await self._go_back(stored)
+            async with asyncio.timeout(LONGEST_ANSWER_S):
                 first = await self._consumer.beginning_offsets(partitions)
                 end = await self._consumer.end_offsets(partitions)
         except Unavailable:
@@ -160,34 +163,43 @@ class Partitions:
             self._unresolved |= partitions & self._assigned
             raise explain_consumer_error(error, self._settings) from error
         for tp in self._held(partitions) - self._unresolved:
-            found = went_back.get(tp, stored[tp])
-            offset = found and found.next
-            known = committed[tp].offset if tp in committed and tp not in went_back else 0
-            self._note_lost(tp, max(first[tp], offset or 0), min(known, end[tp]))
+            found = stored[tp]
+            offset = moved.get(tp, found.next if found else None)
+            known = committed[tp].offset if tp in committed and tp not in moved else 0
+            self._note_lost(tp, offset or 0, first[tp], min(known, end[tp]))
             self._start_at(tp, offset, first[tp], end[tp])
 
-    async def _go_back(
-        self, stored: Mapping[TopicPartition, StoredOffset | None]
-    ) -> dict[TopicPartition, StoredOffset]:
+    async def _go_back(self, stored: Mapping[TopicPartition, StoredOffset | None]) -> dict[TopicPartition, int]:
         """Moves the stored offsets of logs that went back to where they differ, durably, and returns them.
 
-        Raises Unavailable or KafkaError.
+        Where no leader epoch is stored it stores that of now. Raises Unavailable, KafkaError or TimeoutError.
         """
-        differs = {tp: to for tp, to in (await self._epochs.compare(stored)).items() if tp in self._held([tp])}
-        if not differs:
-            return {}
-        # Kafka's first: if it were ahead of the stored ones, it would say that PostgreSQL has lost commits.
-        await self._consumer.commit(differs)
+        async with asyncio.timeout(LONGEST_ANSWER_S):
+            differs = await self._epochs.compare(stored)
+        differs = {tp: differs[tp] for tp in self._held(differs)}
         spans = {
-            tp: Span(offset.next, differs[tp], self._epochs.get(tp))
+            tp: Span(offset.next, differs.get(tp, offset.next), self._epochs.get(tp))
             for tp, offset in stored.items()
-            if offset and tp in differs
+            if offset and (tp in differs or (offset.leader_epoch is None and self._epochs.get(tp) is not None))
         }
+        if not spans:
+            return {}
+        if differs:
+            await self._commit_back(differs)
         if isinstance(await self._sink.apply_batch(Batch([], spans)), OffsetsMoved):
-            raise KafkaUnavailable("another worker has moved the stored offsets of a log that went back")
-        for tp, span in spans.items():
-            self._say_went_back(tp, span)
-        return {tp: StoredOffset(to, self._epochs.get(tp)) for tp, to in differs.items()}
+            raise KafkaUnavailable("another worker has moved the stored offsets")
+        for tp in differs:
+            self._say_went_back(tp, spans[tp])
+        return differs
+
+    async def _commit_back(self, differs: Mapping[TopicPartition, int]) -> None:
+        """Moves Kafka's committed offsets first: ahead of the stored ones they would say that commits were lost."""
+        self._commits.forget(differs)
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                await self._consumer.commit(differs)
+        except CommitFailedError as error:
+            raise KafkaUnavailable("the consumer group is rebalancing") from error
 
     def _say_went_back(self, tp: TopicPartition, span: Span) -> None:
         again = (span.expected or 0) - span.next
@@ -210,9 +222,10 @@ class Partitions:
             metrics.LOG_WENT_BACK.inc(again)
         self.lost.go_back(tp, span.next)
 
-    def _note_lost(self, tp: TopicPartition, start: int, committed: int) -> None:
+    def _note_lost(self, tp: TopicPartition, stored: int, first: int, committed: int) -> None:
         """Says if offsets were stored that PostgreSQL does not have any more; they are applied again now."""
-        if loss := self.lost.go_on(tp, start, committed):
+        start = max(first, stored)
+        if loss := self.lost.go_on(tp, start, committed, stored):
             log.error(
                 "PostgreSQL has lost commits: their events are applied again",
                 topic=tp.topic,

@@ -26,7 +26,8 @@ class TopicIdentity:
         self._topic = stream.topic
         self._rewind_options = stream.rewind_options
         self._known: UUID | None = None
-        self.leaders: Mapping[int, Leader] = {}  # by partition, as of the last answer
+        # By partition, as of the last answer. None: not known, as from a broker that is older than topic ids.
+        self.leaders: Mapping[int, Leader] | None = None
         self._warned = False
 
     async def check(self, client: AIOKafkaClient, sink: Sink) -> None:

@@ -6,7 +6,7 @@ leader epoch from the place where it differs.
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import for_code
+from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, Int16, Int32, Int64, Schema, TaggedFields
 
@@ -81,8 +81,12 @@ class OffsetForLeaderEpochRequest(Request[OffsetForLeaderEpochRequestV4]):  # ty
 async def fetch_epoch_end(client: AIOKafkaClient, leader: int, tp: TopicPartition, epoch: int) -> int | None:
     """Returns the offset after the last record of this leader epoch, or of one before it, in the log of the leader.
 
-    None: the leader does not know. Raises KafkaError, also when the broker `leader` is not the leader any more.
+    None: the leader does not know. Raises KafkaError, also when the broker `leader` is not the leader any more, or when
+    the client does not know it yet: it would go on to fetch from the leader before.
     """
+    await client.force_metadata_update()
+    if client.cluster.leader_for_partition(tp) != leader:
+        raise LeaderNotAvailableError(str(tp))
     response = await send_request(client, leader, OffsetForLeaderEpochRequest(tp, epoch))
     if response is None:
         return None

@@ -78,7 +78,7 @@ class Relay(Service):
         failures = 0
         while not self.should_stop:
             await self._pause(RELAY_EVERY_S * min(2**failures, 30) if failures else RELAY_EVERY_S)
-            failures = 0 if await self._relay_all() else failures + 1
+            failures = 0 if await self._relay_all(orphans=not failures) else failures + 1
 
     async def _pause(self, longest_s: float) -> None:
         try:
@@ -88,11 +88,14 @@ class Relay(Service):
             pass
         self._nudged.clear()
 
-    async def _relay_all(self) -> bool:
-        """Publishes all rows that wait. Returns whether both servers answered."""
+    async def _relay_all(self, orphans: bool) -> bool:
+        """Publishes all rows that wait. Returns whether both servers answered.
+
+        A worker that failed the last time leaves `orphans` to the others.
+        """
         try:
             connection = await self._ensure_connected()
-            await self._update_locks(connection)
+            await self._update_locks(connection, orphans)
             await self._report_depth(connection)
             while await self._publish_round(connection):
                 await self._report_depth(connection)
@@ -108,7 +111,7 @@ class Relay(Service):
             self._connection = await connect(self._settings, idle_session_timeout=f"{SILENCE_S}s")
         return self._connection
 
-    async def _update_locks(self, connection: asyncpg.Connection) -> None:
+    async def _update_locks(self, connection: asyncpg.Connection, orphans: bool) -> None:
         """Takes the locks of partitions that this worker has gained, or that nobody owns, and releases all others."""
         owned = self._owned()
         with translate_errors(connection):
@@ -120,12 +123,12 @@ class Relay(Service):
                     query("outbox/lock_partitions"), *self._split_columns(owned - self._locked)
                 )
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
-            if time.monotonic() - self._looked_for_orphans_at >= RELAY_EVERY_S:  # not at each nudge
+            if orphans and time.monotonic() - self._looked_for_orphans_at >= RELAY_EVERY_S:  # not at each nudge
                 self._looked_for_orphans_at = time.monotonic()
-                orphans = await connection.fetch(
+                taken = await connection.fetch(
                     query("outbox/lock_orphans"), ORPHANED_AFTER_S, *self._split_columns(self._locked)
                 )
-                self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in orphans}
+                self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
 
     async def _report_depth(self, connection: asyncpg.Connection) -> None:
         """Reports the depth of the outbox every few seconds, also of partitions that no worker relays."""

@@ -5,6 +5,7 @@ The files are numbered and have dbmate's markers, so that dbmate can run them in
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from worker.postgres.failures import translate_errors
 from worker.settings import A_DAY_S, Settings, migrations_dir
 
 LOCK = 7_266_741_118_021  # an arbitrary constant, by which two migrations at once take turns
+MOST_DEADLOCKS = 5
 BOOKKEEPING = """
 create table if not exists schema_migrations (version varchar(128) primary key);
 alter table schema_migrations add column if not exists checksum text;
@@ -65,7 +67,7 @@ async def migrate(settings: Settings, folder: Path | None = None) -> list[str]:
             _refuse_changed(wanted, applied)
             missing = [m for m in wanted if m.version not in applied]
             for migration in missing:
-                await _apply(connection, migration, settings)
+                await _apply_despite_deadlocks(connection, migration, settings)
             return [m.name for m in missing]
     finally:
         await connection.close()
@@ -79,6 +81,15 @@ def _refuse_changed(wanted: list[Migration], applied: dict[str, str | None]) -> 
     unknown = ", ".join(sorted(applied.keys() - {m.version for m in wanted}))
     if unknown:
         raise SetupError(f"the database has migrations that this version does not know: {unknown}: run a newer version")
+
+
+async def _apply_despite_deadlocks(connection: asyncpg.Connection, migration: Migration, settings: Settings) -> None:
+    """Applies a migration again when it was the victim of a deadlock with busy workers: nothing of it was applied."""
+    for _ in range(MOST_DEADLOCKS):
+        with suppress(asyncpg.DeadlockDetectedError):
+            await _apply(connection, migration, settings)
+            return
+    await _apply(connection, migration, settings)
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 -- Moves the stored offsets of consumer group $1, all of them or none: a compare-and-swap in the caller's transaction.
 --
 -- Reads and writes consumed_offset. $2-$6 per partition: topic, partition, the stored offset that the caller last saw
--- (null: none), the next offset, the leader epoch (null: not known).
+-- (null: none), the next offset, the leader epoch (null: not known; the stored one stays, an older one does no harm).
 --
 -- Correct under READ COMMITTED too, because `for update` waits for a transaction that moves the same offsets, and then
 -- reads what it has written. Under REPEATABLE READ it raises 40001. Where no offset was stored, one that another
@@ -30,7 +30,7 @@ swap as materialized (
 ),
 offsets_moved as (
     update consumed_offset c
-    set next_offset = o.next, leader_epoch = o.leader_epoch, moved_at = now()
+    set next_offset = o.next, leader_epoch = coalesce(o.leader_epoch, c.leader_epoch), moved_at = now()
     from offsets o
     cross join swap
     where won and found is not null

@@ -36,7 +36,8 @@ offsets_moved as (
     merge into consumed_offset c
     using (select o.* from offsets o cross join swap where won) o
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
-    when matched then update set next_offset = o.next, leader_epoch = o.leader_epoch, moved_at = now()
+    when matched then update
+        set next_offset = o.next, leader_epoch = coalesce(o.leader_epoch, c.leader_epoch), moved_at = now()
     when not matched then insert (consumer_group, topic, partition, next_offset, leader_epoch)
         values ($1, o.topic, o.partition, o.next, o.leader_epoch)
 ),

@@ -4,14 +4,15 @@
 -- can have been lost, and a course event under a new id. Runs after apply.sql, in the same transaction.
 --
 -- Reads and writes course_progress_all; inserts into outbox.
--- $1-$5  per progress row: user, course, how many offsets were lost, topic and partition whose worker publishes it
+-- $1-$5  per progress row: user, course, how much higher a lost number can be than the stored one, topic and partition
+--        whose worker publishes it
 --
 -- Returns how many events it inserted into the outbox.
 with
 recovered as (
     update course_progress_all p
-    set completion_number = p.completion_number + r.lost + 1, updated_at = now()
-    from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::integer[])
+    set completion_number = least(p.completion_number + r.lost + 1, 2147483647), updated_at = now()
+    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[])
              as r (user_id, course_id, lost, topic, partition)
     where p.user_id = r.user_id and p.course_id = r.course_id
     returning p.*, r.topic as source_topic, r.partition as source_partition,

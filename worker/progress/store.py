@@ -3,9 +3,9 @@
 `recover.sql` follows where the batch applies events again whose commits PostgreSQL has lost.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,10 @@ from worker.stream.batch import Batch, Spans
 from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 
 T = TypeVar("T")
+Recovered: TypeAlias = Mapping[
+    CourseKey, Collection[TopicPartition]
+]  # rows, each with the partitions that lost commits
+LARGEST_MEMORY = 200_000  # announcements
 
 
 class _RollBack(Exception):
@@ -43,7 +47,8 @@ class Store:
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
-        self._recovered: set[CourseKey] = set()  # the rows announced once more since the offsets were read
+        # What was announced once more: the row, and the loss by its partition and `Span.lost`.
+        self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
         """Folds a batch of lesson events and applies it. Durable when it returns Applied."""
@@ -53,15 +58,17 @@ class Store:
         with metrics.stage("store"):
             result = await self.apply(folded, batch.spans, recovered)
         if isinstance(result, Applied):
-            self._recovered |= recovered.keys()
+            if len(self._recovered) > LARGEST_MEMORY:
+                self._recovered.clear()  # some rows are announced again, under higher numbers
+            self._recovered |= {(key, tp, batch.spans[tp].lost) for key, tps in recovered.items() for tp in tps}
         return result
 
     async def apply(
-        self, folded: FoldedBatch, spans: Spans, recovered: Mapping[CourseKey, TopicPartition] | None = None
+        self, folded: FoldedBatch, spans: Spans, recovered: Recovered | None = None
     ) -> Applied | OffsetsMoved:
         """Writes rows, offsets and outbox, all or nothing; durable when it returns Applied.
 
-        `recovered` names the progress rows that are announced once more, each with the partition that caused it.
+        `recovered` names the progress rows that are announced once more.
         """
         connection = await self._connected()
         with translate_errors(connection):
@@ -81,18 +88,19 @@ class Store:
                 return rolled_back.outcome
             return Applied(outcome.transitions + announced)
 
-    def _find_rows_to_announce(self, batch: Batch) -> dict[CourseKey, TopicPartition]:
-        """Returns the rows to announce once more: each once, when its first lost event is applied again."""
+    def _find_rows_to_announce(self, batch: Batch) -> Recovered:
+        """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
         if not any(span.lost for span in batch.spans.values()):  # then none of them: `LostCommits.split`
             return {}
-        touched = {
-            (o.event.user_id, o.event.course_id): TopicPartition(o.topic, o.partition) for o in batch.occurrences
-        }
-        return {key: tp for key, tp in sorted(touched.items()) if key not in self._recovered}
+        touched: dict[CourseKey, set[TopicPartition]] = {}
+        for o in batch.occurrences:
+            key, tp = (o.event.user_id, o.event.course_id), TopicPartition(o.topic, o.partition)
+            if (key, tp, batch.spans[tp].lost) not in self._recovered:
+                touched.setdefault(key, set()).add(tp)
+        return dict(sorted(touched.items()))
 
     async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         """Reads the stored offset of each partition. None: nothing was stored."""
-        self._recovered.clear()  # because what was announced may be lost again
         connection = await self._connected()
         with translate_errors(connection):
             return await self._offsets.stored_offsets(connection, partitions)
@@ -190,6 +198,6 @@ def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
     return _columns(rows, 5)
 
 
-def _recovered_columns(recovered: Mapping[CourseKey, TopicPartition], spans: Spans) -> list[list[Any]]:
-    rows = [(*key, spans[tp].lost, tp.topic, tp.partition) for key, tp in recovered.items()]
+def _recovered_columns(recovered: Recovered, spans: Spans) -> list[list[Any]]:
+    rows = [(*key, sum(spans[tp].lost for tp in tps), *min(tps)) for key, tps in recovered.items()]
     return _columns(rows, 5)

@@ -19,7 +19,9 @@ class Span:
     expected: int | None  # the stored offset that this worker last saw; None: nothing was stored
     next: int  # the stored offset once the batch is applied
     leader_epoch: int | None = None  # the log of this leader epoch, or a later one, had the records; None: not known
-    lost: int = 0  # how many offsets PostgreSQL had stored and lost, where the batch applies a part of them again
+    # Where the batch applies again what PostgreSQL has lost: how much higher the numbers of lost course events can be
+    # than the stored ones. A worker never uses a value twice for one partition.
+    lost: int = 0
 
 
 Spans = Mapping[TopicPartition, Span]
