@@ -84,7 +84,8 @@ async def fetch_epoch_end(client: AIOKafkaClient, leader: int, tp: TopicPartitio
     None: the leader does not know. Raises KafkaError, also when the broker `leader` is not the leader any more, or when
     the client does not know it yet: it would go on to fetch from the leader before.
     """
-    await client.force_metadata_update()
+    if client.cluster.leader_for_partition(tp) != leader:
+        await client.force_metadata_update()
     if client.cluster.leader_for_partition(tp) != leader:
         raise LeaderNotAvailableError(str(tp))
     response = await send_request(client, leader, OffsetForLeaderEpochRequest(tp, epoch))
