@@ -37,7 +37,7 @@ unit: setup ## runs the tests that need no server, in under a minute
 	@$(BIN)/pytest --unit -n $(TEST_PROCESSES) $(ARGS)
 
 faults: setup ## injects every fault on real servers, half an hour; ONLY=name SEED=n for one; writes docs/faults.md
-	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.faults --only "$(ONLY)" $(if $(SEED),--seed $(SEED)) $(if $(RESUME),--resume $(RESUME))
 
 # Another commit is compared without the peers, so --against needs no environment of theirs.
 bench: setup $(if $(findstring --against,$(ARGS)),,bench-setup) ## measures against PostgreSQL's own limit and the alternatives, over an hour; ONLY=name for one; writes docs/benchmarks.md; ONLY=name ARGS="--against REF" compares another commit

@@ -23,7 +23,7 @@ PostgreSQL, while known events flow: with duplicates, late ones, resets and bad 
 and compares every row, every completion and every dead letter with the reference model of the events that Kafka
 acknowledged. It also runs `course-progress verify`, which must find nothing. Each round has to prove that its fault
 happened, by a metric, a server's own figure or an exit status, or it does not count. `ONLY=zombie SEED=7 make faults`
-plays one fault. Only a whole run writes this page.
+plays one fault. Only a whole run writes this page; `SEED=7 RESUME=file` keeps it in a file, and goes on where it ended.
 
 {run}
 
