@@ -8,12 +8,12 @@ guarantees that no record is left out.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 from mode import Service
 
 from events.consumer import close_consumer
@@ -145,8 +145,13 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:
-            with suppress(BreakerOpen):  # the breaker has logged it; the next turn is an idle one
+            try:
                 await (lane.idle_turn() if self._breaker.opened else lane.turn())
+            except BreakerOpen:  # the breaker has logged it; the next turn is an idle one
+                pass
+            except ConsumerStoppedError:  # the turn outlasted the time that a stop gives it
+                if not self.should_stop:
+                    raise
 
     # Partitions come and go
 
