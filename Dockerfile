@@ -1,19 +1,22 @@
 # Runs the worker, or any other command of course-progress.
+# A tag moves. For the same bytes at every build: --build-arg PYTHON=python@sha256:… (docker buildx imagetools inspect).
+ARG PYTHON=python:3.13-slim
 
-FROM python:3.13-slim AS build
+FROM ${PYTHON} AS build
 WORKDIR /build
 RUN python -m venv /app
-COPY requirements.txt .
-RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY requirements.txt requirements-build.txt ./
+RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements.txt \
+    && python -m pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md ./
 COPY events events
 COPY worker worker
 COPY sql sql
-# The build backend stays in this stage. The dependencies are those of requirements.txt.
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
+# The build backend stays in this stage, and nothing here comes without its hash.
+RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
     && /app/bin/pip install --no-cache-dir --no-deps /dist/*.whl
 
-FROM python:3.13-slim
+FROM ${PYTHON}
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PROGRESS_HTTP_HOST=0.0.0.0
 RUN useradd --system --no-create-home worker

@@ -58,6 +58,8 @@ lock: setup ## pins the dependencies again, with hashes
 	@cp requirements-dev.txt requirements-bench.txt # uv keeps these versions wherever the peers allow them
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group bench $(LOCK) -o requirements-bench.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) -o requirements-audit.txt
+	@cp requirements-dev.txt requirements-build.txt
+	@$(BIN)/uv pip compile --group build $(LOCK) -o requirements-build.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 

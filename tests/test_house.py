@@ -97,6 +97,20 @@ def test_faust_and_mode_are_imported_only_where_a_reason_is_given(sources: Modul
     assert found == FAUST.keys()
 
 
+def test_commands_print_only_by_say(sources: Modules) -> None:
+    """worker/cli/output.py escapes what strangers wrote; tables go through rich, whose cells are escaped texts."""
+    found = {
+        f"{path}: {ast.unparse(call.func)}"
+        for path, module in sources.items()
+        if path.startswith("worker/cli/") and path != "worker/cli/output.py"
+        for call in ast.walk(module)
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in {"print", "click.echo", "click.secho", "json.dumps", "sys.stdout.write"}
+    }
+
+    assert found == set()
+
+
 def test_no_function_is_longer_than_a_screen(sources: Modules) -> None:
     functions = {
         f"{path}: {node.name}": (node.end_lineno or 0) - node.lineno + 1

@@ -1,5 +1,6 @@
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from events import CourseAccessed, LessonCompleted
 from worker.errors import ProgressError
 from worker.xapi import (
     ACCESSED,
+    VERBS_COUNTED,
+    VERBS_SHOWN,
     ImportCounts,
     ImportedEvent,
     MalformedLine,
@@ -158,3 +161,53 @@ def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path, content: bytes)
     for unreadable in (path, tmp_path, tmp_path / "missing"):
         with pytest.raises(ProgressError, match=r"cannot be read"):
             count_lessons(unreadable)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_line_without_end_is_one_error_that_names_it_and_is_never_held(
+    file_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    """A gzip of 20 KB can be one line of 20 MB."""
+    monkeypatch.setattr("worker.xapi.LONGEST_LINE", 10_000)
+    path = file_of(statement(), " " * 20_000_000, statement(), zipped=zipped)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProgressError, match=r"line 2 has more than 10,000 bytes"):
+            count_lessons(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 5_000_000
+
+
+def test_a_line_of_the_longest_length_is_read(file_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    line = json.dumps(statement())
+    monkeypatch.setattr("worker.xapi.LONGEST_LINE", len(line) + 1)
+    events, _, _ = read(file_of(line, line))
+
+    assert len(events) == 2
+
+
+def test_of_many_verbs_the_most_common_are_shown_and_all_are_counted() -> None:
+    count = ImportCounts()
+    for number in range(VERBS_COUNTED + 500):
+        for _ in range(2 if number == 7 else 1):
+            count.skip(f"{number:05}" + "v" * 100_000)
+
+    text = count.format()
+
+    assert text.count("v…") == VERBS_SHOWN
+    assert "00007" in text
+    assert f"and {VERBS_COUNTED + 500 - VERBS_SHOWN:,} with other verbs" in text
+    assert len(text) < 2000
+    assert sum(map(len, count.skipped)) < 200_000
+
+
+def test_few_verbs_are_shown_without_others() -> None:
+    count = ImportCounts(published=3, malformed=1)
+    for verb in ("liked", "shared", "liked"):
+        count.skip(verb)
+
+    assert count.format() == "published 3; skipped: liked 2, shared 1; malformed lines: 1"
+    assert ImportCounts().format() == "published 0; skipped: none; malformed lines: 0"

@@ -4,6 +4,7 @@ lesson-events -> intake's lanes (getmany -> decode -> batch) -> channel -> agent
 the sink of lesson events: fold -> one statement (rows, stored offsets, outbox) -> relay -> course-events
 """
 
+import asyncio
 import socket
 
 from faust.contrib.asgi import serve_asgi
@@ -84,8 +85,7 @@ class Worker(AgentApp):
 
     async def on_shutdown(self) -> None:
         # Not in on_stop, which runs before the intake has drained.
-        for store in self.stores:
-            await store.close()
+        await asyncio.gather(*(store.close() for store in self.stores))
         await super().on_shutdown()
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from events.producer import PublishFailed
 from worker.errors import ProgressError
+from worker.plain_text import escape, escape_lines
 from worker.settings import Settings
 
 # Libraries log warnings and errors only. mode logs the start and stop of services under their modules' names
@@ -32,7 +33,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    renderer = [structlog.processors.JSONRenderer()] if as_json else [_escape_texts, structlog.dev.ConsoleRenderer()]
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -40,7 +41,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "one_line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
             }
         },
         "handlers": {
@@ -61,6 +62,14 @@ def _drop_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) -> Mu
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, (ProgressError, PublishFailed)):
         del entry["exc_info"]
+    return entry
+
+
+def _escape_texts(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escapes what is not printable in texts for a terminal; JSON does so by itself. A traceback keeps its lines."""
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = escape_lines(value) if name in ("exception", "stack") else escape(value)
     return entry
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, BinaryIO, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
@@ -21,6 +22,7 @@ from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPubl
 from events.models import LessonId
 from worker.errors import KafkaUnavailable, ProgressError
 from worker.kafka.client import client_arguments
+from worker.plain_text import escape
 from worker.settings import Settings
 
 COMPLETED = "completed"
@@ -28,6 +30,10 @@ ACCESSED = {"initialized", "played", "paused", "seeked", "interacted", "terminat
 GZIP = b"\x1f\x8b"
 BATCH = 1000
 MALFORMED_REPORTED = 20
+LONGEST_LINE = 1 << 20  # bytes, which is as long as the largest event
+VERBS_COUNTED = 1000  # different ones; all others count together
+VERBS_SHOWN = 10
+LONGEST_NAME = 100  # characters of a verb
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -149,7 +155,24 @@ class ImportCounts:
 
     published: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    skipped_others: int = 0  # with a verb that is not among the first VERBS_COUNTED
     malformed: int = 0
+
+    def skip(self, verb: str) -> None:
+        """Counts a statement that is skipped; keeps at most LONGEST_NAME characters of its verb."""
+        name = verb if len(verb) <= LONGEST_NAME else f"{verb[:LONGEST_NAME]}…"
+        if name in self.skipped or len(self.skipped) < VERBS_COUNTED:
+            self.skipped[name] += 1
+        else:
+            self.skipped_others += 1
+
+    def format(self) -> str:
+        """Formats the counts on one line, with the VERBS_SHOWN verbs that were skipped most."""
+        shown = self.skipped.most_common(VERBS_SHOWN)
+        more = self.skipped.total() + self.skipped_others - sum(times for _, times in shown)
+        parts = [f"{escape(verb)} {times:,}" for verb, times in shown] + [f"and {more:,} with other verbs"] * (more > 0)
+        skipped = ", ".join(parts) or "none"
+        return f"published {self.published:,}; skipped: {skipped}; malformed lines: {self.malformed:,}"
 
 
 async def import_file(
@@ -199,16 +222,20 @@ def read_events(
                 case ImportedEvent() as event:
                     yield event
                 case SkippedStatement(verb):
-                    count.skipped[verb] += 1
+                    count.skip(verb)
                 case MalformedLine(reason):
                     count.malformed += 1
                     if count.malformed <= MALFORMED_REPORTED:
-                        report(f"line {number}: {reason}")
+                        report(escape(f"line {number}: {reason}"))
 
 
 @contextmanager
 def read_lines(path: Path, doing: str) -> Iterator[Iterator[tuple[int, bytes]]]:
-    """Opens a file, gzip or not, and reads its numbered lines. Shows a bar on a terminal. Raises ProgressError."""
+    """Opens a file, gzip or not, and reads its numbered lines. Shows a bar on a terminal.
+
+    Raises ProgressError for a file that cannot be read, and for a line of more than LONGEST_LINE bytes, of which it
+    never holds more.
+    """
     try:
         with path.open("rb") as raw:
             zipped = raw.read(len(GZIP)) == GZIP
@@ -216,7 +243,19 @@ def read_lines(path: Path, doing: str) -> Iterator[Iterator[tuple[int, bytes]]]:
             size, console = path.stat().st_size, Console(stderr=True)
             hidden = not sys.stderr.isatty()
             with wrap_file(raw, size, description=doing, console=console, transient=True, disable=hidden) as read:
-                lines = gzip.GzipFile(fileobj=read) if zipped else read
-                yield ((number, line) for number, line in enumerate(lines, start=1) if not line.isspace())
+                yield _number_lines(gzip.GzipFile(fileobj=read) if zipped else read, path)
     except (OSError, EOFError, zlib.error) as error:
         raise ProgressError(f"{path} cannot be read: {error}") from error
+
+
+def _number_lines(file: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields the lines that are not empty, with their numbers."""
+    lines = iter(partial(file.readline, LONGEST_LINE + 1), b"")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LINE:
+            raise ProgressError(
+                f"{path} cannot be read: line {number:,} has more than {LONGEST_LINE:,} bytes. "
+                "Is there one statement on each line?"
+            )
+        if not line.isspace():
+            yield number, line

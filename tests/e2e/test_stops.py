@@ -154,3 +154,28 @@ async def test_a_missing_topic_stops_a_worker_with_one_line(settings: Settings, 
 
     assert "topic lesson-event does not exist" in worker.last_line["reason"]
     assert "Unclosed" not in worker.log
+
+
+async def test_a_worker_stops_while_a_statement_hangs_and_the_next_one_applies_the_batch(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    """No step of the stop waits as long as a statement may take."""
+    patient = {"database_timeout_s": 3600, "database_lock_timeout_s": 3600, "rebalance_timeout_s": 3600}
+    worker = workers.start(**patient)
+    await publish_some(settings, 1)
+    await wait_until_applied(connection, 1)
+    async with connection.transaction():
+        await connection.execute("lock table course_progress_all in access exclusive mode")
+        await publish_some(settings, 1)
+
+        async def hangs() -> bool:
+            return await connection.fetchval("select count(*) from pg_locks where not granted") > 0
+
+        await eventually(hangs)
+
+        assert worker.stop() == 0
+        assert "are left to the next worker" in worker.log
+        assert "Traceback" not in worker.log
+
+    workers.start()
+    await wait_until_applied(connection, 2)

@@ -1,6 +1,8 @@
 """Access tokens: fetched rarely, renewed in time, and silent about what was sent for them."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -112,3 +114,41 @@ async def test_an_endpoint_that_is_not_there_may_come_back(endpoint: Endpoint) -
 
     with pytest.raises(TokenUnavailable):
         await TokenEndpoint(away).token()
+
+
+async def test_callers_at_the_same_time_wait_for_one_fetch_and_share_its_outcome(endpoint: Endpoint) -> None:
+    endpoint.lifetime_s = 100
+    provider = TokenEndpoint(settings(endpoint))
+    endpoint.status = 503
+    refused = await asyncio.gather(*(provider.token() for _ in range(20)), return_exceptions=True)
+    assert {type(error) for error in refused} == {TokenUnavailable}
+    assert len(endpoint.asked) == 1
+
+    endpoint.status = 200
+    assert len(set(await asyncio.gather(*(provider.token() for _ in range(20))))) == 1
+    assert len(endpoint.asked) == 2
+
+
+def test_a_provider_serves_one_event_loop_after_the_other_and_several_at_once(endpoint: Endpoint) -> None:
+    endpoint.lifetime_s = 0.001
+    provider = TokenEndpoint(settings(endpoint))
+
+    async def ask() -> list[str]:
+        return await asyncio.gather(*(provider.token() for _ in range(5)))
+
+    with ThreadPoolExecutor() as threads:
+        found = [asyncio.run(ask()), *threads.map(lambda _: asyncio.run(ask()), range(5))]
+
+    assert all(token for tokens in found for token in tokens)
+    assert provider._renewing == {}
+
+
+async def test_a_caller_that_is_cancelled_takes_no_other_with_it(endpoint: Endpoint) -> None:
+    endpoint.lifetime_s = 100
+    provider = TokenEndpoint(settings(endpoint))
+    first, second = (asyncio.create_task(provider.token()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second
+    assert len(endpoint.asked) == 1

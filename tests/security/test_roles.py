@@ -1,11 +1,13 @@
 """Tests the roles' privileges: a worker may do its work, a reader may read, and every other access is refused."""
 
 import asyncio
+import os
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -297,23 +299,44 @@ async def test_a_role_that_may_not_give_the_tables_away_gets_one_line_with_the_r
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("name", "role"), [("worker", WORKER), ("api", READER)])
-async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought_up(
-    secured: Secured, name: str, role: str
-) -> None:
-    defaults = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (PAGE.parents[1] / "docker-compose.yml").read_text())
-    services = yaml.safe_load(defaults)["services"]
-    psql = postgres_wheel.find_wheel() / postgres_wheel.PACKAGE / "pginstall/bin/psql"
-    where = ["--host=127.0.0.1", f"--port={secured.port}", "--dbname=postgres"]
-    for _ in range(2):
-        running = await asyncio.create_subprocess_exec(psql, *services["login"]["command"][1:], *where)
-        assert await running.wait() == 0
-    login = urlsplit(services[name]["environment"]["PROGRESS_DATABASE_URL"])
+ODD_PASSWORD = "it's \"odd\"; drop role worker; -- \\ :'x' $HOME `id` %L @/#?&%41"
 
-    connection = await asyncpg.connect(secured.url(f"{login.username}:{login.password}"))
+
+@pytest.mark.parametrize(("name", "role"), [("worker", WORKER), ("api", READER)])
+@pytest.mark.parametrize("password", [None, ODD_PASSWORD], ids=["the default", "an odd one"])
+async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought_up(
+    secured: Secured, name: str, role: str, password: str | None
+) -> None:
+    """A password may have any character: none has a meaning in the file's SQL, its shell or its URLs."""
+    set_outside = {} if password is None else {"WORKER_PASSWORD": password, "WEBSITE_PASSWORD": password}
+    login, service = (read_service(service, set_outside) for service in ("login", name))
+    programs = postgres_wheel.find_wheel() / postgres_wheel.PACKAGE / "pginstall/bin"
+    here = {"PGHOST": "127.0.0.1", "PGPORT": str(secured.port), "PATH": f"{programs}:{os.environ['PATH']}"}
+    for _ in range(2):
+        running = await asyncio.create_subprocess_exec(*login["command"], env=os.environ | login["environment"] | here)
+        assert await running.wait() == 0
+    user = urlsplit(service["environment"]["PROGRESS_DATABASE_URL"]).username
+
+    connection = await asyncpg.connect(secured.url(f"{user}"), password=service["environment"]["PGPASSWORD"])
     roles = await connection.fetch(
         "select roleid::regrole::text from pg_auth_members where member = current_user::regrole"
     )
     await connection.close()
 
     assert [granted for (granted,) in roles] == [role]
+
+
+def read_service(name: str, set_outside: dict[str, str]) -> dict[str, Any]:
+    """Reads a service of the compose file, with its variables filled in as compose does, after it has read the YAML."""
+
+    def fill_in(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: fill_in(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [fill_in(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: set_outside.get(found[1], found[2]), value)
+
+    filled: dict[str, Any] = fill_in(yaml.safe_load((PAGE.parents[1] / "docker-compose.yml").read_text()))
+    return filled["services"][name]

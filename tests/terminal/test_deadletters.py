@@ -14,9 +14,9 @@ from events.kinds import Kind
 from tests.factories import AT, letter, record
 from worker.deadletters.letter import Fate, Letter, Position, Resolution
 from worker.deadletters.row import Row
+from worker.plain_text import escape
 from worker.terminal.deadletters import (
     NewestRows,
-    escape,
     format_counts,
     format_hexdump,
     format_letter,

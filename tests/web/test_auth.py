@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import iter_route_contexts
 
 from tests.callers import AUDIENCE, ISSUER, Issuer, api_settings, client_of
@@ -22,7 +22,7 @@ from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.api.routes import api_router
 from worker.web.app import create_api
-from worker.web.auth import LEEWAY_S, Caller, Scope, read_courses, read_scopes
+from worker.web.auth import LEEWAY_S, Caller, Scope, is_from_own_page, read_courses, read_scopes
 from worker.web.keys import PemKeys
 from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.render import Templates
@@ -249,7 +249,12 @@ FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}  # as a 
         ("GET", CROSS | FOLLOWED | {"Sec-Fetch-Dest": "iframe"}, 401),
         ("GET", {"Origin": "http://evil.example"}, 401),
         ("GET", {"Origin": "http://["}, 401),
+        ("GET", {"Host": ""}, 401),
+        ("GET", SAME | {"Host": ""}, 401),
+        ("GET", {"Sec-Fetch-Site": ""}, 401),
+        ("GET", {"Sec-Fetch-Site": "cross-site, same-origin"}, 401),
         ("POST", SAME, 400),
+        ("POST", {"Origin": "https://api"}, 400),
         ("POST", {"Origin": "http://api"}, 400),
         ("POST", {}, 401),
         ("POST", CROSS, 401),
@@ -257,6 +262,19 @@ FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}  # as a 
         ("POST", {"Sec-Fetch-Site": "none"}, 401),
         ("POST", {"Origin": "http://evil.example"}, 401),
         ("POST", {"Origin": "null"}, 401),
+        ("POST", {"Origin": ""}, 401),
+        ("POST", {"Origin": "api"}, 401),
+        ("POST", {"Origin": "://api"}, 401),
+        ("POST", {"Origin": "file://api"}, 401),
+        ("POST", {"Origin": "http://api.evil.example"}, 401),
+        ("POST", {"Origin": "http://api@evil.example"}, 401),
+        ("POST", {"Sec-Fetch-Site": "", "Origin": "http://api"}, 401),
+        ("POST", {"Sec-Fetch-Site": "SAME-ORIGIN"}, 401),
+        ("POST", {"Host": ""}, 401),
+        ("POST", {"Host": "", "Origin": "null"}, 401),
+        ("POST", {"Host": "", "Origin": ""}, 401),
+        ("POST", {"Host": "", "Origin": "http://"}, 401),
+        ("POST", SAME | {"Host": ""}, 401),
     ],
 )
 async def test_a_cookie_counts_only_from_the_apis_own_pages(
@@ -268,6 +286,15 @@ async def test_a_cookie_counts_only_from_the_apis_own_pages(
         answer = await client.request(method, path, json={}, headers=headers | cookie)
 
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("origin", [None, "null", "", "http://", "http://api"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_names_no_host_is_from_no_page_of_ours(method: str, origin: str | None) -> None:
+    headers = [] if origin is None else [(b"origin", origin.encode())]
+    request = Request({"type": "http", "method": method, "path": "/", "headers": headers})
+
+    assert not is_from_own_page(request)
 
 
 async def test_an_unconfigured_cookie_is_ignored(issuer: Issuer, user: UUID) -> None:

@@ -1,10 +1,11 @@
 """Keys come from the issuer or from a file, and each verifies only its own kind of token."""
 
+import asyncio
 import http.server
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,11 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.callers import Issuer, api_settings, authorized, client_of
 from worker.demo.keys import DemoKeys
 from worker.errors import SetupError
+from worker.http_client import NoAnswer
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web import keys
 from worker.web.app import create_api
-from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, choose_keys
+from worker.web.keys import JwksKeys, KeysUnavailable, PemKeys, UnknownKey, choose_keys, read_keys
 from worker.web.settings import ApiSettings
 
 
@@ -83,8 +85,10 @@ class Published:
     """Holds the keys that an issuer publishes under its URL."""
 
     def __init__(self) -> None:
-        self.jwks: list[dict[str, Any]] | None = []
+        self.jwks: list[Any] | None = []
         self.asked = 0
+        self.drips = False
+        self.ended = threading.Event()
 
     def publish(self, *keys: tuple[str, Any]) -> None:
         algorithm = jwt.algorithms.RSAAlgorithm
@@ -100,9 +104,14 @@ def published() -> Iterator[tuple[Published, str]]:
             site.asked += 1
             body = json.dumps({"keys": site.jwks}).encode()
             self.send_response(200 if site.jwks is not None else 500)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + 1_000_000 * site.drips))
             self.end_headers()
-            self.wfile.write(body)
+            if not site.drips:
+                self.wfile.write(body)
+                return
+            with suppress(OSError):  # the caller has given up
+                while not site.ended.wait(0.05):
+                    self.wfile.write(b" ")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -112,6 +121,7 @@ def published() -> Iterator[tuple[Published, str]]:
         try:
             yield site, f"http://127.0.0.1:{server.server_port}/jwks.json"
         finally:
+            site.ended.set()
             server.shutdown()
 
 
@@ -160,6 +170,74 @@ async def test_known_keys_are_used_while_the_issuer_is_away(monkeypatch: pytest.
                 await keys._fetching
 
     assert site.asked > 1
+
+
+async def test_an_issuer_that_drips_holds_no_call_and_a_new_key_serves_when_it_is_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each read is in time, and the whole never is."""
+    monkeypatch.setattr("worker.http_client.LONGEST_FETCH_S", 0.5)
+    monkeypatch.setattr("worker.web.keys.FETCH_AGAIN_AFTER_S", 0)
+    with published() as (site, url):
+        site.drips = True
+        keys = JwksKeys(url)
+        calls = await asyncio.gather(*(keys.find("old") for _ in range(5)), return_exceptions=True)
+        assert [type(call) for call in calls] == [KeysUnavailable] * 5
+        assert site.asked == 1
+
+        site.drips = False
+        site.publish(("old", OLD))
+        assert (await keys.find("old")).key_id == "old"
+        site.drips = True
+        with pytest.raises(KeysUnavailable):  # it may be a new key, and nobody knows
+            await keys.find("new")
+        assert (await keys.find("old")).key_id == "old"
+
+        site.drips = False
+        site.publish(("new", NEW))
+        assert (await keys.find("new")).key_id == "new"
+
+
+ODD_KEYS = [
+    "text",
+    {"kty": "RSA", "kid": "odd", "alg": ["RS256"]},
+    {"kty": "RSA", "kid": "odd", "n": 5, "e": {}},
+    {"kty": "RSA", "kid": "odd", "n": "AQAB", "e": "AQAB"},
+    {"kty": "EC", "kid": "odd", "crv": ["P-256"], "x": "AA", "y": "AA"},
+    {"kty": "OKP", "kid": "odd", "crv": "Ed25519", "x": None},
+    {"kty": "oct", "kid": "odd", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", "alg": "HS256"},
+    {"kty": {}, "kid": "odd"},
+    None,
+]
+
+
+@pytest.mark.parametrize("odd", ODD_KEYS, ids=str)
+async def test_an_odd_key_takes_no_good_one_with_it(odd: Any) -> None:
+    with published() as (site, url):
+        site.publish(("old", OLD))
+        assert site.jwks is not None
+        site.jwks = [odd, *site.jwks, {**site.jwks[0], "kid": ["old"]}, {**site.jwks[0], "kid": "enc", "use": "enc"}]
+        keys = JwksKeys(url)
+
+        assert (await keys.find("old")).key_id == "old"
+        for other in ("odd", "enc"):
+            with pytest.raises(UnknownKey):
+                await keys.find(other)
+
+
+TOO_MANY = b'{"keys": [' + b"{}," * keys.MOST_KEYS + b"{}]}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[", b"[" * 100_000, b'"keys"', b"{}", b'{"keys": {}}', b'{"keys": []}', b'{"keys": [{}]}', TOO_MANY],
+    ids=lambda body: body[:20],
+)
+def test_what_is_no_set_of_keys_is_refused_and_not_shown(body: bytes) -> None:
+    with pytest.raises(NoAnswer, match=r"^(the answer is not|no key of|the set has 101 keys)") as raised:
+        read_keys(body)
+
+    assert len(str(raised.value)) < 100
 
 
 async def test_without_any_key_the_api_is_unavailable(issuer: Issuer, user: UUID) -> None:

@@ -1,7 +1,6 @@
 """Defines the commands `course-progress deadletters …`. Each imports its libraries only when it runs."""
 
 import asyncio
-import json
 import re
 import sys
 from collections import Counter
@@ -14,7 +13,9 @@ import click
 
 from events.kinds import Kind
 from worker.cli.options import Group, Moment
+from worker.cli.output import say
 from worker.errors import ProgressError
+from worker.plain_text import escape, to_json
 from worker.settings import settings
 
 if TYPE_CHECKING:
@@ -136,13 +137,13 @@ def list_(limit: int | None, resolved_too: bool, only_count: bool, as_json: bool
     newest = letter_view.NewestRows(limit or (None if as_json else ROWS_SHOWN))
     kinds = asyncio.run(survey(build_selection(**conditions), resolved_too, newest))
     if not kinds:
-        click.echo("no dead letters", err=True)
+        say("no dead letters", err=True)
     if as_json:
-        click.echo("\n".join([json.dumps(kinds)] if only_count else [row.to_json() for row in newest]), nl=bool(kinds))
+        say(to_json(kinds) if only_count else letter_view.rows_to_json(newest), nl=only_count or bool(kinds))
     elif kinds:
         if not only_count:
             letter_view.print_table(newest)
-        click.echo(letter_view.format_counts(kinds, "in all" if resolved_too else "open"))
+        say(letter_view.format_counts(kinds, "in all" if resolved_too else "open"))
 
 
 async def survey(selection: "Selection", resolved_too: bool, newest: "NewestRows") -> Counter[Kind]:
@@ -174,11 +175,13 @@ def show(position: "Position", as_json: bool, raw: bool) -> None:
 
     letter, resolution = asyncio.run(read_letter(position))
     if raw:
+        if sys.stdout.isatty():
+            raise click.UsageError("--raw writes a stranger's bytes as they are: send them to a file or a program.")
         sys.stdout.buffer.write(letter.record.value or b"")
         if letter.truncated:
-            click.echo(letter_view.escape(letter_view.format_truncation(letter)), err=True)
+            say(escape(letter_view.format_truncation(letter)), err=True)
     else:
-        click.echo((letter_view.letter_to_json if as_json else letter_view.format_letter)(letter, resolution))
+        say((letter_view.letter_to_json if as_json else letter_view.format_letter)(letter, resolution))
 
 
 async def read_letter(position: "Position") -> "tuple[Letter, Resolution | None]":
@@ -226,10 +229,10 @@ def replay(
             replay_(settings(), selection, to=to, rate=rate, limit=limit, dry_run=dry_run, advance=advance)
         )
     if not tally.replayed and not tally.left:
-        click.echo(NONE_OPEN, err=True)
-    click.echo(f"{'would replay' if dry_run else 'replayed'} {tally.replayed:,}")
+        say(NONE_OPEN, err=True)
+    say(f"{'would replay' if dry_run else 'replayed'} {tally.replayed:,}")
     for why, number in tally.left.most_common():
-        click.echo(f"left {number:,}: {why}")
+        say(f"left {number:,}: {escape(why)}")
 
 
 @deadletters.command(
@@ -255,12 +258,12 @@ def discard(positions: "tuple[Position, ...]", limit: int | None, dry_run: bool,
         raise click.UsageError("Which dead letters? Give a POSITION, or an option such as --kind.")
     with show_bar() as advance:
         found = asyncio.run(find(settings(), build_selection(positions, **conditions), limit, advance))
-    click.echo(format_counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
+    say(format_counts(found.kinds) if found.kinds else NONE_OPEN, err=True)
     if found.positions and not dry_run:
         if not yes:
             click.confirm("Discard them?", abort=True, err=True)
         asyncio.run(discard_(settings(), found.positions))
-    click.echo(f"{'would discard' if dry_run else 'discarded'} {found.kinds.total():,}")
+    say(f"{'would discard' if dry_run else 'discarded'} {found.kinds.total():,}")
 
 
 @deadletters.command(
@@ -275,7 +278,7 @@ def truncate(yes: bool) -> None:
     """
     if not yes:
         click.confirm("Delete resolved dead letters permanently?", abort=True, err=True)
-    click.echo(f"deleted {asyncio.run(truncate_topic()):,} records")
+    say(f"deleted {asyncio.run(truncate_topic()):,} records")
 
 
 async def truncate_topic() -> int:

@@ -18,6 +18,7 @@ from events import (
     Receipt,
 )
 from worker.cli.options import Group, Moment, WithExamples
+from worker.cli.output import say
 from worker.settings import Settings, settings
 
 
@@ -39,13 +40,13 @@ def import_() -> None:
 def xapi(file: Path, total_lessons: int | None) -> None:
     """Publishes the xAPI statements of a file.
 
-    FILE has one JSON statement per line, compressed with gzip or not. Importing a file again changes nothing.
+    FILE has one JSON statement per line, of up to 1 MB, compressed with gzip or not. Importing a file again changes
+    nothing.
     """
     from worker.xapi import import_file
 
-    count = asyncio.run(import_file(settings(), file, total_lessons, partial(click.echo, err=True)))
-    skipped = ", ".join(f"{verb} {times:,}" for verb, times in count.skipped.most_common()) or "none"
-    click.echo(f"published {count.published:,}; skipped: {skipped}; malformed lines: {count.malformed:,}")
+    count = asyncio.run(import_file(settings(), file, total_lessons, partial(say, err=True)))
+    say(count.format())
 
 
 @click.command(
@@ -65,7 +66,7 @@ def publish(type_name: str, at: datetime | None, **data: Any) -> None:
     event = build_event(type_name, {name: value for name, value in data.items() if value is not None})
     receipt = asyncio.run(publish_event(settings(), event, at))
     where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
-    click.echo(f"{where} id {receipt.event_id}")
+    say(f"{where} id {receipt.event_id}")
 
 
 def build_event(type_name: str, data: dict[str, Any]) -> LessonEvent:
@@ -115,4 +116,4 @@ async def follow(settings: Settings, as_json: bool) -> None:
         **client_arguments(settings), group_id=f"watch-{uuid4()}", topic=topic
     ) as subscriber:
         async for received in subscriber:
-            click.echo(terminal.event_to_json(received) if as_json else terminal.format_event(received))
+            say(terminal.event_to_json(received) if as_json else terminal.format_event(received))

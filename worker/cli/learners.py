@@ -7,6 +7,7 @@ from uuid import UUID
 import click
 
 from worker.cli.options import WithExamples
+from worker.cli.output import say
 from worker.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
 
     found = asyncio.run(read_progress(settings(), user_id, course_id))
     if as_json:
-        click.echo(terminal.progress_to_json(found, one=course_id is not None))
+        say(terminal.progress_to_json(found, one=course_id is not None))
     else:
         terminal.print_progress(found)
 

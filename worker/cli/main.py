@@ -20,10 +20,12 @@ from worker.cli.deadletters import deadletters
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
 from worker.cli.options import Group
+from worker.cli.output import say
 from worker.cli.rewind import rewind
 from worker.cli.servers import stack
 from worker.cli.verify import verify
 from worker.errors import ProgressError, SetupError
+from worker.plain_text import escape
 from worker.settings import Settings, settings
 
 
@@ -56,10 +58,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "course-progress"
-        click.echo(f"{command}: {error.format_message()} (see {command} --help)", err=True)
+        say(f"{command}: {error.format_message()} (see {command} --help)", err=True)
         sys.exit(error.exit_code)
-    except (ProgressError, NoServer) as error:
+    except ProgressError as error:
         fail(str(error))
+    except NoServer as error:
+        say(f"course-progress: {error}", err=True)  # several lines, all of them ours
+        sys.exit(1)
     except PublishFailed as error:
         fail(explain_refusal(error) or str(error))
     except KafkaError as error:
@@ -77,7 +82,7 @@ def main() -> None:
 
 def fail(reason: str) -> NoReturn:
     """Prints the reason in one line, and exits with status 1."""
-    click.echo(f"course-progress: {reason}", err=True)
+    say(f"course-progress: {escape(reason)}", err=True)
     sys.exit(1)
 
 
@@ -105,7 +110,7 @@ def migrate() -> None:
     from worker.postgres.migrate import migrate as apply
 
     for name in asyncio.run(apply(settings())):
-        click.echo(f"applied {name}")
+        say(f"applied {name}")
 
 
 @cli.command(epilog="PROGRESS_TOPIC_PARTITIONS=24 course-progress topics")
@@ -114,7 +119,7 @@ def topics() -> None:
     from worker.kafka.topics import create_missing
 
     for name in asyncio.run(create_missing(settings())):
-        click.echo(f"created {name}")
+        say(f"created {name}")
 
 
 @cli.command(epilog="course-progress worker\nPROGRESS_GROUP_INSTANCE_ID=worker-1 course-progress worker --until-idle")

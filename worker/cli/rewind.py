@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from worker.cli.options import Moment, WithExamples
+from worker.cli.output import say
 from worker.repair.rewind import Move, Target
 from worker.repair.rewind import rewind as move
 from worker.settings import settings
@@ -57,7 +58,7 @@ def rewind(
         raise click.UsageError("an offset counts in one partition: name it with --partition.")
     moves = move(settings(), to, partitions, topic=topic, group=group, skip=skip, dry_run=dry_run)
     for moved in asyncio.run(moves):
-        click.echo(("would move " if dry_run else "") + format_move(moved))
+        say(("would move " if dry_run else "") + format_move(moved))
 
 
 def format_move(move: Move) -> str:

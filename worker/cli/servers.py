@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from worker.cli.options import WithExamples
+from worker.cli.output import say
 from worker.settings import Settings
 
 
@@ -35,8 +36,8 @@ def stack(command: tuple[str, ...]) -> None:
             sys.exit(run_command(command))
         with suppress(KeyboardInterrupt):
             for name, value in running.environment.items():
-                click.echo(f"export {name}={value}")
-            click.echo("broker and database are up; Ctrl-C stops them", err=True)
+                say(f"export {name}={value}")
+            say("broker and database are up; Ctrl-C stops them", err=True)
             while True:
                 time.sleep(1)
 
@@ -57,7 +58,7 @@ def run_command(command: Sequence[str]) -> int:
     try:
         child = subprocess.Popen(command)
     except OSError as error:
-        click.echo(f"course-progress: {command[0]}: {error.strerror}", err=True)
+        say(f"course-progress: {command[0]}: {error.strerror}", err=True)
         return 127 if isinstance(error, FileNotFoundError) else 126
     for missed in early:
         child.send_signal(missed)

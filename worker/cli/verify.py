@@ -1,7 +1,6 @@
 """Defines the command `course-progress verify`."""
 
 import asyncio
-import json
 import sys
 from contextlib import aclosing
 from datetime import datetime
@@ -12,8 +11,10 @@ from uuid import UUID
 import click
 
 from worker.cli.options import Moment, WithExamples
+from worker.cli.output import say
 from worker.errors import ProgressError
 from worker.kafka.topics import fetch_partitions
+from worker.plain_text import escape, to_json
 from worker.postgres.connection import close
 from worker.repair.recount import Difference, Repair, Scope, Verify, connected
 from worker.settings import Settings, settings
@@ -37,11 +38,10 @@ def verify(course_id: UUID | None, since: datetime | None, fix: bool, as_json: b
 
     Exits 0 if nothing differs, 1 if something differed, repaired or not, and 3 if it could not read the rows.
     """
-    say = partial(click.echo, err=True)
     try:
         found = asyncio.run(verify_rows(settings(), Scope(course_id, since), fix=fix, as_json=as_json))
     except ProgressError as error:
-        say(f"course-progress: {error}")
+        say(f"course-progress: {escape(str(error))}", err=True)
         sys.exit(ERROR)
     sys.exit(DIFFERENCES if found else 0)
 
@@ -53,17 +53,17 @@ async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: b
     connection = await connected(settings)
     number = 0
     try:
-        verify = Verify(connection, scope, say=partial(click.echo, err=True))
+        verify = Verify(connection, scope, say=partial(say, err=True))
         repair = Repair(connection, topic, partitions)
         async with aclosing(verify.differences()) as differences:
             async for difference in differences:
                 shown = await repair(difference) if fix else difference
                 if shown:
                     number += 1
-                    click.echo(format_json(shown) if as_json else format_line(shown))
+                    say(format_json(shown) if as_json else format_line(shown))
     finally:
         await close(connection)
-    click.echo(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
+    say(f"{verify.rows:,} progress rows recounted: {number:,} {'repaired' if fix else 'differ'}", err=True)
     return number
 
 
@@ -84,7 +84,7 @@ def format_line(difference: Difference) -> str:
 
 def format_json(difference: Difference) -> str:
     """Formats one difference as a JSON object."""
-    return json.dumps(
+    return to_json(
         {
             "user_id": str(difference.user_id),
             "course_id": str(difference.course_id),
@@ -103,4 +103,6 @@ def to_plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_value(value: Any) -> str:
-    return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else "none" if value is None else str(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return "none" if value is None else escape(str(value))

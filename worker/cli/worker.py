@@ -1,6 +1,8 @@
 """Runs one worker in this process until a signal stops it, or it cannot go on."""
 
 import asyncio
+import os
+import signal
 
 import faust
 import structlog
@@ -16,12 +18,40 @@ from worker.settings import Settings
 
 log = structlog.get_logger("run")
 
+STOP_WITHIN_S = 18.0
+ONE_SIGNAL_S = 0.5  # a terminal or a wrapper may send the same signal twice
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Process(faust.Worker):
+    """Runs the app, and sees that a stop ends: each step has its time, and the whole has STOP_WITHIN_S."""
+
+    async def stop(self) -> None:
+        """Stops the app. Another signal ends the process at once, with the status of a shell: 130 or 143.
+
+        Whatever is cut off is safe, because a batch is applied with its offsets or not at all.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_later(ONE_SIGNAL_S, self._end_at_next_signal, loop)
+        loop.call_later(STOP_WITHIN_S, end_now, f"it did not stop within {STOP_WITHIN_S:g} s", 1)
+        await super().stop()
+
+    def _end_at_next_signal(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in SIGNALS:
+            loop.add_signal_handler(number, end_now, f"a second signal, {number.name}", 128 + number)
+
+
+def end_now(reason: str, status: int) -> None:
+    """Ends this process without any step of a stop, and says why: a restart loses nothing."""
+    log.critical("the worker ends at once", reason=f"{reason}; what was in flight is left to the next worker")
+    os._exit(status)
+
 
 def run(settings: Settings, *, until_idle: bool = False) -> int:
     """Runs a worker, and returns the exit status.
 
     0: it stopped after SIGTERM, SIGINT or, with `until_idle`, because nothing was left to do. 1: it could not go on,
-    and its last log line says why.
+    or not stop in time, and its last log line says why.
     """
     configure(settings)
     if settings.environment != "production":
@@ -38,7 +68,7 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
 def run_app(app: AgentApp, settings: Settings, loop: asyncio.AbstractEventLoop) -> int:
     """Runs an app on the loop that it belongs to. Returns the exit status, as `run`."""
     collect_rarely()
-    process = faust.Worker(app, loop=loop, loglevel=settings.log_level, quiet=True)
+    process = Process(app, loop=loop, loglevel=settings.log_level, quiet=True)
     try:
         process.execute_from_commandline()
     except SystemExit as end:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from pydantic import TypeAdapter
-
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Origin, Position, Resolution
 from worker.decode import EPOCH
@@ -42,9 +40,6 @@ class Row:
             resolution.fate if resolution else "open",
             letter.truncated,
         )
-
-    def to_json(self) -> str:
-        return TypeAdapter(Row).dump_json(self).decode()
 
 
 def sort_key(row: Row) -> tuple[datetime, str]:

@@ -1,7 +1,6 @@
 """Runs the demo: broker and database, a worker, simulated learners, a certificate service, pages, and the picture."""
 
 import asyncio
-import json
 import logging.config
 import math
 import os
@@ -32,6 +31,7 @@ from worker.devstack import Servers, servers
 from worker.devstack.process import scratch_directory
 from worker.errors import ProgressError, SetupError
 from worker.logs import logging_config
+from worker.plain_text import escape, to_json
 from worker.prepare import prepare
 from worker.settings import Settings
 
@@ -60,9 +60,9 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
     if report is None:
         print("interrupted before the comparison", file=sys.stderr)
         return 130
-    print(json.dumps(asdict(report)) if as_json else format_summary(report, differences))
+    print(to_json(asdict(report)) if as_json else format_summary(report, differences))
     for difference in differences[:DIFFERENCES_SHOWN]:
-        print(difference, file=sys.stderr)
+        print(escape(str(difference)), file=sys.stderr)
     return 1 if differences else 0
 
 

@@ -73,7 +73,7 @@ class Heartbeat(Service):
     async def _run(self, statement: str, *arguments: Any) -> None:
         """Runs the statement if the database answers. A lasting problem is logged once, and never stops the worker."""
         try:
-            async with asyncio.timeout(2 * LONGEST_S):
+            async with asyncio.timeout(LONGEST_S):
                 connection = await self._ensure_connected()
                 with translate_errors(connection):
                     await connection.execute(query(statement), *arguments)

@@ -8,12 +8,12 @@ guarantees that no record is left out.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 from mode import Service
 
 from events.consumer import close_consumer
@@ -35,6 +35,7 @@ log = structlog.get_logger("intake")
 
 WATCH_LOG_EVERY_S = 1.0
 CHECK_TOPIC_EVERY_S = 1.0
+FINISH_WITHIN_S = 5.0  # at a stop; a batch takes milliseconds
 
 
 class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
@@ -126,18 +127,31 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._running = {self.add_future(self._run(lane)) for lane in self._lanes}
 
     async def on_stop(self) -> None:
-        """Waits for the batches in flight, commits to Kafka where the next worker goes on, and leaves the group."""
+        """Waits for the batches in flight, commits to Kafka where the next worker goes on, and leaves the group.
+
+        A batch that is not applied within FINISH_WITHIN_S is given up: the next worker reads it again.
+        """
         for lane in self._lanes:
             lane.stop()
         if self._running:  # it may be stopped before it has started
-            await asyncio.wait(self._running, timeout=self._settings.rebalance_timeout_s)
+            _, late = await asyncio.wait(self._running, timeout=FINISH_WITHIN_S)
+            if late:
+                log.warning("PostgreSQL is slow or away: the batches in flight are left to the next worker")
+                # Ends their statements, and so the lanes: what a lane has heard to be applied is committed below.
+                await asyncio.gather(*(sink.close() for sink in self._sinks))
+                await asyncio.wait(late, timeout=1)
         await self._commits.send(self._consumer)
         await close_consumer(self._consumer)
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:
-            with suppress(BreakerOpen):  # the breaker has logged it; the next turn is an idle one
+            try:
                 await (lane.idle_turn() if self._breaker.opened else lane.turn())
+            except BreakerOpen:  # the breaker has logged it; the next turn is an idle one
+                pass
+            except ConsumerStoppedError:  # the turn outlasted the time that a stop gives it
+                if not self.should_stop:
+                    raise
 
     # Partitions come and go
 

@@ -29,6 +29,7 @@ RELAY_EVERY_S = 1.0
 REPORT_DEPTH_EVERY_S = 5.0
 COUNT_UP_TO = 100_000
 SILENCE_S = 30
+LAST_ROUND_S = 3.0
 ORPHANED_AFTER_S = 5.0  # a row of a partition that no worker relays
 
 
@@ -67,10 +68,10 @@ class Relay(Service):
         self._running = self.add_future(self._run())
 
     async def on_stop(self) -> None:
-        """Runs a last round, for at most 10 s. The partitions' next owner publishes the rest."""
+        """Runs a last round, for at most LAST_ROUND_S. The partitions' next owner publishes the rest."""
         self.nudge()
         if self._running is not None:
-            await asyncio.wait({self._running}, timeout=10)
+            await asyncio.wait({self._running}, timeout=LAST_ROUND_S)
         if self._connection is not None:
             await close(self._connection)
 

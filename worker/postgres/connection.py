@@ -13,7 +13,7 @@ from worker.settings import Settings
 
 OLDEST_SERVER = 18
 CONNECT_WITHIN_S = 10
-CLOSE_WITHIN_S = 5
+CLOSE_WITHIN_S = 1
 ROOMS = Path(__file__).parent.parent
 
 

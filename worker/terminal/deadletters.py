@@ -15,6 +15,7 @@ from rich.text import Text
 from events.kinds import Kind
 from worker.deadletters.letter import Letter, Resolution
 from worker.deadletters.row import Row, sort_key
+from worker.plain_text import escape, to_json
 
 BYTES_SHOWN = 2048
 BYTES_PER_LINE = 16
@@ -83,12 +84,17 @@ def format_letter(letter: Letter, resolution: Resolution | None) -> str:
     return "\n".join([*lines, "", *_format_value(record.value or b"")])
 
 
+def rows_to_json(rows: Iterable[Row]) -> str:
+    """Formats rows as one JSON object a line."""
+    return "\n".join(to_json(TypeAdapter(Row).dump_python(row, mode="json")) for row in rows)
+
+
 def letter_to_json(letter: Letter, resolution: Resolution | None) -> str:
     """Formats a whole letter as one JSON object; bytes that are not UTF-8 are in base64."""
     record = letter.record
     row = TypeAdapter(Row).dump_python(Row.from_letter(letter, (), resolution), mode="json")
     del row["copies"]
-    return json.dumps(
+    return to_json(
         row
         | {
             "resolution": TypeAdapter(Resolution | None).dump_python(resolution, mode="json"),
@@ -106,11 +112,6 @@ def format_truncation(letter: Letter) -> str:
     """Formats what a truncated letter lacks, on one line."""
     digest = f", SHA-256 of the whole value: {letter.value_sha256}" if letter.value_sha256 else ""
     return f"a part is cut; whole sizes in bytes: {letter.truncated}{digest}"
-
-
-def escape(text: str) -> str:
-    """Writes every character that is not printable as an escape, so that no text can control the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def format_hexdump(value: bytes) -> list[str]:
@@ -134,9 +135,9 @@ def _format_value(value: bytes) -> list[str]:
     try:
         parsed = from_json(value)
     except ValueError:
-        return [f"{size}, not JSON", *map(escape, text.splitlines())]
+        return [f"{size}, not JSON", *(f"  {escape(line)}" for line in text.split("\n"))]  # no line can pass for ours
     pretty = json.dumps(parsed, indent=2, ensure_ascii=False)
-    return [f"{size}, JSON", *map(escape, pretty.splitlines())]
+    return [f"{size}, JSON", *map(escape, pretty.split("\n"))]
 
 
 def _encode_bytes(value: bytes | None) -> dict[str, str] | None:

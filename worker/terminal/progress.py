@@ -1,6 +1,5 @@
 """Formats progress and course events for a terminal, and as JSON: for `show`, `watch` and the demo."""
 
-import json
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from events import Received
 from worker.learners.reads import CourseProgress
+from worker.plain_text import escape, to_json
 
 DONE, OPEN = "green", "cyan"
 
@@ -49,18 +49,18 @@ def print_progress(found: Sequence[CourseProgress]) -> None:
 def progress_to_json(found: Sequence[CourseProgress], *, one: bool) -> str:
     """Formats progress as a JSON array; with `one`, as the object of that course, or null."""
     objects = TypeAdapter(list[CourseProgress]).dump_python(list(found), mode="json")
-    return json.dumps((objects or [None])[0] if one else objects)
+    return to_json((objects or [None])[0] if one else objects)
 
 
 def event_to_json(received: Received) -> str:
     """Formats a course event as one JSON object."""
-    return TypeAdapter(Received).dump_json(received, serialize_as_any=True).decode()
+    return to_json(TypeAdapter(Received).dump_python(received, mode="json", serialize_as_any=True))
 
 
 def format_event(received: Received) -> str:
     """Formats a course event as one line."""
-    event = received.event
+    event, type = received.event, escape(received.type)
     return (
-        f"{received.time:%Y-%m-%d %H:%M:%S}  {received.type:<23}  user {event.user_id}  course {event.course_id}  "
+        f"{received.time:%Y-%m-%d %H:%M:%S}  {type:<23}  user {event.user_id}  course {event.course_id}  "
         f"number {event.completion_number}  lessons {event.lessons_completed}/{event.total_lessons}"
     )

@@ -125,13 +125,16 @@ def token_problem(detail: str, error: str | None = None) -> Problem:
 
 def is_from_own_page(request: Request) -> bool:
     """Returns whether no other site's page made the browser send this request: a cookie alone proves nothing."""
+    host = request.headers.get("host")
+    if not host:  # every browser names it, and an Origin that names nothing, such as `null`, would equal it
+        return False
     safe = request.method in SAFE_METHODS
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin" or (safe and (site == "none" or _is_navigation(request)))
     # Without TLS, browsers send no Sec-Fetch-Site, but an Origin with every method except GET and HEAD.
     origin = request.headers.get("origin")
-    return safe if origin is None else origin.partition("://")[2] == request.headers.get("host")
+    return safe if origin is None else origin in (f"http://{host}", f"https://{host}")
 
 
 def _is_navigation(request: Request) -> bool:

@@ -13,15 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic_core import from_json
 
 from worker.errors import SetupError, Unavailable
+from worker.http_client import NoAnswer, fetch
 from worker.web.settings import ApiSettings
 
 log = structlog.get_logger("api")
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 KEYS_KEEP_S = 300
-FETCH_AGAIN_AFTER_S = 5
+FETCH_AGAIN_AFTER_S = 5  # counted from the beginning of the last fetch
+MOST_KEYS = 100
 
 
 class UnknownKey(Exception):
@@ -29,7 +32,7 @@ class UnknownKey(Exception):
 
 
 class KeysUnavailable(Unavailable):
-    """The issuer's keys cannot be fetched, and none is known."""
+    """The issuer's keys cannot be fetched, and the one that is asked for is not among those that are known."""
 
 
 class Keys(Protocol):
@@ -49,21 +52,26 @@ class JwksKeys:
     algorithms = ALGORITHMS
 
     def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_AGAIN_AFTER_S)
+        self._url = url
         self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._complete = False  # whether the last fetch brought all keys
         self._fetched_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> jwt.PyJWK:
+        """Returns the key with this id. Raises UnknownKey, or KeysUnavailable while the issuer does not answer.
+
+        A caller waits at most LONGEST_FETCH_S, and only for an id that is unknown: a fetch that takes longer ends.
+        """
         known = kid in self._keys
         if self._is_due(known):
-            self._fetched_at = time.monotonic()
+            self._complete, self._fetched_at = False, time.monotonic()
             self._fetching = asyncio.create_task(self._fetch(), name="keys of the issuer")
         if not known and self._fetching is not None:
             await asyncio.wait([self._fetching])
         if kid in self._keys:
             return self._keys[kid]
-        if not self._keys:
+        if not self._complete:  # the id may be that of a new key
             raise KeysUnavailable("the issuer's keys cannot be fetched: see PROGRESS_JWT_JWKS_URL")
         raise UnknownKey(kid)
 
@@ -75,11 +83,48 @@ class JwksKeys:
 
     async def _fetch(self) -> None:
         try:
-            found = await asyncio.to_thread(self._client.get_signing_keys, True)
-        except (jwt.PyJWTError, OSError, ValueError) as error:  # known keys stay in use
+            answer = await fetch(self._url)
+            if answer.status != 200:
+                raise NoAnswer(f"the status is {answer.status}")
+            self._keys = {key.key_id: key for key in read_keys(answer.body)}
+            self._complete = True
+        except NoAnswer as error:  # known keys stay in use
             log.warning("the issuer's keys cannot be fetched", reason=str(error))
-            return
-        self._keys = {key.key_id: key for key in found if key.algorithm_name in ALGORITHMS}
+
+
+def read_keys(body: bytes) -> list[jwt.PyJWK]:
+    """Reads the keys that verify tokens from a JSON Web Key Set, and leaves out all others.
+
+    Raises NoAnswer if there is none, or if there are more than MOST_KEYS of any kind.
+    """
+    try:
+        document = from_json(body)
+    except ValueError as error:
+        raise NoAnswer(f"the answer is not JSON: {error}") from None
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise NoAnswer("the answer is not a set of keys")
+    if len(entries) > MOST_KEYS:
+        raise NoAnswer(f"the set has {len(entries):,} keys, more than {MOST_KEYS}")
+    readable = [key for key in map(_read_key, entries) if key is not None]
+    if len(readable) < len(entries):
+        log.warning("some of the issuer's keys cannot be read: the others are used", keys=len(entries) - len(readable))
+    if usable := [key for key in readable if _verifies_tokens(key)]:
+        return usable
+    raise NoAnswer(f"no key of the set has an id and verifies {', '.join(ALGORITHMS)}")
+
+
+def _read_key(entry: Any) -> jwt.PyJWK | None:
+    """Reads one key; None if it is not one. Not jwt.PyJWKSet, in which an odd key can take the good ones with it."""
+    try:
+        return jwt.PyJWK(entry)
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, LookupError):
+        return None
+
+
+def _verifies_tokens(key: jwt.PyJWK) -> bool:
+    named = isinstance(key.key_id, str) and key.key_id != ""
+    return named and key.public_key_use in (None, "sig") and key.algorithm_name in ALGORITHMS
 
 
 class PemKeys:
