@@ -10,6 +10,8 @@ from tests.bench.__main__ import main
 from tests.bench.against import ROOT, NotMeasured, Tree, checked_out, git, measure, measure_in_turn
 from worker.devstack import Servers
 
+pytestmark = pytest.mark.processes  # git
+
 NOWHERE = Servers("postgresql://nowhere/database", "nowhere:9092", "env", "env")
 HARNESS = """\
 import os, sys, worker
