@@ -6,8 +6,10 @@ the sink of lesson events: fold -> one statement (rows, stored offsets, outbox) 
 
 import asyncio
 import socket
+from functools import partial
 
-from faust.contrib.asgi import serve_asgi
+from faust.contrib.asgi import AsgiService, serve_asgi
+from starlette.applications import Starlette
 
 from events.producer import Producer
 from worker.agents import AgentApp, Handovers, add_agent
@@ -27,6 +29,11 @@ from worker.outbox.relay import Relay
 from worker.progress.store import Store
 from worker.settings import Settings, settings
 from worker.stream.stream import Stream
+from worker.web.connection import Connection, Port
+
+# Of the worker's own port, which is for probes.
+MOST_CONNECTIONS = 64
+STOP_WITHIN_S = 5
 
 
 class Worker(AgentApp):
@@ -48,7 +55,7 @@ class Worker(AgentApp):
         self.until_idle: UntilIdle | None = None
         self.topic_warnings: list[str] = []
         health = create_health(self.intakes, self.relay, settings, warnings=self.topic_warnings)
-        serve_asgi(self, health, host=settings.http_host, port=settings.http_port, access_log=False)
+        serve_health(self, health, settings)
 
     def _take_lesson_events(self) -> Intake:
         stream = Stream(self.settings.lesson_events_topic, self.settings.consumer_group, decode)
@@ -87,6 +94,21 @@ class Worker(AgentApp):
         # Not in on_stop, which runs before the intake has drained.
         await asyncio.gather(*(store.close() for store in self.stores))
         await super().on_shutdown()
+
+
+def serve_health(app: AgentApp, health: Starlette, settings: Settings) -> type[AsgiService]:
+    """Has the app serve this while it runs, with the same limits on connections as the API's."""
+    return serve_asgi(
+        app,
+        health,
+        host=settings.http_host,
+        port=settings.http_port,
+        access_log=False,
+        http=partial(Connection, Port(MOST_CONNECTIONS)),
+        ws="none",
+        backlog=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+    )
 
 
 def require_free_port(settings: Settings) -> None:

@@ -70,7 +70,7 @@ async def serve_website(settings: Settings, learners: Sequence[Learner]) -> Asyn
 async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[ServedApp]:
     """Serves the app over HTTP in this process, for the time of the block."""
     listening = listen(settings)
-    server = EmbeddedServer(build_config(app), app.state.poller)
+    server = EmbeddedServer(build_config(app, settings), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
         yield ServedApp(format_address(listening), serving)

@@ -10,6 +10,7 @@ from worker.web.api.fast_path import FastPath
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.routes import api_router
 from worker.web.auth import Tokens
+from worker.web.connection import choose_most_connections
 from worker.web.keys import Keys
 from worker.web.limits import RateLimits
 from worker.web.middleware import STREAMS, CatchAllMiddleware, OuterMiddleware
@@ -38,7 +39,9 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
-    app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner)
+    # So that connections are left for everyone else, /live among them.
+    most_streams = max(1, choose_most_connections(settings) * 3 // 4)
+    app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner, most_streams)
     app.state.readers = readers
     app.state.replays = operations.Replays(settings)
     STREAMS.set_function(lambda: poller.streams)

@@ -17,6 +17,7 @@ from cachetools import TLRUCache
 from fastapi import Depends, Request
 
 from worker.errors import SetupError
+from worker.web.connection import CALLER
 from worker.web.keys import Keys, UnknownKey
 from worker.web.problems import Problem
 from worker.web.settings import ApiSettings
@@ -80,6 +81,7 @@ class Tokens:
         found = self._valid.get(key)
         if found is None:
             found = self._valid[key] = await self._verify(token)
+        request.scope[CALLER] = found  # so that its connection is not closed for a stranger's
         return found
 
     async def _verify(self, token: str) -> Caller:

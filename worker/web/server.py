@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 import uvicorn
@@ -19,7 +20,7 @@ from worker.postgres.connection import with_time_limit
 from worker.settings import Settings
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.app import create_api
-from worker.web.connection import Connection
+from worker.web.connection import Connection, Port, choose_most_connections
 from worker.web.keys import choose_keys
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
@@ -67,7 +68,7 @@ async def _serve(settings: ApiSettings, pages: APIRouter | None) -> None:
         app = create_api(settings, keys, service, readers=readers, cookie=settings.api_cookie, pages=pages)
         collect_rarely()
         log.info("listening", address=format_address(listening))
-        await Server(build_config(app), app.state.poller).serve([listening])
+        await Server(build_config(app, settings), app.state.poller).serve([listening])
 
 
 def build_service(settings: Settings) -> ProgressService:
@@ -75,10 +76,12 @@ def build_service(settings: Settings) -> ProgressService:
     return ProgressService(with_time_limit(settings, READ_WITHIN_S), publish_timeout_s=PUBLISH_WITHIN_S)
 
 
-def build_config(app: FastAPI) -> uvicorn.Config:
+def build_config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
+    port = Port(choose_most_connections(settings))
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=partial(Connection, port),  # type: ignore[arg-type]  # uvicorn only calls it
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

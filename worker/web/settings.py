@@ -39,6 +39,11 @@ class ApiSettings(Settings):
     api_streams_per_learner: PositiveInt = Field(
         5, description="The most live streams that a learner may have open at once, per API process"
     )
+    api_connections: PositiveInt | None = Field(
+        None,
+        description="The most connections that an API process has open at once; a further one takes the place of the "
+        "longest idle one. Without this setting half of the files that the process may open, at most 2,048",
+    )
     api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 
     @field_validator("jwt_jwks_url")

@@ -202,6 +202,6 @@ async def test_a_stream_without_changes_sends_heartbeats(
     monkeypatch: pytest.MonkeyPatch, service: ProgressService
 ) -> None:
     monkeypatch.setattr("worker.web.api.stream.HEARTBEAT_S", 0.01)
-    sent = stream_events(ProgressPoller(service, 1), WatchedLearner(), None, time.time() + WITHIN_S)
+    sent = stream_events(ProgressPoller(service, 1, 1), WatchedLearner(), None, time.time() + WITHIN_S)
 
     assert [await anext(sent), await anext(sent)] == ["retry: 2000\n\n", "event: heartbeat\ndata: {}\n\n"]

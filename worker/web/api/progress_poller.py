@@ -53,10 +53,11 @@ class WatchedLearner:
 
 
 class ProgressPoller:
-    """Polls only while a stream is open. Needs no closing except `close`, which ends the streams."""
+    """Polls only while a stream is open, `most` at once. Needs no closing except `close`, which ends the streams."""
 
-    def __init__(self, service: ProgressService, most_per_caller: int) -> None:
+    def __init__(self, service: ProgressService, most_per_caller: int, most: int) -> None:
         self._service = service
+        self._most = most
         self._most_per_caller = most_per_caller
         self._callers: Counter[UUID] = Counter()
         self._watched: dict[UUID, WatchedLearner] = {}
@@ -70,9 +71,14 @@ class ProgressPoller:
 
     @contextmanager
     def watch(self, user_id: UUID, caller: UUID) -> Iterator[WatchedLearner]:
-        """Keeps the learner up to date within the block. Raises a problem, 429, for a caller with too many streams."""
+        """Keeps the learner up to date within the block.
+
+        Raises a problem: 429 for a caller with too many streams, 503 if all callers together have too many.
+        """
         if self._callers[caller] >= self._most_per_caller:
             raise Problem(429, f"{self._most_per_caller} streams are open already", headers={"Retry-After": "15"})
+        if self.streams >= self._most:
+            raise Problem(503, f"{self._most} streams are open already", headers={"Retry-After": "15"})
         watched = self._watched.setdefault(user_id, WatchedLearner())
         watched.streams += 1
         self._callers[caller] += 1

@@ -17,10 +17,12 @@ from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
 from worker.web.api.responses import to_schema
 from worker.web.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
 from worker.web.auth import CallerDep
+from worker.web.connection import ENDS_AT
 from worker.web.limits import count_call
 
 HEARTBEAT_S = 15
 RECONNECT_MS = 2000
+END_WITHIN_S = 2
 
 router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
@@ -55,6 +57,9 @@ async def stream_progress(
     The live stream ends with the token."""
     await drain_body(request)
     poller: ProgressPoller = request.app.state.poller
+    # Where nobody reads, the live stream cannot end by itself.
+    left_s = max(0, caller.expires_at - time.time()) + END_WITHIN_S
+    request.scope[ENDS_AT] = asyncio.get_running_loop().time() + left_s
     held = ExitStack()
     watched = held.enter_context(poller.watch(user, caller.user_id))
     return LiveStreamResponse(held, stream_events(poller, watched, last_event_id, caller.expires_at))
