@@ -3,6 +3,7 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from worker.learners.allowance import Allowance
 from worker.learners.service import ProgressService
 from worker.web import probes
 from worker.web.api import openapi, operations
@@ -38,6 +39,7 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
+    app.state.allowance = Allowance(settings.api_courses_per_learner, settings.api_lessons_per_course)
     app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner)
     app.state.readers = readers
     app.state.replays = operations.Replays(settings)

@@ -39,6 +39,12 @@ class ApiSettings(Settings):
     api_streams_per_learner: PositiveInt = Field(
         5, description="The most live streams that a learner may have open at once, per API process"
     )
+    api_courses_per_learner: PositiveInt = Field(
+        1000, description="The most courses that calls may give a learner, those that were reset among them"
+    )
+    api_lessons_per_course: PositiveInt = Field(
+        10_000, description="The most lessons that calls may give a learner in one course, completed or taken back"
+    )
     api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 
     @field_validator("jwt_jwks_url")
