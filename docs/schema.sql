@@ -53,6 +53,7 @@ create table course_progress_all (
 ) with (fillfactor=80);
 CREATE INDEX course_progress_all_course_id ON course_progress_all USING btree (course_id, user_id);
 grant insert, select, update on course_progress_all to course_progress_worker;
+grant select (user_id, course_id) on course_progress_all to course_progress_reader;
 
 -- The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that
 -- writes them, so it is the truth; the offset committed to Kafka only serves tools that show lag.

@@ -201,3 +201,27 @@ async def lesson(
         at if completed else None,
         completed,
     )
+
+
+async def invent(
+    connection: asyncpg.Connection, user: UUID, course: UUID, number: int, *, completed: bool = True, pad: str = ""
+) -> None:
+    """Inserts a course with this many lessons `n000001`, `n000002`, each followed by `pad`, a second apart."""
+    done = number if completed else 0
+    ended = NOON if done >= 10_000 else None
+    await connection.execute(
+        """
+        insert into course_progress_all (user_id, course_id, last_accessed_at, started_at, completed_at,
+                                         lessons_completed, total_lessons)
+        values ($1, $2, $3, $3, $4, $5, 10000)
+        """,
+        *(user, course, NOON, ended, done),
+    )
+    await connection.execute(
+        """
+        insert into lesson_progress (user_id, course_id, lesson_id, changed_at, completed_at, completed)
+        select $1, $2, 'n' || lpad(n::text, 6, '0') || $3, at, case when $4 then at end, $4
+        from generate_series(1, $5) n cross join lateral (select $6::timestamptz + make_interval(secs => n) as at) t
+        """,
+        *(user, course, pad, completed, number, NOON),
+    )

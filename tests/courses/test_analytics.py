@@ -8,13 +8,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.databases import NOON, learners
+from tests.databases import NOON, invent, learners
 from worker.courses.analytics import (
     BUCKETS_S,
     DAY,
     DAYS,
     FRESH_S,
     HOUR,
+    MOST_LESSONS,
+    READ_LESSONS,
     CourseAnalytics,
     Duration,
     LessonReach,
@@ -230,9 +232,25 @@ async def test_what_it_reads_does_not_grow_with_other_courses(
     )
     days = [NOON.date(), NOON.date()]
 
-    rows = await connection.fetch(f"explain {query('courses/course_analytics')}", course, *days, BUCKETS_S, K)
+    arguments = (course, *days, BUCKETS_S, K, READ_LESSONS, MOST_LESSONS)
+    rows = await connection.fetch(f"explain {query('courses/course_analytics')}", *arguments)
     text = "\n".join(row[0] for row in rows)
 
     assert "Seq Scan" not in text
     assert "lesson_progress_pkey" in text
     assert "course_progress_all_course_id" in text
+
+
+async def test_learners_who_invent_lessons_neither_decide_the_cost_nor_hide_the_lessons_of_most(
+    analytics: CourseAnalytics, connection: asyncpg.Connection, course: UUID
+) -> None:
+    await learners(connection, course, 10, "abc")
+    for _ in range(5):
+        await invent(connection, uuid4(), course, READ_LESSONS + 500)
+
+    figures = await analytics.read(course)
+
+    assert figures is not None
+    assert len(figures.lessons) == MOST_LESSONS
+    assert figures.more_lessons == READ_LESSONS + 3 - MOST_LESSONS
+    assert {"a", "b", "c"} <= {lesson.lesson_id for lesson in figures.lessons}

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.databases import NOON, lesson
-from worker.courses.lessons import CourseLessons, KnownLessons, LessonState
+from tests.databases import NOON, invent, lesson
+from worker.courses.lessons import MOST_LESSONS, CourseLessons, KnownLessons, LessonState
 from worker.settings import Settings
 
 
@@ -93,3 +93,19 @@ async def test_lessons_that_enough_others_did_are_known_in_their_order_and_a_few
         LessonState("third", None),
         LessonState("mine", NOON),
     )
+
+
+async def test_a_course_of_any_number_of_lessons_has_a_bounded_list(
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.courses.lessons.SAMPLED_LESSONS", MOST_LESSONS + 100)
+    for _ in range(5):
+        await invent(connection, uuid4(), course, MOST_LESSONS + 200)
+    await invent(connection, user, course, MOST_LESSONS + 50, pad=" mine")
+
+    found = await known.read_lessons(user, [course])
+
+    assert len(found[course].lessons) == 2 * MOST_LESSONS
+    [kept] = known._common.values()
+    assert len(kept) == MOST_LESSONS
+    assert known._common.currsize > sum(len(lesson_id) for lesson_id in kept)

@@ -73,3 +73,13 @@ def test_weeks_begin_on_mondays_and_lose_no_lesson() -> None:
     days = by_day({monday: 1, date(2026, 11, 22): 2, date(2026, 11, 23): 4}, monday, date(2026, 11, 25))
 
     assert by_week(days) == (Period(monday, 3), Period(date(2026, 11, 23), 4))
+
+
+async def test_of_a_learner_with_very_many_lessons_only_so_many_are_counted(
+    history: Activity, connection: asyncpg.Connection, user: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.learners.activity.MOST_LESSONS", 3)
+    for number in range(5):
+        await lesson(connection, user, uuid4(), f"{number}")
+
+    assert sum(period.lessons for period in await history.count_per_day(user, 28)) == 3

@@ -53,6 +53,7 @@ MAY = {
     },
     READER: {
         "course_progress": READ,
+        "course_progress_all": READ,  # of that a course is there, not of what is in it
         "lesson_progress": READ,
         "consumed_offset": READ,
         "known_topic": READ,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -57,6 +58,14 @@ async def service(shared: ApiSettings) -> AsyncIterator[ProgressService]:
 async def readers(shared: ApiSettings) -> AsyncIterator[Readers]:
     async with Readers(shared) as readers:
         yield readers
+
+
+@pytest.fixture
+async def rows(shared: ApiSettings) -> AsyncIterator[asyncpg.Connection]:
+    """Connects to the API's database, for rows that no worker has to write."""
+    connection = await asyncpg.connect(shared.database_url.get_secret_value())
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def show(user_id: UUID, course_id: UUID | None, as_json: bool) -> None:
     """Shows how far a user is in each course.
 
-    The course that was accessed last comes first.
+    The course that was accessed last comes first. At most 1,000 courses are shown.
     """
     from worker.terminal import progress as terminal
 

@@ -21,7 +21,9 @@ from worker.settings import Settings
 DAYS = 30
 LONGEST_S = 10.0
 FRESH_S = 60.0
-KEPT_COURSES = 1000  # courses
+KEPT_BYTES = 16 * 1024 * 1024  # of answers
+READ_LESSONS = 2000  # of one learner
+MOST_LESSONS = 300  # of an answer
 HOUR, DAY = 3600, 24 * 3600
 BUCKETS_S = (HOUR, DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY)
 
@@ -69,6 +71,7 @@ class Analytics:
     lessons: tuple[LessonReach, ...]  # in the order of completion; those of fewer than five learners are missing
     time_to_complete: tuple[Duration, ...]  # shortest first, merged until each has five; empty: fewer than five in all
     active: tuple[ActiveDay, ...]  # the last DAYS days, today last
+    more_lessons: int = 0  # that five learners completed, beyond the MOST_LESSONS that most learners did
 
 
 class CourseAnalytics:
@@ -77,13 +80,16 @@ class CourseAnalytics:
     It keeps answers for FRESH_S, because a large course costs seconds.
 
     A learner is active on the day of a completion that still stands, and on the day of the last access.
+    Of a learner with more than READ_LESSONS lessons in the course, only so many count.
     Rows keep only the last access, so a learner who only reads counts on the latest such day. Figures of past days are
     therefore too low rather than too high, and shrink a little as learners come back.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(KEPT_COURSES, FRESH_S, clock)
+        self._answers: TTLCache[UUID, tuple[Analytics | TookTooLong | None]] = TTLCache(
+            KEPT_BYTES, FRESH_S, clock, measure
+        )
         self._querying = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -138,8 +144,15 @@ class CourseAnalytics:
     async def _query_figures(self, course_id: UUID) -> Analytics | None:
         today = datetime.now(UTC).date()
         days = [today - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
-        [row] = await self._pool.fetch(query("courses/course_analytics"), course_id, days[0], days[-1], BUCKETS_S, K)
+        arguments = (course_id, days[0], days[-1], BUCKETS_S, K, READ_LESSONS, MOST_LESSONS)
+        [row] = await self._pool.fetch(query("courses/course_analytics"), *arguments)
         return None if row["learners"] < K else _build_analytics(course_id, days, row)
+
+
+def measure(kept: tuple[Analytics | TookTooLong | None]) -> int:
+    """Returns about how many bytes an answer takes in memory, and the entry of a cache around it."""
+    lessons = kept[0].lessons if isinstance(kept[0], Analytics) else ()
+    return 10_000 + sum(150 + 4 * len(lesson.lesson_id) for lesson in lessons)
 
 
 def _build_analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> Analytics:
@@ -153,6 +166,7 @@ def _build_analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> 
         tuple(LessonReach(id, rounded_down(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
         build_durations(row["seconds"]),
         tuple(ActiveDay(day, rounded_down(active.get(day, 0))) for day in days),
+        row["more_lessons"],
     )
 
 

@@ -3,11 +3,13 @@
 -- Reads the course's progress rows by its index and each learner's lesson rows by the primary key, however large the
 -- tables are: `offset 0` keeps the planner from joining them in another way.
 -- $2 and $3 the first and the last day to count (UTC); $4 the ends of the buckets of time to complete, in seconds; $5
--- the fewest learners for which a lesson, or a day, is counted.
+-- the fewest learners for which a lesson, or a day, is counted. $6 is the most lessons of a learner that are read, which
+-- of them the primary key decides, and $7 the most lessons that are returned, those of the most learners: so no learner
+-- decides what it costs.
 -- Returns one row: as_of, the database's clock; learners; completed; seconds, a count per bucket and one for longer
--- times; lessons and lesson_learners, in the order of the median position at which learners completed them; days and
--- day_learners, without idle days. Lessons of the same median stand in the order of their counts in steps of $5,
--- because the order itself would reveal counts.
+-- times; lessons and lesson_learners, in the order of the median position at which learners completed them, and
+-- more_lessons, how many are left out; days and day_learners, without idle days. Lessons of the same median stand in the
+-- order of their counts in steps of $5, because the order itself would reveal counts.
 with
 learner as materialized (
     select row_number() over () as learner, user_id, started_at, completed_at,
@@ -21,8 +23,12 @@ done as materialized (
     cross join lateral (
         select lesson_id, row_number() over (order by completed_at, lesson_id) as position,
                (completed_at at time zone 'UTC')::date as day
-        from lesson_progress
-        where user_id = p.user_id and course_id = $1 and completed
+        from (
+            select lesson_id, completed_at, completed from lesson_progress
+            where user_id = p.user_id and course_id = $1
+            limit $6
+        ) first
+        where completed
         offset 0
     ) l
 ),
@@ -41,6 +47,9 @@ lesson as (
     from up_to_position
     group by lesson_id
     having max(learners) >= $5
+),
+shown as (
+    select * from lesson order by div(learners, $5) desc, median, lesson_id limit $7
 ),
 day as (
     select day, count(*) as learners
@@ -62,7 +71,8 @@ select now() as as_of,
        (select count(*) from learner where completed_at is not null) as completed,
        array(select coalesce(b.learners, 0)
              from generate_series(0, cardinality($4)) n left join bucket b on b.bucket = n order by n) as seconds,
-       array(select lesson_id from lesson order by median, div(learners, $5) desc, lesson_id) as lessons,
-       array(select learners::bigint from lesson order by median, div(learners, $5) desc, lesson_id) as lesson_learners,
+       array(select lesson_id from shown order by median, div(learners, $5) desc, lesson_id) as lessons,
+       array(select learners::bigint from shown order by median, div(learners, $5) desc, lesson_id) as lesson_learners,
+       (select count(*) from lesson) - (select count(*) from shown) as more_lessons,
        array(select day from day order by day) as days,
        array(select learners from day order by day) as day_learners

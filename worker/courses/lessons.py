@@ -19,7 +19,9 @@ from worker.settings import Settings
 LONGEST_S = 5.0
 
 SAMPLED_LEARNERS = 200  # per course: some 10 ms, also for a course of thousands
-KEPT_COURSES, KEPT_S = 1000, 60  # common lessons that are cached
+SAMPLED_LESSONS = 1000  # per sampled learner
+MOST_LESSONS = 300  # of a course that are listed: this learner's own, and as many common ones
+KEPT_BYTES, KEPT_S = 16 * 1024 * 1024, 60  # common lessons that are cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class CourseLessons:
     """Lists the known lessons of a course, in the order in which learners complete them.
 
     `lessons` are the learner's own and those that enough other learners completed: often fewer than `total_lessons`,
-    which is the latest event's, and sometimes more.
+    which is the latest event's, and sometimes more. Of a course with very many, some are left out: MOST_LESSONS.
     """
 
     total_lessons: int | None  # None: no event has said it yet
@@ -47,7 +49,7 @@ class KnownLessons:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
-        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(KEPT_COURSES, KEPT_S)
+        self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(KEPT_BYTES, KEPT_S, getsizeof=measure)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=5)
@@ -63,7 +65,7 @@ class KnownLessons:
         """
         totals: dict[UUID, int | None] = {}
         own: dict[UUID, list[LessonState]] = defaultdict(list)
-        for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids)):
+        for row in await self._fetch("courses/lessons_of_learner", user_id, list(course_ids), MOST_LESSONS):
             totals[row["course_id"]] = row["total_lessons"]
             if row["lesson_id"] is not None:
                 own[row["course_id"]].append(LessonState(row["lesson_id"], row["completed_at"]))
@@ -76,12 +78,18 @@ class KnownLessons:
     async def _read_common_lessons(self, course_id: UUID) -> tuple[str, ...]:
         known = self._common.get(course_id)
         if known is None:
-            rows = await self._fetch("courses/common_lessons", course_id, K, SAMPLED_LEARNERS)
+            sample = (SAMPLED_LEARNERS, SAMPLED_LESSONS, MOST_LESSONS)
+            rows = await self._fetch("courses/common_lessons", course_id, K, *sample)
             known = self._common[course_id] = tuple(row["lesson_id"] for row in rows)
         return known
 
     async def _fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         return await self._pool.fetch(query(name), *arguments)
+
+
+def measure(lessons: tuple[str, ...]) -> int:
+    """Returns about how many bytes these ids take in memory, and the entry of a cache around them."""
+    return 500 + sum(60 + 4 * len(lesson_id) for lesson_id in lessons)
 
 
 def merge_lessons(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:

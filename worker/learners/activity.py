@@ -13,6 +13,7 @@ from worker.settings import Settings
 
 LONGEST_S = 5.0
 MOST_DAYS = 366
+MOST_LESSONS = 100_000  # that are counted: a learner with more has others left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Activity:
     """Counts a learner's completed lessons per day and per week. An async context manager.
 
     A lesson counts on the day of its `completed_at` (docs/rules.md, rule 1) while it is completed. Un-completing it, or
-    a reset of the course, removes it from past days too. Every operation raises DatabaseUnavailable.
+    a reset of the course, removes it from past days too. Of a learner with more than MOST_LESSONS, only so many count.
+    Every operation raises DatabaseUnavailable.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,7 +62,8 @@ class Activity:
         return by_week(by_day(await self._count_completed(user_id, first, last, zone), first, last))
 
     async def _count_completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
-        rows = await self._pool.fetch(query("learners/lessons_per_day"), user_id, first, last, str(zone or "UTC"))
+        arguments = (user_id, first, last, str(zone or "UTC"), MOST_LESSONS)
+        rows = await self._pool.fetch(query("learners/lessons_per_day"), *arguments)
         return {row["day"]: row["lessons"] for row in rows}
 
 

@@ -13,6 +13,11 @@ from worker.postgres.pool import Pool
 
 T = TypeVar("T")
 
+# Of one answer: they are some 70 KB, 3 MB where each id is as long and as odd as an id can be, and take milliseconds of
+# the event loop. A learner can have any number of lessons.
+MOST_LESSONS = 2000
+MOST_COURSES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class CourseProgress:
@@ -23,12 +28,17 @@ class CourseProgress:
     lessons_completed: int
     total_lessons: int | None  # None: not known yet
     progress_percentage: int  # 0-100; 100 exactly when complete
-    completed_lessons: tuple[str, ...]  # in the order they were completed
+    completed_lessons: tuple[str, ...]  # in the order they were completed; the first ones, see `more_lessons`
     last_lesson_id: str | None
     last_accessed_at: datetime
     started_at: datetime
     completed_at: datetime | None
     completion_number: int  # how often the course has become complete
+
+    @property
+    def more_lessons(self) -> int:
+        """Returns how many completed lessons are not in `completed_lessons`; `list_lessons` reads all in pages."""
+        return max(0, self.lessons_completed - len(self.completed_lessons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +68,19 @@ class ListCursor:
     course_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class CompletedLesson:
+    """Names a lesson, and when the user completed it. It also marks a position in the list of them: behind it."""
+
+    lesson_id: str
+    completed_at: datetime
+
+
 class ProgressReader:
     """Reads progress over a pool of connections.
 
-    Every method runs one query, and raises DatabaseUnavailable or SetupError.
+    Every method runs one query, and raises DatabaseUnavailable or SetupError. The courses of one result have
+    MOST_LESSONS completed lessons at most, all of them together; `more_lessons` tells of each how many are left out.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -69,7 +88,14 @@ class ProgressReader:
 
     async def read_courses(self, user_id: UUID, course_ids: Iterable[UUID]) -> ReadResult[dict[UUID, CourseProgress]]:
         """Returns the user's progress by course id; courses without progress are missing from the dict."""
-        read = _read_result(await self.fetch("learners/progress_of_courses", user_id, list(course_ids)))
+        wanted = list(course_ids)
+        if len(wanted) == 1:
+            rows = await self.fetch("learners/progress_of_courses", user_id, wanted, MOST_LESSONS)
+        else:
+            rows = await self.fetch(
+                "learners/progress_of_user", user_id, True, None, None, None, True, wanted, MOST_LESSONS
+            )
+        read = _read_result(rows)
         return ReadResult(read.as_of, {progress.course_id: progress for progress in read.value})
 
     async def list_courses(
@@ -79,16 +105,36 @@ class ProgressReader:
         include_completed: bool,
         include_current: bool = True,
         after: ListCursor | None = None,
-        limit: int | None = None,
+        limit: int = MOST_COURSES,
     ) -> ReadResult[list[CourseProgress]]:
         """Lists the user's courses, the latest accessed first.
 
         `after` leaves out the courses before it and its own course; `limit` is the largest number returned.
         """
         cursor = (after.last_accessed_at, after.course_id) if after else (None, None)
-        return _read_result(
-            await self.fetch("learners/progress_of_user", user_id, include_completed, *cursor, limit, include_current)
-        )
+        chosen = (include_completed, *cursor, limit, include_current, None, MOST_LESSONS)
+        return _read_result(await self.fetch("learners/progress_of_user", user_id, *chosen))
+
+    async def list_lessons(
+        self, user_id: UUID, course_id: UUID, *, after: CompletedLesson | None = None, limit: int = MOST_LESSONS
+    ) -> ReadResult[list[CompletedLesson]]:
+        """Lists the lessons that the user has completed in the course, in the order they were completed.
+
+        `after` leaves out the lessons up to it; `limit` is the largest number returned.
+        """
+        cursor = (after.completed_at, after.lesson_id) if after else (None, None)
+        rows = await self.fetch("learners/completed_lessons", user_id, course_id, *cursor, limit)
+        found = [CompletedLesson(row["lesson_id"], row["completed_at"]) for row in rows if row["lesson_id"] is not None]
+        return ReadResult(rows[0]["as_of"], found)
+
+    async def find_completed(self, user_id: UUID, lessons: Iterable[tuple[UUID, str]]) -> dict[UUID, set[str]]:
+        """Returns, by course id, those of the lessons (course id, lesson id) that the user has completed."""
+        asked = list(lessons)
+        columns = [course_id for course_id, _ in asked], [lesson_id for _, lesson_id in asked]
+        found: dict[UUID, set[str]] = {}
+        for row in await self.fetch("learners/completed_of_lessons", user_id, *columns):
+            found.setdefault(row["course_id"], set()).add(row["lesson_id"])
+        return found
 
     async def read_stats(self, user_id: UUID) -> ReadResult[ProgressStats]:
         """Returns the user's statistics: zeros for a user without progress."""

@@ -62,7 +62,8 @@ class ProgressService:
       is away, one publication at a time tries, at most every two seconds.
 
     It returns Accepted when the event was not applied within PROGRESS_APPLY_DEADLINE_S. Reads need no Kafka.
-    `reads` offers the same reads together with the time as of which they hold.
+    `reads` offers the same reads together with the time as of which they hold. Whatever a learner has stored, an answer
+    has `reads.MOST_LESSONS` completed lessons at most: `CourseProgress.more_lessons` tells of those left out.
     """
 
     reads: ProgressReader
@@ -92,7 +93,10 @@ class ProgressService:
         return await self._read_row(_parse_user_id(user_id), _parse_course_id(course_id))
 
     async def get_user_progress(self, user_id: UUID | str, *, include_completed: bool = True) -> list[CourseProgress]:
-        """Returns all courses of a user, the latest accessed first."""
+        """Returns the courses of a user, the latest accessed first, up to `reads.MOST_COURSES` of them.
+
+        `reads.list_courses` reads further ones.
+        """
         return (await self.reads.list_courses(_parse_user_id(user_id), include_completed=include_completed)).value
 
     async def get_bulk_course_progress(
@@ -261,7 +265,7 @@ def _offset_of(receipt: Receipt) -> int:
 
 def _has_one_event(row: CourseProgress) -> bool:
     """Tells whether the row is what one un-completion makes of none: no lesson, and no other access."""
-    return not row.completed_lessons and row.started_at == row.last_accessed_at
+    return not row.lessons_completed and row.started_at == row.last_accessed_at
 
 
 def _parse_user_id(user_id: UUID | str) -> UUID:

@@ -47,8 +47,14 @@ def print_progress(found: Sequence[CourseProgress]) -> None:
 
 
 def progress_to_json(found: Sequence[CourseProgress], *, one: bool) -> str:
-    """Formats progress as a JSON array; with `one`, as the object of that course, or null."""
+    """Formats progress as a JSON array; with `one`, as the object of that course, or null.
+
+    `more_lessons` is there where the list of completed lessons is cut.
+    """
     objects = TypeAdapter(list[CourseProgress]).dump_python(list(found), mode="json")
+    for shown, progress in zip(objects, found, strict=True):
+        if progress.more_lessons:
+            shown["more_lessons"] = progress.more_lessons
     return to_json((objects or [None])[0] if one else objects)
 
 

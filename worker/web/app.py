@@ -3,6 +3,7 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from worker.learners.allowance import Allowance
 from worker.learners.service import ProgressService
 from worker.web import probes
 from worker.web.api import openapi, operations
@@ -39,6 +40,7 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
+    app.state.allowance = Allowance(settings.api_courses_per_learner, settings.api_lessons_per_course)
     # So that connections are left for everyone else, /live among them.
     most_streams = max(1, choose_most_connections(settings) * 3 // 4)
     app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner, most_streams)

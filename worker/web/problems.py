@@ -41,6 +41,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     408: ("too-slow", "The request's body did not arrive in time"),
     409: ("conflict", "Another call is under way"),
     413: ("too-large", "The request's body is too large"),
+    422: ("full", "There is no room for more"),
     429: ("too-many-requests", "Too many requests"),
     500: ("internal", "Something went wrong here"),
     503: ("unavailable", "This cannot be answered at the moment"),

@@ -44,6 +44,12 @@ class ApiSettings(Settings):
         description="The most connections that an API process has open at once; a further one takes the place of the "
         "longest idle one. Without this setting half of the files that the process may open, at most 2,048",
     )
+    api_courses_per_learner: PositiveInt = Field(
+        1000, description="The most courses that calls may give a learner, those that were reset among them"
+    )
+    api_lessons_per_course: PositiveInt = Field(
+        10_000, description="The most lessons that calls may give a learner in one course, completed or taken back"
+    )
     api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 
     @field_validator("jwt_jwks_url")

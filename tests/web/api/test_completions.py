@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.callers import Issuer, Lesson, client_of
+from tests.databases import invent
 from tests.processes import ApiProcess
+from worker.learners.reads import MOST_LESSONS
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.keys import PemKeys
@@ -208,3 +211,57 @@ async def test_a_read_by_another_process_sees_what_was_written_through_this_one(
                 assert lesson in read.json()["progress"]["completedLessons"]
 
     await asyncio.gather(*(writes_and_reads(number) for number in range(6)))
+
+
+# No room
+
+
+async def test_a_learner_without_room_is_refused_and_told_what_there_is_too_much_of(
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, user: UUID, lesson: Lesson, course: UUID
+) -> None:
+    small = shared.model_copy(update={"api_courses_per_learner": 1, "api_lessons_per_course": 2})
+    app = create_api(small, PemKeys(issuer.key_file), service)
+    async with client_of(app, issuer.token(user)) as client:
+        for name in ("a", "b"):
+            assert (await client.post("/api/progress/complete", json=lesson(name))).status_code == 200
+        third = await client.post("/api/progress/complete", json=lesson("c"))
+        taken = await client.request("DELETE", "/api/progress/complete", json=lesson("c"))
+        again = await client.request("DELETE", "/api/progress/complete", json=lesson("b"))
+        other = str(uuid4())
+        calls = [("complete", lesson(courseId=other)), ("access", {"courseId": other}), ("reset", {"courseId": other})]
+        courses = [await client.post(f"/api/progress/{call}", json=body) for call, body in calls]
+        read = await client.get("/api/progress")
+
+    for answer, pointer in ((third, "/lessonId"), (taken, "/lessonId"), *((course, "/courseId") for course in courses)):
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:course-progress:problem:full")
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    assert again.status_code == 200
+    assert [(p["courseId"], p["completedLessons"]) for p in read.json()["items"]] == [(str(course), ["a"])]
+
+
+async def test_a_batch_is_applied_as_far_as_there_is_room(
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, user: UUID, course: UUID
+) -> None:
+    small = shared.model_copy(update={"api_courses_per_learner": 2, "api_lessons_per_course": 2})
+    app = create_api(small, PemKeys(issuer.key_file), service)
+    events = [item(course, name) for name in ("a", "b", "c", "a")] + [item(uuid4(), "x") for _ in range(2)]
+    async with client_of(app, issuer.token(user)) as client:
+        answer = (await client.post("/api/progress/complete/batch", json={"events": events})).json()
+
+    states = [result["status"] for result in answer["results"]]
+    assert states == ["applied", "applied", "rejected", "applied", "applied", "rejected"]
+    assert [answer["results"][n]["errors"][0]["pointer"] for n in (2, 5)] == ["/lessonId", "/courseId"]
+    assert len(answer["progress"]) == 2
+
+
+async def test_a_lesson_behind_the_end_of_a_cut_list_is_completed_and_taken_back(
+    client: httpx.AsyncClient, rows: asyncpg.Connection, user: UUID, lesson: Lesson, course: UUID
+) -> None:
+    await invent(rows, user, course, MOST_LESSONS + 1)
+
+    done = (await client.post("/api/progress/complete", json=lesson("last"))).json()
+    taken = (await client.request("DELETE", "/api/progress/complete", json=lesson("last"))).json()
+
+    assert (done["success"], taken["success"]) == (True, True)
+    assert [len(answer["progress"]["completedLessons"]) for answer in (done, taken)] == [MOST_LESSONS] * 2
+    assert [answer["progress"]["moreLessons"] for answer in (done, taken)] == [2, 1]

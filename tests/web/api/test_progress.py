@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.callers import Issuer, Lesson, client_of
+from tests.databases import invent
+from worker.learners.reads import MOST_LESSONS
 from worker.learners.service import ProgressService
 from worker.web.settings import ApiSettings
 
@@ -105,3 +107,45 @@ async def test_the_pages_together_are_the_whole_list(
     assert together == [str(progress.course_id) for progress in whole]
     assert len(whole) == sum(completed or not done for _, _, done in courses)
     assert all(len(page["items"]) == limit for page in pages[:-1])
+
+
+async def test_an_answer_is_bounded_whatever_the_learner_has_and_its_pages_have_the_rest(
+    client: httpx.AsyncClient, rows: asyncpg.Connection, user: UUID, course: UUID
+) -> None:
+    longest = "\x01" * 248  # which JSON writes in six bytes each
+    await invent(rows, user, course, 12_000, pad=longest)
+    others = [uuid4() for _ in range(3)]
+    for other in others:
+        await invent(rows, user, other, MOST_LESSONS, pad=longest)
+
+    one = await client.get(f"/api/progress/{course}")
+    answers = [
+        one,
+        await client.get("/api/progress"),
+        await client.get("/api/progress", params={"courseIds": f"{course},{others[0]}"}),
+    ]
+    lessons = await client.get(f"/api/progress/{course}/lessons", params={"limit": 700})
+
+    progress = one.json()["progress"]
+    assert (len(progress["completedLessons"]), progress["moreLessons"]) == (MOST_LESSONS, 12_000 - MOST_LESSONS)
+    assert max(len(answer.content) for answer in answers) < 3_200_000
+    assert [sum(len(p["completedLessons"]) for p in a.json()["items"]) for a in answers[1:]] == [MOST_LESSONS] * 2
+    assert [lesson["lessonId"] for lesson in lessons.json()["items"]] == progress["completedLessons"][:700]
+
+
+async def test_the_lessons_of_a_course_are_in_pages(
+    client: httpx.AsyncClient, lesson: Lesson, user: UUID, course: UUID
+) -> None:
+    for name in ("b", "a b", "c"):
+        await client.post("/api/progress/complete", json=lesson(name))
+    path = f"/api/progress/{course}/lessons"
+
+    first = (await client.get(path, params={"limit": 2})).json()
+    second = (await client.get(path, params={"limit": 2, "cursor": first["nextCursor"]})).json()
+    after_all = await client.get(path, params={"cursor": "x"})
+    nowhere = await client.get(f"/api/progress/{uuid4()}/lessons")
+
+    assert [item["lessonId"] for item in first["items"] + second["items"]] == ["b", "a b", "c"]
+    assert second["nextCursor"] is None
+    assert (after_all.status_code, after_all.json()["errors"][0]["parameter"]) == (400, "cursor")
+    assert nowhere.status_code == 404

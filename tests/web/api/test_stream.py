@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -16,8 +18,16 @@ from pydantic import SecretStr
 from tests.callers import Issuer
 from tests.databases import execute, new_database
 from tests.processes import ApiProcess, eventually, running
+from worker.learners.reads import CourseProgress
 from worker.learners.service import ProgressService
-from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
+from worker.web.api.progress_poller import (
+    MOST_COURSES,
+    MOST_LESSONS,
+    ProgressPoller,
+    State,
+    WatchedLearner,
+    drop_long_list,
+)
 from worker.web.api.stream import format_changes, stream_events
 from worker.web.settings import ApiSettings
 
@@ -196,6 +206,69 @@ def test_an_unchanged_state_is_not_sent() -> None:
     before, now = (State(mark, datetime.now(UTC), {}) for mark in (1, 2))
 
     assert list(format_changes(before, now, None)) == []
+
+
+def build_progress(completed: int = 1, lessons: int = 1) -> CourseProgress:
+    at = datetime.now(UTC)
+    ids = tuple(f"{n}" for n in range(lessons))
+    return CourseProgress(uuid4(), uuid4(), completed, 10_000, 1, ids, None, at, at, None, 0)
+
+
+def build_state(mark: int, *courses: CourseProgress, whole: bool = True) -> State:
+    return State(mark, datetime.now(UTC), {each.course_id: drop_long_list(each) for each in courses}, whole)
+
+
+def list_names(events: Iterable[str]) -> list[str]:
+    return [line.removeprefix("event: ") for text in events for line in text.splitlines() if "event: " in line]
+
+
+def test_a_change_of_a_large_course_is_sent_with_its_counts_and_without_its_list() -> None:
+    before = build_progress(60_000, MOST_LESSONS)
+    after = replace(before, lessons_completed=60_001, last_lesson_id="the last")
+
+    [event] = format_changes(build_state(1, before), build_state(2, after), None)
+
+    sent = json.loads(event.partition("data: ")[2])["progress"]
+    assert (sent["completedLessons"], sent["moreLessons"], sent["lessonsCompleted"]) == ([], 60_001, 60_001)
+    assert sent["lastLessonId"] == "the last"
+
+
+def test_a_list_of_five_hundred_is_sent_and_a_longer_one_is_not() -> None:
+    assert drop_long_list(build_progress(500, 500)).completed_lessons != ()
+    assert drop_long_list(build_progress(501, 501)).completed_lessons == ()
+
+
+def test_beyond_the_courses_of_a_stream_a_new_snapshot_tells_of_a_change() -> None:
+    first, second, third = (build_progress() for _ in range(3))
+    before = build_state(1, first, second, whole=False)
+
+    hidden = list_names(format_changes(before, build_state(2, first, second, whole=False), None))
+    moved_in = list_names(format_changes(before, build_state(2, third, first, whole=False), None))
+    changed = replace(first, lessons_completed=2)
+    shown = list_names(format_changes(before, build_state(2, changed, second, whole=False), None))
+
+    assert (hidden, moved_in, shown) == (["snapshot"], ["snapshot"], ["progress"])
+
+
+async def test_a_snapshot_of_a_learner_with_many_courses_leads_to_the_next_page(
+    two: list[ApiProcess], issuer: Issuer, user: UUID, rows: asyncpg.Connection
+) -> None:
+    await rows.execute(
+        """
+        insert into course_progress_all (user_id, course_id, last_accessed_at, started_at)
+        select $1, gen_random_uuid(), now(), now() from generate_series(1, 5000)
+        """,
+        user,
+    )
+    async with stream(two[0], issuer.token(user)) as events, two[0].client(issuer.token(user)) as client:
+        _, data = await events.next()
+        page = await client.get("/api/progress", params={"cursor": data["nextCursor"], "limit": 1})
+        await complete(two[0], issuer.token(user), UUID(page.json()["items"][0]["courseId"]))
+        name, changed = await events.next()
+
+    assert len(data["items"]) == MOST_COURSES
+    assert page.json()["items"][0]["courseId"] not in {item["courseId"] for item in data["items"]}
+    assert (name, len(changed["items"])) == ("snapshot", MOST_COURSES)
 
 
 async def test_a_stream_without_changes_sends_heartbeats(

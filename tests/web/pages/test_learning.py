@@ -12,7 +12,18 @@ from worker.courses.lessons import CourseLessons, LessonState
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.catalog import NoCatalog
-from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_resume, list_lessons
+from worker.web.pages.learning import (
+    CARD_TILES,
+    LEAST_TILES,
+    PAGE_TILES,
+    CourseCard,
+    build_cards,
+    build_learning_page,
+    choose_resume,
+    choose_shown,
+    fill_cards,
+    list_ids,
+)
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 STATS = ProgressStats(
@@ -138,6 +149,30 @@ def test_a_lesson_without_a_title_has_a_short_id() -> None:
 
 
 def test_lessons_are_named_once() -> None:
-    lessons = list_lessons(row("a", "a2", last="a2"), Known().lessons(uuid4()), None)
+    assert list_ids(row("a", "a2", last="a2"), Known().lessons(uuid4()), None) == ["a", "b", "c", "a2"]
 
-    assert [lesson.id for lesson in lessons] == ["a", "b", "c", "a2"]
+
+def test_a_card_shows_the_stretch_of_lessons_in_which_the_learner_goes_on_and_says_how_many_more_there_are() -> None:
+    done = row(*(f"{n}" for n in range(450)), total=1000, last="449")
+
+    [card] = build_cards([done], NoCatalog(), {}, NOW)
+
+    assert [tile.id for tile in card.lessons] == [f"{n}" for n in range(2 * CARD_TILES, 450)]
+    assert (card.hidden, card.unknown) == (400, 550)
+
+
+def test_the_cards_of_a_page_share_its_tiles_and_the_last_ones_have_some() -> None:
+    rows = [row(*(f"{n}" for n in range(300)), total=10_000) for _ in range(24)]
+
+    tiles = [len(card.lessons) for card in build_cards(rows, NoCatalog(), {}, NOW)]
+
+    assert (sum(tiles), max(tiles), min(tiles)) == (PAGE_TILES, CARD_TILES, LEAST_TILES)
+
+
+def test_where_the_list_of_completed_lessons_is_cut_the_checkmarks_are_those_that_were_asked_for() -> None:
+    cut = replace(row("b", last="c", total=4), lessons_completed=60_000)
+
+    [card] = fill_cards([cut], Known(), choose_shown([cut], Known(), {}), NOW, {cut.course_id: {"c"}})
+
+    assert [(tile.id, tile.completed) for tile in card.lessons] == [("a", False), ("b", False), ("c", True)]
+    assert card.hidden == 60_000 - 3

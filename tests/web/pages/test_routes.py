@@ -4,12 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from events.producer import OutgoingRecord, Producer
 from tests.callers import Issuer, client_of
+from tests.databases import invent, learners
 from tests.processes import eventually
 from tests.web.pages.site import COOKIE, with_pages
 from worker.demo.player import COURSES
@@ -18,6 +20,7 @@ from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.auth import Scope
 from worker.web.keys import PemKeys
+from worker.web.pages.learning import PAGE_TILES
 from worker.web.pages.render import read_assets
 from worker.web.pages.routes import pages_router
 from worker.web.readers import Readers
@@ -268,3 +271,51 @@ async def test_without_a_cookies_name_there_are_no_pages(
     app = create_api(shared, PemKeys(issuer.key_file), service, readers=readers, pages=pages_router())
     async with client_of(app, issuer.token(uuid4())) as client:
         assert [(await client.get(path)).status_code for path in PAGES] == [404, 404, 404]
+
+
+async def test_my_learning_is_bounded_whatever_the_learner_has_and_says_what_it_leaves_out(
+    app: FastAPI, issuer: Issuer, rows: asyncpg.Connection
+) -> None:
+    user = uuid4()
+    for _ in range(24):
+        await invent(rows, user, uuid4(), 2000, pad='"' * 248)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(user))
+        page = (await client.get("/")).text
+
+    assert page.count("<article") == 24
+    assert page.count("data-lesson=") == PAGE_TILES
+    assert len(page.encode()) < 4_000_000
+    assert "and 1,980 more lessons" in page
+
+
+async def test_a_page_shows_which_lessons_are_completed_where_the_list_of_them_is_cut(
+    app: FastAPI, issuer: Issuer, rows: asyncpg.Connection
+) -> None:
+    user, course = uuid4(), uuid4()
+    await invent(rows, user, course, 60_000)
+    await rows.execute(
+        "update course_progress_all set last_lesson_id = 'n060000' where user_id = $1 and course_id = $2", user, course
+    )
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(user))
+        page = (await client.get("/")).text
+
+    tiles = page.count("data-lesson=")
+    assert 0 < tiles <= 200
+    assert page.count('aria-pressed="true"') == tiles
+    assert f"and {60_000 - tiles:,} more lessons" in page
+
+
+async def test_a_courses_page_is_bounded_whatever_its_learners_invent(
+    visitor: httpx.AsyncClient, rows: asyncpg.Connection
+) -> None:
+    course = uuid4()
+    await learners(rows, course, 5, "abc")
+    for _ in range(5):
+        await invent(rows, uuid4(), course, 1500, pad='"' * 248)
+
+    page = (await visitor.get(f"/courses/{course}")).text
+
+    assert "And 1,203 more lessons" in page
+    assert len(page) < 500_000

@@ -6,66 +6,90 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from worker.errors import DatabaseUnavailable, TookTooLong
+from worker.learners.allowance import Allowance, Full
 from worker.learners.reads import CourseProgress, ReadResult
 from worker.learners.service import Accepted, ProgressService
+from worker.web.api.bodies import AccessBody, BatchBody, BatchItem, Item, LessonBody, ResetBody, find_errors
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.responses import json_response, to_schema
-from worker.web.api.schemas import (
-    AcceptedAnswer,
-    AccessBody,
-    BatchAnswer,
-    BatchBody,
-    BatchItem,
-    BatchResult,
-    LessonBody,
-    Progress,
-    ResetBody,
-    WriteAnswer,
-    find_errors,
-)
+from worker.web.api.schemas import AcceptedAnswer, BatchAnswer, BatchResult, Progress, WriteAnswer
 from worker.web.auth import CallerDep
-from worker.web.problems import describe_error
+from worker.web.problems import Problem, describe_error
 
 router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("writes"))
 batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
+POINTERS: dict[Full, str] = {"courses": "/courseId", "lessons": "/lessonId"}
 
 
 class LearnerWrites:
     """Publishes a learner's events, waits until they are applied, and reads the progress after them."""
 
-    def __init__(self, user_id: UUID, service: ProgressService, poller: ProgressPoller) -> None:
+    def __init__(self, user_id: UUID, service: ProgressService, poller: ProgressPoller, allowance: Allowance) -> None:
         self.user_id = user_id
         self.service = service
         self._poller = poller
+        self._allowance = allowance
+
+    async def find_excess(self, named: Sequence[tuple[UUID, str | None]]) -> list[dict[str, str] | None]:
+        """Returns, for each course with or without a lesson, why there is no room for it; None where there is.
+
+        Without PostgreSQL there is room, because a write needs Kafka alone. Raises TookTooLong.
+        """
+        try:
+            found = await self._allowance.find_excess(self.service.reads, self.user_id, named) if named else []
+        except TookTooLong:
+            raise  # the learner has so much that it cannot be counted in time
+        except DatabaseUnavailable:
+            return [None] * len(named)
+        return [full and {"pointer": POINTERS[full], "detail": self._describe(full)} for full in found]
+
+    def _describe(self, full: Full) -> str:
+        if full == "courses":
+            return f"New: you have {self._allowance.courses:,} courses, which is the most"
+        return f"New: you have {self._allowance.lessons_per_course:,} lessons in this course, which is the most"
 
     async def respond(
         self,
         course_id: UUID,
-        write: Awaitable[CourseProgress | Accepted | bool | None],
+        lesson_id: str | None,
+        write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]],
         *,
-        holds: Callable[[CourseProgress], bool] = lambda progress: True,
+        completed: bool | None = None,
     ) -> Response:
-        """Awaits the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
+        """Calls the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
 
         A write that returns None had nothing to change: the answer has no progress, and is no success.
-        `holds` says whether the progress shows the write; an event with a later time can prevent that.
+        `completed` is the state of the lesson that the write asks for; an event with a later time can prevent it.
+        Raises a problem, 422, where the learner has no room for the course or the lesson.
         """
-        outcome = await write
+        [excess] = await self.find_excess([(course_id, None if completed is None else lesson_id)])
+        if excess is not None:
+            raise Problem(422, "see `errors`", errors=[excess])
+        outcome = await write()
         if isinstance(outcome, Accepted):
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._poller.nudge()
         read = await self.service.reads.read_courses(self.user_id, [course_id])
         progress = None if outcome is None else read.value.get(course_id)  # None: there was nothing to take back
+        shows = progress is not None and (
+            completed is None or await self._is_completed(progress, lesson_id) == completed
+        )
         return json_response(
             WriteAnswer(
                 as_of=read.as_of,
-                success=outcome if isinstance(outcome, bool) else progress is not None and holds(progress),
+                success=outcome if isinstance(outcome, bool) else shows,
                 progress=Progress.model_validate(progress) if progress else None,
             )
         )
+
+    async def _is_completed(self, progress: CourseProgress, lesson_id: str | None) -> bool:
+        if lesson_id in progress.completed_lessons or not progress.more_lessons:
+            return lesson_id in progress.completed_lessons
+        return await self.service.is_lesson_completed(self.user_id, progress.course_id, lesson_id or "")
 
     async def apply_batch(
         self, items: Sequence[BatchItem]
@@ -85,7 +109,7 @@ class LearnerWrites:
 
 async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:
     """Provides the caller's writes."""
-    return LearnerWrites(caller.user_id, service, request.app.state.poller)
+    return LearnerWrites(caller.user_id, service, request.app.state.poller, request.app.state.allowance)
 
 
 WritesDep = Annotated[LearnerWrites, Depends(learner_writes)]
@@ -96,8 +120,9 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
     """Completes a lesson. Completing it again changes no date."""
     return await writes.respond(
         body.course_id,
-        writes.service.mark_lesson_complete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
-        holds=lambda progress: body.lesson_id in progress.completed_lessons,
+        body.lesson_id,
+        lambda: writes.service.mark_lesson_complete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        completed=True,
     )
 
 
@@ -107,8 +132,11 @@ async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
     null, and the course's progress begins at 0 %."""
     return await writes.respond(
         body.course_id,
-        writes.service.mark_lesson_incomplete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
-        holds=lambda progress: body.lesson_id not in progress.completed_lessons,
+        body.lesson_id,
+        lambda: writes.service.mark_lesson_incomplete(
+            writes.user_id, body.course_id, body.lesson_id, body.total_lessons
+        ),
+        completed=False,
     )
 
 
@@ -117,23 +145,33 @@ async def access(body: AccessBody, writes: WritesDep) -> Response:
     """Records that the learner opened the course. The first access creates progress at 0 %."""
     return await writes.respond(
         body.course_id,
-        writes.service.update_last_accessed(writes.user_id, body.course_id, lesson_id=body.lesson_id),
+        body.lesson_id,
+        lambda: writes.service.update_last_accessed(writes.user_id, body.course_id, lesson_id=body.lesson_id),
     )
 
 
 @router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
 async def reset(body: ResetBody, writes: WritesDep) -> Response:
     """Starts the course over by removing its progress."""
-    return await writes.respond(body.course_id, writes.service.reset_course_progress(writes.user_id, body.course_id))
+    return await writes.respond(
+        body.course_id, None, lambda: writes.service.reset_course_progress(writes.user_id, body.course_id)
+    )
 
 
 @batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
 async def batch(body: BatchBody, writes: WritesDep) -> Response:
     """Takes the events that happened while a device was offline. Sending them again changes nothing."""
-    items = [item for item in body.events if isinstance(item, BatchItem)]
     # Checked before the first wait, during which a time that is ahead may be reached.
-    faults = [
+    faults: list[list[dict[str, str]] | None] = [
         None if isinstance(item, BatchItem) else list(map(describe_error, find_errors(item))) for item in body.events
+    ]
+    valid = [item for item in body.events if isinstance(item, BatchItem)]
+    excess = iter(await writes.find_excess([name_lesson(item) for item in valid]))
+    for place, item in enumerate(body.events):
+        if isinstance(item, BatchItem) and (error := next(excess)):
+            faults[place] = [error]
+    items = [
+        item for item, errors in zip(body.events, faults, strict=True) if isinstance(item, BatchItem) and not errors
     ]
     ids, applied, read = await writes.apply_batch(items)
     left = iter(ids)
@@ -145,3 +183,8 @@ async def batch(body: BatchBody, writes: WritesDep) -> Response:
     ]
     answer = BatchAnswer(as_of=read.as_of, results=results, progress=to_schema(read.value.values()))
     return json_response(answer, 200 if applied else 202)
+
+
+def name_lesson(item: Item) -> tuple[UUID, str | None]:
+    """Returns the course of the event, and the lesson whose state it decides."""
+    return item.course_id, item.lesson_id if isinstance(item, LessonBody) else None

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field
 
-from worker.courses.analytics import FRESH_S, Analytics
+from worker.courses.analytics import FRESH_S, MOST_LESSONS, Analytics
 from worker.courses.anonymity import K
 from worker.web.api.responses import conditional_response
 from worker.web.api.schemas import AS_OF, COURSE, Answer, CamelModel, with_examples
@@ -48,7 +48,12 @@ class Figures(CamelModel):
     learners: int = Field(description=ROUNDED)
     completed: int = Field(description=ROUNDED)
     completion_rate: int | None = Field(description="In whole percent. Null: too few learners")
-    lessons: list[LessonReach] = Field(description="In the order in which learners complete them")
+    lessons: list[LessonReach] = Field(
+        description=f"In the order in which learners complete them: the {MOST_LESSONS} that most learners completed"
+    )
+    more_lessons: int = Field(
+        0, exclude_if=lambda more: more == 0, description="How many lessons `lessons` leaves out. Absent: none"
+    )
     time_to_complete: list[Duration]
     active: list[ActiveDay] = Field(description="The last 30 days, today last")
 

@@ -12,9 +12,10 @@ from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
 from worker.deadletters.selection import Selection
 from worker.settings import Settings
+from worker.web.api.bodies import ClosedModel
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.responses import conditional_response, json_response
-from worker.web.api.schemas import AS_OF, Answer, CamelModel, ClosedModel, with_examples
+from worker.web.api.schemas import AS_OF, Answer, CamelModel, with_examples
 from worker.web.auth import CallerDep, Scope
 from worker.web.limits import count_call
 from worker.web.problems import Problem

@@ -8,16 +8,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from worker.learners.reads import CourseProgress, ListCursor
+from worker.learners.reads import CompletedLesson, CourseProgress, ListCursor
 from worker.web.api.dependencies import LearnerDep, ServiceDep
 from worker.web.api.responses import conditional_response, to_schema
-from worker.web.api.schemas import CourseAnswer, ListAnswer, Progress, Stats, StatsAnswer
+from worker.web.api.schemas import CourseAnswer, LessonsAnswer, ListAnswer, Progress, Stats, StatsAnswer
 from worker.web.limits import count_call
 from worker.web.problems import Problem
 
 MOST_COURSES = 100
 UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LARGEST_PAGE = 200
+LARGEST_LESSONS_PAGE = 1000
 
 router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
@@ -37,25 +38,48 @@ async def course_ids(
     return [UUID(part) for part in text.split(",")] if text else []
 
 
-async def place(
-    cursor: Annotated[str | None, Query(description="The `nextCursor` of the page before")] = None,
-) -> ListCursor | None:
-    """Parses the parameter `cursor`. Raises a problem, 400."""
+Cursor = Annotated[str | None, Query(alias="cursor", description="The `nextCursor` of the page before")]
+
+
+async def place(cursor: Cursor = None) -> ListCursor | None:
+    """Parses the parameter `cursor` of the list of courses. Raises a problem, 400."""
     if cursor is None:
         return None
+    time, course_id = decode_cursor(cursor)
     try:
-        time, course_id = base64.urlsafe_b64decode(cursor.encode()).decode().split()
-        return ListCursor(datetime.fromisoformat(time).astimezone(UTC), UUID(course_id))
+        return ListCursor(time, UUID(course_id))
+    except ValueError:
+        raise foreign_cursor() from None
+
+
+async def lesson_place(cursor: Cursor = None) -> CompletedLesson | None:
+    """Parses the parameter `cursor` of a course's lessons. Raises a problem, 400."""
+    if cursor is None:
+        return None
+    time, lesson_id = decode_cursor(cursor)
+    return CompletedLesson(lesson_id, time)
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """Returns the time and the id in a cursor. Raises a problem, 400."""
+    try:
+        time, id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ", 1)
+        return datetime.fromisoformat(time).astimezone(UTC), id
     except (ValueError, OverflowError, binascii.Error):
-        raise Problem(
-            400, "see `errors`", errors=[{"parameter": "cursor", "detail": "Not a cursor of this API"}]
-        ) from None
+        raise foreign_cursor() from None
+
+
+def foreign_cursor() -> Problem:
+    return Problem(400, "see `errors`", errors=[{"parameter": "cursor", "detail": "Not a cursor of this API"}])
 
 
 def encode_cursor(progress: CourseProgress) -> str:
     """Returns the cursor of the page that begins after this course."""
-    text = f"{progress.last_accessed_at.isoformat()} {progress.course_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    return join_cursor(progress.last_accessed_at, str(progress.course_id))
+
+
+def join_cursor(time: datetime, id: str) -> str:
+    return base64.urlsafe_b64encode(f"{time.isoformat()} {id}".encode()).decode()
 
 
 @router.get("", response_model=ListAnswer)
@@ -98,5 +122,27 @@ async def get_progress(
     read = await service.reads.read_courses(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:
-        raise Problem(404, "no progress in this course", asOf=f"{read.as_of:%Y-%m-%dT%H:%M:%S.%fZ}")
+        raise no_progress(read.as_of)
     return conditional_response(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))
+
+
+@by_course.get("/{courseId}/lessons", response_model=LessonsAnswer)
+async def list_lessons(
+    request: Request,
+    user: LearnerDep,
+    service: ServiceDep,
+    course_id: Annotated[UUID, Path(alias="courseId")],
+    after: Annotated[CompletedLesson | None, Depends(lesson_place)],
+    limit: Annotated[int, Query(ge=1, le=LARGEST_LESSONS_PAGE)] = LARGEST_LESSONS_PAGE,
+) -> Response:
+    """Lists the lessons that the learner completed in one course, in that order, in pages; 404 without progress."""
+    page = await service.reads.list_lessons(user, course_id, after=after, limit=limit + 1)
+    if not page.value and not (await service.reads.read_courses(user, [course_id])).value:
+        raise no_progress(page.as_of)
+    items = page.value[:limit]
+    cursor = join_cursor(items[-1].completed_at, items[-1].lesson_id) if len(page.value) > limit else None
+    return conditional_response(request, LessonsAnswer(as_of=page.as_of, items=items, next_cursor=cursor))
+
+
+def no_progress(as_of: datetime) -> Problem:
+    return Problem(404, "no progress in this course", asOf=f"{as_of:%Y-%m-%dT%H:%M:%S.%fZ}")

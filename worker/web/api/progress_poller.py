@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from worker.web.problems import Problem
 
 log = structlog.get_logger("api")
 
+MOST_COURSES = 200  # of a learner, that a live stream shows
+MOST_LESSONS = 500  # of a course, beyond which a live stream leaves their list out
 POLL_STREAMS_EVERY_S = 0.5
 # However many writes nudge the poller.
 LEAST_BETWEEN_POLLS_S = 0.05
@@ -24,11 +26,21 @@ LEAST_BETWEEN_POLLS_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Holds all courses of a learner at one moment."""
+    """Holds the courses of a learner at one moment: the latest accessed ones, MOST_COURSES at most.
+
+    A course has all of its completed lessons, or none of them. The mark is of all courses of the learner.
+    """
 
     mark: int
     as_of: datetime
     courses: Mapping[UUID, CourseProgress]
+    whole: bool = True  # whether the learner has no other course
+
+
+def drop_long_list(progress: CourseProgress) -> CourseProgress:
+    """Returns the progress without the list of completed lessons if it is cut or long, as each change sends it."""
+    long = progress.more_lessons or len(progress.completed_lessons) > MOST_LESSONS
+    return replace(progress, completed_lessons=()) if long else progress
 
 
 class WatchedLearner:
@@ -132,8 +144,9 @@ class ProgressPoller:
             if watched.state is not None and watched.state.mark == mark:
                 continue
             # Read after its mark, so it is never older. At worst the next poll reads it again.
-            read = await self._service.reads.list_courses(user_id, include_completed=True)
-            watched.update(State(mark, read.as_of, {progress.course_id: progress for progress in read.value}))
+            read = await self._service.reads.list_courses(user_id, include_completed=True, limit=MOST_COURSES + 1)
+            courses = {progress.course_id: drop_long_list(progress) for progress in read.value[:MOST_COURSES]}
+            watched.update(State(mark, read.as_of, courses, whole=len(read.value) <= MOST_COURSES))
 
     def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:
         """Ends the streams of a poller that failed, because they would stand still. Their clients connect again."""

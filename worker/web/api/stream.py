@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from worker.web.api.body_guard import SMALL, limit_body
 from worker.web.api.dependencies import LearnerDep
+from worker.web.api.progress import encode_cursor
 from worker.web.api.progress_poller import ProgressPoller, State, WatchedLearner
 from worker.web.api.responses import to_schema
 from worker.web.api.schemas import Answer, CourseAnswer, ListAnswer, Progress, RemovedAnswer
@@ -96,24 +97,36 @@ async def stream_events(
 
 
 def format_changes(sent: State | None, now: State, last_id: str | None) -> Iterator[str]:
-    """Yields the events that bring a client from `sent`, or from the event `last_id`, to `now`."""
-    answers = list(find_differences(sent, now)) if sent else [build_snapshot_event(now)]
+    """Yields the events that bring a client from `sent`, or from the event `last_id`, to `now`.
+
+    Beyond the courses that a state holds, a change is told by a new snapshot.
+    """
     if not sent and last_id == str(now.mark):
         return
+    answers = list(find_differences(sent, now)) if sent else [build_snapshot_event(now)]
+    if sent and not answers and not now.whole and sent.mark != now.mark:
+        answers = [build_snapshot_event(now)]
     for number, (name, answer) in enumerate(answers, start=1):
         # Only the last one has the id: a client that has seen it knows all of this state.
         yield format_event(name, answer, now.mark if number == len(answers) else None)
 
 
 def build_snapshot_event(now: State) -> tuple[str, Answer]:
-    return "snapshot", ListAnswer(as_of=now.as_of, items=to_schema(now.courses.values()), next_cursor=None)
+    items = list(now.courses.values())
+    cursor = None if now.whole or not items else encode_cursor(items[-1])
+    return "snapshot", ListAnswer(as_of=now.as_of, items=to_schema(items), next_cursor=cursor)
 
 
 def find_differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
+    gone = sent.courses.keys() - now.courses.keys()
+    if gone and not (sent.whole and now.whole):
+        # Whether a course was reset, or others have taken its place among the latest, cannot be told.
+        yield build_snapshot_event(now)
+        return
     for course_id, progress in now.courses.items():
         if sent.courses.get(course_id) != progress:
             yield "progress", CourseAnswer(as_of=now.as_of, progress=Progress.model_validate(progress))
-    for course_id in sent.courses.keys() - now.courses.keys():
+    for course_id in gone:
         yield "removed", RemovedAnswer(as_of=now.as_of, course_id=course_id)
 
 

@@ -32,6 +32,7 @@ class Figures:
     steps: tuple[Step, ...]
     steepest: Step | None
     lessons: BarChart
+    more_lessons: int  # that the chart leaves out
     durations: BarChart
     active: BarChart
 
@@ -67,6 +68,7 @@ def build_figures(found: Analytics, catalog: Catalog) -> Figures:
             [(str(number), step.learners) for number, step in enumerate(listed, start=1)],
             [step.title for step in listed],
         ),
+        more_lessons=found.more_lessons,
         durations=build_bar_chart(
             "Time to complete",
             ("Within", "Learners"),

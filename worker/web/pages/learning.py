@@ -1,17 +1,20 @@
 """Builds the view of "My learning". Pure."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from worker.courses.catalog import Catalog, Lesson
 from worker.courses.lessons import CourseLessons
-from worker.learners.activity import Period
+from worker.learners.activity import MOST_LESSONS, Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.charts import BarChart, build_bar_chart
 from worker.web.pages.formatting import format_ago, name_lesson, plural
+
+# A tile takes some 60 µs and a kilobyte, 3 KB at most, and a learner can have any number of lessons.
+PAGE_TILES, CARD_TILES, LEAST_TILES = 1200, 200, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class CourseCard:
     activity: str
     active_at: datetime  # the time that `activity` tells
     lessons: tuple[Tile, ...]
-    unknown: int  # lessons of the course whose ids are not known
+    hidden: int  # lessons of the course for which the page has no room
+    unknown: int  # those whose ids are not known
     resume: Tile | None  # where to go on
 
     @property
@@ -63,6 +67,7 @@ class LearningPage:
     show: str  # all, current or completed
     first: bool  # of the pages of the list
     older: str | None  # the cursor of the next page
+    counted: int = MOST_LESSONS  # the most lessons of which the weeks tell
 
     @property
     def resume(self) -> CourseCard | None:
@@ -93,25 +98,85 @@ def build_learning_page(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Holds the lessons of a course that the page has room for, and the number of those for which it has none."""
+
+    lessons: Sequence[Lesson]
+    hidden: int
+
+
 def build_cards(
-    rows: Iterable[CourseProgress], catalog: Catalog, known: Mapping[UUID, CourseLessons], now: datetime
+    rows: Sequence[CourseProgress],
+    catalog: Catalog,
+    known: Mapping[UUID, CourseLessons],
+    now: datetime,
 ) -> tuple[CourseCard, ...]:
     """Builds a card per row. `known` has the lessons that events name, for courses that are not in the catalog."""
-    return tuple(build_card(row, catalog, known.get(row.course_id), now) for row in rows)
+    return fill_cards(rows, catalog, choose_shown(rows, catalog, known), now, {})
 
 
-def list_lessons(row: CourseProgress, catalog_lessons: Sequence[Lesson], known: CourseLessons | None) -> list[Lesson]:
+def fill_cards(
+    rows: Iterable[CourseProgress],
+    catalog: Catalog,
+    shown: Mapping[UUID, Shown],
+    now: datetime,
+    completed: Mapping[UUID, Collection[str]],
+) -> tuple[CourseCard, ...]:
+    """Builds a card per row, with these lessons.
+
+    `completed` has, for rows whose list of completed lessons is cut, the completed ones of those shown.
+    """
+    return tuple(build_card(row, catalog, shown[row.course_id], now, completed) for row in rows)
+
+
+def choose_shown(
+    rows: Sequence[CourseProgress], catalog: Catalog, known: Mapping[UUID, CourseLessons]
+) -> dict[UUID, Shown]:
+    """Chooses the lessons of each card: at most CARD_TILES of a course, and PAGE_TILES together."""
+    left = PAGE_TILES
+    found = {}
+    for place, row in enumerate(rows, start=1):
+        catalog_lessons = catalog.lessons(row.course_id) or ()
+        ids = list_ids(row, catalog_lessons, known.get(row.course_id))
+        stretch = choose_stretch(row, ids, min(CARD_TILES, left - LEAST_TILES * (len(rows) - place)))
+        left -= len(stretch)
+        titled = {lesson.id: lesson for lesson in catalog_lessons}
+        lessons = [titled.get(id) or Lesson(id, name_lesson(id)) for id in stretch]
+        found[row.course_id] = Shown(lessons, max(len(ids), row.lessons_completed) - len(stretch))
+    return found
+
+
+def choose_stretch(row: CourseProgress, ids: Sequence[str], most: int) -> Sequence[str]:
+    """Cuts the lessons into stretches of `most`, and returns the one in which the learner goes on.
+
+    So tiles do not move while the learner completes one lesson after another.
+    """
+    if len(ids) <= most:
+        return ids
+    completed = set(row.completed_lessons)
+    at = next((n for n, id in enumerate(ids) if id == row.last_lesson_id), 0)
+    if not row.more_lessons:  # else it is not known which are open
+        at = next((n for n in range(at, len(ids)) if ids[n] not in completed), at)
+    first = at - at % most
+    return ids[first : first + most]
+
+
+def list_ids(row: CourseProgress, catalog_lessons: Sequence[Lesson], known: CourseLessons | None) -> list[str]:
     """Lists the catalog's lessons, or those that others did, and any more that the learner completed."""
-    ids = [*(state.lesson_id for state in (known.lessons if known else ())), *row.completed_lessons]
+    ids = [lesson.id for lesson in catalog_lessons]
+    ids += [state.lesson_id for state in (known.lessons if known else ())]
+    ids += row.completed_lessons
     if row.last_lesson_id is not None:
         ids.append(row.last_lesson_id)
-    have = {lesson.id for lesson in catalog_lessons}
-    return [*catalog_lessons, *(Lesson(id, name_lesson(id)) for id in dict.fromkeys(ids) if id not in have)]
+    return list(dict.fromkeys(ids))
 
 
-def build_card(row: CourseProgress, catalog: Catalog, known: CourseLessons | None, now: datetime) -> CourseCard:
+def build_card(
+    row: CourseProgress, catalog: Catalog, shown: Shown, now: datetime, completed: Mapping[UUID, Collection[str]]
+) -> CourseCard:
     catalog_lessons = catalog.lessons(row.course_id) or ()
-    tiles = build_tiles(row, list_lessons(row, catalog_lessons, known))
+    tiles = build_tiles(row.course_id, shown.lessons, set(completed.get(row.course_id, row.completed_lessons)))
     click_total = len(catalog_lessons) or row.total_lessons
     return CourseCard(
         id=row.course_id,
@@ -127,15 +192,15 @@ def build_card(row: CourseProgress, catalog: Catalog, known: CourseLessons | Non
         else f"Last opened {format_ago(row.last_accessed_at, now)}",
         active_at=row.completed_at or row.last_accessed_at,
         lessons=tiles,
-        unknown=max(0, (click_total or 0) - len(tiles)),
+        hidden=shown.hidden,
+        unknown=max(0, (click_total or 0) - len(tiles) - shown.hidden),
         resume=choose_resume([tile for tile in tiles if click_total or tile.href], row.last_lesson_id),
     )
 
 
-def build_tiles(row: CourseProgress, lessons: Sequence[Lesson]) -> tuple[Tile, ...]:
-    completed = set(row.completed_lessons)
+def build_tiles(course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str]) -> tuple[Tile, ...]:
     return tuple(
-        Tile(lesson.id, lesson.title, build_anchor(row.course_id, lesson.id), lesson.id in completed, lesson.href)
+        Tile(lesson.id, lesson.title, build_anchor(course_id, lesson.id), lesson.id in completed, lesson.href)
         for lesson in lessons
     )
 

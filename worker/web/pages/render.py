@@ -1,6 +1,8 @@
 """Renders templates, and reads static files."""
 
+import asyncio
 import hashlib
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,6 +14,7 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictU
 
 from worker.web.pages.formatting import plural
 
+TURN_S = 0.01
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -59,3 +62,14 @@ class Templates:
         """Returns the page `name`.html as a response."""
         text = self._environment.get_template(f"{name}.html").render(**values)
         return HTMLResponse(text, status, headers)
+
+    async def render_in_turns(self, name: str, **values: Any) -> Response:
+        """Returns the page as a response. A page can be long: others take their turns after every TURN_S of it."""
+        parts = []
+        ends = time.monotonic() + TURN_S
+        for part in self._environment.get_template(f"{name}.html").generate(**values):
+            parts.append(part)
+            if time.monotonic() >= ends:
+                await asyncio.sleep(0)
+                ends = time.monotonic() + TURN_S
+        return HTMLResponse("".join(parts))

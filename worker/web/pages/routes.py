@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.courses.catalog import Catalog
 from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
-from worker.learners.reads import CourseProgress, ListCursor
+from worker.learners.reads import CourseProgress, ListCursor, ProgressReader, ReadResult
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
@@ -25,7 +25,7 @@ from worker.web.auth import CallerDep, caller
 from worker.web.limits import count_call
 from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.course import build_course_page
-from worker.web.pages.learning import build_cards, build_learning_page
+from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
 from worker.web.pages.operations import build_operations_page
 from worker.web.pages.render import Templates, read_assets
 from worker.web.problems import PROBLEMS, Problem, to_problem
@@ -103,22 +103,23 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         )
         rows = page.value[:COURSES]
         older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
-        known = await find_lessons(readers.lessons, user, rows, catalog)
-        listed = build_cards(rows, catalog, known, page.as_of)
+        listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), catalog)
         view = build_learning_page(stats.value, listed, weeks, show, first=after is None, older=older)
-        return templates.render("learning", caller=caller, page=view)
+        return await templates.render_in_turns("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
         found = await readers.analytics.read(course_id)
-        return templates.render("course", caller=caller, page=build_course_page(course_id, found, catalog))
+        return await templates.render_in_turns(
+            "course", caller=caller, page=build_course_page(course_id, found, catalog)
+        )
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
         operating = readers.operations
         snapshot = await operating.snapshot()
         view = build_operations_page(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
-        return templates.render("ops", caller=caller, page=view)
+        return await templates.render_in_turns("ops", caller=caller, page=view)
 
     return router
 
@@ -129,6 +130,25 @@ async def find_lessons(
     """Returns the lessons that events name, for the courses that the catalog does not know."""
     unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
     return await known.read_lessons(user_id, unknown) if unknown else {}
+
+
+async def read_cards(
+    reads: ProgressReader,
+    lessons: KnownLessons,
+    user_id: UUID,
+    page: ReadResult[list[CourseProgress]],
+    catalog: Catalog,
+) -> tuple[CourseCard, ...]:
+    """Builds the cards. Of courses whose list of completed lessons is cut, it asks which of the shown are completed."""
+    rows = page.value
+    known = await find_lessons(lessons, user_id, rows, catalog)
+    cut = {row.course_id: set[str]() for row in rows if row.more_lessons}
+    if not cut:
+        return build_cards(rows, catalog, known, page.as_of)
+    shown = choose_shown(rows, catalog, known)
+    asked = [(course_id, lesson.id) for course_id in cut for lesson in shown[course_id].lessons]
+    completed = cut | await reads.find_completed(user_id, asked) if asked else cut
+    return fill_cards(rows, catalog, shown, page.as_of, completed)
 
 
 def page_route(templates: Templates) -> type[APIRoute]:

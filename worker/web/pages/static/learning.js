@@ -107,6 +107,7 @@ function show(progress) {
   if (progress.totalLessons && !("inCatalog" in card.dataset)) card.dataset.total = progress.totalLessons;
   setBar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
+  if (progress.moreLessons) return; // the list is cut, and the page is fetched again soon
   for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
 }
 

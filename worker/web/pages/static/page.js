@@ -24,6 +24,7 @@ export function explain(response) {
     case 401: return "You are no longer logged in: load the page again.";
     case 403: return "You may not do this.";
     case 409: return "Another user is doing this right now: try again later.";
+    case 422: return "You have as many courses, or lessons in this course, as you may have.";
     case 429: return `That was too much at once: try again in ${wait ?? "a few"} s.`;
     case 503: return "A server is away: try again in a moment.";
     default: return `The server answered ${response.status}.`;
