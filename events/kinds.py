@@ -12,6 +12,7 @@ class Kind(StrEnum):
     TIME = "time"  # not RFC 3339 with an offset, or before 2000
     SCHEMA = "schema"  # the event's model does not allow the data
     UNREADABLE_HEADER = "unreadable-header"  # a header's name is not UTF-8
+    TOO_LARGE = "too-large"  # more than 2 MiB, or in a batch of more than 64 MiB, inflated; it was not decoded
     REFUSED = "refused"  # the event is valid, and the database refuses one of its values
     UNKNOWN = "unknown"  # written before there were kinds, or by a newer worker
 

@@ -28,9 +28,11 @@ from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
+from worker.kafka.inflation import limit_inflation
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
+from worker.stream.cut_record import LARGEST_RECORD, cut
 from worker.stream.outcome import Record
 from worker.stream.sink import Applied, Handover, OffsetsMoved, Sink
 from worker.stream.stream import Stream
@@ -135,9 +137,10 @@ class Lane:
             await self._sleep(timeout_s)
             return {}
         try:
-            fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
-                *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
-            )
+            with limit_inflation() as room:
+                fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
+                    *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
+                )
         except NoOffsetForPartitionError:  # of a partition that is not resumed yet: its position is about to be set
             return {}
         except OffsetOutOfRangeError as error:  # the log was truncated or recreated: resuming finds out which
@@ -154,6 +157,8 @@ class Lane:
             return {}
         if strays := fetched.keys() - self.partitions.assigned:  # a rebalance gave them to another lane meanwhile
             self._shared.return_strays(strays)
+        if room.largest_taken > LARGEST_RECORD:  # else no record can be
+            fetched = {tp: list(map(cut, records)) for tp, records in fetched.items()}
         return {tp: records for tp, records in fetched.items() if tp in self.partitions.assigned}
 
     async def _getmany_with_bad_headers(self) -> dict[TopicPartition, list[Record]]:
