@@ -14,6 +14,7 @@ from aiokafka.errors import CorruptRecordException, LeaderNotAvailableError, for
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+from aiokafka.record.util import decode_varint_py
 
 from worker.kafka.inflation import BoundedRecords, limit_inflation
 from worker.stream.cut_record import cut
@@ -55,6 +56,9 @@ class _Batch(_DefaultRecordBatchPy):  # type: ignore[misc]
     def _maybe_uncompress(self) -> None:
         super()._maybe_uncompress()
         self._buffer: Any = _Buffer(memoryview(self._buffer))
+
+    def _read_msg(self, *_: object) -> Any:
+        return super()._read_msg(decode_varint_py)  # the one in C takes nothing but bytes
 
 
 class _Batches(_MemoryRecordsPy):  # type: ignore[misc]

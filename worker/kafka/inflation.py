@@ -165,6 +165,8 @@ class _Batches:
 class BoundedRecords(aiokafka.consumer.fetcher.PartitionRecords):  # type: ignore[misc]
     """Reads what was fetched of a partition. A batch that is refused becomes one CutRecord with its last offset."""
 
+    next_fetch_offset: int
+
     def __init__(self, tp: TopicPartition, records: Any, *arguments: Any) -> None:
         super().__init__(tp, _Batches(records), *arguments)
 
