@@ -71,16 +71,12 @@ class _Scratch(threading.local):
     """Holds the buffer of each thread. Linux gives memory only for what was written to it."""
 
     def __init__(self) -> None:
-        self.memory = mmap.mmap(-1, LARGEST_BATCH, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-
-    @contextmanager
-    def lend(self, size: int) -> Iterator[memoryview]:
-        with memoryview(self.memory) as view, view[:size] as buffer:
-            yield buffer
+        self._memory = mmap.mmap(-1, LARGEST_BATCH, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.view = memoryview(self._memory)
 
     def give_back(self) -> None:
         """Gives the memory that was written to back to Linux."""
-        self.memory.madvise(mmap.MADV_DONTNEED)
+        self._memory.madvise(mmap.MADV_DONTNEED)
 
 
 _scratch = _Scratch()
@@ -91,8 +87,7 @@ def _inflate(write: Callable[[Any, memoryview], int], payload: Any) -> bytes:
     room = ROOM.get()
     largest = room.largest if room else LARGEST_BATCH
     try:
-        with _scratch.lend(largest) as buffer:
-            inflated = bytes(buffer[: write(payload, buffer)])
+        inflated = bytes(_scratch.view[: write(payload, _scratch.view[:largest])])
     except (cramjam.DecompressionError, struct.error, ValueError) as error:
         _scratch.give_back()
         if room:
