@@ -28,7 +28,7 @@ from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
-from worker.kafka.inflation import limit_inflation
+from worker.kafka.inflation import Room, limit_inflation
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
@@ -77,6 +77,7 @@ class Lane:
         self._settler = Settler(self._hand_over, self.partitions.reread, self._wait, self._stopping)
         self.in_flight: asyncio.Future[Applied | OffsetsMoved] | None = None  # `settled` of the batch with the agent
         self.last_turn = self._compared = time.monotonic()
+        self._largest_begun = 0  # bytes of the largest batch, inflated, that the last fetch with one began
 
     @property
     def waiting(self) -> str | None:
@@ -157,9 +158,15 @@ class Lane:
             return {}
         if strays := fetched.keys() - self.partitions.assigned:  # a rebalance gave them to another lane meanwhile
             self._shared.return_strays(strays)
-        if room.largest_taken > LARGEST_RECORD:  # else no record can be
+        if self._may_have_large(room):
             fetched = {tp: list(map(cut, records)) for tp, records in fetched.items()}
         return {tp: records for tp, records in fetched.items() if tp in self.partitions.assigned}
+
+    def _may_have_large(self, room: Room) -> bool:
+        """Tells whether a batch that this fetch began, or one before it left unended, is as large as a large record."""
+        before = self._largest_begun
+        self._largest_begun = room.largest_taken or before
+        return max(before, room.largest_taken) > LARGEST_RECORD
 
     async def _getmany_with_bad_headers(self) -> dict[TopicPartition, list[Record]]:
         """Fetches what aiokafka cannot hand out, and moves the consumer behind it.
