@@ -113,6 +113,7 @@ async def replay(
     async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:
         rounds = ReplayRounds(settings, producer, rate, by)
         async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
+            await asyncio.sleep(0)  # to decode a large one takes a while, and learners wait for the API's process
             record = prepare_replay(letter, selection, decoders, to=to)
             if isinstance(record, NoReplay):
                 tally.left[record.why] += 1

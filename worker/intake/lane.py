@@ -33,12 +33,13 @@ from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
 from worker.stream.cut_record import LARGEST_RECORD, cut
-from worker.stream.outcome import Record
+from worker.stream.outcome import Outcome, Record
 from worker.stream.sink import Applied, Handover, OffsetsMoved, Sink
 from worker.stream.stream import Stream
 
 LANES = 2
 FETCH_WAIT_S = 0.2
+LARGE_VALUE = 64 * 1024  # bytes, of which JSON of many small parts takes some ms to read
 KAFKA_PAUSE_S = 1.0  # after an error that passes by itself
 COMPARE_EVERY_S = 5.0  # the stored offsets with those that the lane knows
 RESUME_ATTEMPT = 5  # the back-off of a resume that failed is that of a fifth attempt
@@ -125,11 +126,25 @@ class Lane:
         if fetched:
             metrics.THROUGHPUT.batch_taken(self._name)
         with metrics.stage("decode"):
-            batch = gather(fetched, self.partitions.next, self._shared.stream.decode)
+            batch = await self._decode(fetched)
         batch.spans |= skip_over(await self._positions(fetched), self.partitions.next)
         self._shared.watch.lag.took(batch)
         self.partitions.advance(batch.spans)
         return batch
+
+    async def _decode(self, fetched: dict[TopicPartition, list[Record]]) -> Batch:
+        """Decodes what was fetched. Between large records others have their turn, or Kafka misses this member."""
+        decode = self._shared.stream.decode
+        if self._largest_begun <= LARGEST_RECORD:
+            return gather(fetched, self.partitions.next, decode)
+        expected = dict(self.partitions.next)
+        entries: list[tuple[Record, Outcome]] = []
+        for tp, records in fetched.items():
+            for record in records:
+                entries += gather({tp: [record]}, expected, decode).entries
+                if len(record.value or b"") > LARGE_VALUE:
+                    await asyncio.sleep(0)
+        return Batch.of(entries, expected)
 
     async def _getmany(self, timeout_s: float) -> dict[TopicPartition, list[Record]]:
         self._shared.membership.require_alone()
