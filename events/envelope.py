@@ -6,6 +6,8 @@ It reads three forms, because producers send all three:
 - structured: header `content-type: application/cloudevents+json`, everything in one JSON object;
 - bare: a JSON object with `id`, `type` and `time` beside the data fields, no headers needed.
 
+Each attribute has at most 1,000 characters, `dataschema` at most 200.
+
 It writes binary mode. `read` and `data_of` are two steps, so that the type of an event is known
 before its data are parsed.
 """
@@ -36,6 +38,8 @@ READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
 # Matches no port, no year and no counter of a schema registry (`/ids/7`, `/versions/7`).
 VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
 REASON_LENGTH = 300
+LONGEST_ATTRIBUTE = 1000  # characters of each attribute; longer ones are malformed
+LONGEST_DATASCHEMA = 200
 NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
 
 
@@ -188,6 +192,8 @@ def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") 
     dataschema = attributes.get("dataschema") or None
     if dataschema:
         _require_text(attributes, prefix, "dataschema")
+        if len(dataschema) > LONGEST_DATASCHEMA:  # some are remembered
+            raise MalformedEvent(f"{prefix}dataschema", f"longer than {LONGEST_DATASCHEMA} characters")
     return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data)
 
 
@@ -198,6 +204,8 @@ def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> No
             raise MalformedEvent(f"{prefix}{name}", "missing or empty")
         if not isinstance(text, str):
             raise MalformedEvent(f"{prefix}{name}", "not text")
+        if len(text) > LONGEST_ATTRIBUTE:
+            raise MalformedEvent(f"{prefix}{name}", f"longer than {LONGEST_ATTRIBUTE} characters")
 
 
 def _parse_time(text: str, prefix: str) -> datetime:

@@ -9,9 +9,10 @@ class Kind(StrEnum):
     NOT_JSON = "not-json"  # the value, or the data in it, is not a JSON object
     ENVELOPE = "envelope"  # CloudEvents attributes: missing, empty, twice, not text, or of a format that is not read
     VERSION = "version"  # this contract does not know this version of CloudEvents, or of the event
-    TIME = "time"  # not RFC 3339 with an offset, or before 2000
+    TIME = "time"  # not RFC 3339 with an offset, before 2000, or in the future where the record has no timestamp
     SCHEMA = "schema"  # the event's model does not allow the data
     UNREADABLE_HEADER = "unreadable-header"  # a header's name is not UTF-8
+    TOO_LARGE = "too-large"  # more than 2 MiB, or in a batch of more than 64 MiB, inflated; it was not decoded
     REFUSED = "refused"  # the event is valid, and the database refuses one of its values
     UNKNOWN = "unknown"  # written before there were kinds, or by a newer worker
 

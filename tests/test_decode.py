@@ -1,6 +1,7 @@
 """What a record says, or why it can never be applied."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from events.kinds import Kind
 from tests.factories import APPENDED, EVENT, record
 from worker.decode import decode
-from worker.stream.outcome import Occurrence, Rejected, Skipped
+from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, cut, measure
+from worker.stream.outcome import Occurrence, Record, Rejected, Skipped
 
 
 def with_header(name: str, value: bytes) -> list[tuple[str, bytes]]:
@@ -91,11 +93,62 @@ def test_what_says_nothing_to_this_worker_is_skipped(changed: dict[str, Any], re
     assert decode(record(**changed)) == Skipped(reason)
 
 
-@pytest.mark.parametrize("timestamp_ms", [-(10**14), -2, 0])
-def test_a_record_from_before_2000_by_its_own_timestamp_is_rejected(timestamp_ms: int) -> None:
-    assert isinstance(decode(record(timestamp=timestamp_ms)), Rejected)
+IN_SECONDS = int(APPENDED.timestamp())
+NO_TIMESTAMP = [-(10**14), -2, -1, 0, IN_SECONDS, 946_684_799_999]
 
 
-@pytest.mark.parametrize("timestamp_ms", [-1, 10**17])
-def test_without_a_timestamp_that_can_be_earlier_nothing_is_clamped(timestamp_ms: int) -> None:
-    assert decode(record(timestamp=timestamp_ms)) == Occurrence(APPENDED, EVENT, "lesson-events", 3)
+@pytest.mark.parametrize("timestamp_ms", [*NO_TIMESTAMP, 10**17])
+def test_without_a_timestamp_that_can_be_earlier_the_time_of_the_event_counts(timestamp_ms: int) -> None:
+    past = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert decode(record(past, timestamp=timestamp_ms)) == Occurrence(past, EVENT, "lesson-events", 3)
+
+
+@pytest.mark.parametrize("timestamp_ms", NO_TIMESTAMP)
+@pytest.mark.parametrize(("ahead_s", "is_event"), [(-60, True), (300, True), (300.001, False), (10**9, False)])
+def test_without_a_timestamp_a_time_ahead_of_the_clock_is_rejected(
+    timestamp_ms: int, ahead_s: float, is_event: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = datetime(2027, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr("worker.decode.now", clock.timestamp)
+    at = clock + timedelta(seconds=ahead_s)
+
+    outcome = decode(record(at, timestamp=timestamp_ms))
+
+    if is_event:
+        assert outcome == Occurrence(at, EVENT, "lesson-events", 3)
+    else:
+        assert isinstance(outcome, Rejected)
+        assert outcome.kind is Kind.TIME
+        assert "the record has no timestamp" in outcome.reason
+
+
+@pytest.mark.parametrize("part", ["key", "value", "headers"])
+def test_a_record_of_more_than_2_mib_is_rejected_whatever_makes_it_large(part: str) -> None:
+    """It is no matter whether what is kept of it would be an event."""
+    room = LARGEST_RECORD - measure(record(key=b"", value=b""))
+
+    def sized(size: int) -> Record:
+        valid = record().value
+        parts: dict[str, dict[str, Any]] = {
+            "key": {"key": b"k" * size, "value": b""},
+            "value": {"key": b"", "value": b" " * (size - len(valid)) + valid},
+            "headers": {"key": b"", "value": b"", "headers": [*record().headers, ("x", b"h" * (size - 1))]},
+        }
+        return record(**parts[part])
+
+    whole, large = sized(room), sized(room + 1)
+
+    assert cut(whole) is whole
+    outcome = decode(cut(large))
+    assert isinstance(outcome, Rejected)
+    assert outcome.kind is Kind.TOO_LARGE
+    assert measure(outcome.record) <= KEPT_VALUE + KEPT_KEY + KEPT_HEADERS
+    assert outcome.record.value_sha256 == sha256(large.value).hexdigest()
+
+
+def test_a_valid_event_of_2_mib_is_applied() -> None:
+    valid = record().value
+    padded = b" " * (LARGEST_RECORD - measure(record())) + valid
+
+    assert isinstance(decode(cut(record(value=padded))), Occurrence)

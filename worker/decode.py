@@ -1,11 +1,16 @@
-"""Decodes the bytes of lesson events: to an event, or to the reason why it can never be applied. Pure."""
+"""Decodes the bytes of lesson events: to an event, or to the reason why it can never be applied.
+
+Pure, but for a record without a timestamp, whose event must not be ahead of the clock (docs/rules.md).
+"""
 
 from datetime import UTC, datetime, timedelta
+from time import time as now
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
 from events.models import EARLIEST, LESSON_EVENTS
-from worker.stream.outcome import BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
+from worker.stream.cut_record import CutRecord
+from worker.stream.outcome import EARLIEST_STAMP, BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
 
 AHEAD_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,8 +20,8 @@ def decode(record: Record) -> Outcome:
     """Decodes one record of lesson-events. Never raises, whatever bytes a producer has written."""
     if record.value is None:
         return Skipped("tombstone")
-    if isinstance(record, BadHeaderRecord):
-        return Rejected(record, "the name of a header is not UTF-8", Kind.UNREADABLE_HEADER)
+    if type(record) is not Record and (rejected := _reject_unread(record)):
+        return rejected
     try:
         envelope = read(record.value, record.headers)
         event = data_of(envelope, LESSON_EVENTS)
@@ -24,6 +29,9 @@ def decode(record: Record) -> Outcome:
         return Skipped("unknown type")
     except MalformedEvent as malformed:
         return Rejected(record, str(malformed), malformed.kind)
+    if record.timestamp < EARLIEST_STAMP and _is_ahead(envelope.time):
+        reason = f"time: {envelope.time:%Y-%m-%d} is in the future, and the record has no timestamp to set it to"
+        return Rejected(record, reason, Kind.TIME)
     occurred_at, clamped = _clamp(envelope.time, record.timestamp)
     if occurred_at < EARLIEST:
         return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01", Kind.TIME)
@@ -33,10 +41,24 @@ def decode(record: Record) -> Outcome:
 def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
     """Limits a time to five minutes ahead of the record's own timestamp: a clock that runs ahead would win every merge.
 
-    It does not compare with the wall clock, because a replay must decide alike. Kafka takes any number as a timestamp;
-    -1 means that there is none.
+    It does not compare with the wall clock, because a replay must decide alike.
     """
-    seconds_ahead = time.timestamp() - timestamp_ms / 1000
-    if timestamp_ms == -1 or seconds_ahead <= AHEAD_S:
+    if timestamp_ms < EARLIEST_STAMP or time.timestamp() - timestamp_ms / 1000 <= AHEAD_S:
         return time, False
-    return (EPOCH + timedelta(milliseconds=timestamp_ms) if timestamp_ms > 0 else EPOCH), True
+    return EPOCH + timedelta(milliseconds=timestamp_ms), True
+
+
+def _is_ahead(time: datetime) -> bool:
+    """Tells whether a time is more than five minutes ahead of the clock.
+
+    Asked only where the record has no timestamp: a clock that ran ahead would win every merge, for ever.
+    """
+    return time.timestamp() > now() + AHEAD_S
+
+
+def _reject_unread(record: Record) -> Rejected | None:
+    if isinstance(record, CutRecord):
+        return Rejected(record, record.why, Kind.TOO_LARGE)
+    if isinstance(record, BadHeaderRecord):
+        return Rejected(record, "the name of a header is not UTF-8", Kind.UNREADABLE_HEADER)
+    return None

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 from events.kinds import Kind
 from tests.factories import AT, DLQ_HEADERS, letter, record
 from worker.deadletters.ledger import Ledger
-from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution, read_entry
+from worker.deadletters.letter import (
+    LARGEST_PARSED,
+    LONGEST_TEXT,
+    Fate,
+    Letter,
+    Origin,
+    Position,
+    Resolution,
+    read_entry,
+)
 from worker.deadletters.selection import Selection
+from worker.stream.cut_record import CutRecord
 
 
 def test_a_letter_is_read_with_its_record_as_the_worker_got_it() -> None:
@@ -158,3 +168,38 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 
 def test_a_position_is_read_as_it_is_shown() -> None:
     assert Position.parse(str(Position(3, 17))) == Position(3, 17)
+
+
+def test_what_a_record_of_the_topic_says_of_itself_is_kept_in_bounds() -> None:
+    """Any of it may be as long as a record: a ledger keeps it for every letter."""
+    long = "9" * 5000
+
+    assert letter(dlq_topic="t" * 250).origin is None
+    assert letter(dlq_offset=long).origin is None
+    assert letter(dlq_partition="-1").origin is None
+    position = Position(0, 7)
+    resolution = Resolution(position, Fate.DISCARDED, long, long, long).to_record("dlq")
+    found = read_entry(record(partition=0, offset=9, value=b"", headers=resolution.headers))
+    assert isinstance(found, Resolution)
+    assert (len(found.at), len(found.by), len(found.to)) == (LONGEST_TEXT, LONGEST_TEXT, LONGEST_TEXT)
+
+
+def test_the_type_of_a_large_value_is_not_looked_for() -> None:
+    value = b'{"type": "LessonCompleted", "x": "%s"}'
+    small, large = value % b"", value % bytes(b"x" * LARGEST_PARSED)
+
+    def bare(value: bytes) -> str:
+        found = read_entry(record(headers=(), value=value))
+        assert isinstance(found, Letter)
+        return found.type
+
+    assert (bare(small), bare(large)) == ("LessonCompleted", "")
+
+
+def test_a_batch_that_is_not_inflated_is_a_letter_that_says_so_and_is_not_replayed() -> None:
+    fields = vars(record(partition=0, offset=9, value=b"", headers=()))
+    found = read_entry(CutRecord(**fields, why="too large", sizes="batch", value_sha256=""))
+
+    assert isinstance(found, Letter)
+    assert (found.position, found.kind, found.reason) == (Position(0, 9), Kind.UNKNOWN, "too large")
+    assert found.truncated == "batch"

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.factories import AT, letter
-from worker.deadletters.letter import Position
-from worker.deadletters.newest import LONGEST_TEXT, select_foremost, shorten_texts
+from worker.deadletters.letter import LONGEST_TEXT, Position
+from worker.deadletters.newest import select_foremost, shorten_texts
 from worker.deadletters.row import Row
 
 

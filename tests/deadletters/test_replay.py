@@ -2,17 +2,23 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from aiokafka.structs import RecordMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.kinds import Kind
+from events.producer import OutgoingRecord
 from tests.factories import APPENDED, letter, record
 from worker.deadletters.letter import Letter, Position
-from worker.deadletters.replay import NoReplay, Pacer, prepare_replay
+from worker.deadletters.replay import NoReplay, Pacer, ReplayRounds, prepare_replay
 from worker.deadletters.selection import Selection
 from worker.decode import decode
+from worker.kafka.topics import LARGEST_REQUEST
+from worker.settings import Settings
+from worker.stream.cut_record import LARGEST_RECORD
 from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
 
 TOPIC = "lesson-events"
@@ -53,6 +59,7 @@ def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -
         (letter(), "still schema"),
         (repaired(record(value=b"{")), "still not-json"),
         (repaired(record(datetime(1999, 1, 1, tzinfo=UTC))), "still time"),
+        (repaired(record(value=b" " * LARGEST_RECORD + record().value)), "still too-large"),
         (repaired(record(value=None)), "not an event for a worker: tombstone"),
         (repaired(kind=Kind.REFUSED), "refused by the database"),
         (replace(repaired(), truncated="headers 1048300"), "truncated"),
@@ -157,3 +164,20 @@ def test_the_first_round_does_not_wait_and_the_next_does() -> None:
     pacer = Pacer(100)
 
     assert [pacer.reserve(50, now=10.0), pacer.reserve(50, now=10.1)] == [0, pytest.approx(0.4)]
+
+
+async def test_a_round_holds_no_more_than_one_request_and_one_record() -> None:
+    held: list[int] = []
+
+    class FakeProducer:
+        async def send_all(self, records: list[OutgoingRecord]) -> list[Any]:
+            held.append(sum(len(record.value) for record in records))
+            return [RecordMetadata("t", 0, None, n, 0, 0, 0) for n, _ in enumerate(records)]
+
+    rounds = ReplayRounds(Settings(), FakeProducer(), rate=1e9)
+    for n in range(9):
+        await rounds.add(OutgoingRecord("t", None, bytes(LARGEST_RECORD), []), [Position(0, n)])
+    await rounds.flush()
+
+    assert sum(held) == 9 * LARGEST_RECORD
+    assert max(held) <= LARGEST_REQUEST + LARGEST_RECORD

@@ -26,6 +26,7 @@ from worker.errors import SetupError
 from worker.kafka.client import client_arguments
 from worker.kafka.topics import LARGEST_REQUEST
 from worker.settings import Settings
+from worker.stream.cut_record import LARGEST_RECORD, cut, measure_header
 from worker.stream.outcome import Record, Rejected
 
 
@@ -173,6 +174,18 @@ async def test_whatever_makes_a_record_large_its_letter_and_those_beside_it_are_
     assert found.origin is not None
     assert (found.origin.offset, found.reason) == (7, "not JSON")
     assert (beside.truncated, beside.record.value) == ("", b"[")
+
+
+@pytest.mark.parametrize("limit", [10**9, DEFAULT_LIMIT, 12_000, SHORTEST])
+async def test_the_letter_of_a_cut_record_has_the_sizes_of_the_whole_whatever_is_cut_again(limit: int) -> None:
+    whole = record(key=b"k" * 5000, value=random.Random(1).randbytes(LARGEST_RECORD))
+
+    [found] = await written_to(FakeTopic(limit), [Rejected(cut(whole), "large", Kind.TOO_LARGE)])
+
+    headers = sum(map(measure_header, whole.headers))
+    assert found.truncated == f"value {LARGEST_RECORD}, key 5000, headers {headers}"
+    assert found.value_sha256 == sha256(whole.value).hexdigest()
+    assert whole.value.startswith(found.record.value or b"")
 
 
 async def test_letters_that_are_too_large_for_one_request_go_one_after_the_other() -> None:

@@ -14,8 +14,10 @@ from events.models import CourseAccessed
 from tests.factories import NOW, histories
 from tests.processes import Workers, eventually
 from tests.topics import publish, record, records_in, records_of
+from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.reference import expected, stored, wrong_rows
 from worker.settings import Settings
+from worker.stream.cut_record import KEPT_VALUE, LARGEST_RECORD
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
@@ -36,10 +38,12 @@ async def send_bad_header(settings: Settings, partition: int, codec: str = "none
         one = record(settings, CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW)
         added = [(NotUtf8(), b"\x01"), ("null", None)] if n == 2 else []
         batch.append(n, int(time.time() * 1000), b"key", one.value, [*one.headers, *added])
-    stored = bytes(batch.build())
+    await store_soon(settings, partition, bytes(batch.build()))
 
+
+async def store_soon(settings: Settings, partition: int, batch: bytes) -> None:
     async def is_stored() -> bool:  # not by a broker that does not know yet that it leads a new topic
-        return await store(settings, partition, stored)
+        return await store(settings, partition, batch)
 
     await eventually(is_stored)
 
@@ -93,3 +97,37 @@ async def test_such_records_amid_others_in_every_partition_lose_none_of_them(
     assert wrong_rows(expected(happened), rows) == []
     assert await connection.fetchval("select count(*) from course_progress") == len(rows) + 8 * 2 * 4
     assert await records_in(settings, settings.dead_letter_topic) == 8 * 2
+
+
+async def test_what_is_too_large_is_a_dead_letter_and_what_stands_behind_it_is_applied(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection
+) -> None:
+    """A batch that inflates beyond 64 MiB, a record of more than 2 MiB, and one whose headers are."""
+
+    def stored_in(value: bytes, headers: list[tuple[str, bytes]]) -> bytes:
+        batch = _DefaultRecordBatchBuilderPy(2, CODECS["zstd"], 0, -1, -1, -1, 1 << 40)
+        batch.append(0, int(time.time() * 1000), b"key", value, headers)
+        return bytes(batch.build())
+
+    good = record(settings, CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW)
+    whole = [
+        (b" " * (LARGEST_BATCH + 1), []),
+        (b"[" * (LARGEST_RECORD + 1), []),
+        (b"{", [("x", bytes(LARGEST_RECORD))]),
+    ]
+    for value, headers in [*whole, (b" " * 1_900_000 + good.value, good.headers)]:
+        await store_soon(settings, 1, stored_in(value, headers))
+
+    assert workers.start("--until-idle").wait() == 0
+
+    letters = sorted(
+        await records_of(settings, settings.dead_letter_topic, 3), key=lambda one: dict(one.headers)["dlq_offset"]
+    )
+    assert {dict(letter.headers)["dlq_kind"] for letter in letters} == {b"too-large"}
+    assert [dict(letter.headers)["dlq_truncated"] for letter in letters] == [
+        b"batch",
+        b"%d, key 3, headers 0" % (LARGEST_RECORD + 1),
+        b"1, key 3, headers %d" % (LARGEST_RECORD + 1),
+    ]
+    assert [letter.value for letter in letters] == [b"", b"[" * KEPT_VALUE, b"{"]
+    assert await connection.fetchval("select count(*) from course_progress") == 1

@@ -208,3 +208,15 @@ def test_an_unknown_type_says_which_before_its_data_are_looked_at() -> None:
 def test_another_major_version_is_refused(form: Form, dataschema: str) -> None:
     with pytest.raises(MalformedEvent, match="dataschema: unknown major version"):
         decoded(form({**ATTRIBUTES, "dataschema": dataschema}, DATA))
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"), [("id", 1000), ("type", 1000), ("source", 1000), ("specversion", 1000), ("dataschema", 200)]
+)
+@pytest.mark.parametrize("form", [in_binary_mode, structured, bare])
+def test_an_attribute_has_a_longest_text(form: Form, name: str, longest: int) -> None:
+    text = {"specversion": "1.", "dataschema": "urn:"}.get(name, "")
+
+    read(*form({**ATTRIBUTES, name: text.ljust(longest, "x")}, DATA))
+    with pytest.raises(MalformedEvent, match=f"{name}: longer than {longest} characters"):
+        read(*form({**ATTRIBUTES, name: text.ljust(longest + 1, "x")}, DATA))

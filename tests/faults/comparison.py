@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import TypeAlias
 from uuid import UUID
 
@@ -23,10 +24,11 @@ from events.models import (
 )
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
-from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, own_headers
+from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, own_headers
 from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
 from worker.progress.fold import CourseKey
 from worker.progress.reference import ProgressRow, expected, stored, wrong_rows
+from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, keep_fitting, measure
 from worker.stream.outcome import Record
 
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
@@ -152,19 +154,32 @@ def find_lost(
 
 
 def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: Iterable[Record]) -> list[str]:
-    """Returns a line per bad record that is not a dead letter, or was changed."""
+    """Returns a line per bad record that is not a dead letter, or was changed.
+
+    A letter has its record byte for byte, up to LARGEST_RECORD; of a larger one it has the beginning and the digest.
+    """
     letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
     return [
         f"bad, and not a dead letter as it was sent: {origin}"
         for origin, sent in bad
-        if not _is_unchanged(sent, letters.get((origin, sent.key, sent.value)))
+        if not _is_unchanged(sent, letters.get((origin, *_kept(sent))))
     ]
 
 
+def _kept(sent: OutgoingRecord) -> tuple[bytes | None, bytes | None]:
+    if measure(sent) <= LARGEST_RECORD:
+        return sent.key, sent.value
+    return sent.key and sent.key[:KEPT_KEY], sent.value and sent.value[:KEPT_VALUE]
+
+
 def _is_unchanged(sent: OutgoingRecord, letter: Record | None) -> bool:
+    is_whole = measure(sent) <= LARGEST_RECORD
+    kept = sent.headers if is_whole else keep_fitting(sent.headers, KEPT_HEADERS)
+    digest = None if is_whole else sha256(sent.value or b"").hexdigest().encode()
     return (
         letter is not None
-        and own_headers(letter.headers) == own_headers(sent.headers)  # those named as ours are replaced
+        and own_headers(letter.headers) == own_headers(kept)  # those named as ours are replaced
+        and dict(letter.headers).get(VALUE_SHA256) == digest
         and sent.timestamp_ms in (None, letter.timestamp)
     )
 

@@ -39,7 +39,8 @@ plays one fault. Only a whole run writes this page; `SEED=7 RESUME=file` keeps i
   with the highest number. All as a subscriber hears them that knows their ids. Where commits were lost, only the last
   ones are compared.
 - **distinct ids published twice** are allowed: at least once, always under the same id.
-- **dead letters missing**: bad records that are not in the dead letter topic byte for byte.
+- **dead letters missing**: bad records that are not in the dead letter topic byte for byte; of one of more
+  than 2 MiB, its beginning with the whole's size and digest.
 - **recovery seconds**: from the end of the fault until everything in the log is applied and announced, the least and
   the most of the rounds. Workers have a session timeout of 3 s in this suite, and statements one of 10 s.
 

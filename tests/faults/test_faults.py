@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.faults.servers import Servers
 from tests.faults.service_faults import website_failed_over
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
 from worker.learners.service import ProgressService
+from worker.stream.cut_record import KEPT_VALUE, LARGEST_RECORD
 from worker.stream.outcome import Record
 
 # One process plays all of them, because it owns the servers that they kill.
@@ -158,6 +161,28 @@ def test_a_dead_letter_has_its_records_headers_but_those_that_are_named_as_ours(
     sent = OutgoingRecord("t", None, b"{", [("dlq_kind", b"theirs"), ("x", b"1")], STAMPED)
     ours = (("dlq_topic", b"t"), ("dlq_partition", b"0"), ("dlq_offset", b"7"), ("dlq_kind", b"json"))
     letter = Record("t.dlq", 0, 0, STAMPED, 0, None, b"{", None, 0, 0, (*kept, *ours))
+
+    assert len(missing_dead_letters([(("t", 0, 7), sent)], [letter])) == missing
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "digest", "missing"),
+    [
+        (LARGEST_RECORD, bytes(LARGEST_RECORD), None, 0),
+        (LARGEST_RECORD, bytes(KEPT_VALUE), sha256(bytes(LARGEST_RECORD)), 1),
+        (LARGEST_RECORD + 1, bytes(KEPT_VALUE), sha256(bytes(LARGEST_RECORD + 1)), 0),
+        (LARGEST_RECORD + 1, bytes(KEPT_VALUE), sha256(b"another"), 1),
+        (LARGEST_RECORD + 1, bytes(LARGEST_RECORD + 1), None, 1),
+    ],
+)
+def test_a_dead_letter_has_its_record_byte_for_byte_up_to_2_mib(
+    size: int, value: bytes, digest: Any, missing: int
+) -> None:
+    sent = OutgoingRecord("t", None, bytes(size), [], STAMPED)
+    ours = [("dlq_topic", b"t"), ("dlq_partition", b"0"), ("dlq_offset", b"7")]
+    if digest:
+        ours.append(("dlq_value_sha256", digest.hexdigest().encode()))
+    letter = Record("t.dlq", 0, 0, STAMPED, 0, None, value, None, 0, 0, tuple(ours))
 
     assert len(missing_dead_letters([(("t", 0, 7), sent)], [letter])) == missing
 

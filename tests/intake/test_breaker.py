@@ -76,3 +76,26 @@ def test_the_line_says_how_many_and_where_they_begin() -> None:
 
     assert flood == Flood(3, 3, entries[2][1])
     assert "t[0] offset 9 (bad)" in str(flood)
+
+
+@given(fates=st.lists(st.sampled_from(["good", "bad", "large"]), max_size=30), limits=limits)
+def test_records_that_are_too_large_do_not_count(fates: list[str], limits: dict[str, int]) -> None:
+    """To wait would save none of them, and would hold up good events."""
+
+    def judge(left_out: tuple[str, ...]) -> list[bool]:
+        breaker, opens = Breaker(**limits), []
+        for offset, fate in enumerate(fates):
+            if fate in left_out:
+                continue
+            record, outcome = entry(offset, rejected=fate != "good")
+            if fate == "large":
+                outcome = Rejected(record, "large", Kind.TOO_LARGE)
+            opens.append(breaker.flood([(record, outcome)]) is not None)
+            breaker.count([(record, outcome)])
+        return [
+            opened
+            for opened, fate in zip(opens, (f for f in fates if f not in left_out), strict=True)
+            if fate != "large"
+        ]
+
+    assert judge(()) == judge(("large",))

@@ -1,5 +1,6 @@
 """Lag is what waits, also while nothing is read."""
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
@@ -29,15 +30,16 @@ def test_nothing_waits_when_the_end_is_applied() -> None:
 def test_a_record_in_hand_is_as_old_as_its_timestamp_until_it_is_applied() -> None:
     lag = Lag()
     lag.go_on(P0, 5)
-    lag.took(batch_of(P0, 5, at_s=40))
-    lag.took(batch_of(P0, 6, at_s=70))
-    lag.ends({P0: 7}, now=100)
+    now = 1_800_000_000
+    lag.took(batch_of(P0, 5, at_s=now - 60))
+    lag.took(batch_of(P0, 6, at_s=now - 30))
+    lag.ends({P0: 7}, now=now)
 
-    assert lag.of(now=100) == {P0: (2, 60)}
+    assert lag.of(now=now) == {P0: (2, 60)}
     lag.applied({P0: Span(5, 6)})
-    assert lag.of(now=100) == {P0: (1, 30)}
+    assert lag.of(now=now) == {P0: (1, 30)}
     lag.applied({P0: Span(6, 7)})
-    assert lag.of(now=100) == {P0: (0, 0)}
+    assert lag.of(now=now) == {P0: (0, 0)}
 
 
 def test_what_cannot_be_fetched_is_as_old_as_the_first_sight_of_it() -> None:
@@ -49,10 +51,11 @@ def test_what_cannot_be_fetched_is_as_old_as_the_first_sight_of_it() -> None:
     assert lag.of(now=131) == {P0: (15, 30)}
 
 
-def test_a_record_without_a_timestamp_is_not_56_years_old() -> None:
+@pytest.mark.parametrize("at_s", [-0.001, 0, 1_800_000])  # none, none, and seconds for milliseconds
+def test_a_record_without_a_timestamp_is_not_56_years_old(at_s: float) -> None:
     lag = Lag()
     lag.go_on(P0, 5)
-    lag.took(batch_of(P0, 5, at_s=-0.001))
+    lag.took(batch_of(P0, 5, at_s=at_s))
     lag.ends({P0: 6}, now=1_800_000_000)
 
     assert lag.of(now=1_800_000_000) == {P0: (1, 0)}

@@ -1,5 +1,6 @@
 """A lane hands over each record of its partitions once, from the stored offset on."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from aiokafka.structs import ConsumerRecord
 from events.kinds import Kind
 from tests.intake.fakes import P0, P1, FakeAgent, FakeConsumer, FakeSink, lanes_over, record
 from worker.errors import BreakerOpen, DatabaseUnavailable
-from worker.intake.lane import Lane
+from worker.intake.lane import LARGE_VALUE, Lane
+from worker.kafka.inflation import ROOM
 from worker.stream.batch import Span
-from worker.stream.outcome import Outcome, Rejected
+from worker.stream.cut_record import LARGEST_RECORD, CutRecord
+from worker.stream.outcome import Outcome, Rejected, Skipped
 from worker.stream.sink import OffsetsMoved
 
 
@@ -119,3 +122,72 @@ async def test_a_flood_of_bad_records_reaches_no_agent() -> None:
     await lane.idle_turn()
 
     assert agent.taken == []
+
+
+class InPortions(FakeConsumer):
+    """Hands out one record at a time of a batch that was inflated in the first fetch."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        super().__init__({P0: [record(P0, n, bytes(size)) for n, size in enumerate(sizes)]})
+        self._is_inflated = False
+
+    async def getmany(self, *partitions: TopicPartition, **limits: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+        fetched = {tp: found[:1] for tp, found in (await super().getmany(*partitions, **limits)).items()}
+        self.position_of |= {tp: found[0].offset + 1 for tp, found in fetched.items()}
+        if fetched and not self._is_inflated and (room := ROOM.get()):
+            self._is_inflated = True
+            room.note(sum(len(one.value) for one in self.logs[P0]))
+        return fetched
+
+
+async def test_a_record_that_is_too_large_is_cut_wherever_in_its_batch_it_stands() -> None:
+    agent = FakeAgent()
+    consumer = InPortions([5, LARGEST_RECORD, 5, LARGEST_RECORD + 1])
+    [lane, _] = lanes_over(consumer, FakeSink({P0: 0}), agent)
+    lane.assign({P0})
+
+    for _ in range(6):
+        await lane.turn()
+
+    taken = [one for batch in agent.taken for one, _ in batch.entries]
+    assert [(one.offset, isinstance(one, CutRecord)) for one in taken] == [
+        (0, False),
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+
+
+class AtOnce(FakeConsumer):
+    """Has inflated one large batch for every fetch."""
+
+    async def getmany(self, *partitions: TopicPartition, **limits: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+        if room := ROOM.get():
+            room.note(LARGEST_RECORD + 1)
+        return await super().getmany(*partitions, **limits)
+
+
+async def test_others_have_their_turn_between_large_records() -> None:
+    """Kafka's heartbeats among them: to decode a megabyte of JSON may take a tenth of a second."""
+    turns, seen, agent = 0, [], FakeAgent()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def decode(_: ConsumerRecord) -> Outcome:
+        seen.append(turns)
+        return Skipped("")
+
+    consumer = AtOnce({P0: [record(P0, n, bytes(LARGE_VALUE + 1)) for n in range(5)]})
+    [lane, _] = lanes_over(consumer, FakeSink({P0: 0}), agent, decode)
+    lane.assign({P0})
+    beside = asyncio.create_task(others())
+    await lane.turn()
+    beside.cancel()
+
+    assert len(set(seen)) == 5
+    assert offsets(agent) == [(0, n) for n in range(5)]
+    assert agent.taken[0].spans == {P0: Span(0, 5)}

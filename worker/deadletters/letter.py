@@ -17,7 +17,13 @@ from pydantic_core import from_json
 from events.kinds import Kind
 from events.producer import OutgoingRecord
 from worker.deadletters import headers
+from worker.stream.cut_record import CutRecord
 from worker.stream.outcome import Record
+
+LARGEST_PARSED = 64 * 1024  # bytes of a value
+LONGEST_TEXT = 1000  # characters of what a record says about itself
+LONGEST_TOPIC = 249  # characters, Kafka's own limit
+NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Position(NamedTuple):
@@ -67,16 +73,20 @@ class Letter:
 
     @property
     def type(self) -> str:
-        """Reads the event type that the record states, in a header or its value; empty if neither has a text there."""
+        """Reads the event type that the record states, in a header or its value; empty if neither has a text there.
+
+        It looks into no value of more than LARGEST_PARSED bytes, and returns at most LONGEST_TEXT characters.
+        """
         named = dict(self.record.headers).get("ce_type")
         if named is not None:
-            return str(named, errors="replace")
+            return str(named[:LONGEST_TEXT], errors="replace")
+        value = self.record.value or b""
         try:
-            value = from_json(self.record.value or b"")
+            value = from_json(value) if len(value) <= LARGEST_PARSED else None
         except ValueError:
             return ""
         type = value.get("type") if isinstance(value, dict) else None
-        return type if isinstance(type, str) else ""  # any other value may be about a learner
+        return type[:LONGEST_TEXT] if isinstance(type, str) else ""  # any other value may be about a learner
 
     @property
     def identity(self) -> Hashable:
@@ -126,7 +136,10 @@ class Resolution:
 
 def read_entry(record: Record) -> Letter | Resolution:
     """Reads a record of the dead letter topic. A record that is not a valid resolution is a letter."""
-    texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    ours = ((name, value or b"") for name, value in record.headers if name.startswith(headers.PREFIX))
+    texts = {name: value[:LARGEST_PARSED].decode(errors="replace") for name, value in ours}
+    if isinstance(record, CutRecord):  # a batch that is larger than this process inflates
+        texts = {headers.REASON: record.why, headers.TRUNCATED: record.sizes}
     resolution = _read_resolution(texts)
     # A resolution written after the topic was recreated may name a position that does not exist yet.
     if resolution and resolution.of.partition == record.partition and resolution.of.offset < record.offset:
@@ -139,9 +152,7 @@ def _read_resolution(texts: dict[str, str]) -> Resolution | None:
         return Resolution(
             Position.parse(texts[headers.RESOLVES]),
             Fate(texts["dlq_fate"]),
-            texts["dlq_resolved_at"],
-            texts["dlq_resolved_by"],
-            texts["dlq_replayed_to"],
+            *(texts[name][:LONGEST_TEXT] for name in ("dlq_resolved_at", "dlq_resolved_by", "dlq_replayed_to")),
         )
     except (KeyError, ValueError):
         return None
@@ -166,10 +177,10 @@ def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
 
 
 def _read_origin(texts: dict[str, str]) -> Origin | None:
-    try:
-        return Origin(sys.intern(texts[headers.TOPIC]), int(texts[headers.PARTITION]), int(texts[headers.OFFSET]))
-    except (KeyError, ValueError):
+    topic, *numbers = (texts.get(name, "") for name in (headers.TOPIC, headers.PARTITION, headers.OFFSET))
+    if not topic or len(topic) > LONGEST_TOPIC or not all(map(NUMBER.fullmatch, numbers)):
         return None
+    return Origin(sys.intern(topic), *map(int, numbers))
 
 
 def _read_time(text: str) -> datetime | None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.kinds import Kind
-from worker.deadletters.letter import Letter, Position, read_entry
+from worker.deadletters.fetch import fetch_some
+from worker.deadletters.letter import LONGEST_TEXT, Letter, Position, read_entry
 from worker.deadletters.row import Row, sort_key
 from worker.kafka.topics import LogRanges
 from worker.stream.outcome import Record
 
 KEPT = 200  # letters of each partition
-LONGEST_TEXT = 1000  # characters
 READ_FOR_S = 1.0
 FETCH_WAIT_MS = 200
 
@@ -68,7 +68,7 @@ class NewestDeadLetters:
         try:
             while time.monotonic() < until and (unread := await self._find_unread(ranges)):
                 self._consumer.resume(*unread)
-                for tp, records in (await self._consumer.getmany(*unread, timeout_ms=FETCH_WAIT_MS)).items():
+                for tp, records in (await fetch_some(self._consumer, unread, FETCH_WAIT_MS)).items():
                     self._note(tp, records)
         finally:
             self._consumer.pause(*ranges)

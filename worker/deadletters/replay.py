@@ -18,14 +18,15 @@ from worker.deadletters.topic import Advance, build_resolution, open_topic, writ
 from worker.decode import decode
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
-from worker.kafka.topics import LARGEST_INFLATED, require_topics
+from worker.kafka.topics import LARGEST_REQUEST, require_topics
 from worker.settings import Settings
+from worker.stream.cut_record import cut, measure
 from worker.stream.outcome import Outcome, Record, Rejected, Skipped
 
 LARGEST_ROUND = 100
 ROUNDS_PER_S = 10
 # A value that its producer compressed may be larger, uncompressed, than its topic allows: it is compressed again.
-LIMITS: dict[str, Any] = {"max_request_size": LARGEST_INFLATED, "compression_type": "gzip"}
+LIMITS: dict[str, Any] = {"max_request_size": LARGEST_REQUEST, "compression_type": "gzip"}
 
 Decoders: TypeAlias = Mapping[str, Callable[[Record], Outcome]]  # by topic: the decoder of the stream that reads it
 
@@ -56,7 +57,7 @@ def prepare_replay(
     if letter.kind is Kind.REFUSED and not selection.names(letter):
         return NoReplay("refused by the database, which alone can tell (name them, or --kind refused)")
     decode_record = decoders.get(topic) or decoders.get(origin or "") or decode
-    match decode_record(letter.record):
+    match decode_record(cut(letter.record)):
         case Rejected(kind=kind):
             return NoReplay(f"still {kind}")
         case Skipped(reason):
@@ -112,6 +113,7 @@ async def replay(
     async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:
         rounds = ReplayRounds(settings, producer, rate, by)
         async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
+            await asyncio.sleep(0)  # to decode a large one takes a while, and learners wait for the API's process
             record = prepare_replay(letter, selection, decoders, to=to)
             if isinstance(record, NoReplay):
                 tally.left[record.why] += 1
@@ -139,12 +141,14 @@ class ReplayRounds:
         self._pacer = Pacer(rate)
         self._size = max(1, min(LARGEST_ROUND, int(rate / ROUNDS_PER_S)))
         self._taken: list[tuple[OutgoingRecord, list[Position]]] = []
+        self._bytes = 0
         self._replayed = 0
 
     async def add(self, record: OutgoingRecord, copies: list[Position]) -> None:
-        """Adds a record with the open positions of its letter; flushes when the round is full."""
+        """Adds a record with the open positions of its letter; flushes when the round is full, or has many bytes."""
         self._taken.append((record, copies))
-        if len(self._taken) == self._size:
+        self._bytes += measure(record)
+        if len(self._taken) == self._size or self._bytes > LARGEST_REQUEST:
             await self.flush()
 
     async def flush(self) -> None:
@@ -157,6 +161,7 @@ class ReplayRounds:
             raise explain(f"{self._replayed:,} were replayed; run it again to go on", error) from error
         self._replayed += len(self._taken)
         self._taken.clear()
+        self._bytes = 0
 
     def _build_resolutions(self, stored: Sequence[RecordMetadata]) -> Iterator[Resolution]:
         for (_, copies), where in zip(self._taken, stored, strict=True):

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from events.consumer import close_consumer
 from events.producer import Producer
+from worker.deadletters.fetch import LARGEST_FETCH, fetch_some
 from worker.deadletters.ledger import Ledger
 from worker.deadletters.letter import Fate, Letter, Position, Resolution, read_entry
 from worker.deadletters.selection import Selection
@@ -124,9 +125,7 @@ class DeadLetterTopic:
         try:
             async with asyncio.timeout(LONGEST_SILENCE_S):
                 while True:
-                    fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
-                        *unread, timeout_ms=FETCH_WAIT_MS
-                    )
+                    fetched = await fetch_some(self._consumer, unread, FETCH_WAIT_MS)
                     if fetched or await self._read_positions(unread) != before:
                         return fetched
         except TimeoutError:  # aiokafka retries without end and without an error
@@ -146,6 +145,7 @@ async def open_topic(settings: Settings, advance: Advance | None = None) -> Asyn
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
+        fetch_max_bytes=LARGEST_FETCH,
     )
     try:
         await consumer.start()

@@ -21,9 +21,9 @@ from worker.deadletters.headers import (
     TOPIC,
     TRUNCATED,
     VALUE_SHA256,
-    Headers,
     own_headers,
 )
+from worker.stream.cut_record import keep_fitting, measure_header
 
 
 class Room(NamedTuple):
@@ -42,7 +42,6 @@ ROOMS = (
     Room(0, 0, 0, 200),
 )
 SHORTEST = 1_200  # bytes, enough for a letter with the last room, with the longest name that a topic can have
-HEADER_LENGTHS = 10  # bytes, at most, that Kafka needs for the lengths of a header's name and value
 ELLIPSIS = "…".encode()
 
 
@@ -50,7 +49,8 @@ def shorten(letter: OutgoingRecord) -> Iterator[OutgoingRecord]:
     """Yields ever shorter letters of the same record. Only the worker's own headers are left in the last.
 
     A letter of which a part of the record was cut says so in the header TRUNCATED, and has the digest of its whole
-    value. A letter of which only the reason was cut still has its record whole.
+    value. A letter that says so already keeps saying it. A letter of which only the reason was cut still has its
+    record whole.
     """
     last = letter
     for room in ROOMS:
@@ -69,23 +69,18 @@ def add_key(letter: OutgoingRecord) -> OutgoingRecord:
     return replace(letter, key=key, headers=[*letter.headers, (KEY_ADDED, b"1")])
 
 
-def measure(letter: OutgoingRecord) -> int:
-    """Returns the bytes of a letter, without the few in which Kafka keeps its lengths."""
-    return len(letter.key or b"") + len(letter.value or b"") + sum(map(_measure_header, letter.headers))
-
-
 def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
     value, key = _cut(letter.value, room.value), _cut(letter.key, room.key)
     own = own_headers(letter.headers)
-    kept = _keep_fitting(own, room.headers)
+    kept = keep_fitting(own, room.headers)
     parts = [
         ("", len(letter.value or b""), value != letter.value),
         ("key ", len(letter.key or b""), key != letter.key),
-        ("headers ", sum(map(_measure_header, own)), kept != own),
+        ("headers ", sum(map(measure_header, own)), kept != own),
     ]
     truncated = ", ".join(f"{name}{size}" for name, size, is_cut in parts if is_cut)
     ours = [(name, _cut_text(name, text, room.text)) for name, text in letter.headers if name.startswith(PREFIX)]
-    if truncated:
+    if truncated and TRUNCATED not in dict(ours):  # a CutRecord's letter has the sizes of its whole record
         digest = sha256(letter.value or b"").hexdigest()
         ours += [(TRUNCATED, truncated.encode()), (VALUE_SHA256, digest.encode())]
     return replace(letter, key=key, value=value, headers=[*kept, *ours])
@@ -93,22 +88,6 @@ def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
 
 def _cut(part: bytes | None, room: int) -> bytes | None:
     return part if part is None else part[:room]
-
-
-def _keep_fitting(headers: Headers, room: int) -> list[tuple[str, bytes]]:
-    """Keeps each header, in order, that fits into what the ones before it have left."""
-    kept = []
-    for header in headers:
-        size = _measure_header(header) + HEADER_LENGTHS
-        if size <= room:
-            kept.append(header)
-            room -= size
-    return kept
-
-
-def _measure_header(header: tuple[str, bytes | None]) -> int:
-    name, value = header
-    return len(name.encode()) + len(value or b"")
 
 
 def _cut_text(name: str, text: bytes, room: int) -> bytes:

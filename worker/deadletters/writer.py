@@ -1,6 +1,6 @@
 """Writes dead letters: records that can never be applied, with the reason in their headers.
 
-The record is unchanged, unless the topic does not take it whole (truncation.py).
+The record is unchanged, unless it is a CutRecord, or the topic does not take it whole (truncation.py).
 """
 
 from collections import Counter
@@ -16,15 +16,18 @@ from worker.deadletters.headers import (
     REASON,
     REJECTED_AT,
     TOPIC,
+    TRUNCATED,
+    VALUE_SHA256,
     count_attempts,
     own_headers,
 )
-from worker.deadletters.truncation import SHORTEST, add_key, measure, shorten
+from worker.deadletters.truncation import SHORTEST, add_key, shorten
 from worker.errors import SetupError
 from worker.kafka.failures import explain, is_too_large, is_unknown_answer
 from worker.kafka.topics import LARGEST_REQUEST
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
+from worker.stream.cut_record import CutRecord, measure
 from worker.stream.outcome import Rejected
 
 
@@ -106,5 +109,7 @@ class DeadLetterWriter:
             GROUP: self._group,
             ATTEMPTS: str(count_attempts(record.headers) + 1),
         }
+        if isinstance(record, CutRecord):
+            added |= {TRUNCATED: record.sizes, VALUE_SHA256: record.value_sha256}
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)

@@ -9,12 +9,15 @@ from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException, LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+from aiokafka.record.util import decode_varint_py
 
+from worker.kafka.inflation import BoundedRecords, limit_inflation
+from worker.stream.cut_record import cut
 from worker.stream.outcome import BadHeaderRecord, Record
 
 PAGE_BYTES = 1024 * 1024  # as much as aiokafka fetches of a partition, so the record that it failed at is in it
@@ -26,24 +29,36 @@ class _Name(str):
     __slots__ = ()
 
 
-class _Buffer(bytearray):
-    """The bytes that aiokafka's reader in Python decodes names from."""
+class _Buffer:
+    """The bytes that aiokafka's reader in Python decodes names from. It copies none of them."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._view)
 
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return _Buffer(found) if isinstance(index, slice) else found
+        found = self._view[index]
+        return _Buffer(found) if isinstance(found, memoryview) else found
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+    def __bytes__(self) -> bytes:
+        return bytes(self._view)
+
+    def decode(self, encoding: str) -> str:
         try:
-            return super().decode(encoding, errors)
+            return str(self._view, encoding)
         except UnicodeDecodeError:
-            return _Name(super().decode(encoding, "backslashreplace"))
+            return _Name(str(self._view, encoding, "backslashreplace"))
 
 
 class _Batch(_DefaultRecordBatchPy):  # type: ignore[misc]
     def _maybe_uncompress(self) -> None:
         super()._maybe_uncompress()
-        self._buffer: bytearray = _Buffer(self._buffer)
+        self._buffer: Any = _Buffer(memoryview(self._buffer))
+
+    def _read_msg(self, *_: object) -> Any:
+        return super()._read_msg(decode_varint_py)  # the one in C takes nothing but bytes
 
 
 class _Batches(_MemoryRecordsPy):  # type: ignore[misc]
@@ -56,10 +71,10 @@ class _Batches(_MemoryRecordsPy):  # type: ignore[misc]
 async def fetch_with_bad_headers(
     consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int | None], most: int
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, list[Record]]]:
-    """Fetches, of each partition that has such a record at `start` (None: the log's beginning), up to `most` records.
+    """Fetches, of the first partition that has such a record at `start` (None: the log's beginning), up to `most`.
 
-    Records that aiokafka cannot read are BadHeaderRecord. A partition without one gives no records. Returns where each
-    partition goes on, and the records. Does not move the consumer. Raises KafkaError.
+    Records that aiokafka cannot read are BadHeaderRecord. Without such a partition there are no records. Returns where
+    each partition goes on, and the records. Does not move the consumer. Raises KafkaError.
     """
     positions = await consumer.beginning_offsets([tp for tp, offset in start.items() if offset is None])
     positions |= {tp: offset for tp, offset in start.items() if offset is not None}
@@ -69,8 +84,10 @@ async def fetch_with_bad_headers(
         if _is_readable(_records(tp, MemoryRecords(stored), aborted, offset)):
             continue
         lenient = _records(tp, _Batches(stored), aborted, offset)
-        found[tp] = [_mark(record) for record in islice(lenient, most)]
+        with limit_inflation():
+            found[tp] = [cut(_mark(record)) for record in islice(lenient, most)]
         positions[tp] = lenient.next_fetch_offset
+        break  # the others follow in the next turns, because records of each may be as many bytes as a batch may have
     return positions, found
 
 
@@ -92,8 +109,8 @@ def _mark(record: Record) -> Record:
     )
 
 
-def _records(tp: TopicPartition, batches: Any, aborted: Any, offset: int) -> PartitionRecords:
-    return PartitionRecords(tp, batches, aborted, offset, None, None, True, READ_COMMITTED)
+def _records(tp: TopicPartition, batches: Any, aborted: Any, offset: int) -> BoundedRecords:
+    return BoundedRecords(tp, batches, aborted, offset, None, None, True, READ_COMMITTED)
 
 
 async def _fetch(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> tuple[bytes, Any]:

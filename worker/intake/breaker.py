@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from events.kinds import Kind
 from worker.errors import BreakerOpen
 from worker.metrics import prometheus as metrics
 from worker.stream.outcome import Outcome, Record, Rejected
@@ -13,6 +14,11 @@ from worker.stream.outcome import Outcome, Record, Rejected
 log = structlog.get_logger("intake")
 
 Entries = Sequence[tuple[Record, Outcome]]
+
+
+def is_too_large(outcome: Outcome) -> bool:
+    """Says whether a record is too large. The breaker counts none: to wait would save none, and hold up good events."""
+    return isinstance(outcome, Rejected) and outcome.kind is Kind.TOO_LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,15 @@ class Breaker:
     def count(self, entries: Entries) -> None:
         """Remembers the outcomes of settled records."""
         for _, outcome in entries:
-            self._slide(isinstance(outcome, Rejected))
+            rejected = isinstance(outcome, Rejected)
+            if not (rejected and is_too_large(outcome)):
+                self._slide(rejected)
 
     def flood(self, entries: Entries) -> Flood | None:
         """Returns the flood that these records, in this order, would complete; None if they do not."""
         if not any(isinstance(outcome, Rejected) for _, outcome in entries):
             return None
+        entries = [entry for entry in entries if not is_too_large(entry[1])]
         trial = self._copy()
         for number, (_, outcome) in enumerate(entries):
             trial._slide(isinstance(outcome, Rejected))

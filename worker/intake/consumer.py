@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 from events.consumer import close_consumer
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain_consumer_error
+from worker.kafka.inflation import LARGEST_FETCH
 from worker.settings import Settings
 from worker.stream.stream import Stream
 
@@ -24,6 +25,7 @@ def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebala
         # Positions come from the database. A log that lacks one must not silently be read from elsewhere.
         auto_offset_reset="none",
         isolation_level="read_committed",
+        fetch_max_bytes=LARGEST_FETCH,
         metadata_max_age_ms=NEW_PARTITIONS_WITHIN_MS,
         # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
         partition_assignment_strategy=(StickyPartitionAssignor,),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from worker.stream.batch import Batch, Span
+from worker.stream.outcome import EARLIEST_STAMP
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Lag:
                 continue
             previous = record.partition
             partition = self._partitions.get(TopicPartition(record.topic, record.partition))
-            if partition is not None and record.timestamp > 0:  # -1: it has none
+            if partition is not None and record.timestamp >= EARLIEST_STAMP:
                 partition.in_hand.append((record.offset, record.timestamp / 1000))
 
     def applied(self, spans: Mapping[TopicPartition, Span]) -> None:

@@ -28,15 +28,18 @@ from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
+from worker.kafka.inflation import Room, limit_inflation
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
-from worker.stream.outcome import Record
+from worker.stream.cut_record import LARGEST_RECORD, cut
+from worker.stream.outcome import Outcome, Record
 from worker.stream.sink import Applied, Handover, OffsetsMoved, Sink
 from worker.stream.stream import Stream
 
 LANES = 2
 FETCH_WAIT_S = 0.2
+LARGE_VALUE = 64 * 1024  # bytes, of which JSON of many small parts takes some ms to read
 KAFKA_PAUSE_S = 1.0  # after an error that passes by itself
 COMPARE_EVERY_S = 5.0  # the stored offsets with those that the lane knows
 RESUME_ATTEMPT = 5  # the back-off of a resume that failed is that of a fifth attempt
@@ -75,6 +78,7 @@ class Lane:
         self._settler = Settler(self._hand_over, self.partitions.reread, self._wait, self._stopping)
         self.in_flight: asyncio.Future[Applied | OffsetsMoved] | None = None  # `settled` of the batch with the agent
         self.last_turn = self._compared = time.monotonic()
+        self._largest_begun = 0  # bytes of the largest batch, inflated, that the last fetch with one began
 
     @property
     def waiting(self) -> str | None:
@@ -122,11 +126,25 @@ class Lane:
         if fetched:
             metrics.THROUGHPUT.batch_taken(self._name)
         with metrics.stage("decode"):
-            batch = gather(fetched, self.partitions.next, self._shared.stream.decode)
+            batch = await self._decode(fetched)
         batch.spans |= skip_over(await self._positions(fetched), self.partitions.next)
         self._shared.watch.lag.took(batch)
         self.partitions.advance(batch.spans)
         return batch
+
+    async def _decode(self, fetched: dict[TopicPartition, list[Record]]) -> Batch:
+        """Decodes what was fetched. Between large records others have their turn, or Kafka misses this member."""
+        decode = self._shared.stream.decode
+        if self._largest_begun <= LARGEST_RECORD:
+            return gather(fetched, self.partitions.next, decode)
+        expected = dict(self.partitions.next)
+        entries: list[tuple[Record, Outcome]] = []
+        for tp, records in fetched.items():
+            for record in records:
+                entries += gather({tp: [record]}, expected, decode).entries
+                if len(record.value or b"") > LARGE_VALUE:
+                    await asyncio.sleep(0)
+        return Batch.of(entries, expected)
 
     async def _getmany(self, timeout_s: float) -> dict[TopicPartition, list[Record]]:
         self._shared.membership.require_alone()
@@ -135,9 +153,10 @@ class Lane:
             await self._sleep(timeout_s)
             return {}
         try:
-            fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
-                *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
-            )
+            with limit_inflation() as room:
+                fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
+                    *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
+                )
         except NoOffsetForPartitionError:  # of a partition that is not resumed yet: its position is about to be set
             return {}
         except OffsetOutOfRangeError as error:  # the log was truncated or recreated: resuming finds out which
@@ -154,7 +173,15 @@ class Lane:
             return {}
         if strays := fetched.keys() - self.partitions.assigned:  # a rebalance gave them to another lane meanwhile
             self._shared.return_strays(strays)
+        if self._may_have_large(room):
+            fetched = {tp: list(map(cut, records)) for tp, records in fetched.items()}
         return {tp: records for tp, records in fetched.items() if tp in self.partitions.assigned}
+
+    def _may_have_large(self, room: Room) -> bool:
+        """Tells whether a batch that this fetch began, or one before it left unended, is as large as a large record."""
+        before = self._largest_begun
+        self._largest_begun = room.largest_taken or before
+        return max(before, room.largest_taken) > LARGEST_RECORD
 
     async def _getmany_with_bad_headers(self) -> dict[TopicPartition, list[Record]]:
         """Fetches what aiokafka cannot hand out, and moves the consumer behind it.

@@ -7,14 +7,17 @@ from typing import Any
 
 from worker.errors import SetupError
 from worker.kafka.failures import explain_tls
+from worker.kafka.inflation import bound_inflation
 from worker.settings import Settings
 
 
 def client_arguments(settings: Settings) -> dict[str, Any]:
     """Builds the arguments that every aiokafka client takes: Kafka's addresses, and the credentials to log in with.
 
-    Reads the certificate files. Raises SetupError for a file that cannot be used.
+    Reads the certificate files. Raises SetupError for a file that cannot be used. Consumers inflate within the bounds
+    of inflation.py from then on.
     """
+    bound_inflation()
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,

@@ -17,9 +17,8 @@ from worker.settings import Settings
 BROKERS_LEARN_WITHIN_S = 2  # until every broker knows a topic that was created a moment ago
 # A dead letter is its record, compressed again, with some headers more. An operator decides when it is deleted.
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
-LARGEST_INFLATED = 1024 * 1024 * 1024
-# A broker closes the connection of a larger request without an answer: socket.request.max.bytes, 100 MiB by default.
-LARGEST_REQUEST = 64 * 1024 * 1024
+# Dead letters that are sent at once, inflated. The largest there is has 2 MiB (stream/cut_record.py) and its headers.
+LARGEST_REQUEST = 8 * 1024 * 1024
 DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
 from worker.metrics.throughput import Throughput
-from worker.stream.outcome import Occurrence, Outcome, Record, Rejected
+from worker.stream.outcome import EARLIEST_STAMP, Occurrence, Outcome, Record, Rejected
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]
@@ -74,7 +74,7 @@ def count_batch(lane: str, entries: list[tuple[Record, Outcome]], transitions: i
     CLAMPED.inc(sum(isinstance(outcome, Occurrence) and outcome.clamped for _, outcome in entries))
     if entries:
         BATCH_SIZE.observe(len(entries))
-    if timestamps := [record.timestamp for record, _ in entries if record.timestamp > 0]:  # -1: it has none
+    if timestamps := [record.timestamp for record, _ in entries if record.timestamp >= EARLIEST_STAMP]:
         VISIBLE_SECONDS.observe(max(0, time.time() - min(timestamps) / 1000))
 
 

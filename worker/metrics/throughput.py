@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from worker.stream.outcome import Outcome, Record, Rejected
+from worker.stream.outcome import EARLIEST_STAMP, Outcome, Record, Rejected
 
 MINUTE_S = 60
 RATE_S = 10  # the span of the rate and of the busy time
@@ -89,7 +89,7 @@ class Throughput:
         second.events += len(entries)
         each = max(1, len(entries) // SAMPLED)
         for record, _ in entries[::each]:
-            if record.timestamp > 0:  # -1: the record has none
+            if record.timestamp >= EARLIEST_STAMP:
                 second.visible[_find_step(wall - record.timestamp / 1000)] += each
         self._dead_letters += sum(isinstance(outcome, Rejected) for _, outcome in entries)
         took_s = self._take_share(lane, now)

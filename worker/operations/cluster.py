@@ -10,13 +10,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import for_code
 
 from events.consumer import close_consumer
+from worker.deadletters.fetch import LARGEST_FETCH
 from worker.deadletters.newest import NewestDeadLetters, NewestSummary
 from worker.kafka.client import client_arguments
 from worker.kafka.topic_id import fetch_topic_id
 from worker.kafka.topics import LogRanges, admin_client
 from worker.settings import Settings
-
-LARGEST_FETCH = 4 * 1024 * 1024  # dead letters may be large; only a row of each is kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from aiokafka.structs import ConsumerRecord
 from events.kinds import Kind
 
 Record: TypeAlias = ConsumerRecord  # aiokafka has no types: any attribute passes
+# Kafka takes any number as a record's timestamp, in milliseconds. One from before 2000 is none: -1, 0, or seconds.
+EARLIEST_STAMP = 946_684_800_000
 
 
 class Occurrence(NamedTuple):
