@@ -82,6 +82,7 @@ async def fake_clock(scene: Scene) -> AsyncIterator[Path]:
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_CACHE_DURATION": "1",  # seconds until the file is read again
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # or a JVM's waits end at once, and it does nothing else
         "FAKETIME_DISABLE_SHM": "1",
     }
     exports = shlex.join(f"{name}={value}" for name, value in fake.items())
