@@ -133,6 +133,7 @@ async def broker_clock_behind(scene: Scene) -> None:
         for worker in scene.workers:
             worker.expected.add(1)  # to a worker Kafka's settings seem to refuse its records: it stops and says so
         step(clock, "-2h")
+        await scene.pause(2, 3)  # libfaketime reads the file once a second
         await require_refusal(scene, scene.settings.lesson_events_topic, "INVALID_TIMESTAMP")
         await scene.pause(8, 12)
     scene.mark_over()
