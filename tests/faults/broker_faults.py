@@ -82,6 +82,7 @@ async def fake_clock(scene: Scene) -> AsyncIterator[Path]:
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_CACHE_DURATION": "1",  # seconds until the file is read again
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # or a JVM's waits end at once, and it does nothing else
         "FAKETIME_DISABLE_SHM": "1",
     }
     exports = shlex.join(f"{name}={value}" for name, value in fake.items())
@@ -132,6 +133,7 @@ async def broker_clock_behind(scene: Scene) -> None:
         for worker in scene.workers:
             worker.expected.add(1)  # to a worker Kafka's settings seem to refuse its records: it stops and says so
         step(clock, "-2h")
+        await scene.pause(2, 3)  # libfaketime reads the file once a second
         await require_refusal(scene, scene.settings.lesson_events_topic, "INVALID_TIMESTAMP")
         await scene.pause(8, 12)
     scene.mark_over()

@@ -226,8 +226,9 @@ async def test_a_log_that_went_back_is_read_from_where_it_differs(
     assert batch.spans[P0].leader_epoch == 8
 
 
+@pytest.mark.parametrize("rebalanced", [False, True])
 async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, rebalanced: bool
 ) -> None:
     async def fetch_epoch_end(*_: object) -> int:
         return 4
@@ -243,6 +244,9 @@ async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
 
     sink.offsets[P0] = StoredOffset(6, 7)
     partitions.lost.move_on({P0: Span(3, 6)})
+    if rebalanced:
+        partitions.assign({P0})
+        await partitions.resume()
     identity.leaders = {0: Leader(2, 8)}
     partitions.look_at_leaders(partitions.lost.copy_stored())
     assert partitions.unresolved == {P0}

@@ -34,9 +34,9 @@ class LogEpochs:
         return self._agreed.get(tp)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forgets the epochs. What is agreed stays true: a change of leader often comes with a rebalance."""
         for tp in partitions:
             self._epochs.pop(tp, None)
-            self._agreed.pop(tp, None)
 
     def look(self, applied: Mapping[TopicPartition, int]) -> set[TopicPartition]:
         """Returns the partitions whose leader epoch has changed since their logs were compared.
