@@ -44,7 +44,7 @@ begin
     return new;
 end $$;
 create trigger offsets_only_go_forward after update on consumed_offset for each row
-    when (new.next_offset <= old.next_offset and (new.leader_epoch > old.leader_epoch) is not true)
+    when (new.next_offset <= old.next_offset and coalesce(new.leader_epoch, -1) <= coalesce(old.leader_epoch, -1))
     execute function note_offset_gone_back();
 grant insert on offsets_gone_back to public;
 """
