@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, UnknownError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
@@ -186,6 +186,31 @@ async def test_the_letter_of_a_cut_record_has_the_sizes_of_the_whole_whatever_is
     assert found.truncated == f"value {LARGEST_RECORD}, key 5000, headers {headers}"
     assert found.value_sha256 == sha256(whole.value).hexdigest()
     assert whole.value.startswith(found.record.value or b"")
+
+
+class Particular(FakeTopic):
+    """A compacted topic that takes no timestamp of the future, as Kafka by default."""
+
+    async def send_all(self, records: list[OutgoingRecord]) -> None:
+        for one in records:
+            if one.key is None:
+                raise PublishFailed(one.topic, "not acknowledged") from UnknownError()
+            if (one.timestamp_ms or 0) > 1_000:
+                raise PublishFailed(one.topic, "not acknowledged") from InvalidTimestampError()
+        await super().send_all(records)
+
+
+@pytest.mark.parametrize("key", [None, b"k"])
+@pytest.mark.parametrize("timestamp", [-1, 1_000, 9_999_999_999_999])
+async def test_a_letter_whose_key_or_timestamp_its_topic_refuses_is_written_and_read_as_it_was(
+    key: bytes | None, timestamp: int
+) -> None:
+    rejected = [record(key=k, timestamp=t, offset=n) for n, (k, t) in enumerate([(key, timestamp), (b"k", 7)])]
+
+    found = await written_to(Particular(DEFAULT_LIMIT), [Rejected(one, "", Kind.NOT_JSON) for one in rejected])
+
+    assert [(letter.record.key, letter.record.timestamp) for letter in found] == [(key, timestamp), (b"k", 7)]
+    assert [letter.origin.offset for letter in found if letter.origin] == [0, 1]
 
 
 async def test_letters_that_are_too_large_for_one_request_go_one_after_the_other() -> None:

@@ -161,10 +161,12 @@ def _read_resolution(texts: dict[str, str]) -> Resolution | None:
 def _read_letter(record: Record, texts: dict[str, str]) -> Letter:
     origin = _read_origin(texts)
     key = None if headers.KEY_ADDED in texts else record.key
+    kept = texts.get(headers.TIMESTAMP, "")
+    timestamp = int(kept) if re.fullmatch("-?[0-9]{1,18}", kept) else record.timestamp
     where = {} if origin is None else {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
     return Letter(
         Position(record.partition, record.offset),
-        replace(record, key=key, headers=headers.own_headers(record.headers), **where),
+        replace(record, key=key, timestamp=timestamp, headers=headers.own_headers(record.headers), **where),
         origin,
         Kind(texts.get(headers.KIND, Kind.UNKNOWN)),
         texts.get(headers.REASON, ""),

@@ -18,6 +18,7 @@ from worker.deadletters.headers import (
     PARTITION,
     PREFIX,
     REASON,
+    TIMESTAMP,
     TOPIC,
     TRUNCATED,
     VALUE_SHA256,
@@ -67,6 +68,14 @@ def add_key(letter: OutgoingRecord) -> OutgoingRecord:
     own = dict(letter.headers)
     key = b"/".join(own[name] for name in (TOPIC, PARTITION, OFFSET))
     return replace(letter, key=key, headers=[*letter.headers, (KEY_ADDED, b"1")])
+
+
+def replace_timestamp(letter: OutgoingRecord) -> OutgoingRecord:
+    """Leaves the timestamp to the time of sending, and keeps that of the record in the header TIMESTAMP."""
+    if letter.timestamp_ms is None:
+        return letter
+    kept = (TIMESTAMP, str(letter.timestamp_ms).encode())
+    return replace(letter, timestamp_ms=None, headers=[*letter.headers, kept])
 
 
 def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:

@@ -4,6 +4,7 @@ The record is unchanged, unless it is a CutRecord, or the topic does not take it
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
@@ -21,9 +22,9 @@ from worker.deadletters.headers import (
     count_attempts,
     own_headers,
 )
-from worker.deadletters.truncation import SHORTEST, add_key, shorten
+from worker.deadletters.truncation import SHORTEST, add_key, replace_timestamp, shorten
 from worker.errors import SetupError
-from worker.kafka.failures import explain, is_too_large, is_unknown_answer
+from worker.kafka.failures import explain, is_bad_timestamp, is_too_large, is_unknown_answer
 from worker.kafka.topics import LARGEST_REQUEST
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
@@ -52,16 +53,22 @@ class DeadLetterWriter:
             return
         letters = [self._build_record(r) for r in rejected]
         try:
-            try:
-                await self._send(letters)
-            except PublishFailed as error:
-                if not is_unknown_answer(error.__cause__):
-                    raise
-                await self._send([add_key(letter) for letter in letters])  # a compacted topic takes none without
+            await self._send_adapted(letters)
         except PublishFailed as error:
             raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
+
+    async def _send_adapted(self, letters: list[OutgoingRecord]) -> None:
+        """Sends the letters, and once more without what the topic refuses of them: no key, or their timestamp."""
+        try:
+            await self._send(letters)
+        except PublishFailed as error:
+            adapt = find_adaptation(error.__cause__)
+            adapted = [adapt(letter) for letter in letters] if adapt else letters
+            if adapted == letters:
+                raise
+            await self._send_adapted(adapted)
 
     async def _send(self, letters: list[OutgoingRecord]) -> None:
         """Sends the letters, and truncates one that is too large, because it must not block its partition."""
@@ -113,3 +120,10 @@ class DeadLetterWriter:
             added |= {TRUNCATED: record.sizes, VALUE_SHA256: record.value_sha256}
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
+
+
+def find_adaptation(error: BaseException | None) -> Callable[[OutgoingRecord], OutgoingRecord] | None:
+    """Returns what makes a letter that Kafka refuses with this error one that it takes; None: nothing does."""
+    if is_unknown_answer(error):  # of a compacted topic, which takes no record without a key
+        return add_key
+    return replace_timestamp if is_bad_timestamp(error) else None

@@ -101,6 +101,11 @@ def is_too_large(error: BaseException | None) -> bool:
     return isinstance(error, TOO_LARGE)
 
 
+def is_bad_timestamp(error: BaseException | None) -> bool:
+    """Returns whether a topic does not take a record's timestamp: see message.timestamp.… of the topic."""
+    return isinstance(error, InvalidTimestampError)
+
+
 def is_unknown_answer(error: BaseException | None) -> bool:
     """Returns whether a broker answered with a code that aiokafka has no class for, such as 87, INVALID_RECORD."""
     return type(error) is UnknownError
