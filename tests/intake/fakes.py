@@ -13,6 +13,7 @@ from worker.intake.commits import Commits
 from worker.intake.lane import Lane, Shared
 from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
+from worker.intake.partitions import Partitions
 from worker.kafka.topic_id import Leader
 from worker.settings import Settings
 from worker.stream.batch import Batch
@@ -120,6 +121,21 @@ class FakeSink:
         pass
 
 
+class StoringSink(FakeSink):
+    """Moves the offsets of a batch, as every sink does."""
+
+    def __init__(self, stored: dict[TopicPartition, StoredOffset | None]) -> None:
+        super().__init__()
+        self.offsets = stored
+
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        return {tp: self.offsets.get(tp) for tp in partitions}
+
+    async def apply_batch(self, batch: Batch) -> Applied:
+        self.offsets |= {tp: StoredOffset(span.next, span.leader_epoch) for tp, span in batch.spans.items()}
+        return Applied(0)
+
+
 class FakeAgent:
     """The channel and the agent behind it: settles each handover at once, by default as applied."""
 
@@ -130,6 +146,13 @@ class FakeAgent:
     async def put(self, handover: Handover) -> None:
         self.taken.append(handover.batch)
         handover.resolve(self._outcome(handover.batch))
+
+
+def partitions_over(consumer: FakeConsumer, sink: FakeSink, identity: FakeIdentity | None = None) -> Partitions:
+    """The partitions of a lane, none assigned yet."""
+    settings, stream = Settings(), Stream(TOPIC, "notes-group", skip)
+    them: Any = (settings, stream, consumer, identity or FakeIdentity(), LogWatch(settings, stream), Commits(), sink)
+    return Partitions(*them)
 
 
 def lanes_over(consumer: Any, sink: Any, agent: Any, decode: Callable[[Any], Outcome] = skip) -> list[Lane]:
