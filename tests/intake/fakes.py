@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from prometheus_client import REGISTRY
 
 from worker.intake.breaker import Breaker
 from worker.intake.commits import Commits
@@ -27,6 +28,16 @@ P0, P1 = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 
 def record(tp: TopicPartition, offset: int, value: bytes | None = b"") -> ConsumerRecord:
     return ConsumerRecord(*tp, offset, 0, 0, None, value, None, 0, 0, ())
+
+
+def log_of(length: int, first: int = 0) -> list[ConsumerRecord]:
+    """The records of P0 from offset `first` on."""
+    return [record(P0, offset) for offset in range(first, first + length)]
+
+
+def counted(metric: str) -> float:
+    """What this process has counted under the name of a metric."""
+    return REGISTRY.get_sample_value(metric) or 0
 
 
 def skip(_: ConsumerRecord) -> Outcome:

@@ -1,28 +1,17 @@
 """A log that went back is read from where it differs, and one that cannot be compared is not read."""
 
-from typing import Any
-
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata
-from prometheus_client import REGISTRY
 
-from tests.intake.fakes import P0, FakeConsumer, FakeIdentity, StoringSink, partitions_over, record
+from tests.intake.fakes import P0, FakeConsumer, FakeIdentity, StoringSink, counted, log_of, partitions_over, record
 from worker.errors import KafkaUnavailable
 from worker.intake import log_epochs
 from worker.kafka.topic_id import Leader
 from worker.stream.batch import Batch, Span
 from worker.stream.outcome import Skipped
 from worker.stream.sink import StoredOffset
-
-
-def counted(metric: str) -> float:
-    return REGISTRY.get_sample_value(metric) or 0
-
-
-def log_of(length: int) -> list[Any]:
-    return [record(P0, offset) for offset in range(length)]
 
 
 @pytest.mark.parametrize(("end", "stored"), [(3, 3), (5, 5), (None, 5)], ids=["before it", "at it", "not known"])
@@ -66,7 +55,7 @@ async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
     partitions = partitions_over(FakeConsumer({P0: log_of(9)}), sink, identity)
     partitions.assign({P0})
     await partitions.resume()
-    partitions.look_at_leaders(partitions.lost.copy_stored())
+    partitions.look_at_leaders(partitions.lost.copy_offsets())
     before = counted("progress_log_went_back_total")
 
     sink.offsets[P0] = StoredOffset(6, 7)
@@ -75,7 +64,7 @@ async def test_what_was_applied_since_the_last_look_is_read_again_without_alarm(
         partitions.assign({P0})
         await partitions.resume()
     identity.leaders = {0: Leader(2, 8)}
-    partitions.look_at_leaders(partitions.lost.copy_stored())
+    partitions.look_at_leaders(partitions.lost.copy_offsets())
     assert partitions.unresolved == {P0}
     await partitions.resume()
 

@@ -4,24 +4,15 @@ from typing import Any
 
 import pytest
 from aiokafka.structs import OffsetAndMetadata
-from prometheus_client import REGISTRY
 
-from tests.intake.fakes import P0, P1, FakeConsumer, FakeSink, partitions_over, record
+from tests.intake.fakes import P0, P1, FakeConsumer, FakeSink, counted, log_of, partitions_over, record
 from worker.errors import DatabaseUnavailable, OffsetBeyondLog
 from worker.stream.batch import Batch, Span
 from worker.stream.outcome import Skipped
 
 
-def counted(metric: str) -> float:
-    return REGISTRY.get_sample_value(metric) or 0
-
-
 def missing() -> float:
     return counted("progress_events_missing_total")
-
-
-def log_of(length: int, first: int = 0) -> list[Any]:
-    return [record(P0, offset) for offset in range(first, first + length)]
 
 
 async def test_assigned_ones_are_paused_until_their_offset_is_known() -> None:
