@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from prometheus_client import REGISTRY
 
 from worker.intake.breaker import Breaker
 from worker.intake.commits import Commits
 from worker.intake.lane import Lane, Shared
 from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
+from worker.intake.partitions import Partitions
 from worker.kafka.topic_id import Leader
 from worker.settings import Settings
 from worker.stream.batch import Batch
@@ -26,6 +28,16 @@ P0, P1 = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 
 def record(tp: TopicPartition, offset: int, value: bytes | None = b"") -> ConsumerRecord:
     return ConsumerRecord(*tp, offset, 0, 0, None, value, None, 0, 0, ())
+
+
+def log_of(length: int, first: int = 0) -> list[ConsumerRecord]:
+    """The records of P0 from offset `first` on."""
+    return [record(P0, offset) for offset in range(first, first + length)]
+
+
+def counted(metric: str) -> float:
+    """What this process has counted under the name of a metric."""
+    return REGISTRY.get_sample_value(metric) or 0
 
 
 def skip(_: ConsumerRecord) -> Outcome:
@@ -120,6 +132,21 @@ class FakeSink:
         pass
 
 
+class StoringSink(FakeSink):
+    """Moves the offsets of a batch, as every sink does."""
+
+    def __init__(self, stored: dict[TopicPartition, StoredOffset | None]) -> None:
+        super().__init__()
+        self.offsets = stored
+
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        return {tp: self.offsets.get(tp) for tp in partitions}
+
+    async def apply_batch(self, batch: Batch) -> Applied:
+        self.offsets |= {tp: StoredOffset(span.next, span.leader_epoch) for tp, span in batch.spans.items()}
+        return Applied(0)
+
+
 class FakeAgent:
     """The channel and the agent behind it: settles each handover at once, by default as applied."""
 
@@ -130,6 +157,13 @@ class FakeAgent:
     async def put(self, handover: Handover) -> None:
         self.taken.append(handover.batch)
         handover.resolve(self._outcome(handover.batch))
+
+
+def partitions_over(consumer: FakeConsumer, sink: FakeSink, identity: FakeIdentity | None = None) -> Partitions:
+    """The partitions of a lane, none assigned yet."""
+    settings, stream = Settings(), Stream(TOPIC, "notes-group", skip)
+    them: Any = (settings, stream, consumer, identity or FakeIdentity(), LogWatch(settings, stream), Commits(), sink)
+    return Partitions(*them)
 
 
 def lanes_over(consumer: Any, sink: Any, agent: Any, decode: Callable[[Any], Outcome] = skip) -> list[Lane]:

@@ -53,13 +53,13 @@ class DeadLetterWriter:
             return
         letters = [self._build_record(r) for r in rejected]
         try:
-            await self._send_adapted(letters)
+            await self._adapt_and_send(letters)
         except PublishFailed as error:
             raise explain("dead letters cannot be written", error) from error
         for kind, number in Counter(r.kind for r in rejected).items():
             metrics.DEAD_LETTERS.labels(kind).inc(number)
 
-    async def _send_adapted(self, letters: list[OutgoingRecord]) -> None:
+    async def _adapt_and_send(self, letters: list[OutgoingRecord]) -> None:
         """Sends the letters, and once more without what the topic refuses of them: no key, or their timestamp."""
         try:
             await self._send(letters)
@@ -68,7 +68,7 @@ class DeadLetterWriter:
             adapted = [adapt(letter) for letter in letters] if adapt else letters
             if adapted == letters:
                 raise
-            await self._send_adapted(adapted)
+            await self._adapt_and_send(adapted)
 
     async def _send(self, letters: list[OutgoingRecord]) -> None:
         """Sends the letters, and truncates one that is too large, because it must not block its partition."""

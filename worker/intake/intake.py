@@ -186,7 +186,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @Service.timer(CHECK_TOPIC_EVERY_S)
     async def _check_topic(self) -> None:
         if not self.should_stop:
-            applied = [lane.partitions.lost.copy_stored() for lane in self._lanes]
+            applied = [lane.partitions.lost.copy_offsets() for lane in self._lanes]
             await self._identity.check_again(self._consumer._client)
             for lane, stored in zip(self._lanes, applied, strict=True):
                 lane.partitions.look_at_leaders(stored)

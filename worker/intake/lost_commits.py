@@ -69,7 +69,7 @@ class LostCommits:
         """Says whether lost offsets of the partition are not applied again yet."""
         return tp in self._losses
 
-    def copy_stored(self) -> dict[TopicPartition, int]:
+    def copy_offsets(self) -> dict[TopicPartition, int]:
         """Returns up to where each partition is stored, as far as this worker knows."""
         return self._stored.copy()
 

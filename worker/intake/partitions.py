@@ -113,7 +113,7 @@ class Partitions:
     def look_at_leaders(self, applied: Mapping[TopicPartition, int]) -> None:
         """Has partitions read again whose leader has changed, because their log may have gone back.
 
-        `applied` is what `lost.copy_stored` was before Kafka was asked for the leaders.
+        `applied` is what `lost.copy_offsets` was before Kafka was asked for the leaders.
         """
         self.reread(self._epochs.look(applied))
 

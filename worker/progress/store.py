@@ -21,9 +21,8 @@ from worker.stream.batch import Batch, Spans
 from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 
 T = TypeVar("T")
-Recovered: TypeAlias = Mapping[
-    CourseKey, Collection[TopicPartition]
-]  # rows, each with the partitions that lost commits
+# Progress rows to announce once more, each with the partitions whose commits were lost.
+Recovered: TypeAlias = Mapping[CourseKey, Collection[TopicPartition]]
 LARGEST_MEMORY = 200_000  # announcements
 
 
