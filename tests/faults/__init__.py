@@ -13,4 +13,5 @@ from tests.faults import topic_faults as topic_faults
 from tests.faults import service_faults as service_faults
 from tests.faults import upgrade_faults as upgrade_faults
 from tests.faults import input_faults as input_faults
+from tests.faults import attack_faults as attack_faults
 from tests.faults.fault import FAULTS as FAULTS

@@ -1,11 +1,11 @@
 """Compares what the system made of a load with what it must be: every row, completion and dead letter."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +26,7 @@ from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, own_headers
 from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
+from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
 from worker.progress.reference import ProgressRow, expected, stored, wrong_rows
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, keep_fitting, measure
@@ -156,31 +157,50 @@ def find_lost(
 def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: Iterable[Record]) -> list[str]:
     """Returns a line per bad record that is not a dead letter, or was changed.
 
-    A letter has its record byte for byte, up to LARGEST_RECORD; of a larger one it has the beginning and the digest.
+    A letter has its record byte for byte, up to LARGEST_RECORD; of a larger one it has the beginning and the digest,
+    of one that is never inflated the position.
     """
     letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
     return [
         f"bad, and not a dead letter as it was sent: {origin}"
         for origin, sent in bad
-        if not _is_unchanged(sent, letters.get((origin, *_kept(sent))))
+        for kept in [keep(sent)]
+        if not _is_kept(kept, letters.get((origin, kept.key, kept.value)))
     ]
 
 
-def _kept(sent: OutgoingRecord) -> tuple[bytes | None, bytes | None]:
-    if measure(sent) <= LARGEST_RECORD:
-        return sent.key, sent.value
-    return sent.key and sent.key[:KEPT_KEY], sent.value and sent.value[:KEPT_VALUE]
+class Kept(NamedTuple):
+    """Holds what a dead letter must have of its record."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    digest: bytes | None
+    timestamp_ms: int | None  # None: any
 
 
-def _is_unchanged(sent: OutgoingRecord, letter: Record | None) -> bool:
-    is_whole = measure(sent) <= LARGEST_RECORD
-    kept = sent.headers if is_whole else keep_fitting(sent.headers, KEPT_HEADERS)
-    digest = None if is_whole else sha256(sent.value or b"").hexdigest().encode()
+def keep(sent: OutgoingRecord) -> Kept:
+    """Returns what a dead letter must have of this record, which is alone in its batch where it is a large one."""
+    size = measure(sent)
+    if size <= LARGEST_RECORD:
+        return Kept(sent.key, sent.value, sent.headers, None, sent.timestamp_ms)
+    if size > LARGEST_BATCH:
+        return Kept(None, b"", [], None, sent.timestamp_ms)
+    return Kept(
+        sent.key and sent.key[:KEPT_KEY],
+        sent.value and sent.value[:KEPT_VALUE],
+        keep_fitting(sent.headers, KEPT_HEADERS),
+        sha256(sent.value or b"").hexdigest().encode(),
+        sent.timestamp_ms,
+    )
+
+
+def _is_kept(kept: Kept, letter: Record | None) -> bool:
     return (
         letter is not None
-        and own_headers(letter.headers) == own_headers(kept)  # those named as ours are replaced
-        and dict(letter.headers).get(VALUE_SHA256) == digest
-        and sent.timestamp_ms in (None, letter.timestamp)
+        and own_headers(letter.headers) == own_headers(kept.headers)  # those named as ours are replaced
+        and dict(letter.headers).get(VALUE_SHA256) == kept.digest
+        and kept.timestamp_ms in (None, letter.timestamp)
     )
 
 

@@ -72,10 +72,15 @@ class ThroughApi:
     def __init__(self, settings: Settings, issuer: Issuer) -> None:
         [port] = find_free_ports(1)
         made = api_settings(settings, issuer, api_port=port, apply_deadline_s=APPLY_DEADLINE_S)
+        self.address = ("127.0.0.1", port)
         self._process = WorkerProcess(made, module=("worker.cli", "api"))
         self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self._under_way = 0
         self.cut_off = 0  # clicks that had no answer yet when the process was killed
+
+    @property
+    def pid(self) -> int:
+        return self._process.process.pid
 
     async def wait_until_ready(self) -> None:
         async def ready() -> bool:
@@ -128,6 +133,7 @@ class Website:
 
     def __init__(self, scene: Scene, issuer: Issuer, ways: list[Way]) -> None:
         self._scene = scene
+        self.issuer = issuer
         self.ways = ways
         self.looked = 0  # lessons that were called done, and looked at
         ids = [(scene.learners.uuid(), scene.learners.uuid()) for _ in range(AT_ONCE)]
