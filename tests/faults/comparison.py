@@ -29,7 +29,7 @@ from worker.demo.comparison import COMPLETIONS, Completions, list_expected_event
 from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
 from worker.progress.reference import ProgressRow, expected, stored, wrong_rows
-from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, keep_fitting, measure
+from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, Parts, measure
 from worker.stream.outcome import Record
 
 LessonKey: TypeAlias = tuple[UUID, UUID, str]
@@ -186,13 +186,9 @@ def keep(sent: OutgoingRecord) -> Kept:
         return Kept(sent.key, sent.value, sent.headers, None, sent.timestamp_ms)
     if size > LARGEST_BATCH:
         return Kept(None, b"", [], None, sent.timestamp_ms)
-    return Kept(
-        sent.key and sent.key[:KEPT_KEY],
-        sent.value and sent.value[:KEPT_VALUE],
-        keep_fitting(sent.headers, KEPT_HEADERS),
-        sha256(sent.value or b"").hexdigest().encode(),
-        sent.timestamp_ms,
-    )
+    cut = Parts(sent.value, sent.key, list(sent.headers)).cut(KEPT_VALUE, KEPT_KEY, KEPT_HEADERS)
+    digest = sha256(sent.value or b"").hexdigest().encode()
+    return Kept(cut.key, cut.value, cut.headers, digest, sent.timestamp_ms)
 
 
 def _is_kept(kept: Kept, letter: Record | None) -> bool:

@@ -11,20 +11,8 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from events.producer import OutgoingRecord
-from worker.deadletters.headers import (
-    GROUP,
-    KEY_ADDED,
-    OFFSET,
-    PARTITION,
-    PREFIX,
-    REASON,
-    TIMESTAMP,
-    TOPIC,
-    TRUNCATED,
-    VALUE_SHA256,
-    own_headers,
-)
-from worker.stream.cut_record import keep_fitting, measure_header
+from worker.deadletters.headers import GROUP, PREFIX, REASON, TRUNCATED, VALUE_SHA256, own_headers
+from worker.stream.cut_record import Parts
 
 
 class Room(NamedTuple):
@@ -61,42 +49,17 @@ def shorten(letter: OutgoingRecord) -> Iterator[OutgoingRecord]:
         last = shorter
 
 
-def add_key(letter: OutgoingRecord) -> OutgoingRecord:
-    """Gives a letter without a key its origin as key, and the header KEY_ADDED that says so."""
-    if letter.key is not None:
-        return letter
-    own = dict(letter.headers)
-    key = b"/".join(own[name] for name in (TOPIC, PARTITION, OFFSET))
-    return replace(letter, key=key, headers=[*letter.headers, (KEY_ADDED, b"1")])
-
-
-def replace_timestamp(letter: OutgoingRecord) -> OutgoingRecord:
-    """Leaves the timestamp to the time of sending, and keeps that of the record in the header TIMESTAMP."""
-    if letter.timestamp_ms is None:
-        return letter
-    kept = (TIMESTAMP, str(letter.timestamp_ms).encode())
-    return replace(letter, timestamp_ms=None, headers=[*letter.headers, kept])
-
-
 def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
-    value, key = _cut(letter.value, room.value), _cut(letter.key, room.key)
-    own = own_headers(letter.headers)
-    kept = keep_fitting(own, room.headers)
-    parts = [
-        ("", len(letter.value or b""), value != letter.value),
-        ("key ", len(letter.key or b""), key != letter.key),
-        ("headers ", sum(map(measure_header, own)), kept != own),
-    ]
-    truncated = ", ".join(f"{name}{size}" for name, size, is_cut in parts if is_cut)
+    whole = Parts(letter.value, letter.key, own_headers(letter.headers))
+    kept = whole.cut(room.value, room.key, room.headers)
     ours = [(name, _cut_text(name, text, room.text)) for name, text in letter.headers if name.startswith(PREFIX)]
-    if truncated and TRUNCATED not in dict(ours):  # a CutRecord's letter has the sizes of its whole record
-        digest = sha256(letter.value or b"").hexdigest()
-        ours += [(TRUNCATED, truncated.encode()), (VALUE_SHA256, digest.encode())]
-    return replace(letter, key=key, value=value, headers=[*kept, *ours])
-
-
-def _cut(part: bytes | None, room: int) -> bytes | None:
-    return part if part is None else part[:room]
+    if kept != whole:  # a CutRecord's letter has said something of its whole record
+        said = dict(ours)
+        digest = said.get(VALUE_SHA256, sha256(letter.value or b"").hexdigest().encode())
+        truncated = whole.describe_cut(kept, said.get(TRUNCATED, b"").decode()).encode()
+        ours = [(name, text) for name, text in ours if name not in (TRUNCATED, VALUE_SHA256)]
+        ours += [(TRUNCATED, truncated), (VALUE_SHA256, digest)]
+    return replace(letter, key=kept.key, value=kept.value, headers=[*kept.headers, *ours])
 
 
 def _cut_text(name: str, text: bytes, room: int) -> bytes:

@@ -4,10 +4,10 @@ The record is unchanged, unless it is a CutRecord, or the topic does not take it
 """
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
+from worker.deadletters.adaptation import find_adaptation
 from worker.deadletters.headers import (
     ATTEMPTS,
     GROUP,
@@ -22,9 +22,9 @@ from worker.deadletters.headers import (
     count_attempts,
     own_headers,
 )
-from worker.deadletters.truncation import SHORTEST, add_key, replace_timestamp, shorten
+from worker.deadletters.truncation import SHORTEST, shorten
 from worker.errors import SetupError
-from worker.kafka.failures import explain, is_bad_timestamp, is_too_large, is_unknown_answer
+from worker.kafka.failures import explain, is_too_large
 from worker.kafka.topics import LARGEST_REQUEST
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
@@ -120,10 +120,3 @@ class DeadLetterWriter:
             added |= {TRUNCATED: record.sizes, VALUE_SHA256: record.value_sha256}
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
-
-
-def find_adaptation(error: BaseException | None) -> Callable[[OutgoingRecord], OutgoingRecord] | None:
-    """Returns what makes a letter that Kafka refuses with this error one that it takes; None: nothing does."""
-    if is_unknown_answer(error):  # of a compacted topic, which takes no record without a key
-        return add_key
-    return replace_timestamp if is_bad_timestamp(error) else None

@@ -1,8 +1,9 @@
 """Bounds the bytes that are kept of a record: whoever may write to a topic decides how large its records are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from typing import NamedTuple
 
 from events.producer import OutgoingRecord
 from worker.stream.outcome import Record
@@ -17,13 +18,17 @@ class CutRecord(Record):  # type: ignore[misc]
     """The beginning of a record, or of a batch of records, that is larger than a worker takes."""
 
     why: str  # one line, without data
-    sizes: str  # of the whole, as the header TRUNCATED has them (deadletters/headers.py)
+    sizes: str  # of what is cut, as the header TRUNCATED has them (deadletters/headers.py)
     value_sha256: str  # of the whole value, in hexadecimal; empty where it is not known
 
 
 def measure(record: Record | OutgoingRecord) -> int:
     """Returns the bytes of a record, without the few in which Kafka keeps its lengths."""
-    return len(record.key or b"") + len(record.value or b"") + sum(map(measure_header, record.headers))
+    return len(record.key or b"") + len(record.value or b"") + measure_headers(record.headers)
+
+
+def measure_headers(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    return sum(map(measure_header, headers))
 
 
 def measure_header(header: tuple[str, bytes | None]) -> int:
@@ -31,25 +36,43 @@ def measure_header(header: tuple[str, bytes | None]) -> int:
     return len(name.encode()) + len(value or b"")
 
 
+class Parts(NamedTuple):
+    """Holds the parts of a record that may be cut."""
+
+    value: bytes | None
+    key: bytes | None
+    headers: list[tuple[str, bytes]]
+
+    def cut(self, value: int, key: int, headers: int) -> "Parts":
+        """Keeps so many bytes of each part, at most; of the headers those that fit whole."""
+        return Parts(
+            self.value and self.value[:value], self.key and self.key[:key], keep_fitting(self.headers, headers)
+        )
+
+    def describe_cut(self, kept: "Parts", before: str = "") -> str:
+        """Returns the whole size in bytes of each part that was cut, as the header TRUNCATED has it.
+
+        `before` is what was said of these parts when they were cut the first time.
+        """
+        said = {part.rpartition(" ")[0]: part for part in before.split(", ") if part}
+        sizes = {"": len(self.value or b""), "key": len(self.key or b""), "headers": measure_headers(self.headers)}
+        for (name, size), whole, part in zip(sizes.items(), self, kept, strict=True):
+            if part != whole:
+                said.setdefault(name, f"{name} {size}".lstrip())
+        return ", ".join(said[name] for name in sizes if name in said)
+
+
 def cut(record: Record) -> Record:
     """Returns the record itself, or a CutRecord of one that is larger than LARGEST_RECORD."""
     size = measure(record)
     if size <= LARGEST_RECORD:
         return record
-    parts = {
-        "": len(record.value or b""),
-        "key ": len(record.key or b""),
-        "headers ": sum(map(measure_header, record.headers)),
-    }
-    kept = {
-        "key": record.key and record.key[:KEPT_KEY],
-        "value": record.value and record.value[:KEPT_VALUE],
-        "headers": keep_fitting(record.headers, KEPT_HEADERS),
-    }
+    whole = Parts(record.value, record.key, list(record.headers))
+    kept = whole.cut(KEPT_VALUE, KEPT_KEY, KEPT_HEADERS)
     return CutRecord(
-        **{field.name: getattr(record, field.name) for field in fields(Record)} | kept,
+        **{field.name: getattr(record, field.name) for field in fields(Record)} | kept._asdict(),
         why=f"the record has {size:,} bytes: a worker takes at most {LARGEST_RECORD:,}, inflated",
-        sizes=", ".join(f"{name}{number}" for name, number in parts.items()),
+        sizes=whole.describe_cut(kept),
         value_sha256=sha256(record.value or b"").hexdigest(),
     )
 
