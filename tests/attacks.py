@@ -1,16 +1,21 @@
-"""Attacks a running API, or a worker's port, as strangers and one learner would. Each goes on until it is cancelled."""
+"""Attacks a running API, or a worker's port, as strangers and one learner would. Each goes on until it is cancelled.
+
+python -m tests.attacks hold_connections TARGET
+"""
 
 import asyncio
 import itertools
 import json
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Self, TypeAlias
 from uuid import UUID, uuid4
 
 from tests.callers import Issuer, authorized
@@ -27,15 +32,37 @@ CHUNKED = b"POST /api/progress/access" + HOST + b"Transfer-Encoding: chunked\r\n
 class Target:
     """Names what is attacked, and counts what becomes of it."""
 
-    address: tuple[str, int]
-    issuer: Issuer
-    learner: UUID  # who attacks with a right token
-    courses: list[UUID]  # of that learner
+    host: str
+    port: int
+    token: str  # a right one, of the learner who attacks
+    forged: list[str]  # tokens that no API may take
+    courses: list[str]  # of that learner
     seen: Counter[str] = field(default_factory=Counter)  # connections that were ended, answers by their status
 
-    @property
-    def authorization(self) -> bytes:
-        return f"Authorization: Bearer {self.issuer.token(self.learner)}\r\n".encode()
+    @classmethod
+    def of(cls, address: tuple[str, int], issuer: Issuer, learner: UUID, courses: Sequence[UUID]) -> Self:
+        token = issuer.token(learner, exp=int(time.time()) + 3600)
+        return cls(*address, token, forge_tokens(issuer, learner), list(map(str, courses)))
+
+
+def forge_tokens(issuer: Issuer, learner: UUID) -> list[str]:
+    """Returns tokens that no API may take."""
+    now = int(time.time())
+    head, claims, signature = issuer.token(learner).split(".")
+    return [
+        issuer.token(learner, alg="HS256", key="x" * 64),
+        issuer.token(learner, exp=now - 3600),
+        issuer.token(learner, nbf=now + 3600),
+        issuer.token(learner, iss="https://other.example"),
+        issuer.token(learner, aud="other"),
+        issuer.token("no-uuid"),
+        issuer.token(learner, sub=None),
+        f"{head}.{claims}.",
+        f"{head}.{claims}.{signature[:-8]}AAAAAAAA",
+        f"eyJhbGciOiJub25lIn0.{claims}.",
+        "." * 5_000,
+        "x" * 60_000,
+    ]
 
 
 Attack: TypeAlias = Callable[[Target], Awaitable[None]]
@@ -76,7 +103,7 @@ async def hold_connections(target: Target) -> None:
 async def _hold_one(target: Target, begun: bytes, drip: bytes) -> None:
     while True:
         with suppress(ConnectionError):
-            reader, writer = await asyncio.open_connection(*target.address)
+            reader, writer = await asyncio.open_connection(target.host, target.port)
             try:
                 writer.write(begun)
                 await _drip_until_ended(reader, writer, drip)
@@ -97,10 +124,11 @@ async def _drip_until_ended(reader: asyncio.StreamReader, writer: asyncio.Stream
 
 async def leave_answers_unread(target: Target) -> None:
     """Asks for the learner's largest answers and for live streams, and reads none of them."""
-    asked = [b"/", b"/api/progress", b"/api/progress/%s" % str(target.courses[0]).encode(), b"/api/progress/stream"]
+    asked = [b"/", b"/api/progress", f"/api/progress/{target.courses[0]}".encode(), b"/api/progress/stream"]
+    authorization = f"Authorization: Bearer {target.token}\r\n".encode()
     async with asyncio.TaskGroup() as attackers:
         for path, _ in itertools.product(asked, range(HELD)):
-            attackers.create_task(_ask_unread(target, b"GET " + path + HOST + target.authorization + b"\r\n"))
+            attackers.create_task(_ask_unread(target, b"GET " + path + HOST + authorization + b"\r\n"))
 
 
 async def _ask_unread(target: Target, request: bytes) -> None:
@@ -109,7 +137,7 @@ async def _ask_unread(target: Target, request: bytes) -> None:
         with socket.socket() as asking, suppress(ConnectionError):
             asking.setblocking(False)
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            await loop.sock_connect(asking, target.address)
+            await loop.sock_connect(asking, (target.host, target.port))
             await loop.sock_sendall(asking, request * 3)
             target.seen["unread"] += 1
             await asyncio.sleep(5)
@@ -124,31 +152,10 @@ async def send_odd_requests(target: Target) -> None:
 
 
 async def _send_each_odd(target: Target) -> None:
-    requests = [*ODD, *(_request(target, forged=token) for token in forge_tokens(target))]
+    requests = [*ODD, *(_request(target, forged=token) for token in target.forged)]
     for request in itertools.cycle(requests):
         with suppress(ConnectionError):
             await ask(target, request)
-
-
-def forge_tokens(target: Target) -> list[str]:
-    """Returns tokens that no API may take."""
-    issuer, learner, now = target.issuer, target.learner, int(time.time())
-    whole = issuer.token(learner)
-    head, claims, signature = whole.split(".")
-    return [
-        issuer.token(learner, alg="HS256", key="x" * 64),
-        issuer.token(learner, exp=now - 3600),
-        issuer.token(learner, nbf=now + 3600),
-        issuer.token(learner, iss="https://other.example"),
-        issuer.token(learner, aud="other"),
-        issuer.token("no-uuid"),
-        issuer.token(learner, sub=None),
-        f"{head}.{claims}.",
-        f"{head}.{claims}.{signature[:-8]}AAAAAAAA",
-        f"eyJhbGciOiJub25lIn0.{claims}.",
-        "." * 5_000,
-        "x" * 60_000,
-    ]
 
 
 async def read_much(target: Target) -> None:
@@ -189,7 +196,7 @@ def _invent_event(course: UUID, lesson: str) -> dict[str, object]:
 
 def _request(target: Target, path: str = "/api/progress", body: object = None, forged: str | None = None) -> bytes:
     content = b"" if body is None else json.dumps(body).encode()
-    headers = authorized(forged or target.issuer.token(target.learner)) | {
+    headers = authorized(forged or target.token) | {
         "Content-Type": "application/json",
         "Content-Length": str(len(content)),
         "Connection": "close",
@@ -200,7 +207,7 @@ def _request(target: Target, path: str = "/api/progress", body: object = None, f
 
 async def ask(target: Target, request: bytes) -> None:
     """Sends a request and reads all that comes; counts the status. Raises ConnectionError when it is cut off."""
-    reader, writer = await asyncio.open_connection(*target.address)
+    reader, writer = await asyncio.open_connection(target.host, target.port)
     try:
         writer.write(request)
         status = b""
@@ -221,3 +228,19 @@ ATTACKS: dict[Attack, str] = {  # each with what `Target.seen` has when it happe
     read_much: "200",
     invent_lessons: "no room",
 }
+
+
+@contextmanager
+def attacking(attack: Attack, target: Target) -> Iterator[None]:
+    """Attacks from a process of its own during the block."""
+    described = json.dumps(asdict(target) | {"seen": {}})
+    with subprocess.Popen([sys.executable, "-m", "tests.attacks", attack.__name__, described]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    [attack] = [attack for attack in ATTACKS if attack.__name__ == sys.argv[1]]
+    asyncio.run(attack(Target(**json.loads(sys.argv[2]) | {"seen": Counter()})))

@@ -52,7 +52,8 @@ class Website:
 
     def __init__(self, caller: Caller, issuer: Issuer, rows: Rows, process: psutil.Process) -> None:
         self.process = process
-        self._caller = caller
+        self.caller = caller
+        self.issuer = issuer
         self._rows = rows
         self._rng = random.Random(2)
         self._completed = count()
@@ -70,7 +71,7 @@ class Website:
 
     async def read(self) -> int:
         course, headers = self._rng.choice(self._learners)
-        return await self._caller.status("GET", f"/api/progress/{course}", headers)
+        return await self.caller.status("GET", f"/api/progress/{course}", headers)
 
     async def complete(self) -> int:
         lesson, learner = divmod(next(self._completed), len(self._learners))
@@ -78,7 +79,7 @@ class Website:
         new = self._rows.done + lesson % (self._rows.lessons - self._rows.done)
         body = {"courseId": str(course), "lessonId": lesson_id(new), "totalLessons": self._rows.lessons}
         content = json.dumps(body).encode()
-        return await self._caller.status("POST", "/api/progress/complete", {**headers, **JSON}, content)
+        return await self.caller.status("POST", "/api/progress/complete", {**headers, **JSON}, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,12 @@ async def measure(bench: Bench, running: Running, names: str, found: dict[tuple[
 
 
 @asynccontextmanager
-async def beside_a_worker(bench: Bench) -> AsyncIterator[Running]:
-    """Starts a worker, an API and a publisher, and yields them when they are warmed up."""
+async def beside_a_worker(bench: Bench, *more: Rows) -> AsyncIterator[Running]:
+    """Starts a worker, an API and a publisher, and yields them when they are warmed up. `more` are rows beside."""
     sizes, rows = bench.sizes, Rows(bench.sizes.rows)
     calls_s = 3 * 2 * 2 * sizes.call_rounds * sizes.calls_s  # three orders, two calls, at most twice as many rounds
     lasting_s = 120 + sizes.latency_s + calls_s
-    async with bench.filled(rows) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
+    async with bench.filled(rows, *more) as database, bench.copy(database) as fresh, bench.topics(fresh) as settings:
         with WorkerProcess(settings) as worker:
             async with (
                 connected(settings) as connection,

@@ -14,7 +14,8 @@ class Caller:
     """Calls one server, over as many connections as there are calls at a time; it reuses the last used one first."""
 
     def __init__(self, address: str) -> None:
-        self._host, self._port = urlsplit(address).hostname, urlsplit(address).port
+        host, _, port = urlsplit(address).netloc.rpartition(":")
+        self.address = (host, int(port))
         self._idle: list[Connection] = []
 
     async def status(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> int:
@@ -23,13 +24,13 @@ class Caller:
         Raises TimeoutError after WITHIN_S, and ConnectionError.
         """
         lines = (f"{name}: {value}\r\n" for name, value in {**headers, "Content-Length": len(body)}.items())
-        request = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{''.join(lines)}\r\n".encode() + body
+        request = f"{method} {path} HTTP/1.1\r\nHost: {self.address[0]}\r\n{''.join(lines)}\r\n".encode() + body
         async with asyncio.timeout(WITHIN_S):
             while self._idle:
                 connection = self._idle.pop()
                 with suppress(ConnectionError):  # the server has closed it meanwhile
                     return await self._send(connection, request)
-            return await self._send(await asyncio.open_connection(self._host, self._port), request)
+            return await self._send(await asyncio.open_connection(*self.address), request)
 
     async def _send(self, connection: Connection, request: bytes) -> int:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
 
-from tests.bench import alternatives, api, drains, footprint, growth, latency, reads
+from tests.bench import alternatives, api, attacked, drains, footprint, growth, latency, reads
 from tests.bench.bench import Bench
 from tests.bench.result import Result
 
@@ -27,6 +27,7 @@ SECTIONS = [
     # Before the drains, because these keep the disk and Kafka busy with deletions for minutes.
     Section("latency", 6, latency.latency),
     Section("api", 8, api.api),
+    Section("attacked", 6, attacked.attacked),
     Section("even", 4, drains.against_the_floor),
     Section("bursty", 4, drains.against_the_floor_in_bursts),
     Section("peers", 15, alternatives.against_peers),

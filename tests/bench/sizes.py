@@ -17,6 +17,7 @@ class Sizes:
     warm_up_s: float = 8
     call_rounds: int = 5
     calls_s: float = 10
+    attackers_lessons: int = 2000  # in each of 30 courses
 
     fewer_events: int = 200_000  # of each drain in a series
     series_rounds: int = 2
@@ -46,6 +47,7 @@ QUICK = Sizes(
     warm_up_s=0.4,
     call_rounds=1,
     calls_s=0.4,
+    attackers_lessons=20,
     fewer_events=2000,
     series_rounds=1,
     lesson_rows=(10_000,),

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -33,13 +35,13 @@ async def under_attack(scene: Scene) -> None:
     learner, courses = scene.learners.uuid(), [scene.learners.uuid() for _ in range(COURSES)]
     await send(scene, complete_much(scene.learners, learner, courses))
     async with open_website(scene) as (website, api):
-        target = Target(api.address, website.issuer, learner, courses)
+        target = Target.of(api.address, website.issuer, learner, courses)
         async with website.clicking():
             for attack, proof in ATTACKS.items():
                 async with under(scene, website, attack, target):
                     await asyncio.sleep(ATTACK_S)
                 scene.prove(target.seen[proof] > 0, f"{attack.__name__}: {dict(target.seen)}")
-            await attack_workers(scene, website, target)
+            await attack_worker(scene, website, target)
             await send(scene, build_bombs(scene.learners), compression_type="gzip", max_request_size=200 * MB)
             await scene.require('progress_dead_letters_total{kind="too-large"}')
             await website.wait_for_looks()
@@ -66,10 +68,10 @@ async def under(scene: Scene, website: Website, attack: Attack, target: Target) 
     await asyncio.gather(attacking, return_exceptions=True)
 
 
-async def attack_workers(scene: Scene, website: Website, target: Target) -> None:
+async def attack_worker(scene: Scene, website: Website, target: Target) -> None:
     """Holds connections to the port of a worker, which must go on to answer there."""
     [worker, *_] = scene.workers
-    port = Target(("127.0.0.1", worker.settings.http_port), target.issuer, target.learner, target.courses)
+    port = replace(target, port=worker.settings.http_port, seen=Counter())
     async with under(scene, website, hold_connections, port):
         await asyncio.sleep(ATTACK_S)
         if await worker.ready() != 200:
