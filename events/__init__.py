@@ -5,6 +5,14 @@ looks on Kafka), then `publisher` for a course player, or `subscriber` for a cer
 `schemas/` and `asyncapi.json` describe the same for other languages; `contract` writes them.
 """
 
+from events.catalog import (
+    CATALOG_EVENTS,
+    AtLeast,
+    CatalogEvent,
+    CatalogLesson,
+    CourseDeleted,
+    CoursePublished,
+)
 from events.envelope import Envelope, MalformedEvent, UnknownType, binary, data_of, read
 from events.models import (
     COURSE_EVENTS,
@@ -20,17 +28,24 @@ from events.models import (
     course_event_id,
 )
 from events.producer import PublishFailed
-from events.publisher import LessonEventPublisher, Receipt
+from events.publisher import CourseCatalogPublisher, LessonEventPublisher, Receipt
 from events.subscriber import CourseEventSubscriber, Received
 
 __all__ = [
+    "CATALOG_EVENTS",
     "COURSE_EVENTS",
     "LESSON_EVENTS",
+    "AtLeast",
+    "CatalogEvent",
+    "CatalogLesson",
     "CourseAccessed",
+    "CourseCatalogPublisher",
     "CourseCompleted",
     "CourseCompletionRevoked",
+    "CourseDeleted",
     "CourseEvent",
     "CourseEventSubscriber",
+    "CoursePublished",
     "Envelope",
     "LessonCompleted",
     "LessonEvent",

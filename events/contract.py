@@ -14,16 +14,17 @@ from typing import Any
 from uuid import UUID
 
 from events import topics
+from events.catalog import CATALOG_EVENTS
 from events.envelope import CONTENT_TYPE, binary, build_dataschema
-from events.models import COURSE_EVENTS, LESSON_EVENTS, Event, course_event_id
+from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, Event, course_event_id
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MODELS: dict[str, type[Event]] = {**LESSON_EVENTS, **COURSE_EVENTS}
+MODELS: dict[str, type[ContractEvent]] = {**LESSON_EVENTS, **COURSE_EVENTS, **CATALOG_EVENTS}
 
 DESCRIPTION = """\
 How far every learner is in every course. The application is the worker: it receives lesson events,
-folds them into progress and sends course events.
+and what courses consist of, folds them into progress and sends course events.
 
 Events are CloudEvents 1.0. They are sent in binary mode, as described here. They are also received
 in structured mode (content-type application/cloudevents+json), and as a bare JSON object with id,
@@ -40,6 +41,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "LessonUncompleted": {"lesson_id": "closures-2", "total_lessons": 20},
     "CourseAccessed": {"lesson_id": "closures-2"},
     "ProgressReset": {},
+    "CoursePublished": {
+        "version": 2,
+        "title": "JavaScript",
+        "lessons": [
+            {"lesson_id": "closures-2", "title": "Closures", "section": "Functions", "replaces": ["closures"]},
+            {"lesson_id": "quiz", "title": "Quiz", "required": False, "requires": ["closures-2"], "review": True},
+        ],
+    },
+    "CourseDeleted": {},
     "CourseCompleted": {**COMPLETION, "lessons_completed": 20, "completed_at": NOON, "started_at": NOON},
     "CourseCompletionRevoked": {**COMPLETION, "lessons_completed": 19, "revoked_at": NOON},
 }
@@ -52,7 +62,7 @@ def build_files() -> dict[Path, str]:
     return {path: json.dumps(document, indent=2) + "\n" for path, document in documents.items()}
 
 
-def build_schema(model: type[Event]) -> dict[str, Any]:
+def build_schema(model: type[ContractEvent]) -> dict[str, Any]:
     """Builds the JSON Schema, draft 2020-12, of an event's data."""
     return {"$schema": DIALECT, "$id": build_dataschema(model), **model.model_json_schema()}
 
@@ -65,17 +75,24 @@ def build_asyncapi() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "lessonEvents": _build_channel(topics.LESSON_EVENTS, "Course players write it.", LESSON_EVENTS),
+            "courseCatalog": _build_channel(
+                topics.COURSE_CATALOG,
+                "The courses' owner writes it. It is kept for ever and not compacted: of each version the first event "
+                "counts.",
+                CATALOG_EVENTS,
+            ),
             "courseEvents": _build_channel(topics.COURSE_EVENTS, "The worker writes it.", COURSE_EVENTS),
         },
         "operations": {
             "receiveLessonEvents": _build_operation("receive", "lessonEvents", LESSON_EVENTS),
+            "receiveCourseCatalog": _build_operation("receive", "courseCatalog", CATALOG_EVENTS),
             "sendCourseEvents": _build_operation("send", "courseEvents", COURSE_EVENTS),
         },
         "components": {"messages": {name: _build_message(name, model) for name, model in MODELS.items()}},
     }
 
 
-def _build_channel(topic: str, description: str, models: Mapping[str, type[Event]]) -> dict[str, Any]:
+def _build_channel(topic: str, description: str, models: Mapping[str, type[ContractEvent]]) -> dict[str, Any]:
     return {
         "address": topic,
         "description": description,
@@ -84,7 +101,7 @@ def _build_channel(topic: str, description: str, models: Mapping[str, type[Event
     }
 
 
-def _build_operation(action: str, channel: str, models: Mapping[str, type[Event]]) -> dict[str, Any]:
+def _build_operation(action: str, channel: str, models: Mapping[str, type[ContractEvent]]) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
@@ -92,8 +109,9 @@ def _build_operation(action: str, channel: str, models: Mapping[str, type[Event]
     }
 
 
-def _build_message(name: str, model: type[Event]) -> dict[str, Any]:
-    key = {"type": "string", "format": "uuid", "description": "user_id"}
+def _build_message(name: str, model: type[ContractEvent]) -> dict[str, Any]:
+    ids = {"user_id": USER} if issubclass(model, Event) else {}
+    key = {"type": "string", "format": "uuid", "description": "user_id" if ids else "course_id"}
     return {
         "name": name,
         "summary": model.__doc__,
@@ -101,11 +119,11 @@ def _build_message(name: str, model: type[Event]) -> dict[str, Any]:
         "headers": _build_headers_schema(name, model),
         "payload": {"$ref": f"./schemas/{name}.json"},
         "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
-        "examples": [_build_example(model(user_id=USER, course_id=COURSE, **EXAMPLES[name]))],
+        "examples": [_build_example(model(course_id=COURSE, **ids, **EXAMPLES[name]))],
     }
 
 
-def _build_headers_schema(name: str, model: type[Event]) -> dict[str, Any]:
+def _build_headers_schema(name: str, model: type[ContractEvent]) -> dict[str, Any]:
     properties = {
         "ce_specversion": {"const": "1.0"},
         "ce_id": {"type": "string", "minLength": 1},
@@ -119,7 +137,7 @@ def _build_headers_schema(name: str, model: type[Event]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required}
 
 
-def _build_example(event: Event) -> dict[str, Any]:
+def _build_example(event: ContractEvent) -> dict[str, Any]:
     id = course_event_id(type(event).__name__, USER, COURSE, 1, NOON)
     headers, value = binary(event, id=str(id), time=NOON, source="example")
     return {"headers": {name: text.decode() for name, text in headers}, "payload": json.loads(value)}

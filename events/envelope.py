@@ -23,10 +23,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from events.kinds import Kind
-from events.models import Event
+from events.models import ContractEvent
 
 Headers = Sequence[tuple[str, bytes]]
-AnyEvent = TypeVar("AnyEvent", bound=Event)
+AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
 
 MAJOR_VERSION = 1
 CONTENT_TYPE = "content-type"
@@ -106,7 +106,7 @@ def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEven
         raise _explain_validation(error) from None
 
 
-def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
+def binary(event: ContractEvent, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
     """Writes headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
     if time.utcoffset() is None:
         raise MalformedEvent("time", "has no offset from UTC", kind=Kind.TIME)
@@ -124,7 +124,7 @@ def binary(event: Event, *, id: str, time: datetime, source: str) -> tuple[list[
     return [*headers, (CONTENT_TYPE, b"application/json")], event.model_dump_json().encode()
 
 
-def build_dataschema(model: type[Event]) -> str:
+def build_dataschema(model: type[ContractEvent]) -> str:
     """Builds the name of the model's JSON Schema, with the version of the contract."""
     return f"urn:course-progress:{model.__name__}:{MAJOR_VERSION}.0"
 

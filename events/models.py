@@ -45,10 +45,14 @@ Cause = Annotated[
 ]
 
 
-class Event(BaseModel):
-    """Names the learner and the course, as every event does."""
+class ContractEvent(BaseModel):
+    """Has what the models of all events have in common."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Event(ContractEvent):
+    """Names the learner and the course, as every event does but those of the catalog."""
 
     user_id: UUID
     course_id: UUID

@@ -2,4 +2,5 @@
 
 LESSON_EVENTS = "lesson-events"  # key: user_id. The course player writes, the worker reads
 COURSE_EVENTS = "course-events"  # key: user_id. The worker writes; certificates and badges read
+COURSE_CATALOG = "course-catalog"  # key: course_id. The courses' owner writes, the worker reads; kept for ever
 DEAD_LETTERS = "lesson-events.dlq"  # key: as received. Records that can never be applied, with the reason
