@@ -1,0 +1,208 @@
+-- What courses consist of: versions that never change, and what each progress row was judged by.
+
+-- migrate:up
+
+create table course_version (
+    course_id uuid not null,
+    version integer not null check (version >= 1),
+    published_at timestamptz not null,
+    policy text not null check (policy in ('grandfather', 'reopen')),
+    needed integer not null check (needed between 1 and 2000),
+    title text,
+    content jsonb not null,
+    digest bytea not null,
+    primary key (course_id, version)
+);
+
+-- "C": as in lesson_progress, with which it is compared.
+create table course_lesson (
+    course_id uuid not null,
+    version integer not null,
+    position integer not null,
+    required boolean not null,
+    lesson_id text collate "C" not null,
+    primary key (course_id, version, lesson_id),
+    foreign key (course_id, version) references course_version (course_id, version)
+);
+
+create table course_replacement (
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    replaced_id text collate "C" not null,
+    primary key (course_id, lesson_id, replaced_id)
+);
+
+create table course_deleted (
+    course_id uuid primary key,
+    deleted_at timestamptz not null
+);
+
+create table known_epoch (
+    only_row boolean primary key default true check (only_row),
+    epoch bigint not null
+);
+insert into known_epoch (epoch) values (0);
+
+create table course_recount (
+    course_id uuid primary key,
+    version integer not null,
+    after_user uuid,
+    rows_seen bigint not null default 0,
+    rows_changed bigint not null default 0,
+    completed bigint not null default 0,
+    revoked bigint not null default 0,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+
+-- No default for rows that are there: a column with a constant default is added without writing a row.
+alter table course_progress_all
+    add column course_version integer not null default 0,
+    add column judged_by integer not null default 0;
+
+-- A version of the course as the rules see it: in force from `in_force`, until `until`.
+create type course_completion as (version integer, completed_at timestamptz);
+
+-- One step of rules 9 and 10: what the learner was held to before this version, and what they are held to with it.
+-- `made_up_at`: when the needed lessons of this version were completed; null: they are not.
+create function hold_to_version(
+    held course_completion, version integer, policy text, in_force timestamptz, until timestamptz,
+    made_up_at timestamptz
+) returns course_completion
+language sql immutable parallel safe
+return case
+    when (held).version is not null and policy = 'grandfather' then held
+    when (held).version is not null and made_up_at <= greatest((held).completed_at, in_force)
+        then row(version, (held).completed_at)::course_completion
+    when made_up_at is not null and greatest(made_up_at, in_force) < until
+        then row(version, greatest(made_up_at, in_force))::course_completion
+end;
+
+create aggregate held_version(integer, text, timestamptz, timestamptz, timestamptz) (
+    sfunc = hold_to_version, stype = course_completion, parallel = safe
+);
+
+-- Judges progress rows by the versions of their courses (rules 8 to 11): what each row must say. Reads alone.
+-- `newest_since`: when the newest version came into force.
+create function judge_progress(users uuid[], courses uuid[]) returns table (
+    id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer,
+    judged_by integer, newest_since timestamptz
+)
+language sql stable parallel safe
+begin atomic
+with
+rows_judged as materialized (
+    select p.id, r.user_id, r.course_id, coalesce(p.reset_at, '-infinity') as counts_after
+    from unnest(users, courses) as r (user_id, course_id)
+    cross join lateral (
+        select id, reset_at from course_progress_all a
+        where a.user_id = r.user_id and a.course_id = r.course_id
+        offset 0 -- a fence: looked up by the whole key (0017)
+    ) p
+),
+-- Each version with the time from which it is in force: its publication, or that of a lower version if that is later.
+versions as materialized (
+    select v.*, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
+    from (
+        select course_id, version, policy, needed,
+               coalesce(max(published_later) over (partition by course_id order by version), '-infinity') as in_force
+        from (
+            select v.*, case when version > min(version) over (partition by course_id) then published_at end
+                       as published_later
+            from course_version v
+            where course_id in (select course_id from rows_judged)
+        ) v
+    ) v
+),
+-- Rule 8: the required lessons that are met, each with its earliest date.
+lessons_met as (
+    select r.id, c.course_id, c.version, c.lesson_id, min(l.completed_at) as met_at
+    from rows_judged r
+    cross join lateral (
+        select lesson_id, completed_at from lesson_progress l
+        where l.user_id = r.user_id and l.course_id = r.course_id and l.completed and l.changed_at > r.counts_after
+        offset 0 -- a fence, as above
+    ) l
+    cross join lateral (
+        select l.lesson_id
+        union
+        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = l.lesson_id
+    ) counts_as
+    join course_lesson c on c.course_id = r.course_id and c.lesson_id = counts_as.lesson_id and c.required
+    group by r.id, c.course_id, c.version, c.lesson_id
+),
+lessons_counted as (
+    select m.id, m.version, count(*)::integer as met, (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
+    from lessons_met m
+    join versions v using (course_id, version)
+    group by m.id, m.version, v.needed
+),
+-- Rules 9 and 10.
+rows_held as (
+    select r.id, max(v.version) as newest, max(v.in_force) as newest_since,
+           held_version(v.version, v.policy, v.in_force, v.until, l.made_up_at order by v.version) as held
+    from rows_judged r
+    join versions v on v.course_id = r.course_id
+    left join lessons_counted l on l.id = r.id and l.version = v.version
+    group by r.id
+)
+-- Rule 11.
+select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since
+from rows_held h
+join rows_judged r on r.id = h.id
+join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
+left join lessons_counted l on l.id = h.id and l.version = v.version;
+end;
+
+comment on table course_version is
+    'One row: one version of a course, as its owner published it (rules 8 to 11). It never changes.';
+comment on column course_version.published_at is 'the CloudEvent''s time; the version is in force from then at the earliest';
+comment on column course_version.needed is 'how many of the required lessons complete the course';
+comment on column course_version.content is 'the CloudEvent''s data';
+comment on column course_version.digest is 'of the content: another event of this version with another digest is refused';
+comment on table course_lesson is 'One row: one lesson of one version of a course.';
+comment on column course_lesson.position is 'from 1, in the order of the course';
+comment on table course_replacement is
+    'One row: a lesson counts as completed where the other is, by any version of the course (rule 8). Transitive.';
+comment on table course_deleted is
+    'One row: when the owner stopped offering the course. A version published later brings it back.';
+comment on table known_epoch is
+    'One row: grows whenever what workers must know of courses changes. A batch that was folded with older knowledge '
+    'writes nothing.';
+comment on table course_recount is
+    'One row: how far the progress rows of a course are recounted for its newest version.';
+comment on column course_recount.after_user is 'the rows of users up to here are done; null: none';
+comment on column course_progress_all.course_version is
+    'the version of the course that the row is complete under, otherwise the newest (rule 11); 0: it has none';
+comment on column course_progress_all.judged_by is
+    'the newest version of the course when the row was judged last; 0: none';
+comment on function hold_to_version is
+    'One step of rules 9 and 10: which version a learner is complete under once this one is published, and since when.';
+comment on aggregate held_version(integer, text, timestamptz, timestamptz, timestamptz) is
+    'Rules 9 and 10 over the versions of a course, in their order; null: not complete.';
+comment on function judge_progress is
+    'What the progress rows of these users in these courses must say by the versions of the courses (rules 8 to 11). '
+    'Leaves out rows that are not there, and courses without a version.';
+
+do $$ declare t text; begin
+    foreach t in array array['course_version', 'course_lesson', 'course_replacement', 'course_deleted', 'known_epoch',
+                             'course_recount'] loop
+        execute format('alter table %I owner to course_progress_owner', t);
+        execute format('grant select on %I to course_progress_reader', t);
+        execute format('grant select, insert, update, delete on %I to course_progress_worker', t);
+    end loop;
+end $$;
+alter type course_completion owner to course_progress_owner;
+alter function hold_to_version(course_completion, integer, text, timestamptz, timestamptz, timestamptz)
+    owner to course_progress_owner;
+alter aggregate held_version(integer, text, timestamptz, timestamptz, timestamptz) owner to course_progress_owner;
+alter function judge_progress(uuid[], uuid[]) owner to course_progress_owner;
+revoke all on function hold_to_version(course_completion, integer, text, timestamptz, timestamptz, timestamptz)
+    from public;
+revoke all on function held_version(integer, text, timestamptz, timestamptz, timestamptz) from public;
+revoke all on function judge_progress(uuid[], uuid[]) from public;
+grant execute on function hold_to_version(course_completion, integer, text, timestamptz, timestamptz, timestamptz)
+    to course_progress_worker;
+grant execute on function held_version(integer, text, timestamptz, timestamptz, timestamptz) to course_progress_worker;
+grant execute on function judge_progress(uuid[], uuid[]) to course_progress_worker;
+-- migrate:down

@@ -1,0 +1,116 @@
+"""Stores the versions of courses: a Sink of catalog events.
+
+Progress rows are judged by a version as soon as it is stored (rules 8 to 11). A batch of lesson events that was folded
+with older knowledge writes nothing, because it finds another epoch (docs/decisions/0029).
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from aiokafka import TopicPartition
+
+from events.catalog import CourseDeleted, CoursePublished, digest_version
+from worker.errors import ValueRefused
+from worker.postgres.connection import close, connect, query
+from worker.postgres.failures import translate_errors
+from worker.postgres.stream_offsets import StreamOffsets
+from worker.settings import Settings
+from worker.stream.batch import Batch
+from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
+
+
+class CatalogSink:
+    """Writes batches of catalog events over one connection of its own, which it opens again after it was lost.
+
+    It raises what a Sink raises: ValueRefused for a version that is known with another content.
+    """
+
+    def __init__(self, settings: Settings, group: str) -> None:
+        self._settings = settings
+        self._offsets = StreamOffsets(group)
+        self._connection: asyncpg.Connection | None = None
+
+    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
+        connection = await self._ensure_connected()
+        with translate_errors(connection):
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                moved = await self._offsets.move(connection, batch.spans)
+                if moved is None and batch.entries:
+                    await self._apply(connection, batch)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.rollback() if moved else transaction.commit())
+        return moved or Applied(0)
+
+    async def _apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
+        # Waits for the batches of lesson events under way, and they cannot overtake it, as they could a row's lock.
+        await connection.execute("lock table known_epoch in exclusive mode")
+        published: set[UUID] = set()
+        for occurrence in batch.occurrences:
+            match occurrence.event:
+                case CoursePublished() as version:
+                    if await _store_version(connection, version, occurrence.occurred_at):
+                        published.add(version.course_id)
+                case CourseDeleted(course_id=course_id):
+                    await _store_deletion(connection, course_id, occurrence.occurred_at)
+        for course_id in sorted(published):
+            await connection.execute(query("courses/close_replacements"), course_id)
+            await connection.execute(query("courses/begin_recount"), course_id)
+        if published:
+            await connection.execute("update known_epoch set epoch = epoch + 1")
+
+    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
+        connection = await self._ensure_connected()
+        with translate_errors(connection):
+            return await self._offsets.stored_offsets(connection, partitions)
+
+    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
+        connection = await self._ensure_connected()
+        with translate_errors(connection):
+            return await self._offsets.known_topic(connection, topic, topic_id)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await close(self._connection)
+
+    async def _ensure_connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._settings)
+        return self._connection
+
+
+async def _store_version(connection: asyncpg.Connection, version: CoursePublished, published_at: datetime) -> bool:
+    """Stores a version, and returns whether it is new. Raises ValueRefused for one that is known to be different."""
+    found = await connection.fetchval(
+        query("courses/publish_version"),
+        version.course_id,
+        version.version,
+        published_at,
+        version.policy,
+        version.needed,
+        version.title,
+        json.dumps(version.model_dump(mode="json", exclude_defaults=True)),
+        digest_version(version),
+        [lesson.lesson_id for lesson in version.lessons],
+        [lesson.required for lesson in version.lessons],
+    )
+    if found == "conflict":
+        raise ValueRefused(
+            f"version {version.version} of this course is known with another content: publish a higher version"
+        )
+    return bool(found == "new")
+
+
+async def _store_deletion(connection: asyncpg.Connection, course_id: UUID, at: datetime) -> None:
+    await connection.execute(
+        "insert into course_deleted values ($1, $2) on conflict (course_id) do update "
+        "set deleted_at = greatest(course_deleted.deleted_at, excluded.deleted_at)",
+        course_id,
+        at,
+    )
