@@ -85,7 +85,7 @@ class Store:
                     announced += await connection.fetchval(query("progress/recover"), *columns)
             except _RollBack as rolled_back:
                 return rolled_back.outcome
-            return Applied(outcome.transitions + announced)
+            return Applied(outcome.announced + announced)
 
     def _find_rows_to_announce(self, batch: Batch) -> Recovered:
         """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
