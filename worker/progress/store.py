@@ -137,9 +137,9 @@ class Store:
             [tp.partition for tp in spans],
             [span.expected for span in spans.values()],
             [span.next for span in spans.values()],
+            [span.leader_epoch for span in spans.values()],
             *_course_columns(folded, sources),
             *_lesson_columns(folded),
-            [span.leader_epoch for span in spans.values()],
         )
         assert row is not None  # an aggregate: always one row
         if row["won"]:
