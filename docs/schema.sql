@@ -35,7 +35,8 @@ create table course_progress_all (
     updated_at timestamptz not null default now(),
     lessons_completed integer not null default 0,
     total_lessons integer,                          -- null: not known yet
-    completion_number integer not null default 0,   -- how many times the course was completed (rule 7)
+    -- the number of the latest completion (rule 7); a recovery skips numbers, also of a course never completed (rule 8)
+    completion_number integer not null default 0,
     last_lesson_id text collate "C",
     -- rounded to the nearest whole number; 100 exactly when complete (rule 3)
     progress_percentage integer generated always as (
@@ -56,7 +57,8 @@ grant insert, select, update on course_progress_all to course_progress_worker;
 grant select (user_id, course_id) on course_progress_all to course_progress_reader;
 
 -- The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that
--- writes them, so it is the truth; the offset committed to Kafka only serves tools that show lag.
+-- writes them, so it is the truth. The offset committed to Kafka serves tools that show lag. Ahead of this one, it
+-- tells a worker that PostgreSQL has lost commits.
 create table consumed_offset (
     consumer_group text not null,
     topic text not null,
@@ -83,7 +85,7 @@ create table outbox (
     -- topic and partition of the events that caused it: the worker of that partition publishes it, in order per user
     source_topic text not null,
     source_partition integer not null,
-    -- when it was inserted; for the metric of the outbox's age alone
+    -- when it was inserted: the outbox's age, and whether the row has waited so long that any worker publishes it
     created_at timestamptz not null default now(),
     PRIMARY KEY (seq)
 );

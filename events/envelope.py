@@ -76,7 +76,7 @@ class Envelope(NamedTuple):
 def read(value: bytes, headers: Headers) -> Envelope:
     """Reads the envelope of one Kafka record, in any of the three forms. Pure. Raises MalformedEvent.
 
-    A record without a value (a tombstone) is not an event: the caller must have skipped it.
+    A record without a value is not an event: the caller must have skipped it.
     """
     found = _read_headers(headers)
     content_type = found.pop(CONTENT_TYPE, "").lower()

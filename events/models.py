@@ -15,6 +15,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 # An earlier time comes from a broken clock.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# An event further ahead of its record is dated by the record instead (docs/rules.md).
+AHEAD_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

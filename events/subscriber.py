@@ -130,7 +130,7 @@ class CourseEventSubscriber(AsyncIterator[Received]):
 
 
 def _read_event(record: ConsumerRecord) -> Received | None:
-    """Reads the event of a record. None: skip it, a tombstone or a type that this version does not know."""
+    """Reads the event of a record. None: it has no value, or a type that this version does not know."""
     if record.value is None:
         return None
     try:

@@ -82,7 +82,7 @@ def test_a_kind_that_nobody_knows_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"value": None}, "tombstone"),
+        ({"value": None}, "no value"),
         (
             {"headers": [], "value": b'{"id": "1", "type": "LessonRated", "time": "2026-11-22T00:00Z"}'},
             "unknown type",

@@ -78,17 +78,17 @@ def add_agent(
     *,
     lanes: int,
     description: str,
-    on_transitions: Callable[[], None] = lambda: None,
+    on_announced: Callable[[], None] = lambda: None,
 ) -> AgentT[Handover]:
     """Adds the agent of one stream: it applies each handover, up to one per lane at a time.
 
-    `on_transitions` is called when a batch has put something into the outbox.
+    `on_announced` is called when a batch has put something into the outbox.
     """
 
     async def agent(stream: StreamT[Handover]) -> None:
         async for handover in stream:
             if await apply_handover(handover, dead_letters):
-                on_transitions()
+                on_announced()
 
     agent.__doc__ = description
     return app.agent(handovers, name=name, concurrency=lanes)(agent)
@@ -109,7 +109,7 @@ async def apply_handover(handover: Handover, dead_letters: DeadLetterWriter) -> 
         handover.resolve(AgentGone("the agent was cancelled"))
         raise
     handover.resolve(result)
-    return isinstance(result, Applied) and result.transitions > 0
+    return isinstance(result, Applied) and result.announced > 0
 
 
 async def _apply(handover: Handover, dead_letters: DeadLetterWriter) -> Applied | OffsetsMoved:

@@ -68,7 +68,7 @@ class Worker(AgentApp):
             DeadLetterWriter(self.settings, self.to_dead_letters, stream.group),
             lanes=LANES,
             description="Folds batches of lesson events into course_progress.",
-            on_transitions=self.relay.nudge,
+            on_announced=self.relay.nudge,
         )
         return Intake(self.settings, stream, handovers.hand_over, self.stores)
 

@@ -3,23 +3,20 @@
 Pure, but for a record without a timestamp, whose event must not be ahead of the clock (docs/rules.md).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import time as now
 
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
-from events.models import EARLIEST, LESSON_EVENTS
+from events.models import AHEAD_S, EARLIEST, EPOCH, LESSON_EVENTS
 from worker.stream.cut_record import CutRecord
 from worker.stream.outcome import EARLIEST_STAMP, BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
-
-AHEAD_S = 300
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def decode(record: Record) -> Outcome:
     """Decodes one record of lesson-events. Never raises, whatever bytes a producer has written."""
     if record.value is None:
-        return Skipped("tombstone")
+        return Skipped("no value")
     if type(record) is not Record and (rejected := _reject_unread(record)):
         return rejected
     try:
@@ -51,7 +48,7 @@ def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
 def _is_ahead(time: datetime) -> bool:
     """Tells whether a time is more than five minutes ahead of the clock.
 
-    Asked only where the record has no timestamp: a clock that ran ahead would win every merge, for ever.
+    Asked only where the record has no timestamp: a clock that ran ahead would win every merge, permanently.
     """
     return time.timestamp() > now() + AHEAD_S
 

@@ -60,7 +60,7 @@ def test_a_clock_that_ran_ahead_is_held_against_a_replay_too(ahead: timedelta) -
         (repaired(record(value=b"{")), "still not-json"),
         (repaired(record(datetime(1999, 1, 1, tzinfo=UTC))), "still time"),
         (repaired(record(value=b" " * LARGEST_RECORD + record().value)), "still too-large"),
-        (repaired(record(value=None)), "not an event for a worker: tombstone"),
+        (repaired(record(value=None)), "not an event for a worker: no value"),
         (repaired(kind=Kind.REFUSED), "refused by the database"),
         (replace(repaired(), truncated="headers 1048300"), "truncated"),
         (replace(repaired(), origin=None), "from an unknown topic"),

@@ -49,7 +49,7 @@ class Note:
 
 def decode(record: Record) -> Outcome:
     if record.value is None:
-        return Skipped("tombstone")
+        return Skipped("no value")
     if not record.value.startswith(b"note "):
         return Rejected(record, "not a note", Kind.SCHEMA)
     return Occurrence(datetime.now(UTC), Note(record.value.decode()), record.topic, record.partition)

@@ -27,6 +27,12 @@ def says(worker: WorkerProcess, path: str, status: int, text: str = "") -> Calla
     return it_does
 
 
+async def refuse_connections(admin_url: str, database: str) -> None:
+    """Ends the database's connections, and lets it take no new one."""
+    await execute(admin_url, f"alter database {database} allow_connections false")
+    await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")
+
+
 async def test_kafka_that_goes_away_makes_a_worker_unready_and_not_dead_until_it_is_back(
     database_url: str, connection: asyncpg.Connection
 ) -> None:
@@ -57,8 +63,7 @@ async def test_a_database_that_refuses_makes_a_worker_unready_and_its_lag_grow_u
     worker = workers.start()
     await eventually(says(worker, "/ready", 200, "0,1,2,3"))
     name = await connection.fetchval("select current_database()")
-    await execute(admin_url, f"alter database {name} allow_connections false")
-    await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+    await refuse_connections(admin_url, name)
     await publish(settings, [(CourseAccessed(user_id=uuid4(), course_id=uuid4()), NOW) for _ in range(20)])
 
     async def old() -> bool:
@@ -74,6 +79,22 @@ async def test_a_database_that_refuses_makes_a_worker_unready_and_its_lag_grow_u
         return sum((await worker.metric("progress_lag_events")).values()) == 0
 
     await eventually(none_waits)
+
+
+async def test_an_idle_worker_without_its_database_is_unready_until_it_is_back(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection, admin_url: str
+) -> None:
+    """No record comes: its lanes find out when they compare their offsets."""
+    worker = workers.start()
+    await eventually(says(worker, "/ready", 200, "0,1,2,3"))
+    name = await connection.fetchval("select current_database()")
+
+    await refuse_connections(admin_url, name)
+    await eventually(says(worker, "/ready", 503, "not currently accepting connections"))
+    assert (await worker.get("/live")).status_code == 200
+
+    await execute(admin_url, f"alter database {name} allow_connections true")
+    await eventually(says(worker, "/ready", 200))
 
 
 async def test_a_worker_told_to_stop_while_a_batch_hangs_ends_cleanly_and_loses_nothing(

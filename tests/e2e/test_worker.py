@@ -90,7 +90,7 @@ async def test_bad_records_become_dead_letters_byte_for_byte_and_harm_no_neighbo
     assert b"1999" in dict(by_value[too_old.value].headers)["dlq_reason"]
 
 
-async def test_unknown_types_and_tombstones_are_skipped(
+async def test_unknown_types_and_records_without_a_value_are_skipped(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
     unknown = {"id": "1", "type": "LessonRated", "time": NOW.isoformat(), "stars": 5}

@@ -127,7 +127,7 @@ BAD: list[bytes] = [
     spoilt(dataschema="urn:course-progress:LessonCompleted:2.0"),
     spoilt(specversion="2.0"),
 ]
-# Values that a worker skips: a newer type, a tombstone.
+# Values that a worker skips: a newer type, and none.
 SKIPPED = [spoilt(type="LessonRated"), None]
 
 

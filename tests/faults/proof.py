@@ -32,7 +32,7 @@ def try_to_write(servers: str, topic: str) -> str:
 
 
 def read_clock_ahead(servers: str, topic: str) -> timedelta:
-    """Returns how far Kafka's clock is ahead of ours, by its stamp of a tombstone, which workers skip.
+    """Returns how far Kafka's clock is ahead of ours, by its stamp of a record without a value, which workers skip.
 
     The topic must have Kafka stamp its records.
     """

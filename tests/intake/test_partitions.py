@@ -144,6 +144,15 @@ async def test_a_stored_offset_that_goes_back_is_read_again_without_a_new_record
     assert again.spans == {P0: Span(2, 3, lost=3)}
 
 
+async def test_without_partitions_the_database_is_not_asked() -> None:
+    sink = FakeSink()
+    sink.fail_with = [DatabaseUnavailable("away")]
+
+    await partitions_over(FakeConsumer({P0: log_of(5)}), sink).look_at_offsets()
+
+    assert len(sink.fail_with) == 1
+
+
 async def test_at_a_start_kafkas_committed_offset_says_what_was_stored() -> None:
     consumer = FakeConsumer({P0: log_of(5)})
     consumer.committed = {P0: OffsetAndMetadata(5, "")}

@@ -44,7 +44,7 @@ async def test_a_row_that_somebody_holds_is_a_busy_database_and_the_batch_is_app
             await store.apply(BATCH, {P0: Span(1, 2)})
 
     assert isinstance(busy.value.__cause__, asyncpg.LockNotAvailableError)
-    assert await store.apply(BATCH, {P0: Span(1, 2)}) == Applied(transitions=0)
+    assert await store.apply(BATCH, {P0: Span(1, 2)}) == Applied(announced=0)
     await store.close()
 
 

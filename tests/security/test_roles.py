@@ -109,7 +109,7 @@ async def connections(secured: Secured, database: str) -> AsyncIterator[dict[str
 async def some_progress(settings: Settings) -> LessonCompleted:
     event = LessonCompleted(user_id=uuid4(), course_id=uuid4(), lesson_id="a", total_lessons=1)
     store = Store(settings)
-    assert await store.apply(fold([Occurrence(NOW, event, *P0)]), {P0: Span(None, 1)}) == Applied(transitions=1)
+    assert await store.apply(fold([Occurrence(NOW, event, *P0)]), {P0: Span(None, 1)}) == Applied(announced=1)
     await store.close()
     return event
 

@@ -1,7 +1,7 @@
 -- Reads which lessons of course $1 at least $2 learners completed, among the $3 learners whose rows come first,
 -- so the answer reveals no single learner, and omits a name that few learners made up. There is no catalog.
--- $4 is the most lessons of a learner that are read, which of them the primary key decides, and $5 the most lessons that
--- are returned, those of the most learners: so no learner decides what it costs.
+-- $4 is the most lessons of a learner that are read, which of them the primary key decides, and $5 the most lessons
+-- that are returned, those of the most learners: so no learner decides what it costs.
 -- Returns a row per lesson, in the order in which learners did them, by the median position.
 with
 done as (

@@ -3,13 +3,13 @@
 -- Reads the course's progress rows by its index and each learner's lesson rows by the primary key, however large the
 -- tables are: `offset 0` keeps the planner from joining them in another way.
 -- $2 and $3 the first and the last day to count (UTC); $4 the ends of the buckets of time to complete, in seconds; $5
--- the fewest learners for which a lesson, or a day, is counted. $6 is the most lessons of a learner that are read, which
--- of them the primary key decides, and $7 the most lessons that are returned, those of the most learners: so no learner
--- decides what it costs.
+-- the fewest learners for which a lesson, or a day, is counted. $6 is the most lessons of a learner that are read,
+-- which of them the primary key decides, and $7 the most lessons that are returned, those of the most learners: so no
+-- learner decides what it costs.
 -- Returns one row: as_of, the database's clock; learners; completed; seconds, a count per bucket and one for longer
 -- times; lessons and lesson_learners, in the order of the median position at which learners completed them, and
--- more_lessons, how many are left out; days and day_learners, without idle days. Lessons of the same median stand in the
--- order of their counts in steps of $5, because the order itself would reveal counts.
+-- more_lessons, how many are left out; days and day_learners, without idle days. Lessons of the same median stand in
+-- the order of their counts in steps of $5, because the order itself would reveal counts.
 with
 learner as materialized (
     select row_number() over () as learner, user_id, started_at, completed_at,

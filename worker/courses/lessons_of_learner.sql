@@ -1,5 +1,5 @@
--- Reads the lessons that user $1 completed or un-completed, in those of the courses $2 in which the user has progress: at
--- most $3 of each course, which of them the primary key decides.
+-- Reads the lessons that user $1 completed or un-completed, in those of the courses $2 in which the user has progress:
+-- at most $3 of each course, which of them the primary key decides.
 -- Returns a row per lesson, the oldest first, with the total of its course; for a course without lesson rows, one row
 -- without a lesson.
 select p.course_id, p.total_lessons, l.lesson_id, l.completed_at

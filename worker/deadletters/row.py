@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Self
 
 from events.kinds import Kind
+from events.models import EPOCH
 from worker.deadletters.letter import Letter, Origin, Position, Resolution
-from worker.decode import EPOCH
 
 
 @dataclass(frozen=True, slots=True)

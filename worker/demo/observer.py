@@ -115,7 +115,7 @@ class Observer:
         return ends
 
     async def _read_stored_offsets(self) -> dict[TopicPartition, int]:
-        rows = await self._fetch(query("postgres/next_offsets"), self._settings.consumer_group)
+        rows = await self._fetch(query("postgres/stored_offsets"), self._settings.consumer_group)
         stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         topic = self._settings.lesson_events_topic
         return {tp: stored.get(tp, first) for tp, first in self._first.items() if tp.topic == topic}

@@ -1,6 +1,6 @@
--- Reads whether consumer group $1 has applied each partition ($4) of topic $2 up to its offset ($5) and has published the
--- course events that followed. $3 is the topic's id by Kafka (null: not known): stored offsets of another topic of that
--- name do not count. Returns one row with one boolean.
+-- Reads whether consumer group $1 has applied each partition ($4) of topic $2 up to its offset ($5) and has published
+-- the course events that followed. $3 is the topic's id by Kafka (null: not known): stored offsets of another topic of
+-- that name do not count. Returns one row with one boolean.
 select
     not exists (
         select from unnest($4::integer[], $5::bigint[]) as w (partition, until)

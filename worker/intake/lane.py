@@ -250,7 +250,7 @@ class Lane:
         lost.move_on(batch.spans)
         # What is ahead in Kafka tells the next worker that commits were lost.
         self._shared.commits.note({tp: span for tp, span in batch.spans.items() if not lost.is_behind(tp)})
-        metrics.count_batch(self._name, batch.entries, result.transitions, self._shared.settings.batch_size)
+        metrics.count_batch(self._name, batch.entries, result.announced, self._shared.settings.batch_size)
 
     async def _wait(self, for_s: float) -> None:
         """Waits, and keeps the member in its group: getmany goes on being called."""

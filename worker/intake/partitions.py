@@ -122,6 +122,8 @@ class Partitions:
 
         PostgreSQL may have lost commits. Raises Unavailable.
         """
+        if not self._next:
+            return
         stored = await self._sink.stored_offsets(self._next.copy())
         found = {tp: offset and offset.next for tp, offset in stored.items()}
         self.reread(tp for tp, offset in self._next.copy().items() if found.get(tp, offset) != offset)

@@ -97,7 +97,7 @@ class Settler:
     def _without_moved(self, batch: Batch, moved: OffsetsMoved) -> Batch:
         """Returns the rest of a batch: the offsets of some partitions were moved, mostly by another worker."""
         log.info("the stored offsets have moved", partitions=sorted(tp.partition for tp in moved.found))
-        metrics.OFFSETS_LOST.inc(len(moved.found))
+        metrics.OFFSETS_MOVED.inc(len(moved.found))
         self._reread(moved.found)
         return batch.without(moved.found)
 

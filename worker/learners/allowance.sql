@@ -1,7 +1,7 @@
 -- Reads what user $1 has stored of the courses $2[n] and their lessons $3[n] (null: the course alone).
 --
--- $4 the most courses and $5 the most lessons of a course that are worth counting: index entries are counted up to there,
--- and only where a course, or a lesson, is new to the user. A course that was reset counts too.
+-- $4 the most courses and $5 the most lessons of a course that are worth counting: index entries are counted up to
+-- there, and only where a course, or a lesson, is new to the user. A course that was reset counts too.
 -- Returns a row per course: course_id; known, whether the user has it; courses, how many the user has (null: all of
 -- these are known); new_lessons, those named that the user does not have; lessons, how many the user has in this course
 -- (null: none is new).

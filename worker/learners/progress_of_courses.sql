@@ -1,5 +1,5 @@
--- Reads the progress of user $1 in those of the courses $2 in which the user has any. $3 is the most completed lessons of
--- each, the first completed ones.
+-- Reads the progress of user $1 in those of the courses $2 in which the user has any. $3 is the most completed lessons
+-- of each, the first completed ones.
 --
 -- Returns a row per course. Where there is no progress, one row with null ids, because as_of is always returned: the
 -- database's clock, and what was committed before it is in the rows.

@@ -3,9 +3,9 @@
 -- $2 whether completed courses are among them, $6 whether the others are; $3 and $4 the last_accessed_at and the course
 -- that the page begins after (null: the first page); $5 the most courses; $7 only these courses (null: all).
 -- $8 is the most completed lessons of all of them together: the first courses have theirs, the first completed ones of
--- each, and the others have what is left. So neither the learner's courses nor their lessons decide what an answer costs.
--- Returns a row per course. Where there is no progress, one row with null ids, because as_of is always returned: the
--- database's clock, and what was committed before it is in the rows.
+-- each, and the others have what is left. So neither the learner's courses nor their lessons decide what an answer
+-- costs. Returns a row per course. Where there is no progress, one row with null ids, because as_of is always returned:
+-- the database's clock, and what was committed before it is in the rows.
 select now() as as_of, user_id, course_id, lessons_completed, total_lessons, progress_percentage,
        array(select l.lesson_id from lesson_progress l
              where l.user_id = cp.user_id and l.course_id = cp.course_id and l.completed

@@ -31,7 +31,10 @@ RETRIES = Counter("progress_retries", "Batches repeated, by what was unavailable
 MISSING = Counter("progress_events_missing", "Records that Kafka deleted before any worker had read them: lost")
 COMMITS_LOST = Counter("progress_commits_lost", "Offsets that PostgreSQL had stored and lost; applied again")
 LOG_WENT_BACK = Counter("progress_log_went_back", "Offsets read again because their log went back: it lost records")
-OFFSETS_LOST = Counter("progress_offsets_moved_elsewhere", "Partitions of a batch that another worker had moved on")
+OFFSETS_MOVED = Counter(
+    "progress_offsets_moved_elsewhere",
+    "Partitions of a batch whose stored offset another worker had moved, or this one without hearing of it",
+)
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
 PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
@@ -46,7 +49,7 @@ LAG_SECONDS = Gauge(
     "was first seen to reach beyond what is applied; 0 when nothing waits",
     ["group", "topic", "partition"],
 )
-TRANSITIONS = Counter("progress_transitions", "Completions and revocations put into the outbox")
+ANNOUNCED = Counter("progress_transitions", "Course events put into the outbox: of transitions, and of recovered rows")
 RELAYED = Counter("progress_outbox_published", "Outbox rows published to course-events and deleted")
 RELAY_FAILURES = Counter("progress_outbox_failures", "Rounds of the relay that failed and are repeated")
 OUTBOX_ROWS = Gauge(
@@ -62,13 +65,13 @@ THROUGHPUT = Throughput()  # beside Prometheus's, for the worker's row in worker
 _owned: dict[str, int] = {}  # partitions, by stream
 
 
-def count_batch(lane: str, entries: list[tuple[Record, Outcome]], transitions: int, batch_size: int) -> None:
+def count_batch(lane: str, entries: list[tuple[Record, Outcome]], announced: int, batch_size: int) -> None:
     """Counts a settled batch: each record once, and how long its oldest one was on the way.
 
     `batch_size` is the most records that a batch may have.
     """
     THROUGHPUT.batch_settled(lane, entries, time.monotonic(), time.time(), batch_size)
-    TRANSITIONS.inc(transitions)
+    ANNOUNCED.inc(announced)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)
     CLAMPED.inc(sum(isinstance(outcome, Occurrence) and outcome.clamped for _, outcome in entries))

@@ -1,6 +1,7 @@
--- Locks partitions that have had rows in the outbox for over $1 seconds and that no worker has locked: of a topic that was
--- renamed, or that was created again with fewer partitions. Until this session ends, as lock_partitions.sql does; those that this
--- session has locked ($2 topics, $3 partitions) are left out. Returns those that it got: topic, partition.
+-- Locks partitions whose rows have waited in the outbox for over $1 seconds and that no worker has locked: any that no
+-- worker owns now, and those of a topic that was renamed, or created again with fewer partitions. Until this session
+-- ends, as lock_partitions.sql does; those that this session has locked ($2 topics, $3 partitions) are left out.
+-- Returns those that it got: topic, partition.
 with recursive sources as (
     (select source_topic, source_partition, created_at from outbox order by source_topic, source_partition, seq limit 1)
     union all

@@ -23,7 +23,7 @@ class StreamOffsets:
         self, connection: asyncpg.Connection, partitions: Iterable[TopicPartition]
     ) -> dict[TopicPartition, StoredOffset | None]:
         """Returns the stored offset of each partition. None: nothing is stored."""
-        rows = await connection.fetch(query("postgres/next_offsets"), self._consumer_group)
+        rows = await connection.fetch(query("postgres/stored_offsets"), self._consumer_group)
         stored = {
             TopicPartition(row["topic"], row["partition"]): StoredOffset(row["next_offset"], row["leader_epoch"])
             for row in rows

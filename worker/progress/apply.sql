@@ -10,20 +10,20 @@
 -- One plan serves every batch, so no step may depend on an estimate: docs/decisions/0017.
 --
 -- $1       consumer group
--- $2-$5    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset
--- $6-$14   per progress row: user, course, the partition that its events came from (its number in $2-$5, from 1),
+-- $2-$6    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset,
+--          its leader epoch (null: not known)
+-- $7-$15   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
 --          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time
--- $15-$19  per lesson row: its progress row (its number in $6-$14, from 1), lesson, first and last completion since its
+-- $16-$20  per lesson row: its progress row (its number in $7-$15, from 1), lesson, first and last completion since its
 --          last un-completion, that un-completion
--- $20      per partition: its leader epoch (null: not known)
--- A time left out ($9, $12, $14) is the progress row's last_accessed_at; of a lesson ($17), its last completion.
+-- A time left out ($10, $13, $15) is the progress row's last_accessed_at; of a lesson ($18), its last completion.
 --
 -- Returns one row: won, whether the batch was written; found_elsewhere, each partition whose stored offset differs,
 -- with the offset found; transitions, how many events it inserted into the outbox.
 with
 offsets as materialized (
     select o.*, c.next_offset as found
-    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $20::integer[])
+    from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::integer[])
              as o (topic, partition, expected, next, leader_epoch)
     left join consumed_offset c
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
@@ -55,8 +55,8 @@ progress_before as materialized (
            -- Of events on both sides of a reset in one batch only the latest time is certain to count.
            least(p.started_at, case when g.started_at > counts_after
                                     then g.started_at else g.last_accessed_at end) as started_at
-    from unnest($6::uuid[], $7::uuid[], $8::integer[], $9::timestamptz[], $10::timestamptz[],
-                $11::integer[], $12::timestamptz[], $13::text[], $14::timestamptz[])
+    from unnest($7::uuid[], $8::uuid[], $9::integer[], $10::timestamptz[], $11::timestamptz[],
+                $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[])
              with ordinality as g (user_id, course_id, source, started_at, last_accessed_at,
                                    total_lessons, total_at, last_lesson_id, last_lesson_at, batch_row)
     cross join swap
@@ -83,7 +83,7 @@ lesson_changes as materialized (
            g.last_completed_at,
            case when g.first_completed_at > p.counts_after
                 then g.first_completed_at else g.last_completed_at end as first_completed_at
-    from unnest($15::integer[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])
+    from unnest($16::integer[], $17::text[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[])
              as g (batch_row, lesson_id, first_completed_at, last_completed_at, uncompleted_at)
     join progress_before p on p.batch_row = g.batch_row
     left join lateral (

@@ -85,7 +85,7 @@ class Store:
                     announced += await connection.fetchval(query("progress/recover"), *columns)
             except _RollBack as rolled_back:
                 return rolled_back.outcome
-            return Applied(outcome.transitions + announced)
+            return Applied(outcome.announced + announced)
 
     def _find_rows_to_announce(self, batch: Batch) -> Recovered:
         """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
@@ -137,9 +137,9 @@ class Store:
             [tp.partition for tp in spans],
             [span.expected for span in spans.values()],
             [span.next for span in spans.values()],
+            [span.leader_epoch for span in spans.values()],
             *_course_columns(folded, sources),
             *_lesson_columns(folded),
-            [span.leader_epoch for span in spans.values()],
         )
         assert row is not None  # an aggregate: always one row
         if row["won"]:

@@ -38,7 +38,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that means nothing to this worker: a tombstone, or an event of an unknown type."""
+    """Stands for a record that means nothing to this worker: without a value, or an event of an unknown type."""
 
     reason: str
 

@@ -14,7 +14,7 @@ __all__ = ["Applied", "Handover", "OffsetsMoved", "Sink", "Span", "Spans", "Stor
 
 
 class StoredOffset(NamedTuple):
-    """Every record before `next` is applied, and was in the log of this leader epoch or a later one."""
+    """Says that every record before `next` is applied, and was in the log of this leader epoch or a later one."""
 
     next: int
     leader_epoch: int | None = None  # None: not known
@@ -22,14 +22,17 @@ class StoredOffset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The batch and its offsets are durable."""
+    """Says that the batch and its offsets are durable."""
 
-    transitions: int  # rows added to the outbox
+    announced: int  # course events added to the outbox: of transitions, and of recovered rows
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetsMoved:
-    """Nothing was written, because another worker had moved these partitions to the offsets given."""
+    """Says that nothing was written: these partitions had been moved to the offsets given.
+
+    Another worker moved them, or this one did and lost the answer of PostgreSQL.
+    """
 
     found: dict[TopicPartition, int | None]
 
@@ -61,7 +64,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A batch for an agent: the sink that it goes to, and the future in which the lane gets the result."""
+    """Holds a batch for an agent, the sink that it goes to, and the future in which the lane gets the result."""
 
     batch: Batch
     sink: Sink

@@ -21,7 +21,7 @@ from tests.processes import ApiProcess, eventually, running
 from worker.learners.reads import CourseProgress
 from worker.learners.service import ProgressService
 from worker.web.api.progress_poller import (
-    MOST_COURSES,
+    MOST_COURSES_SHOWN,
     MOST_LESSONS,
     ProgressPoller,
     State,
@@ -266,9 +266,9 @@ async def test_a_snapshot_of_a_learner_with_many_courses_leads_to_the_next_page(
         await complete(two[0], issuer.token(user), UUID(page.json()["items"][0]["courseId"]))
         name, changed = await events.next()
 
-    assert len(data["items"]) == MOST_COURSES
+    assert len(data["items"]) == MOST_COURSES_SHOWN
     assert page.json()["items"][0]["courseId"] not in {item["courseId"] for item in data["items"]}
-    assert (name, len(changed["items"])) == ("snapshot", MOST_COURSES)
+    assert (name, len(changed["items"])) == ("snapshot", MOST_COURSES_SHOWN)
 
 
 async def test_a_stream_without_changes_sends_heartbeats(

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from events.models import (
+    AHEAD_S,
     EARLIEST,
     LESSON_EVENTS,
     LessonEvent,
@@ -24,7 +25,6 @@ from events.models import (
     TotalLessons,
     uuid_v8,
 )
-from worker.decode import AHEAD_S
 from worker.web.api.schemas import COURSE, CamelModel, with_examples
 
 BATCH = 500

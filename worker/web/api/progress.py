@@ -15,7 +15,7 @@ from worker.web.api.schemas import CourseAnswer, LessonsAnswer, ListAnswer, Prog
 from worker.web.limits import count_call
 from worker.web.problems import Problem
 
-MOST_COURSES = 100
+MOST_ASKED_FOR = 100
 UUID_PATTERN = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 LARGEST_PAGE = 200
 LARGEST_LESSONS_PAGE = 1000
@@ -28,8 +28,8 @@ async def course_ids(
         str | None,
         Query(
             alias="courseIds",
-            description=f"Only these courses, up to {MOST_COURSES}, comma-separated; paging and filter do not apply",
-            pattern=rf"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,{MOST_COURSES - 1}}}$",
+            description=f"Only these courses, up to {MOST_ASKED_FOR}, comma-separated; paging and filter do not apply",
+            pattern=rf"^{UUID_PATTERN}(,{UUID_PATTERN}){{0,{MOST_ASKED_FOR - 1}}}$",
             examples=["0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"],
         ),
     ] = None,

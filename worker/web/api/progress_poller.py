@@ -17,7 +17,7 @@ from worker.web.problems import Problem
 
 log = structlog.get_logger("api")
 
-MOST_COURSES = 200  # of a learner, that a live stream shows
+MOST_COURSES_SHOWN = 200  # of a learner, that a live stream shows
 MOST_LESSONS = 500  # of a course, beyond which a live stream leaves their list out
 POLL_STREAMS_EVERY_S = 0.5
 # However many writes nudge the poller.
@@ -26,7 +26,7 @@ LEAST_BETWEEN_POLLS_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Holds the courses of a learner at one moment: the latest accessed ones, MOST_COURSES at most.
+    """Holds the courses of a learner at one moment: the latest accessed ones, MOST_COURSES_SHOWN at most.
 
     A course has all of its completed lessons, or none of them. The mark is of all courses of the learner.
     """
@@ -144,9 +144,9 @@ class ProgressPoller:
             if watched.state is not None and watched.state.mark == mark:
                 continue
             # Read after its mark, so it is never older. At worst the next poll reads it again.
-            read = await self._service.reads.list_courses(user_id, include_completed=True, limit=MOST_COURSES + 1)
-            courses = {progress.course_id: drop_long_list(progress) for progress in read.value[:MOST_COURSES]}
-            watched.update(State(mark, read.as_of, courses, whole=len(read.value) <= MOST_COURSES))
+            read = await self._service.reads.list_courses(user_id, include_completed=True, limit=MOST_COURSES_SHOWN + 1)
+            courses = {progress.course_id: drop_long_list(progress) for progress in read.value[:MOST_COURSES_SHOWN]}
+            watched.update(State(mark, read.as_of, courses, whole=len(read.value) <= MOST_COURSES_SHOWN))
 
     def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:
         """Ends the streams of a poller that failed, because they would stand still. Their clients connect again."""

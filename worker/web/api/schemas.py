@@ -58,7 +58,7 @@ class Progress(CamelModel):
     last_accessed_at: datetime
     started_at: datetime
     completed_at: datetime | None
-    completion_number: int = Field(description="How often the course has become complete")
+    completion_number: int = Field(description="The number of the latest completion; after a recovery it may skip")
 
 
 class Answer(CamelModel):
