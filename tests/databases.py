@@ -51,6 +51,7 @@ async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Setti
         kafka_bootstrap_servers=kafka_bootstrap_servers,
         consumer_group=f"group-{mark}",
         lesson_events_topic=f"lesson-events-{mark}",
+        course_catalog_topic=f"course-catalog-{mark}",
         course_events_topic=f"course-events-{mark}",
         dead_letter_topic=f"lesson-events-{mark}.dlq",
         topic_partitions=PARTITIONS,

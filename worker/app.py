@@ -2,10 +2,12 @@
 
 lesson-events -> intake's lanes (getmany -> decode -> batch) -> channel -> agent (dead letters -> sink) -> settled
 the sink of lesson events: fold -> one statement (rows, stored offsets, outbox) -> relay -> course-events
+course-catalog goes the same way; its sink stores the versions of courses -> recount of their progress rows
 """
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 from faust.contrib.asgi import AsgiService, serve_asgi
@@ -13,8 +15,10 @@ from starlette.applications import Starlette
 
 from events.producer import Producer
 from worker.agents import AgentApp, Handovers, add_agent
+from worker.courses.catalog_sink import CatalogSink
+from worker.courses.recount import Recount
 from worker.deadletters.writer import DeadLetterWriter
-from worker.decode import decode
+from worker.decode import decode, decode_catalog
 from worker.errors import SetupError
 from worker.health.endpoints import create_health
 from worker.health.heartbeat import Heartbeat
@@ -49,28 +53,45 @@ class Worker(AgentApp):
             **client_arguments(settings), compression_type="gzip", max_request_size=LARGEST_REQUEST
         )
         self.relay = Relay(settings, self.to_course_events, owned=lambda: self.intake.owned)
-        self.intake = self._take_lesson_events()
-        self.intakes = [self.intake]
+        lesson_events = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
+        catalog = Stream(settings.course_catalog_topic, settings.catalog_group, decode_catalog)
+        self.sinks: list[Store | CatalogSink] = []
+        self.intake = self._take(
+            lesson_events,
+            [Store(settings, lesson_events.group) for _ in range(LANES)],
+            name="progress",
+            description="Folds batches of lesson events into course_progress.",
+        )
+        self.intakes = [
+            self.intake,
+            self._take(
+                catalog,
+                [CatalogSink(settings, catalog.group)],
+                name="catalog",
+                description="Stores the versions of courses.",
+            ),
+        ]
+        self.recount = Recount(settings, self.relay.nudge)
         self.heartbeat = Heartbeat(settings, self.intakes)
         self.until_idle: UntilIdle | None = None
         self.topic_warnings: list[str] = []
         health = create_health(self.intakes, self.relay, settings, warnings=self.topic_warnings)
         serve_health(self, health, settings)
 
-    def _take_lesson_events(self) -> Intake:
-        stream = Stream(self.settings.lesson_events_topic, self.settings.consumer_group, decode)
-        self.stores = [Store(self.settings, stream.group) for _ in range(LANES)]
+    def _take(self, stream: Stream, sinks: Sequence[Store | CatalogSink], *, name: str, description: str) -> Intake:
+        """Composes what takes one stream: an agent, and an intake with one lane per sink."""
         handovers = Handovers(self)
         add_agent(
             self,
-            "progress",
+            name,
             handovers,
             DeadLetterWriter(self.settings, self.to_dead_letters, stream.group),
-            lanes=LANES,
-            description="Folds batches of lesson events into course_progress.",
+            lanes=len(sinks),
+            description=description,
             on_announced=self.relay.nudge,
         )
-        return Intake(self.settings, stream, handovers.hand_over, self.stores)
+        self.sinks += sinks
+        return Intake(self.settings, stream, handovers.hand_over, sinks)
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -85,14 +106,16 @@ class Worker(AgentApp):
         await super().on_started_init_extra_services()
         await self.add_runtime_dependency(self.heartbeat)  # the last to stop: it reports the others until then
         await self.add_runtime_dependency(self.relay)
-        await self.add_runtime_dependency(self.intake)
+        await self.add_runtime_dependency(self.recount)
+        for intake in self.intakes:
+            await self.add_runtime_dependency(intake)
         await self.add_runtime_dependency(self.permissions)
         if self.until_idle:
             await self.add_runtime_dependency(self.until_idle)
 
     async def on_shutdown(self) -> None:
         # Not in on_stop, which runs before the intake has drained.
-        await asyncio.gather(*(store.close() for store in self.stores))
+        await asyncio.gather(*(sink.close() for sink in self.sinks))
         await super().on_shutdown()
 
 

@@ -1,27 +1,39 @@
-"""Decodes the bytes of lesson events: to an event, or to the reason why it can never be applied.
+"""Decodes the bytes of records: to an event, or to the reason why it can never be applied.
 
 Pure, but for a record without a timestamp, whose event must not be ahead of the clock (docs/rules.md).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from time import time as now
 
+from events.catalog import CATALOG_EVENTS
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
-from events.models import AHEAD_S, EARLIEST, EPOCH, LESSON_EVENTS
+from events.models import AHEAD_S, EARLIEST, EPOCH, LESSON_EVENTS, ContractEvent
 from worker.stream.cut_record import CutRecord
 from worker.stream.outcome import EARLIEST_STAMP, BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
 
 
 def decode(record: Record) -> Outcome:
     """Decodes one record of lesson-events. Never raises, whatever bytes a producer has written."""
+    return decode_event(record, LESSON_EVENTS)
+
+
+def decode_catalog(record: Record) -> Outcome:
+    """Decodes one record of course-catalog, as `decode`."""
+    return decode_event(record, CATALOG_EVENTS)
+
+
+def decode_event(record: Record, models: Mapping[str, type[ContractEvent]]) -> Outcome:
+    """Decodes a record to an event of one of these models. Never raises, whatever bytes a producer has written."""
     if record.value is None:
         return Skipped("no value")
     if type(record) is not Record and (rejected := _reject_unread(record)):
         return rejected
     try:
         envelope = read(record.value, record.headers)
-        event = data_of(envelope, LESSON_EVENTS)
+        event = data_of(envelope, models)
     except UnknownType:
         return Skipped("unknown type")
     except MalformedEvent as malformed:

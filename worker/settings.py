@@ -95,6 +95,13 @@ class Settings(BaseSettings):
         None,
         description="A file in which another program keeps a valid token, instead of the URL; read at every connection",
     )
+    recount_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="The share of its time that a worker spends on recounting progress after a version of a course was "
+        "published",
+    )
     consumer_group: str = Field(
         "course-progress", description="Kafka's consumer group; the stored offsets are kept under the same name"
     )
@@ -108,6 +115,9 @@ class Settings(BaseSettings):
     rebalance_timeout_s: PositiveFloat = Field(60, description="How many seconds a rebalance waits for a busy worker")
 
     lesson_events_topic: str = Field(topics.LESSON_EVENTS, description="The topic that course players write to")
+    course_catalog_topic: str = Field(
+        topics.COURSE_CATALOG, description="The topic that the owner of the courses publishes their versions to"
+    )
     course_events_topic: str = Field(topics.COURSE_EVENTS, description="The topic that certificate services read from")
     dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="The topic of records that can never be applied")
     topic_partitions: PositiveInt = Field(
@@ -135,6 +145,11 @@ class Settings(BaseSettings):
         le=30,
         description="Seconds that ProgressService waits for its event to be applied, 30 at most; then `Accepted`",
     )
+
+    @property
+    def catalog_group(self) -> str:
+        """Returns the consumer group of the workers' second stream, course-catalog."""
+        return f"{self.consumer_group}-catalog"
 
     @property
     def worker_name(self) -> str:

@@ -5,9 +5,10 @@ killed leaves the rest to another. A batch of lesson events judges the rows that
 missed and nobody waits.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -16,8 +17,7 @@ from mode import Service
 
 from worker.errors import Unavailable
 from worker.kafka.topics import fetch_partitions
-from worker.metrics import prometheus as metrics
-from worker.postgres.connection import close, connect, query
+from worker.postgres.connection import close, connect, fetch_one, query
 from worker.postgres.failures import translate_errors
 from worker.settings import Settings
 
@@ -30,7 +30,7 @@ LOOK_EVERY_S = 1.0
 class Recount(Service):
     """Recounts courses while the worker runs, at most `recount_share` of the time."""
 
-    def __init__(self, settings: Settings, on_transitions: Callable[[], None], **service: object) -> None:
+    def __init__(self, settings: Settings, on_transitions: Callable[[], None], **service: Any) -> None:
         super().__init__(**service)
         self._settings = settings
         self._on_transitions = on_transitions
@@ -52,3 +52,48 @@ class Recount(Service):
                 worked = False
             took = time.monotonic() - began
             await self.sleep(took * (1 / self._settings.recount_share - 1) if worked else LOOK_EVERY_S)
+
+    async def recount_chunk(self) -> bool:
+        """Recounts the next rows of a course that has some, durably. Returns whether there were any.
+
+        Raises Unavailable, also where a batch of lesson events wrote one of the rows meanwhile: repeat the call.
+        """
+        connection = await self._ensure_connected()
+        with translate_errors(connection):
+            async with connection.transaction(isolation="repeatable_read"):
+                course = await connection.fetchrow(query("courses/next_recount"))
+                if course is None:
+                    return False
+                users = await connection.fetch(
+                    query("courses/recount_chunk"), course["course_id"], course["after_user"], CHUNK
+                )
+                judged = await self._judge(connection, course, [row["user_id"] for row in users])
+        if judged["completed"] or judged["revoked"]:
+            self._on_transitions()
+        return True
+
+    async def _judge(self, connection: asyncpg.Connection, course: asyncpg.Record, users: list[UUID]) -> asyncpg.Record:
+        topic = self._settings.lesson_events_topic
+        self._partitions = self._partitions or await fetch_partitions(self._settings, topic)
+        partitioner = DefaultPartitioner()  # as `verify --fix`: a learner's course events keep their order (0012)
+        partitions = [partitioner(str(user).encode(), self._partitions, []) for user in users]
+        courses, topics = [course["course_id"]] * len(users), [topic] * len(users)
+        judged = await fetch_one(connection, "progress/judge", users, courses, topics, partitions)
+        await connection.execute(
+            query("courses/advance_recount"),
+            course["course_id"],
+            users[-1] if users else course["after_user"],
+            len(users),
+            judged["changed"],
+            judged["completed"],
+            judged["revoked"],
+            len(users) < CHUNK,
+        )
+        return judged
+
+    async def _ensure_connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(
+                self._settings, plan_cache_mode="force_custom_plan", enable_seqscan="off", jit="off"
+            )
+        return self._connection

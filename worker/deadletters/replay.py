@@ -15,7 +15,7 @@ from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
 from worker.deadletters.topic import Advance, build_resolution, open_topic, write_resolutions
-from worker.decode import decode
+from worker.decode import decode, decode_catalog
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.topics import LARGEST_REQUEST, require_topics
@@ -107,7 +107,7 @@ async def replay(
 
     Raises KafkaUnavailable, with how many were replayed, or SetupError if a topic or a permission is missing.
     """
-    decoders = decoders or {settings.lesson_events_topic: decode}
+    decoders = decoders or {settings.lesson_events_topic: decode, settings.course_catalog_topic: decode_catalog}
     tally = Tally()
     await require_topics(settings, *([to] if to else decoders))
     async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:

@@ -15,7 +15,12 @@ def run_broker(say: Say) -> Iterator[str]:
     owner = AdminClient({"test.mock.num.brokers": 1, "log_level": 0})
     settings = Settings()
     # It has no controller that creates topics, but creates each topic that a client asks about.
-    for topic in (settings.lesson_events_topic, settings.course_events_topic, settings.dead_letter_topic):
+    for topic in (
+        settings.lesson_events_topic,
+        settings.course_catalog_topic,
+        settings.course_events_topic,
+        settings.dead_letter_topic,
+    ):
         owner.list_topics(topic, timeout=10)
     (mock,) = owner.list_topics(timeout=10).brokers.values()
     yield f"{mock.host}:{mock.port}"

@@ -30,6 +30,7 @@ def worker_permissions(settings: Settings) -> dict[str, int]:
     """Returns the operation that a worker needs on each topic."""
     return {
         settings.lesson_events_topic: READ,
+        settings.course_catalog_topic: READ,
         settings.course_events_topic: WRITE,
         settings.dead_letter_topic: WRITE,
     }

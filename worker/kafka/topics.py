@@ -19,7 +19,8 @@ BROKERS_LEARN_WITHIN_S = 2  # until every broker knows a topic that was created 
 LARGEST_DEAD_LETTER = 16 * 1024 * 1024
 # Dead letters that are sent at once, inflated. The largest there is has 2 MiB (stream/cut_record.py) and its headers.
 LARGEST_REQUEST = 8 * 1024 * 1024
-DEAD_LETTERS = {"retention.ms": "-1", "max.message.bytes": str(LARGEST_DEAD_LETTER)}
+FOR_EVER = {"retention.ms": "-1"}
+DEAD_LETTERS = {**FOR_EVER, "max.message.bytes": str(LARGEST_DEAD_LETTER)}
 LogRanges = Mapping[TopicPartition, tuple[int, int]]  # the first offset that exists, and the one after the last
 
 
@@ -27,6 +28,7 @@ def build_topics(settings: Settings) -> list[NewTopic]:
     """Describes the topics of this system, as they are created where they are missing."""
     configs: dict[str, dict[str, str]] = {
         settings.lesson_events_topic: {},
+        settings.course_catalog_topic: FOR_EVER,
         settings.course_events_topic: {},
         settings.dead_letter_topic: DEAD_LETTERS,
     }

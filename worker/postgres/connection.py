@@ -23,6 +23,13 @@ def query(name: str) -> str:
     return (ROOMS / f"{name}.sql").read_text()
 
 
+async def fetch_one(connection: asyncpg.Connection, name: str, *arguments: Any) -> asyncpg.Record:
+    """Executes the statement `worker/<name>.sql`, which always returns one row."""
+    row = await connection.fetchrow(query(name), *arguments)
+    assert row is not None
+    return row
+
+
 async def connect(settings: Settings, **server_settings: str) -> asyncpg.Connection:
     """Opens a connection, in UTC and with the time limits of the settings. Raises what `open_connection` does."""
     return await open_connection(**connect_arguments(settings, server_settings))

@@ -12,14 +12,20 @@
 -- $1       consumer group
 -- $2-$6    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset,
 --          its leader epoch (null: not known)
--- $7-$15   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
---          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time
--- $16-$20  per lesson row: its progress row (its number in $7-$15, from 1), lesson, first and last completion since its
---          last un-completion, that un-completion
--- A time left out ($10, $13, $15) is the progress row's last_accessed_at; of a lesson ($18), its last completion.
+-- $7-$17   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
+--          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time; the course's newest
+--          version (0: it has none; then total_lessons is that of its latest event, else how many lessons it needs),
+--          whether the row must be judged by judge.sql
+-- $18-$23  per lesson row: its progress row (its number in $7-$17, from 1), lesson, first and last completion since its
+--          last un-completion, that un-completion, whether the lesson counts
+-- $24      the epoch of what the worker knows of the courses
+-- A time left out ($10, $13, $15) is the progress row's last_accessed_at; of a lesson ($20), its last completion.
 --
--- Returns one row: won, whether the batch was written; found_elsewhere, each partition whose stored offset differs,
--- with the offset found; transitions, how many events it inserted into the outbox.
+-- In a course with versions it only counts, and only while the row stays incomplete: judge.sql does the rest.
+--
+-- Returns one row: won, whether the batch was written; epoch, which differs from $24 where the worker must learn anew;
+-- found_elsewhere, each partition whose stored offset differs, with the offset found; transitions, how many events it
+-- inserted into the outbox; to_judge, the numbers of the progress rows that judge.sql must judge.
 with
 offsets as materialized (
     select o.*, c.next_offset as found
@@ -28,9 +34,14 @@ offsets as materialized (
     left join consumed_offset c
         on c.consumer_group = $1 and c.topic = o.topic and c.partition = o.partition
 ),
+-- Whoever publishes a version waits for this lock, so no row is counted by a version that is not the newest any more.
+known as materialized (
+    select epoch from known_epoch for share
+),
 -- The compare of the compare-and-swap. Every step below writes only where `won`.
 swap as materialized (
-    select coalesce(bool_and(found is not distinct from expected), true) as won from offsets
+    select coalesce(bool_and(found is not distinct from expected), true) and (select epoch from known) = $24 as won
+    from offsets
 ),
 offsets_moved as (
     merge into consumed_offset c
@@ -46,8 +57,10 @@ offsets_moved as (
 progress_before as materialized (
     select g.batch_row, g.user_id, g.course_id, g.source, p.row_ctid, p.completed_at, counts_after,
            coalesce(p.completion_number, 0) as completion_number,
-           coalesce(p.lessons_completed, 0) as lessons_completed,
-           case when newer_total then g.total_lessons else p.total_lessons end as total_lessons,
+           coalesce(p.lessons_completed, 0) as lessons_completed, g.course_version,
+           g.course_version > 0 and (g.must_judge or p.judged_by <> g.course_version) as left_to_judge,
+           case when newer_total or (g.course_version > 0 and p.row_ctid is null) then g.total_lessons
+                else p.total_lessons end as total_lessons,
            case when newer_total then new_total_at else p.total_at end as total_at,
            case when newer_lesson then g.last_lesson_id else p.last_lesson_id end as last_lesson_id,
            case when newer_lesson then new_lesson_at else p.last_lesson_at end as last_lesson_at,
@@ -56,9 +69,9 @@ progress_before as materialized (
            least(p.started_at, case when g.started_at > counts_after
                                     then g.started_at else g.last_accessed_at end) as started_at
     from unnest($7::uuid[], $8::uuid[], $9::integer[], $10::timestamptz[], $11::timestamptz[],
-                $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[])
-             with ordinality as g (user_id, course_id, source, started_at, last_accessed_at,
-                                   total_lessons, total_at, last_lesson_id, last_lesson_at, batch_row)
+                $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::integer[], $17::boolean[])
+             with ordinality as g (user_id, course_id, source, started_at, last_accessed_at, total_lessons, total_at,
+                                   last_lesson_id, last_lesson_at, course_version, must_judge, batch_row)
     cross join swap
     left join lateral (
         select a.ctid as row_ctid, a.* from course_progress_all a
@@ -67,7 +80,7 @@ progress_before as materialized (
     ) p on true
     cross join lateral (select
         coalesce(p.reset_at, '-infinity') as counts_after,
-        case when g.total_lessons is not null then coalesce(g.total_at, g.last_accessed_at) end as new_total_at,
+        case when g.total_lessons is not null and g.course_version = 0 then coalesce(g.total_at, g.last_accessed_at) end as new_total_at,
         case when g.last_lesson_id is not null then coalesce(g.last_lesson_at, g.last_accessed_at) end as new_lesson_at)
     cross join lateral (select
         new_total_at > counts_after
@@ -82,9 +95,9 @@ lesson_changes as materialized (
     select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.uncompleted_at,
            g.last_completed_at,
            case when g.first_completed_at > p.counts_after
-                then g.first_completed_at else g.last_completed_at end as first_completed_at
-    from unnest($16::integer[], $17::text[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[])
-             as g (batch_row, lesson_id, first_completed_at, last_completed_at, uncompleted_at)
+                then g.first_completed_at else g.last_completed_at end as first_completed_at, g.counts
+    from unnest($18::integer[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::timestamptz[], $23::boolean[])
+             as g (batch_row, lesson_id, first_completed_at, last_completed_at, uncompleted_at, counts)
     join progress_before p on p.batch_row = g.batch_row
     left join lateral (
         select ctid as row_ctid from lesson_progress b
@@ -123,20 +136,25 @@ lessons_written as (
                 case when g.last_completed_at >= coalesce(g.uncompleted_at, '-infinity') then g.first_completed_at end,
                 g.uncompleted_at)
     returning g.batch_row, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
-              new.completed::integer - coalesce(old.completed, false)::integer as change
+              case when g.counts then new.completed::integer - coalesce(old.completed, false)::integer end as change
 ),
 -- What each progress row becomes, except the date of a new completion (rules 2 and 4).
 progress_after as materialized (
-    select a.*, enough and completed_at is null as completes, not enough and completed_at is not null as reopens
-    from (
-        select p.batch_row, p.user_id, p.course_id, p.source, p.row_ctid, p.completed_at, p.completion_number,
-               p.started_at, p.last_accessed_at, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
-               p.lessons_completed + coalesce(d.change, 0) as lessons_completed,
-               coalesce(p.lessons_completed + coalesce(d.change, 0) >= p.total_lessons, false) as enough
-        from progress_before p
-        left join (select batch_row, sum(change)::integer as change from lessons_written group by batch_row) d
-            using (batch_row)
-    ) a
+    select p.batch_row, p.user_id, p.course_id, p.source, p.row_ctid, p.completed_at, p.completion_number,
+           p.started_at, p.last_accessed_at, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
+           p.course_version, to_judge,
+           case when to_judge then p.lessons_completed else counted end as lessons_completed,
+           not to_judge and enough and completed_at is null as completes,
+           not to_judge and not enough and completed_at is not null as reopens
+    from progress_before p
+    left join (select batch_row, sum(change)::integer as change from lessons_written group by batch_row) d
+        using (batch_row)
+    cross join lateral (select p.lessons_completed + coalesce(d.change, 0) as counted)
+    cross join lateral (select coalesce(counted >= p.total_lessons, false) as enough)
+    cross join lateral (
+        select p.left_to_judge
+               or (p.course_version > 0 and d.batch_row is not null and (enough or p.completed_at is not null))
+                   as to_judge)
 ),
 -- Rule 4: a course is complete since the completion that made up its total, whichever arrived last.
 completion_dates as (
@@ -183,9 +201,11 @@ progress_written as (
         last_accessed_at = a.last_accessed_at, completed_at = a.completed_since,
         completion_number = a.number, updated_at = now()
     when not matched then insert (user_id, course_id, lessons_completed, total_lessons, total_at, last_lesson_id,
-                                  last_lesson_at, started_at, last_accessed_at, completed_at, completion_number)
+                                  last_lesson_at, started_at, last_accessed_at, completed_at, completion_number,
+                                  course_version, judged_by)
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
-                a.last_lesson_at, a.begun_at, a.last_accessed_at, a.completed_since, a.number)
+                a.last_lesson_at, a.begun_at, a.last_accessed_at, a.completed_since, a.number,
+                a.course_version, a.course_version)
     returning a.source, old.completed_at as completed_before, new.completed_at as completed_after,
               old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,
               new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at
@@ -208,7 +228,8 @@ events_announced as (
     from transitions
     returning 1
 )
-select won,
+select won, (select epoch from known) as epoch,
+       (select coalesce(array_agg(batch_row), '{}') from progress_after where to_judge) as to_judge,
        (select coalesce(array_agg((topic, partition, found)), '{}') from offsets
         where found is distinct from expected) as found_elsewhere,
        (select count(*) from events_announced) as transitions

@@ -1,36 +1,54 @@
 """Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets.
 
-`recover.sql` follows where the batch applies events again whose commits PostgreSQL has lost.
+`judge.sql` follows where versions of courses decide, `recover.sql` where the batch applies events again whose commits
+PostgreSQL has lost.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
 from aiokafka import TopicPartition
 
+from worker.errors import DatabaseUnavailable
 from worker.metrics import prometheus as metrics
-from worker.postgres.connection import close, connect, query
+from worker.postgres.connection import close, connect, fetch_one, query
 from worker.postgres.failures import translate_errors
 from worker.postgres.stream_offsets import StreamOffsets
+from worker.progress.columns import (
+    Recovered,
+    build_columns,
+    build_judged_columns,
+    build_recovered_columns,
+    build_reset_columns,
+)
 from worker.progress.fold import CourseKey, FoldedBatch, fold
+from worker.progress.known_courses import KnownCourses
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
 from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 
-T = TypeVar("T")
-# Progress rows to announce once more, each with the partitions whose commits were lost.
-Recovered: TypeAlias = Mapping[CourseKey, Collection[TopicPartition]]
 LARGEST_MEMORY = 200_000  # announcements
+LEARN_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMoved:
+    """Nothing was written, because a version of a course was published since the worker learnt of courses."""
+
+    epoch: int
+
+
+Result: TypeAlias = Applied | OffsetsMoved | EpochMoved
 
 
 class _RollBack(Exception):
     """Rolls back a reset whose batch was stale."""
 
-    def __init__(self, outcome: OffsetsMoved) -> None:
-        self.outcome = outcome
+    def __init__(self, result: OffsetsMoved | EpochMoved) -> None:
+        self.result = result
 
 
 class Store:
@@ -46,6 +64,7 @@ class Store:
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
+        self._known = KnownCourses()
         # What was announced once more: the row, and the loss by its partition and `Span.lost`.
         self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
 
@@ -70,22 +89,59 @@ class Store:
         `recovered` names the progress rows that are announced once more.
         """
         connection = await self._connected()
+        courses = {course_id for _, course_id in folded.courses.keys() | folded.resets.keys()}
         with translate_errors(connection):
-            if not folded.resets and not recovered:
-                return await self._apply(connection, folded, spans)
-            try:
-                async with connection.transaction(isolation="repeatable_read"):
-                    # Unlike apply.sql, the others need a plan made for the arrays at hand.
-                    await connection.execute("set local plan_cache_mode = force_custom_plan")
-                    announced = await connection.fetchval(query("progress/reset"), *_reset_columns(folded))
-                    outcome = await self._apply(connection, folded, spans)
-                    if isinstance(outcome, OffsetsMoved):
-                        raise _RollBack(outcome)
-                    columns = _recovered_columns(recovered or {}, spans)
-                    announced += await connection.fetchval(query("progress/recover"), *columns)
-            except _RollBack as rolled_back:
-                return rolled_back.outcome
-            return Applied(outcome.announced + announced)
+            for _ in range(LEARN_ATTEMPTS):
+                await self._known.learn(connection, courses)
+                result = await self._write(connection, folded, spans, recovered or {})
+                if not isinstance(result, EpochMoved):
+                    self._known.shrink()
+                    return result
+                self._known.forget(result.epoch)
+        raise DatabaseUnavailable("courses are published faster than a batch can be written")
+
+    async def _write(
+        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
+    ) -> Result:
+        versioned = any(self._known.get(course_id).version for _, course_id in folded.courses.keys() | folded.resets)
+        if not (folded.resets or recovered or versioned):
+            return self._read_result(await self._apply(connection, folded, spans))
+        try:
+            async with connection.transaction(isolation="repeatable_read"):
+                return Applied(await self._write_steps(connection, folded, spans, recovered))
+        except _RollBack as rolled_back:
+            return rolled_back.result
+
+    async def _write_steps(
+        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
+    ) -> int:
+        """Executes the statements of one transaction; returns how many course events they announce."""
+        announced = 0
+        if folded.resets:
+            # Workers that lock rows before they know the epoch would wait for one that publishes, and it for them.
+            await connection.execute("select from known_epoch for share")
+            await self._plan_for_arrays(connection)
+            announced += await connection.fetchval(query("progress/reset"), *build_reset_columns(folded))
+        row = await self._apply(connection, folded, spans)
+        result = self._read_result(row)
+        if not isinstance(result, Applied):
+            raise _RollBack(result)
+        announced += result.announced
+        judged = build_judged_columns(folded, self._known, row["to_judge"])
+        if judged[0]:
+            await self._plan_for_arrays(connection)
+            _, completed, revoked = await fetch_one(connection, "progress/judge", *judged)
+            announced += completed + revoked
+        if recovered:
+            await self._plan_for_arrays(connection)
+            announced += await connection.fetchval(
+                query("progress/recover"), *build_recovered_columns(recovered, spans)
+            )
+        return announced
+
+    async def _plan_for_arrays(self, connection: asyncpg.Connection) -> None:
+        """Has the statements of this transaction planned for the arrays at hand, which apply.sql does not need."""
+        await connection.execute("set local plan_cache_mode = force_custom_plan")
 
     def _find_rows_to_announce(self, batch: Batch) -> Recovered:
         """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
@@ -128,75 +184,15 @@ class Store:
             )
         return self._connection
 
-    async def _apply(self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans) -> Applied | OffsetsMoved:
-        sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
-        row = await connection.fetchrow(
-            query("progress/apply"),
-            self._group,
-            [tp.topic for tp in spans],
-            [tp.partition for tp in spans],
-            [span.expected for span in spans.values()],
-            [span.next for span in spans.values()],
-            [span.leader_epoch for span in spans.values()],
-            *_course_columns(folded, sources),
-            *_lesson_columns(folded),
-        )
-        assert row is not None  # an aggregate: always one row
+    async def _apply(self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans) -> asyncpg.Record:
+        columns = build_columns(folded, spans, self._known)
+        return await fetch_one(connection, "progress/apply", self._group, *columns, self._known.epoch)
+
+    def _read_result(self, row: asyncpg.Record) -> Result:
         if row["won"]:
             return Applied(row["transitions"])
+        if row["epoch"] != self._known.epoch:
+            return EpochMoved(row["epoch"])
         return OffsetsMoved(
             {TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]}
         )
-
-
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
-
-
-def _course_columns(folded: FoldedBatch, sources: Mapping[tuple[str, int], int]) -> list[list[Any]]:
-    rows = [
-        (
-            *key,
-            sources[course.topic, course.partition],
-            _unless(course.started_at, course.last_accessed_at),
-            course.last_accessed_at,
-            *_swapped(course.total, course.last_accessed_at),
-            *_swapped(course.last_lesson, course.last_accessed_at),
-        )
-        for key, course in folded.courses.items()
-    ]
-    return _columns(rows, 9)
-
-
-def _swapped(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | None, datetime | None]:
-    return (pair[1], _unless(pair[0], latest)) if pair else (None, None)
-
-
-def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
-    """Leaves out the row's latest time, because most rows have one event and asyncpg takes 0.7 µs to encode a time."""
-    return None if at == latest else at
-
-
-def _lesson_columns(folded: FoldedBatch) -> list[list[Any]]:
-    rows = [
-        (
-            number,
-            lesson_id,
-            _unless(lesson.first_completed_at, lesson.last_completed_at),
-            lesson.last_completed_at,
-            lesson.uncompleted_at,
-        )
-        for number, course in enumerate(folded.courses.values(), start=1)
-        for lesson_id, lesson in ((name, course.lessons[name]) for name in sorted(course.lessons))
-    ]
-    return _columns(rows, 5)
-
-
-def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
-    rows = [(*key, reset.reset_at, reset.topic, reset.partition) for key, reset in folded.resets.items()]
-    return _columns(rows, 5)
-
-
-def _recovered_columns(recovered: Recovered, spans: Spans) -> list[list[Any]]:
-    rows = [(*key, sum(spans[tp].lost for tp in tps), *min(tps)) for key, tps in recovered.items()]
-    return _columns(rows, 5)
