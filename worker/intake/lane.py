@@ -28,7 +28,7 @@ from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
-from worker.kafka.inflation import Room, limit_inflation
+from worker.kafka.inflation import InflationLimit, limit_inflation
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
@@ -153,7 +153,7 @@ class Lane:
             await self._sleep(timeout_s)
             return {}
         try:
-            with limit_inflation() as room:
+            with limit_inflation() as limit:
                 fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
                     *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
                 )
@@ -173,15 +173,15 @@ class Lane:
             return {}
         if strays := fetched.keys() - self.partitions.assigned:  # a rebalance gave them to another lane meanwhile
             self._shared.return_strays(strays)
-        if self._may_have_large(room):
+        if self._may_have_large(limit):
             fetched = {tp: list(map(cut, records)) for tp, records in fetched.items()}
         return {tp: records for tp, records in fetched.items() if tp in self.partitions.assigned}
 
-    def _may_have_large(self, room: Room) -> bool:
+    def _may_have_large(self, limit: InflationLimit) -> bool:
         """Tells whether a batch that this fetch began, or one before it left unended, is as large as a large record."""
         before = self._largest_begun
-        self._largest_begun = room.largest_taken or before
-        return max(before, room.largest_taken) > LARGEST_RECORD
+        self._largest_begun = limit.largest_taken or before
+        return max(before, limit.largest_taken) > LARGEST_RECORD
 
     async def _getmany_with_bad_headers(self) -> dict[TopicPartition, list[Record]]:
         """Fetches what aiokafka cannot hand out, and moves the consumer behind it.

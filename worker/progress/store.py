@@ -46,7 +46,7 @@ class Store:
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
-        # What was announced once more: the row, and the loss by its partition and `Span.lost`.
+        # What was announced once more: the row, and the loss by its partition and `Span.number_gap`.
         self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
@@ -59,7 +59,7 @@ class Store:
         if isinstance(result, Applied):
             if len(self._recovered) > LARGEST_MEMORY:
                 self._recovered.clear()  # some rows are announced again, under higher numbers
-            self._recovered |= {(key, tp, batch.spans[tp].lost) for key, tps in recovered.items() for tp in tps}
+            self._recovered |= {(key, tp, batch.spans[tp].number_gap) for key, tps in recovered.items() for tp in tps}
         return result
 
     async def apply(
@@ -89,12 +89,12 @@ class Store:
 
     def _find_rows_to_announce(self, batch: Batch) -> Recovered:
         """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
-        if not any(span.lost for span in batch.spans.values()):  # then none of them: `LostCommits.split`
+        if not any(span.number_gap for span in batch.spans.values()):  # then none of them: `LostCommits.split`
             return {}
         touched: dict[CourseKey, set[TopicPartition]] = {}
         for o in batch.occurrences:
             key, tp = (o.event.user_id, o.event.course_id), TopicPartition(o.topic, o.partition)
-            if (key, tp, batch.spans[tp].lost) not in self._recovered:
+            if (key, tp, batch.spans[tp].number_gap) not in self._recovered:
                 touched.setdefault(key, set()).add(tp)
         return dict(sorted(touched.items()))
 
@@ -198,5 +198,5 @@ def _reset_columns(folded: FoldedBatch) -> list[list[Any]]:
 
 
 def _recovered_columns(recovered: Recovered, spans: Spans) -> list[list[Any]]:
-    rows = [(*key, sum(spans[tp].lost for tp in tps), *min(tps)) for key, tps in recovered.items()]
+    rows = [(*key, sum(spans[tp].number_gap for tp in tps), *min(tps)) for key, tps in recovered.items()]
     return _columns(rows, 5)

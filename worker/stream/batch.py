@@ -21,7 +21,7 @@ class Span:
     leader_epoch: int | None = None  # the log of this leader epoch, or a later one, had the records; None: not known
     # Where the batch applies again what PostgreSQL has lost: how much higher the numbers of lost course events can be
     # than the stored ones. A worker never uses a value twice for one partition.
-    lost: int = 0
+    number_gap: int = 0
 
 
 Spans = Mapping[TopicPartition, Span]
