@@ -124,11 +124,11 @@ class Lane:
     async def _fetch(self) -> Batch:
         fetched = await self._getmany(FETCH_WAIT_S)
         if fetched:
-            metrics.THROUGHPUT.batch_taken(self._name)
+            metrics.THROUGHPUT.note_taken(self._name)
         with metrics.stage("decode"):
             batch = await self._decode(fetched)
-        batch.spans |= skip_over(await self._positions(fetched), self.partitions.next)
-        self._shared.watch.lag.took(batch)
+        batch.spans |= skip_over(await self._read_positions(fetched), self.partitions.next)
+        self._shared.watch.lag.note_taken(batch)
         self.partitions.advance(batch.spans)
         return batch
 
@@ -209,7 +209,7 @@ class Lane:
         self._shared.watch.note_kafka(str(meaning))
         await self._sleep(KAFKA_PAUSE_S)
 
-    async def _positions(self, fetched: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _read_positions(self, fetched: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Returns where the consumer stands in the other partitions: behind a transaction's markers, for instance."""
         idle = self.partitions.owned.difference(fetched)
         try:
@@ -245,7 +245,7 @@ class Lane:
 
     def _note_applied(self, batch: Batch, result: Applied) -> None:
         self._shared.breaker.count(batch.entries)
-        self._shared.watch.lag.applied(batch.spans)
+        self._shared.watch.lag.note_applied(batch.spans)
         lost = self.partitions.lost
         lost.move_on(batch.spans)
         # What is ahead in Kafka tells the next worker that commits were lost.

@@ -69,7 +69,7 @@ class Store:
 
         `recovered` names the progress rows that are announced once more.
         """
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             if not folded.resets and not recovered:
                 return await self._apply(connection, folded, spans)
@@ -100,13 +100,13 @@ class Store:
 
     async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         """Reads the stored offset of each partition. None: nothing was stored."""
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.stored_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.known_topic(connection, topic, topic_id)
 
@@ -114,7 +114,7 @@ class Store:
         if self._connection is not None:
             await close(self._connection)
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(
                 self._settings,
@@ -158,21 +158,21 @@ def _course_columns(folded: FoldedBatch, sources: Mapping[tuple[str, int], int])
         (
             *key,
             sources[course.topic, course.partition],
-            _unless(course.started_at, course.last_accessed_at),
+            _omit_if_latest(course.started_at, course.last_accessed_at),
             course.last_accessed_at,
-            *_swapped(course.total, course.last_accessed_at),
-            *_swapped(course.last_lesson, course.last_accessed_at),
+            *_split_pair(course.total, course.last_accessed_at),
+            *_split_pair(course.last_lesson, course.last_accessed_at),
         )
         for key, course in folded.courses.items()
     ]
     return _columns(rows, 9)
 
 
-def _swapped(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | None, datetime | None]:
-    return (pair[1], _unless(pair[0], latest)) if pair else (None, None)
+def _split_pair(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | None, datetime | None]:
+    return (pair[1], _omit_if_latest(pair[0], latest)) if pair else (None, None)
 
 
-def _unless(at: datetime | None, latest: datetime | None) -> datetime | None:
+def _omit_if_latest(at: datetime | None, latest: datetime | None) -> datetime | None:
     """Leaves out the row's latest time, because most rows have one event and asyncpg takes 0.7 µs to encode a time."""
     return None if at == latest else at
 
@@ -182,7 +182,7 @@ def _lesson_columns(folded: FoldedBatch) -> list[list[Any]]:
         (
             number,
             lesson_id,
-            _unless(lesson.first_completed_at, lesson.last_completed_at),
+            _omit_if_latest(lesson.first_completed_at, lesson.last_completed_at),
             lesson.last_completed_at,
             lesson.uncompleted_at,
         )

@@ -12,7 +12,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from worker.errors import SetupError
 from worker.web.auth import CallerDep
-from worker.web.problems import retry_problem
+from worker.web.problems import build_retry_problem
 from worker.web.settings import ApiSettings
 
 SWEEP_EVERY_S = 10
@@ -50,7 +50,7 @@ class RateLimits:
         limit = self._limits[kind]
         if not self._limiter.hit(limit, kind, str(user_id)):
             free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
-            raise retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
+            raise build_retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
 
 
 def _parse(variable: str, text: str) -> limits.RateLimitItem:
