@@ -37,7 +37,7 @@ STOP_WITHIN_S = 5
 
 
 class Worker(AgentApp):
-    """One worker: its services start in the order they stand here, and stop in the reverse."""
+    """Runs one worker: its services start in the order they stand here, and stop in the reverse."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.consumer_group, settings)

@@ -23,7 +23,7 @@ def is_too_large(outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Why the breaker opens: how many records of how many were rejected, and the first that is not settled yet."""
+    """Says why the breaker opens: how many records of how many were rejected, and the first that is not settled."""
 
     rejected: int
     of: int
@@ -57,7 +57,7 @@ class Breaker:
 
     @property
     def opened(self) -> BreakerOpen | None:
-        """Why nothing is taken any more; None while it is closed."""
+        """Returns why nothing is taken any more; None while it is closed."""
         return BreakerOpen(str(self._opened)) if self._opened else None
 
     def require_closed(self, entries: Entries) -> None:

@@ -1,4 +1,4 @@
-"""One lane of an intake: takes a batch of its partitions, sees it settled, and only then takes the next.
+"""Runs one lane of an intake: it takes a batch of its partitions, sees it settled, and only then takes the next.
 
 An intake has two. While PostgreSQL works for one, the other fetches, decodes and folds (docs/decisions/0021).
 """
@@ -82,7 +82,7 @@ class Lane:
 
     @property
     def waiting(self) -> str | None:
-        """Why a batch, or the start in a partition, is repeated; None when nothing is."""
+        """Returns why a batch, or the start in a partition, is repeated; None when nothing is."""
         return self._settler.waiting
 
     def assign(self, partitions: set[TopicPartition]) -> None:
@@ -95,8 +95,7 @@ class Lane:
         self._stopping.set()
 
     async def turn(self) -> None:
-        """Takes one batch, if there is one, and sees it settled. Raises BreakerOpen before its dead letters would be
-        written."""
+        """Takes one batch, if there is one, and sees it settled. Raises BreakerOpen before it writes a dead letter."""
         await self._resume(compare=True)
         for part in self.partitions.split(await self._fetch()):
             await self._settler.settle(part)
@@ -133,7 +132,7 @@ class Lane:
         return batch
 
     async def _decode(self, fetched: dict[TopicPartition, list[Record]]) -> Batch:
-        """Decodes what was fetched. Between large records others have their turn, or Kafka misses this member."""
+        """Decodes what was fetched. Between large records the event loop runs, or Kafka misses heartbeats."""
         decode = self._shared.stream.decode
         if self._largest_begun <= LARGEST_RECORD:
             return gather(fetched, self.partitions.next, decode)

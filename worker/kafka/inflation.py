@@ -32,7 +32,7 @@ XERIAL_HEADER = 16  # bytes
 
 
 class BatchRefused(CorruptRecordException):  # type: ignore[misc]
-    """A batch of records is too large, inflated, or cannot be inflated at all."""
+    """Says that a batch of records is too large, inflated, or cannot be inflated at all."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ Offsets = Mapping[TopicPartition, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The offsets of one partition that a batch covers."""
+    """Says which offsets of one partition a batch covers."""
 
     expected: int | None  # the stored offset that this worker last saw; None: nothing was stored
     next: int  # the stored offset once the batch is applied
@@ -29,7 +29,7 @@ Spans = Mapping[TopicPartition, Span]
 
 @dataclass(slots=True)
 class Batch:
-    """Records of some partitions, in order, each with its outcome."""
+    """Holds records of some partitions, in order, each with its outcome."""
 
     entries: list[tuple[Record, Outcome]]
     spans: dict[TopicPartition, Span]

@@ -15,7 +15,7 @@ HEADER_LENGTHS = 10  # bytes, at most, that Kafka needs for the lengths of a hea
 
 @dataclass
 class CutRecord(Record):  # type: ignore[misc]
-    """The beginning of a record, or of a batch of records, that is larger than a worker takes."""
+    """Holds the beginning of a record, or of a batch of records, that is larger than a worker takes."""
 
     why: str  # one line, without data
     sizes: str  # of what is cut, as the header TRUNCATED has them (deadletters/headers.py)

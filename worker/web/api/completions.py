@@ -128,8 +128,10 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
 async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
-    """Takes a lesson's completion back. Where there was no progress to take it from, `success` is false and `progress`
-    null, and the course's progress begins at 0 %."""
+    """Takes a lesson's completion back.
+
+    Without progress to take it from, `success` is false, `progress` is null, and the progress begins at 0 %.
+    """
     return await writes.respond(
         body.course_id,
         body.lesson_id,
