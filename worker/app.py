@@ -32,7 +32,7 @@ from worker.stream.stream import Stream
 from worker.web.connection import Connection, Port
 
 # Of the worker's own port, which is for probes.
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 256
 STOP_WITHIN_S = 5
 
 

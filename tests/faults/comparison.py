@@ -161,8 +161,9 @@ def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: It
     of one that is never inflated the position.
     """
     letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
+    origins = {origin for origin, *_ in letters}
     return [
-        f"bad, and not a dead letter as it was sent: {origin}"
+        f"bad, and {'its dead letter is not what was sent' if origin in origins else 'not a dead letter'}: {origin}"
         for origin, sent in bad
         for kept in [keep(sent)]
         if not _is_kept(kept, letters.get((origin, kept.key, kept.value)))
