@@ -44,7 +44,7 @@ NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
 
 
 class MalformedEvent(ValueError):
-    """MalformedEvent(where, what): a record is not an event of this contract. The text has one line, without data."""
+    """Says that a record is not an event of this contract: `where`, and `what`. The text has one line, without data."""
 
     def __init__(self, *text: str, kind: Kind = Kind.ENVELOPE) -> None:
         super().__init__(*text)

@@ -12,7 +12,7 @@ from aiokafka.structs import RecordMetadata
 
 
 class PublishFailed(Exception):
-    """PublishFailed(where, what): Kafka did not acknowledge a record, and may have stored it. Repeating is safe."""
+    """Says that Kafka did not acknowledge a record: `where`, and `what`. It may have stored it; repeating is safe."""
 
     def __str__(self) -> str:
         return ": ".join(self.args)

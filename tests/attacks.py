@@ -118,8 +118,9 @@ async def _drip_until_ended(reader: asyncio.StreamReader, writer: asyncio.Stream
         while True:
             writer.write(drip)
             with suppress(TimeoutError):
-                if not await asyncio.wait_for(reader.read(65_536), DRIP_EVERY_S):
-                    return
+                async with asyncio.timeout(DRIP_EVERY_S):
+                    if not await reader.read(65_536):
+                        return
 
 
 async def leave_answers_unread(target: Target) -> None:

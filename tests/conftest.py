@@ -61,7 +61,7 @@ def refuse_process(*_: object, **__: object) -> None:
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Servers]:
-    """The servers of the environment (`make test` starts them once for all processes), or new ones."""
+    """Yields the servers of the environment (`make test` starts them once for all processes), or new ones."""
     try:
         with servers() as found:
             yield found
@@ -83,7 +83,7 @@ def admin_url(running: Servers) -> str:
 
 @pytest.fixture(scope="session")
 async def template(admin_url: str) -> AsyncIterator[str]:
-    """A migrated database that each test's own is cloned from."""
+    """Yields the name of a migrated database that each test's own is cloned from."""
     name = f"template_{uuid4().hex}"
     await execute(admin_url, f"create database {name}")
     await migrate(Settings(database_url=url_of(admin_url, name)))
@@ -106,13 +106,13 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def database_settings(database_url: str) -> Settings:
-    """For what needs no Kafka."""
+    """Returns settings for what needs no Kafka."""
     return Settings(database_url=database_url, kafka_bootstrap_servers="127.0.0.1:1")
 
 
 @pytest.fixture
 async def settings(database_url: str, kafka_bootstrap_servers: str) -> Settings:
-    """A database, topics and a consumer group that no other test touches."""
+    """Returns settings with a database, topics and a consumer group that no other test touches."""
     return await new_settings(database_url, kafka_bootstrap_servers)
 
 

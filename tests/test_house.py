@@ -65,13 +65,13 @@ def imported(module: ast.Module) -> Iterator[str]:
 
 
 def is_collected(name: str) -> bool:
-    """Whether pytest itself imports the module of this name: a test module or a conftest."""
+    """Tells whether pytest itself imports the module of this name: a test module or a conftest."""
     parts = name.split(".")
     return parts[0] == "tests" and (parts[-1] == "conftest" or parts[-1].startswith("test_"))
 
 
 def mirrored(test: Path) -> list[Path]:
-    """The modules that a test file may be about: the one of its name, or the room of its name."""
+    """Returns the modules that a test file may be about: the one of its name, or the room of its name."""
     *rooms, _ = test.parts
     name = test.stem.removeprefix("test_")
     where = Path(*rooms) if rooms[:1] == ["events"] else Path("worker", *rooms)

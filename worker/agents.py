@@ -30,7 +30,7 @@ class WithoutKafka(BootStrategy):
 
 
 class AgentApp(faust.App):
-    """A Faust app whose agents take the handovers of intakes."""
+    """Runs agents, which take the handovers of intakes, in a Faust app."""
 
     BootStrategy = WithoutKafka
 
@@ -59,7 +59,7 @@ class AgentApp(faust.App):
 
 
 class Handovers(faust.Channel[Handover]):
-    """The channel between an intake and its agent."""
+    """Carries handovers from an intake to its agent."""
 
     def get_topic_name(self) -> str:
         """Names the channel, because `faust agents` lists only agents whose channel has a topic's name."""

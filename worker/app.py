@@ -36,12 +36,12 @@ from worker.stream.stream import Stream
 from worker.web.connection import Connection, Port
 
 # Of the worker's own port, which is for probes.
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 256
 STOP_WITHIN_S = 5
 
 
 class Worker(AgentApp):
-    """One worker: its services start in the order they stand here, and stop in the reverse."""
+    """Runs one worker: its services start in the order they stand here, and stop in the reverse."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.consumer_group, settings)

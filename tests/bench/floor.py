@@ -127,6 +127,6 @@ async def writing(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     """Opens a connection with the settings of the worker's own."""
     store = Store(settings)
     try:
-        yield await store._connected()
+        yield await store._ensure_connected()
     finally:
         await store.close()

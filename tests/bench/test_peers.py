@@ -11,7 +11,7 @@ from tests.bench.peers import connect_jdbc, sample
 from tests.bench.peers.contender import CONTENDERS, EMPTY, OURS, Contender
 from tests.bench.peers.mishap import gone
 from tests.processes import eventually
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 EVENTS = 400
@@ -57,7 +57,7 @@ async def test_a_peer_leaves_the_rows_that_the_rules_ask_for(
         await eventually(all_applied)
         assert process.stop() == 0, process.log
 
-    assert not wrong_rows(expected(happened), await stored(tables))
+    assert not find_wrong_rows(expect_rows(happened), await read_rows(tables))
     announced = await tables.fetchval("select count(*) from outbox where type = 'CourseCompleted'")
     assert announced == await tables.fetchval("select sum(completion_number) from course_progress_all") > 0
 

@@ -97,7 +97,7 @@ def show_differences(patch: pytest.MonkeyPatch, text: str, _: Path) -> None:
         async def differences(self) -> AsyncIterator[Difference]:
             yield Difference(1, UUID(USER), UUID(COURSE), {"last_lesson_id": text}, {"last_lesson_id": text})
 
-    patch.setattr("worker.cli.verify.connected", lambda _: give(None))
+    patch.setattr("worker.cli.verify.connect_to_recount", lambda _: give(None))
     patch.setattr("worker.cli.verify.close", lambda _: give(None))
     patch.setattr("worker.cli.verify.Verify", Verify)
 

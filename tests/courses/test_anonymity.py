@@ -5,22 +5,22 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.courses.anonymity import SHARE_FROM, K, merge_small, percent, rounded_down
+from worker.courses.anonymity import SHARE_FROM, K, merge_small, percent, round_down
 
 
 def could_be(figure: int) -> list[int]:
     """The counts that are shown as this."""
-    return [learners for learners in range(figure, figure + 2 * K) if rounded_down(learners) == figure]
+    return [learners for learners in range(figure, figure + 2 * K) if round_down(learners) == figure]
 
 
 def differences(whole: int, part: int) -> set[int]:
     """What somebody who sees both figures may think that their difference is."""
-    return {w - p for w in could_be(rounded_down(whole)) for p in could_be(rounded_down(part)) if p <= w}
+    return {w - p for w in could_be(round_down(whole)) for p in could_be(round_down(part)) if p <= w}
 
 
 def test_fewer_than_five_look_the_same() -> None:
-    assert {rounded_down(learners) for learners in range(K)} == {0}
-    assert rounded_down(K) == K
+    assert {round_down(learners) for learners in range(K)} == {0}
+    assert round_down(K) == K
 
 
 @given(st.integers(K, 2000), st.data())

@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from worker.deadletters.fetch import LARGEST_BATCH, MOST_AT_ONCE, MOST_RECORDS, fetch_some
-from worker.kafka.inflation import ROOM
+from worker.kafka.inflation import LIMIT
 
 P0 = TopicPartition("dlq", 0)
 
@@ -15,14 +15,14 @@ class FakeConsumer:
     """Has every record at hand, so that its answers take no time."""
 
     async def getmany(self, *asked: TopicPartition, timeout_ms: int, max_records: int) -> dict[TopicPartition, Any]:
-        room = ROOM.get()
-        assert room is not None
-        return {asked[0]: [max_records, room.most, room.largest]}
+        limit = LIMIT.get()
+        assert limit is not None
+        return {asked[0]: [max_records, limit.most, limit.largest]}
 
 
 async def test_a_portion_is_bounded_in_records_and_in_bytes() -> None:
     assert await fetch_some(FakeConsumer(), [P0], 200) == {P0: [MOST_RECORDS, MOST_AT_ONCE, LARGEST_BATCH]}
-    assert ROOM.get() is None
+    assert LIMIT.get() is None
 
 
 async def test_others_have_their_turn_between_two_portions() -> None:

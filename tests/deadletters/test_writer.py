@@ -35,7 +35,7 @@ def counted(kind: Kind) -> float:
 
 
 async def letters(settings: Settings, rejected: list[Rejected]) -> list[dict[str, bytes]]:
-    """The headers that the dead letters of these have, in their order."""
+    """Returns the headers that the dead letters of these have, in their order."""
     async with Producer(**client_arguments(settings)) as producer:
         await DeadLetterWriter(settings, producer, settings.consumer_group).write(rejected)
     written = await records_of(settings, settings.dead_letter_topic, len(rejected))
@@ -97,12 +97,12 @@ class FakeTopic:
 
 
 def stored_size(one: OutgoingRecord) -> int:
-    """The size at most, as aiokafka computes it."""
+    """Returns the size at most, as aiokafka computes it."""
     return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(one.key, one.value, list(one.headers)))
 
 
 async def written_to(topic: FakeTopic, rejected: list[Rejected], group: str = "g") -> list[Letter]:
-    """What is read back of the letters that the topic takes."""
+    """Returns what is read back of the letters that the topic takes."""
     producer: Any = topic
     await DeadLetterWriter(Settings(dead_letter_topic="the.dlq"), producer, group).write(rejected)
     stored = [
@@ -189,7 +189,7 @@ async def test_the_letter_of_a_cut_record_has_the_sizes_of_the_whole_whatever_is
 
 
 class Particular(FakeTopic):
-    """A compacted topic that takes no timestamp of the future, as Kafka by default."""
+    """Stands for a compacted topic that takes no timestamp of the future, as Kafka by default."""
 
     async def send_all(self, records: list[OutgoingRecord]) -> None:
         for one in records:

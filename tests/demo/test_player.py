@@ -23,7 +23,7 @@ from worker.demo.player import (
     break_event,
     make_name,
 )
-from worker.progress.reference import expected
+from worker.progress.reference import expect_rows
 from worker.stream.outcome import Rejected
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_a_few_hundred_learners_make_more_than_a_thousand_events_a_second() -> N
 def test_courses_are_completed_from_the_first_seconds_on() -> None:
     happened = [(h.event, h.occurred_at) for _, turn in turns(50, seconds=3) for h in turn.happenings]
 
-    assert any(row.complete for row in expected(happened).values())
+    assert any(row.complete for row in expect_rows(happened).values())
 
 
 def test_events_are_repeated_late_and_out_of_order_and_some_are_taken_back() -> None:

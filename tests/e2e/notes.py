@@ -64,7 +64,7 @@ class NotesSink:
         self._connection: asyncpg.Connection | None = None
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             transaction = connection.transaction()
             await transaction.start()
@@ -82,12 +82,12 @@ class NotesSink:
         return moved or Applied(0)
 
     async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.stored_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.known_topic(connection, topic, topic_id)
 
@@ -95,7 +95,7 @@ class NotesSink:
         if self._connection is not None:
             await close(self._connection)
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._settings)
         return self._connection

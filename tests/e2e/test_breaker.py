@@ -12,7 +12,7 @@ from tests.databases import count_applied, wait_until_applied
 from tests.factories import NOW, histories
 from tests.processes import WorkerProcess, Workers, eventually
 from tests.topics import PARTITIONS, publish, record, records_in, records_of
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 
@@ -50,7 +50,7 @@ async def test_a_flood_opens_it_skips_nothing_and_with_it_switched_off_each_beco
     assert await count_applied(connection) == 100 + letters
     assert worker.stop() == 0
     assert workers.start("--until-idle", breaker_share=0, breaker_consecutive=0).wait() == 0
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     values = [letter.value for letter in await records_of(settings, settings.dead_letter_topic, 300)]
     assert sorted(values) == sorted(f"bad {n}".encode() for n in range(300))
 

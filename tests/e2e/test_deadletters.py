@@ -24,7 +24,7 @@ from worker.deadletters.selection import Selection
 from worker.deadletters.writer import DeadLetterWriter
 from worker.errors import KafkaUnavailable
 from worker.kafka.client import client_arguments
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 from worker.stream.outcome import Rejected
 
@@ -112,7 +112,7 @@ async def test_a_replayed_event_is_applied_as_if_it_had_come_at_once_and_never_a
     assert ran(settings, "replay", "--kind", "refused") == "replayed 2\n"
 
     assert workers.start("--until-idle").wait() == 0
-    assert wrong_rows(expected(refused), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(refused), await read_rows(connection)) == []
     before = await ends(settings)
     assert ran(settings, "replay", "--kind", "refused") == "replayed 0\n"
     assert await ends(settings) == before
@@ -158,7 +158,7 @@ async def test_killed_between_event_and_note_a_replay_is_repeated_without_harm(
     assert produced == 2
     assert ran(settings, "replay", "--kind", "refused") == "replayed 2\n"
     assert workers.start("--until-idle").wait() == 0
-    assert wrong_rows(expected(refused), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(refused), await read_rows(connection)) == []
 
 
 async def test_what_is_still_refused_is_a_dead_letter_again_with_one_attempt_more(

@@ -11,7 +11,7 @@ from tests.databases import count_applied, execute, wait_until_applied
 from tests.factories import NOW, histories
 from tests.processes import Workers, eventually
 from tests.topics import publish
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 
@@ -44,7 +44,7 @@ async def test_partitions_that_move_while_the_database_is_away_lose_nothing(
     await execute(admin_url, f"alter database {name} allow_connections true")
 
     await wait_until_applied(connection, len(happened))
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
 
 
 async def test_connections_lost_amid_batches_cost_nothing(
@@ -68,7 +68,7 @@ async def test_connections_lost_amid_batches_cost_nothing(
 
     assert lost > 0
     assert worker.stop() == 0
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
 
 
 async def test_a_worker_that_was_silent_for_longer_than_its_session_goes_on_where_the_database_is(

@@ -16,7 +16,7 @@ from tests.topics import publish, record, records_of
 from worker.deadletters.headers import TRUNCATED
 from worker.deadletters.letter import Letter, read_entry
 from worker.kafka.client import client_arguments
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 
@@ -44,7 +44,7 @@ async def test_a_record_that_inflates_becomes_a_dead_letter_and_holds_nobody_up(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
     assert (letter.value, dict(letter.headers)[TRUNCATED]) == (b"x" * 100_000, b"20000000, key 1, headers 0")
 
@@ -62,7 +62,7 @@ async def test_a_record_that_inflates_without_end_becomes_a_letter_of_its_offset
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
     assert (letter.value, dict(letter.headers)[TRUNCATED]) == (b"", b"batch")
 
@@ -80,7 +80,7 @@ async def test_a_compacted_topic_takes_letters_without_a_key_and_their_replay_ha
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     found = await all_records_of(settings.kafka_bootstrap_servers, settings.dead_letter_topic)
     letters = [letter for letter in map(read_entry, found) if isinstance(letter, Letter)]
     assert {letter.record.value for letter in letters} == {b"{", large[:100_000], b"["}
@@ -103,7 +103,7 @@ async def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     found = await all_records_of(settings.kafka_bootstrap_servers, settings.dead_letter_topic)
     letters = {letter.value: dict(letter.headers) for letter in found}
     assert letters.keys() == {b"{", b"[", value[:100_000]}
@@ -137,7 +137,7 @@ async def test_whatever_of_a_record_is_too_large_for_a_letter_holds_nobody_up(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     found = await all_records_of(settings.kafka_bootstrap_servers, settings.dead_letter_topic)
     assert len(found) >= len(bad)  # a letter may be there twice
     assert {letter.value for letter in found if TRUNCATED not in dict(letter.headers)} == whole
@@ -177,5 +177,5 @@ async def test_a_batch_that_always_takes_too_long_is_halved_until_it_does_not(
 
     assert workers.start("--until-idle", database_timeout_s=1).wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     assert await connection.fetchval("select count(*) from lesson_progress") > 20

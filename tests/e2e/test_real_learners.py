@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from tests.processes import Workers, eventually
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 from worker.xapi import ImportCounts, count_lessons, import_file, read_events
 
@@ -37,7 +37,7 @@ async def test_two_workers_one_of_them_killed_end_with_the_models_rows_and_a_sec
     await eventually(midway)
     first.kill()
     assert workers.start("--until-idle", batch_size=100).wait() == 0
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
 
     before = await versions(connection)
     await import_file(settings, sample, None, print)

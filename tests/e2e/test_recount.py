@@ -8,8 +8,8 @@ from tests.factories import completed, histories
 from tests.processes import Workers, eventually
 from tests.repair.recounting import PARTITIONS, ROW, differences, repaired
 from tests.topics import certificates, publish
-from worker.progress.reference import expected, stored, wrong_rows
-from worker.repair.recount import Difference, Repair, connected
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
+from worker.repair.recount import Difference, Repair, connect_to_recount
 from worker.settings import Settings
 
 
@@ -35,7 +35,7 @@ async def busy(settings: Settings, workers: Workers, connection: asyncpg.Connect
 async def test_a_busy_worker_is_never_taken_for_damage(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
-    ours = await connected(settings)
+    ours = await connect_to_recount(settings)
 
     async def verified() -> None:
         assert await differences(ours) == []
@@ -47,7 +47,7 @@ async def test_a_busy_worker_is_never_taken_for_damage(
 async def test_rows_repaired_beside_a_busy_worker_end_as_the_model_says(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
-    ours = await connected(settings)
+    ours = await connect_to_recount(settings)
     done: list[Difference] = []
 
     async def damaged_and_repaired() -> None:
@@ -67,7 +67,7 @@ async def test_rows_repaired_beside_a_busy_worker_end_as_the_model_says(
 
     assert len(done) > 30
     assert await differences(ours) == []
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     await ours.close()
 
 
@@ -77,7 +77,7 @@ async def test_a_repaired_completion_reaches_the_certificate_service(
     await publish(settings, [completed("a", 1), completed("b", 5)])
     workers.start("--until-idle").wait()
     await connection.execute(ROW + "lessons_completed = 1, completed_at = null")
-    ours = await connected(settings)
+    ours = await connect_to_recount(settings)
     workers.start()
 
     [difference] = await differences(ours)

@@ -15,16 +15,16 @@ from tests.factories import Happened, accesses, histories
 from tests.processes import Workers, environment, eventually
 from tests.topics import publish, record, recreate
 from worker.errors import SetupError
-from worker.progress.reference import expected, stored, wrong_rows
-from worker.repair.recount import Scope, Verify, connected
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
+from worker.repair.recount import Scope, Verify, connect_to_recount
 from worker.repair.rewind import Target, rewind
 from worker.settings import Settings
 
 
 async def assert_right(connection: asyncpg.Connection, settings: Settings, happened: Sequence[Happened]) -> None:
     """The rows are what the model says, and what their lesson rows say."""
-    assert wrong_rows(expected(happened), await stored(connection)) == []
-    ours = await connected(settings)
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
+    ours = await connect_to_recount(settings)
     assert [difference async for difference in Verify(ours, Scope(), say=print).differences()] == []
     await ours.close()
 

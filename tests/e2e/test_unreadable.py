@@ -15,7 +15,7 @@ from tests.factories import NOW, histories
 from tests.processes import Workers, eventually
 from tests.topics import publish, record, records_in, records_of
 from worker.kafka.inflation import LARGEST_BATCH
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 from worker.stream.cut_record import KEPT_VALUE, LARGEST_RECORD
 
@@ -93,8 +93,8 @@ async def test_such_records_amid_others_in_every_partition_lose_none_of_them(
 
     assert workers.start("--until-idle", batch_size=50).wait() == 0
 
-    rows = {key: row for key, row in (await stored(connection)).items() if key in expected(happened)}
-    assert wrong_rows(expected(happened), rows) == []
+    rows = {key: row for key, row in (await read_rows(connection)).items() if key in expect_rows(happened)}
+    assert find_wrong_rows(expect_rows(happened), rows) == []
     assert await connection.fetchval("select count(*) from course_progress") == len(rows) + 8 * 2 * 4
     assert await records_in(settings, settings.dead_letter_topic) == 8 * 2
 

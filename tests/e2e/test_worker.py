@@ -20,7 +20,7 @@ from tests.databases import nothing_waits, transitions
 from tests.factories import NOW, histories
 from tests.processes import Workers, environment, eventually
 from tests.topics import certificates, publish, record, records_of
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 
@@ -32,7 +32,7 @@ async def test_every_valid_event_is_applied_and_published(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     assert await nothing_waits(connection)
     assert len(await certificates(settings, await transitions(connection))) > 50
 
@@ -77,7 +77,7 @@ async def test_bad_records_become_dead_letters_byte_for_byte_and_harm_no_neighbo
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     letters = await records_of(settings, settings.dead_letter_topic, len(bad) + 1)
     by_value = {letter.value: letter for letter in letters}
     for sent in bad:
@@ -105,7 +105,7 @@ async def test_unknown_types_and_records_without_a_value_are_skipped(
     assert workers.start("--until-idle").wait() == 0
 
     assert await connection.fetchval("select sum(next_offset) from consumed_offset") == 2
-    assert await stored(connection) == {}
+    assert await read_rows(connection) == {}
 
 
 async def test_a_value_that_only_the_database_refuses_is_a_dead_letter(
@@ -118,7 +118,7 @@ async def test_a_value_that_only_the_database_refuses_is_a_dead_letter(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
     headers = dict(letter.headers)
     assert (headers["dlq_kind"], headers["dlq_attempts"]) == (b"refused", b"1")
@@ -136,7 +136,7 @@ async def test_a_dead_letter_as_large_as_a_record_can_be_is_written(
 
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     [letter] = await records_of(settings, settings.dead_letter_topic, 1)
     assert letter.value == largest.value
 
@@ -168,7 +168,7 @@ async def test_a_killed_worker_loses_and_doubles_nothing(
     first.kill()
     assert workers.start("--until-idle", batch_size=small.batch_size).wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     assert len(await certificates(settings, await transitions(connection))) > 50
 
 
@@ -199,7 +199,7 @@ async def test_events_without_a_key_reach_one_row_through_two_workers(
     await eventually(all_applied)
     assert [worker.stop() for worker in running] == [0, 0]
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
 
 
 async def test_a_transactions_markers_do_not_keep_a_worker_from_being_idle(
@@ -235,7 +235,7 @@ async def test_sigterm_ends_a_worker_cleanly_and_its_successor_goes_on(
     await publish(settings, happened[half:])
     assert workers.start("--until-idle").wait() == 0
 
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
 
 
 async def test_health_and_metrics_tell_of_progress(settings: Settings, workers: Workers) -> None:

@@ -88,13 +88,13 @@ async def not_writable_until_noticed(scene: Scene, topic: str, said: str) -> Non
 
 @fault(brokers=BROKERS)
 async def course_events_not_writable(scene: Scene) -> None:
-    """course-events not writable, for an in-sync replica is missing, until a worker has given up a write"""
+    """course-events not writable because an in-sync replica is missing, until a worker has given up a write"""
     await not_writable_until_noticed(scene, scene.settings.course_events_topic, "course events cannot be published")
     await scene.require("progress_outbox_failures_total")
 
 
 @fault(brokers=BROKERS)
 async def dead_letter_topic_not_writable(scene: Scene) -> None:
-    """the dead letter topic not writable, for an in-sync replica is missing, until a worker has given up a write"""
+    """the dead letter topic not writable because an in-sync replica is missing, until a worker has given up a write"""
     await not_writable_until_noticed(scene, scene.settings.dead_letter_topic, "dead letters cannot be written")
     await scene.require("progress_retries_total")

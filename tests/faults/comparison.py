@@ -28,7 +28,7 @@ from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, o
 from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
 from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
-from worker.progress.reference import ProgressRow, expected, stored, wrong_rows
+from worker.progress.reference import ProgressRow, expect_rows, find_wrong_rows, read_rows
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, Parts, measure
 from worker.stream.outcome import Record
 
@@ -71,20 +71,20 @@ async def compare(
 ) -> Differences:
     """Compares everything when the scene is at rest."""
     happened = [happened for _, happened in load.good]
-    rows = expected(happened)
+    rows = expect_rows(happened)
     resets = latest_resets(happened)
     lessons = {
         (row["user_id"], row["course_id"], row["lesson_id"]): (row["changed_at"], row["completed"])
         for row in await connection.fetch("select * from lesson_progress")
     }
-    kept = await stored(connection)
+    kept = await read_rows(connection)
     if load.of_two_releases:
         rows, kept = forget_last_lessons(rows), forget_last_lessons(kept)
     gone_back = await connection.fetch("select * from offsets_gone_back")
     found = Differences(
         lost=find_lost(happened, lessons, await read_times(connection)),
         wrong_rows=[
-            *wrong_rows(rows, kept),
+            *find_wrong_rows(rows, kept),
             *find_differing_lessons(expected_lessons(happened, resets), lessons),
             *(needless_dead_letters(load.good, dead_letters) if not load.recreated else []),
             *(f"stored offset went back: {dict(row)}" for row in gone_back),
@@ -161,8 +161,9 @@ def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: It
     of one that is never inflated the position.
     """
     letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
+    origins = {origin for origin, *_ in letters}
     return [
-        f"bad, and not a dead letter as it was sent: {origin}"
+        f"bad, and {'its dead letter is not what was sent' if origin in origins else 'not a dead letter'}: {origin}"
         for origin, sent in bad
         for kept in [keep(sent)]
         if not _is_kept(kept, letters.get((origin, kept.key, kept.value)))

@@ -175,7 +175,7 @@ def without_the_outboxs_transaction(at: int) -> None:
 
     async def wrapped(self: Store, *arguments: Any) -> Any:
         nonlocal left
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         await connection.execute(
             "create temp table if not exists announcements (like public.outbox including identity including defaults)"
         )

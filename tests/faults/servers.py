@@ -55,7 +55,7 @@ class Database(Server):
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
     def standby(self) -> "Database":
-        """A copy that follows this one; not started."""
+        """Returns a copy that follows this one, not started."""
         home = self.home / f"standby-{uuid.uuid4().hex[:8]}"
         make_directory(home, self.user)
         backup = [f"{self.programs}/pg_basebackup", "-d", self.url(), "-D", f"{home}/data", "-R", "-c", "fast"]

@@ -69,9 +69,9 @@ class ThroughService:
 class ThroughApi:
     """Calls an API process over HTTP, which may be killed."""
 
-    def __init__(self, settings: Settings, issuer: Issuer) -> None:
+    def __init__(self, settings: Settings, issuer: Issuer, **changed: object) -> None:
         [port] = find_free_ports(1)
-        made = api_settings(settings, issuer, api_port=port, apply_deadline_s=APPLY_DEADLINE_S)
+        made = api_settings(settings, issuer, api_port=port, apply_deadline_s=APPLY_DEADLINE_S, **changed)
         self.address = ("127.0.0.1", port)
         self._process = WorkerProcess(made, module=("worker.cli", "api"))
         self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
@@ -198,8 +198,11 @@ class Website:
 
 
 @asynccontextmanager
-async def open_website(scene: Scene) -> AsyncIterator[tuple[Website, ThroughApi]]:
-    """Opens ProgressService and two API processes behind the scene's proxies, and yields one of these to be killed."""
+async def open_website(scene: Scene, **changed: object) -> AsyncIterator[tuple[Website, ThroughApi]]:
+    """Opens ProgressService and two API processes behind the scene's proxies, and yields one of these to be killed.
+
+    `changed` are settings of the APIs.
+    """
     url = scene.servers.database.url(scene.database, scene.servers.database_proxy_port)
     settings = scene.settings.model_copy(
         update={"database_url": type(scene.settings.database_url)(url), "apply_deadline_s": APPLY_DEADLINE_S}
@@ -207,7 +210,7 @@ async def open_website(scene: Scene) -> AsyncIterator[tuple[Website, ThroughApi]
     issuer = Issuer(scene.directory)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(ProgressService(settings))
-        apis = [ThroughApi(settings, issuer) for _ in range(2)]
+        apis = [ThroughApi(settings, issuer, **changed) for _ in range(2)]
         for api in apis:
             stack.push_async_callback(api.close)
         await asyncio.gather(*(api.wait_until_ready() for api in apis))

@@ -42,7 +42,7 @@ def test_it_opens_at_the_batch_with_the_first_record_too_many_however_records_ar
 
     opened = None
     for start, end in pairwise(edges):
-        flood = breaker.flood(entries[start:end])
+        flood = breaker.find_flood(entries[start:end])
         if flood:
             opened = (start, end)
             assert start <= flood.first.record.offset <= (over or 0)
@@ -60,19 +60,19 @@ def test_asking_changes_nothing(batches: list[list[bool]], limits: dict[str, int
     asked, not_asked = Breaker(**limits), Breaker(**limits)
     for fates in batches:
         entries = [entry(n, rejected) for n, rejected in enumerate(fates)]
-        asked.flood(entries)
+        asked.find_flood(entries)
         asked.count(entries)
         not_asked.count(entries)
 
     probe = [entry(n, True) for n in range(9)]
-    assert asked.flood(probe) == not_asked.flood(probe)
+    assert asked.find_flood(probe) == not_asked.find_flood(probe)
 
 
 def test_the_line_says_how_many_and_where_they_begin() -> None:
     breaker = Breaker(window=100, share_percent=50, consecutive=3)
     entries = [entry(7, True), entry(8, False), *(entry(n, True) for n in (9, 10, 11, 12))]
 
-    flood = breaker.flood(entries)
+    flood = breaker.find_flood(entries)
 
     assert flood == Flood(3, 3, entries[2][1])
     assert "t[0] offset 9 (bad)" in str(flood)
@@ -90,7 +90,7 @@ def test_records_that_are_too_large_do_not_count(fates: list[str], limits: dict[
             record, outcome = entry(offset, rejected=fate != "good")
             if fate == "large":
                 outcome = Rejected(record, "large", Kind.TOO_LARGE)
-            opens.append(breaker.flood([(record, outcome)]) is not None)
+            opens.append(breaker.find_flood([(record, outcome)]) is not None)
             breaker.count([(record, outcome)])
         return [
             opened

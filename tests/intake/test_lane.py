@@ -11,7 +11,7 @@ from events.kinds import Kind
 from tests.intake.fakes import P0, P1, FakeAgent, FakeConsumer, FakeSink, lanes_over, record
 from worker.errors import BreakerOpen, DatabaseUnavailable
 from worker.intake.lane import LARGE_VALUE, Lane
-from worker.kafka.inflation import ROOM
+from worker.kafka.inflation import LIMIT
 from worker.stream.batch import Span
 from worker.stream.cut_record import LARGEST_RECORD, CutRecord
 from worker.stream.outcome import Outcome, Rejected, Skipped
@@ -134,9 +134,9 @@ class InPortions(FakeConsumer):
     async def getmany(self, *partitions: TopicPartition, **limits: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
         fetched = {tp: found[:1] for tp, found in (await super().getmany(*partitions, **limits)).items()}
         self.position_of |= {tp: found[0].offset + 1 for tp, found in fetched.items()}
-        if fetched and not self._is_inflated and (room := ROOM.get()):
+        if fetched and not self._is_inflated and (limit := LIMIT.get()):
             self._is_inflated = True
-            room.note(sum(len(one.value) for one in self.logs[P0]))
+            limit.note(sum(len(one.value) for one in self.logs[P0]))
         return fetched
 
 
@@ -162,8 +162,8 @@ class AtOnce(FakeConsumer):
     """Has inflated one large batch for every fetch."""
 
     async def getmany(self, *partitions: TopicPartition, **limits: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
-        if room := ROOM.get():
-            room.note(LARGEST_RECORD + 1)
+        if limit := LIMIT.get():
+            limit.note(LARGEST_RECORD + 1)
         return await super().getmany(*partitions, **limits)
 
 

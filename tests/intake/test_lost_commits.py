@@ -33,7 +33,7 @@ def test_what_was_stored_and_is_not_is_lost_and_said_once() -> None:
     lost.go_on(P0, 10, known=0)
     lost.move_on({P0: Span(10, 15)})
 
-    assert lost.go_on(P0, 4, known=12) == Loss(until=15, lost=11, numbers=11)
+    assert lost.go_on(P0, 4, known=12) == Loss(until=15, lost=11, number_gap=11)
     assert lost.go_on(P0, 6, known=12) is None  # read again in the middle: known already
     assert lost.is_behind(P0)
     lost.move_on({P0: Span(6, 15)})
@@ -44,14 +44,14 @@ def test_a_second_loss_counts_what_the_announcements_of_the_first_have_raised() 
     """The database may have gone back to where it was before them, and subscribers know their numbers."""
     lost = LostCommits()
     lost.go_on(P0, 15, known=0)
-    assert lost.go_on(P0, 5, known=0) == Loss(until=15, lost=10, numbers=10)
+    assert lost.go_on(P0, 5, known=0) == Loss(until=15, lost=10, number_gap=10)
     lost.forget([P0])
 
-    assert lost.go_on(P0, 5, known=15) == Loss(until=15, lost=10, numbers=21)
+    assert lost.go_on(P0, 5, known=15) == Loss(until=15, lost=10, number_gap=21)
 
 
 def test_records_that_were_deleted_are_not_applied_again_and_count_for_the_numbers() -> None:
-    assert LostCommits().go_on(P0, 95, known=100, stored=10) == Loss(until=100, lost=5, numbers=90)
+    assert LostCommits().go_on(P0, 95, known=100, stored=10) == Loss(until=100, lost=5, number_gap=90)
 
 
 def test_a_batch_without_an_answer_belongs_to_the_loss() -> None:
@@ -61,11 +61,11 @@ def test_a_batch_without_an_answer_belongs_to_the_loss() -> None:
     lost.hand_over({P0: Span(20, 23)})
     assert lost.go_on(P0, 20, known=0) is None  # nothing says that commits were lost
 
-    assert lost.go_on(P0, 15, known=0) == Loss(until=23, lost=8, numbers=8)
+    assert lost.go_on(P0, 15, known=0) == Loss(until=23, lost=8, number_gap=8)
 
 
 def test_a_worker_that_starts_learns_it_from_kafka() -> None:
-    assert LostCommits().go_on(P0, 4, known=9) == Loss(until=9, lost=5, numbers=5)
+    assert LostCommits().go_on(P0, 4, known=9) == Loss(until=9, lost=5, number_gap=5)
 
 
 def test_a_log_that_went_back_is_no_loss_of_commits() -> None:
@@ -83,7 +83,7 @@ def test_a_batch_is_split_where_the_loss_ends() -> None:
 
     again, rest = lost.split(whole)
 
-    assert again.spans == {P0: Span(4, 6, lost=2)}
+    assert again.spans == {P0: Span(4, 6, number_gap=2)}
     assert rest.spans == {P0: Span(6, 7), P1: Span(0, 1)}
     assert LostCommits().split(whole) == [whole]
 
@@ -93,7 +93,10 @@ def test_a_bisected_batch_still_says_what_is_applied_again() -> None:
     lost.go_on(P0, 4, known=6)
     [again] = lost.split(batch((P0, 4), (P0, 5)))
 
-    assert [half.spans for half in again.bisect("too slow")] == [{P0: Span(4, 5, lost=2)}, {P0: Span(5, 6, lost=2)}]
+    assert [half.spans for half in again.bisect("too slow")] == [
+        {P0: Span(4, 5, number_gap=2)},
+        {P0: Span(5, 6, number_gap=2)},
+    ]
 
 
 @given(st.lists(st.tuples(st.sampled_from([P0, P1]), st.integers(1, 3)), min_size=1, max_size=20), st.integers(0, 30))

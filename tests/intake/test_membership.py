@@ -11,7 +11,7 @@ def test_a_worker_pushed_out_of_its_place_again_and_again_is_not_alone() -> None
     membership = Membership(Settings(group_instance_id="same", session_timeout_s=10))
     for n in range(PUSHED_OUT + 1):
         membership.require_alone()
-        membership.joined(f"member-{n}", now=n)
+        membership.note_join(f"member-{n}", now=n)
 
     with pytest.raises(SetupError, match="PROGRESS_GROUP_INSTANCE_ID=same"):
         membership.require_alone()
@@ -20,6 +20,6 @@ def test_a_worker_pushed_out_of_its_place_again_and_again_is_not_alone() -> None
 def test_rebalances_and_rare_expulsions_are_not_taken_for_another_worker() -> None:
     membership = Membership(Settings(group_instance_id="same", session_timeout_s=10))
     for n in range(100):
-        membership.joined(f"member-{n // 10}", now=n * 2)
+        membership.note_join(f"member-{n // 10}", now=n * 2)
 
     membership.require_alone()

@@ -141,7 +141,7 @@ async def test_a_stored_offset_that_goes_back_is_read_again_without_a_new_record
     assert partitions.next == {P0: 2}
     assert counted("progress_commits_lost_total") == before + 3
     [again] = partitions.split(Batch.of([(record(P0, 2), Skipped(""))], partitions.next))
-    assert again.spans == {P0: Span(2, 3, lost=3)}
+    assert again.spans == {P0: Span(2, 3, number_gap=3)}
 
 
 async def test_without_partitions_the_database_is_not_asked() -> None:

@@ -162,7 +162,7 @@ class TestRecreatedTopic:
         assert isinstance(await beyond.mark_lesson_complete(user, course, "a", 2), Accepted)
         assert isinstance(await beyond.mark_lesson_incomplete(user, course, "a", 2), Accepted)
         visit = CourseAccessed(user_id=user, course_id=course)
-        assert (await beyond.apply([(visit, datetime.now(UTC))]))[1] is False
+        assert (await beyond.publish_and_wait([(visit, datetime.now(UTC))]))[1] is False
 
     async def test_a_running_service_notices_and_goes_on_after_the_rewind(
         self, settings: Settings, beyond: ProgressService, connection: asyncpg.Connection

@@ -15,10 +15,10 @@ def entries(number: int, age_s: float = 0.1) -> list[tuple[Record, Outcome]]:
 
 
 def work(recent: Throughput, since: float, until: float, number: int, age_s: float = 0.1) -> None:
-    recent.batch_taken(0)
-    recent.stage_began(since)
-    recent.stage_ended(until)
-    recent.batch_settled(0, entries(number, age_s), until, WALL, 2000)
+    recent.note_taken(0)
+    recent.note_begin(since)
+    recent.note_end(until)
+    recent.note_settled(0, entries(number, age_s), until, WALL, 2000)
 
 
 def test_a_worker_that_did_nothing_is_idle() -> None:
@@ -43,10 +43,10 @@ def test_rate_and_busy_are_those_of_the_last_seconds() -> None:
 
 def test_stages_that_overlap_are_work_once() -> None:
     recent = Throughput()
-    recent.stage_began(100)
-    recent.stage_began(100.2)
-    recent.stage_ended(100.4)
-    recent.stage_ended(100.5)
+    recent.note_begin(100)
+    recent.note_begin(100.2)
+    recent.note_end(100.4)
+    recent.note_end(100.5)
 
     assert recent.summary(101).busy == pytest.approx(0.5 / RATE_S)
 
@@ -73,14 +73,14 @@ def test_what_lies_between_large_batches_that_follow_on_one_another_is_work() ->
 def test_batches_that_were_in_work_at_once_share_the_time_also_when_they_are_settled_together() -> None:
     recent = Throughput()
     for start in (110, 120, 130):
-        recent.batch_taken(0)
-        recent.stage_began(start)
-        recent.batch_taken(1)
-        recent.stage_began(start)
-        recent.stage_ended(start + 0.1)
-        recent.batch_settled(0, entries(1000), start + 0.1, WALL, 2000)
-        recent.stage_ended(start + 0.101)
-        recent.batch_settled(1, entries(1000), start + 0.101, WALL, 2000)
+        recent.note_taken(0)
+        recent.note_begin(start)
+        recent.note_taken(1)
+        recent.note_begin(start)
+        recent.note_end(start + 0.1)
+        recent.note_settled(0, entries(1000), start + 0.1, WALL, 2000)
+        recent.note_end(start + 0.101)
+        recent.note_settled(1, entries(1000), start + 0.101, WALL, 2000)
 
     assert recent.summary(131).capacity_per_s == pytest.approx(20_000, rel=0.05)
 
@@ -90,10 +90,10 @@ def test_two_lanes_in_turn_can_do_what_they_do_together() -> None:
     for number in range(20):  # each batch takes 0.2 s, and every 0.1 s one is settled and the next one taken
         now, lane = 110 + number / 10, number % 2
         if number > 1:
-            recent.stage_ended(now)
-            recent.batch_settled(lane, entries(1000), now, WALL, 2000)
-        recent.batch_taken(lane)
-        recent.stage_began(now)
+            recent.note_end(now)
+            recent.note_settled(lane, entries(1000), now, WALL, 2000)
+        recent.note_taken(lane)
+        recent.note_begin(now)
 
     assert recent.summary(113).capacity_per_s == pytest.approx(10_000, rel=0.05)
 
@@ -131,7 +131,7 @@ def test_a_minute_later_nothing_is_known_of_the_way_and_dead_letters_still_count
 
 def test_a_record_without_a_timestamp_is_not_56_years_on_its_way() -> None:
     recent = Throughput()
-    recent.batch_settled(0, [(record(timestamp=-1), entries(1)[0][1])], 100, WALL, 2000)
+    recent.note_settled(0, [(record(timestamp=-1), entries(1)[0][1])], 100, WALL, 2000)
 
     assert recent.summary(101).visible_p99_s is None
 

@@ -30,7 +30,7 @@ async def other(database_settings: Settings) -> AsyncIterator[asyncpg.Connection
     await close(opened)
 
 
-async def next_offsets(
+async def read_next_offsets(
     offsets: StreamOffsets, connection: asyncpg.Connection, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, int | None]:
     found = await offsets.stored_offsets(connection, partitions)
@@ -38,11 +38,11 @@ async def next_offsets(
 
 
 async def test_all_move(connection: asyncpg.Connection) -> None:
-    assert await next_offsets(OFFSETS, connection, [P0, P1]) == {P0: None, P1: None}
+    assert await read_next_offsets(OFFSETS, connection, [P0, P1]) == {P0: None, P1: None}
     assert await OFFSETS.move(connection, {P0: Span(None, 4), P1: Span(None, 9)}) is None
     assert await OFFSETS.move(connection, {P0: Span(4, 5), P2: Span(None, 1)}) is None
 
-    assert await next_offsets(OFFSETS, connection, [P0, P1, P2]) == {P0: 5, P1: 9, P2: 1}
+    assert await read_next_offsets(OFFSETS, connection, [P0, P1, P2]) == {P0: 5, P1: 9, P2: 1}
 
 
 async def test_the_leader_epoch_is_kept_beside_the_offset(connection: asyncpg.Connection) -> None:
@@ -73,15 +73,15 @@ async def test_none_moves_if_one_is_elsewhere(
 
     assert await OFFSETS.move(connection, spans) == OffsetsMoved(found)
 
-    assert await next_offsets(OFFSETS, connection, [P0, P1, P2]) == {P0: 4, P1: 9, P2: None}
+    assert await read_next_offsets(OFFSETS, connection, [P0, P1, P2]) == {P0: 4, P1: 9, P2: None}
 
 
 async def test_groups_are_apart(connection: asyncpg.Connection) -> None:
     await OFFSETS.move(connection, {P0: Span(None, 4)})
 
-    assert await next_offsets(StreamOffsets("history"), connection, [P0]) == {P0: None}
+    assert await read_next_offsets(StreamOffsets("history"), connection, [P0]) == {P0: None}
     assert await StreamOffsets("history").move(connection, {P0: Span(None, 1)}) is None
-    assert await next_offsets(OFFSETS, connection, [P0]) == {P0: 4}
+    assert await read_next_offsets(OFFSETS, connection, [P0]) == {P0: 4}
 
 
 @pytest.mark.parametrize("isolation", ["read_committed", "repeatable_read"])
@@ -101,7 +101,7 @@ async def test_one_of_two_at_once_wins(
     await transaction.commit()
 
     assert await late in (OffsetsMoved({P0: 5}), "repeat")
-    assert await next_offsets(OFFSETS, connection, [P0, P1]) == {P0: 5, P1: None}
+    assert await read_next_offsets(OFFSETS, connection, [P0, P1]) == {P0: 5, P1: None}
 
 
 async def move(connection: asyncpg.Connection, isolation: Isolation, spans: Spans) -> OffsetsMoved | str | None:
@@ -123,15 +123,15 @@ async def test_callers_at_once_lose_no_step(
     """Each of two callers moves two offsets by one, twenty times, from where it finds them."""
 
     async def moves(own: asyncpg.Connection) -> None:
-        seen = await next_offsets(OFFSETS, own, [P0, P1])
+        seen = await read_next_offsets(OFFSETS, own, [P0, P1])
         for _ in range(20):
             while (lost := await move(own, "read_committed", steps(seen))) is not None:
-                seen = await next_offsets(OFFSETS, own, [P0, P1]) if lost == "repeat" else {**seen, **lost.found}
+                seen = await read_next_offsets(OFFSETS, own, [P0, P1]) if lost == "repeat" else {**seen, **lost.found}
             seen = {tp: span.next for tp, span in steps(seen).items()}
 
     await asyncio.gather(moves(connection), moves(other))
 
-    assert await next_offsets(OFFSETS, connection, [P0, P1]) == {P0: 40, P1: 40}
+    assert await read_next_offsets(OFFSETS, connection, [P0, P1]) == {P0: 40, P1: 40}
 
 
 def steps(seen: dict[TopicPartition, int | None]) -> dict[TopicPartition, Span]:

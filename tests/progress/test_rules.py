@@ -17,7 +17,7 @@ from events.models import (
 from tests.databases import Database
 from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
 from tests.factories import COURSE, USER, at, completed, reset, uncompleted
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.progress.store import Store
 from worker.settings import Settings
 
@@ -39,7 +39,7 @@ async def test_any_order_repetition_and_batch_split_ends_as_the_model_says(
     for batch in delivery.batches:
         await database.apply(batch)
 
-    assert wrong_rows(expected(delivery.happened), await stored(database.connection)) == []
+    assert find_wrong_rows(expect_rows(delivery.happened), await read_rows(database.connection)) == []
 
 
 @real_sql
@@ -53,7 +53,7 @@ async def test_delivering_everything_again_announces_nothing(database: Database,
     await database.apply(delivery.happened)
 
     assert await database.take_outbox() == []
-    assert wrong_rows(expected(delivery.happened), await stored(database.connection)) == []
+    assert find_wrong_rows(expect_rows(delivery.happened), await read_rows(database.connection)) == []
 
 
 @real_sql

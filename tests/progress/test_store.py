@@ -224,11 +224,11 @@ async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_high
     events = [LessonCompleted(user_id=users[0], course_id=COURSE, lesson_id="a", total_lessons=1)]
     events += [LessonCompleted(user_id=user, course_id=COURSE, lesson_id="a", total_lessons=2) for user in users[1:]]
     entries = [(record(P0, n), Occurrence(NOW, event, *P0)) for n, event in enumerate(events)]
-    again = Batch(entries, {P0: Span(None, 3, lost=40)})
+    again = Batch(entries, {P0: Span(None, 3, number_gap=40)})
 
     applied = await store.apply_batch(again)
     entries = [(record(P0, 3), Occurrence(NOW, events[1], *P0))]
-    await store.apply_batch(Batch(entries, {P0: Span(3, 4, lost=40)}))
+    await store.apply_batch(Batch(entries, {P0: Span(3, 4, number_gap=40)}))
 
     rows = await connection.fetch(
         "select type, aggregateid as user, (payload->>'completion_number')::int as number, payload->>'cause' as cause"
@@ -254,9 +254,9 @@ async def test_a_row_of_two_partitions_rises_by_what_both_have_lost(
     event = LessonCompleted(user_id=uuid4(), course_id=COURSE, lesson_id="a", total_lessons=1)
     entries = [(record(tp, 0), Occurrence(NOW, event, *tp)) for tp in (P0, P1)]
 
-    await store.apply_batch(Batch(entries, {P0: Span(None, 1, lost=1), P1: Span(None, 1, lost=20)}))
+    await store.apply_batch(Batch(entries, {P0: Span(None, 1, number_gap=1), P1: Span(None, 1, number_gap=20)}))
     together = await connection.fetchval("select completion_number from course_progress")
-    for n, span in enumerate([Span(1, 2, lost=1), Span(2, 3, lost=23), Span(3, 4, lost=23)], start=1):
+    for n, span in enumerate([Span(1, 2, number_gap=1), Span(2, 3, number_gap=23), Span(3, 4, number_gap=23)], start=1):
         await store.apply_batch(Batch([(record(P0, n), Occurrence(NOW, event, *P0))], {P0: span}))
 
     assert together == 1 + 1 + 20 + 1

@@ -20,14 +20,14 @@ from tests.processes import eventually
 from tests.repair.recounting import PARTITIONS, ROW, differences, repaired
 from worker.postgres.connection import query
 from worker.progress.store import Store
-from worker.repair.recount import Repair, Scope, connected
+from worker.repair.recount import Repair, Scope, connect_to_recount
 from worker.settings import Settings
 
 
 @pytest.fixture
 async def database(database_settings: Settings) -> AsyncIterator[Database]:
     """Its connection is the one that verify works on."""
-    store, connection = Store(database_settings), await connected(database_settings)
+    store, connection = Store(database_settings), await connect_to_recount(database_settings)
     database = Database(store, connection)
     await database.empty()
     yield database

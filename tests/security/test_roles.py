@@ -28,7 +28,7 @@ from worker.learners.reads import CourseProgress, ProgressStats
 from worker.learners.service import ProgressService
 from worker.postgres.migrate import migrate
 from worker.progress.fold import fold
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.progress.store import Store
 from worker.settings import Settings
 from worker.stream.outcome import Occurrence
@@ -155,7 +155,7 @@ async def test_a_worker_with_nothing_but_its_role_does_all_of_its_work(
     assert workers.start("--until-idle").wait() == 0
 
     connection = await asyncpg.connect(secured.url("postgres", database))
-    assert wrong_rows(expected(happened), await stored(connection)) == []
+    assert find_wrong_rows(expect_rows(happened), await read_rows(connection)) == []
     assert await transitions(connection) > 20
     assert await nothing_waits(connection)
     await connection.close()

@@ -16,7 +16,7 @@ from worker.errors import ProgressError
 from worker.kafka.topics import fetch_partitions
 from worker.plain_text import escape, to_json
 from worker.postgres.connection import close
-from worker.repair.recount import Difference, Repair, Scope, Verify, connected
+from worker.repair.recount import Difference, Repair, Scope, Verify, connect_to_recount
 from worker.settings import Settings, settings
 
 DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
@@ -50,7 +50,7 @@ async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: b
     """Prints each difference when it is found, and repairs it with `fix`. Returns how many there were."""
     topic = settings.lesson_events_topic
     partitions = await fetch_partitions(settings, topic) if fix else []
-    connection = await connected(settings)
+    connection = await connect_to_recount(settings)
     number = 0
     try:
         verify = Verify(connection, scope, say=partial(say, err=True))

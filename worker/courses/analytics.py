@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from cachetools import TTLCache
 
-from worker.courses.anonymity import K, merge_small, percent, rounded_down
+from worker.courses.anonymity import K, merge_small, percent, round_down
 from worker.errors import DatabaseUnavailable, TookTooLong, TooMuchToCount
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
@@ -160,12 +160,12 @@ def _build_analytics(course_id: UUID, days: list[date], row: asyncpg.Record) -> 
     return Analytics(
         course_id,
         row["as_of"],
-        rounded_down(row["learners"]),
-        rounded_down(row["completed"]),
+        round_down(row["learners"]),
+        round_down(row["completed"]),
         percent(row["completed"], row["learners"]),
-        tuple(LessonReach(id, rounded_down(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
+        tuple(LessonReach(id, round_down(n)) for id, n in zip(row["lessons"], row["lesson_learners"], strict=True)),
         build_durations(row["seconds"]),
-        tuple(ActiveDay(day, rounded_down(active.get(day, 0))) for day in days),
+        tuple(ActiveDay(day, round_down(active.get(day, 0))) for day in days),
         row["more_lessons"],
     )
 
@@ -175,4 +175,4 @@ def build_durations(counts: list[int]) -> tuple[Duration, ...]:
     starts, ends = (0, *BUCKETS_S), (*BUCKETS_S, None)
     parts = merge_small(counts)
     first = [0, *(last + 1 for last, _ in parts[:-1])]
-    return tuple(Duration(starts[f], ends[last], rounded_down(n)) for f, (last, n) in zip(first, parts, strict=False))
+    return tuple(Duration(starts[f], ends[last], round_down(n)) for f, (last, n) in zip(first, parts, strict=False))

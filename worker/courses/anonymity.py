@@ -18,14 +18,14 @@ K = 5
 SHARE_FROM = 50
 
 
-def rounded_down(learners: int) -> int:
+def round_down(learners: int) -> int:
     """Returns the count as it may be published: a multiple of K, 0 for fewer than K."""
     return learners - learners % K
 
 
 def percent(part: int, whole: int) -> int | None:
     """Returns the share of two exact counts in whole percent; None for fewer than SHARE_FROM learners."""
-    return 100 * rounded_down(part) // rounded_down(whole) if whole >= SHARE_FROM else None
+    return 100 * round_down(part) // round_down(whole) if whole >= SHARE_FROM else None
 
 
 def merge_small(counts: Sequence[int]) -> list[tuple[int, int]]:

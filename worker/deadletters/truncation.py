@@ -15,7 +15,7 @@ from worker.deadletters.headers import GROUP, PREFIX, REASON, TRUNCATED, VALUE_S
 from worker.stream.cut_record import Parts
 
 
-class Room(NamedTuple):
+class KeptBytes(NamedTuple):
     """Says how many bytes of each part of a letter are kept."""
 
     value: int
@@ -25,12 +25,12 @@ class Room(NamedTuple):
 
 
 EVERYTHING = sys.maxsize
-ROOMS = (
-    Room(100_000, EVERYTHING, EVERYTHING, EVERYTHING),
-    Room(10_000, 1_000, 4_000, 1_000),
-    Room(0, 0, 0, 200),
+KEPT = (
+    KeptBytes(100_000, EVERYTHING, EVERYTHING, EVERYTHING),
+    KeptBytes(10_000, 1_000, 4_000, 1_000),
+    KeptBytes(0, 0, 0, 200),
 )
-SHORTEST = 1_200  # bytes, enough for a letter with the last room, with the longest name that a topic can have
+SHORTEST = 1_200  # bytes, enough for a letter that keeps the least, with the longest name that a topic can have
 ELLIPSIS = "…".encode()
 
 
@@ -42,17 +42,17 @@ def shorten(letter: OutgoingRecord) -> Iterator[OutgoingRecord]:
     record whole.
     """
     last = letter
-    for room in ROOMS:
-        shorter = _fit(letter, room)
+    for most in KEPT:
+        shorter = _fit(letter, most)
         if shorter != last:
             yield shorter
         last = shorter
 
 
-def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
+def _fit(letter: OutgoingRecord, most: KeptBytes) -> OutgoingRecord:
     whole = Parts(letter.value, letter.key, own_headers(letter.headers))
-    kept = whole.cut(room.value, room.key, room.headers)
-    ours = [(name, _cut_text(name, text, room.text)) for name, text in letter.headers if name.startswith(PREFIX)]
+    kept = whole.cut(most.value, most.key, most.headers)
+    ours = [(name, _cut_text(name, text, most.text)) for name, text in letter.headers if name.startswith(PREFIX)]
     if kept != whole:  # a CutRecord's letter has said something of its whole record
         said = dict(ours)
         digest = said.get(VALUE_SHA256, sha256(letter.value or b"").hexdigest().encode())
@@ -62,7 +62,7 @@ def _fit(letter: OutgoingRecord, room: Room) -> OutgoingRecord:
     return replace(letter, key=kept.key, value=kept.value, headers=[*kept.headers, *ours])
 
 
-def _cut_text(name: str, text: bytes, room: int) -> bytes:
-    if name not in (REASON, GROUP) or len(text) <= room:
+def _cut_text(name: str, text: bytes, most: int) -> bytes:
+    if name not in (REASON, GROUP) or len(text) <= most:
         return text
-    return text[:room].decode(errors="ignore").encode() + ELLIPSIS
+    return text[:most].decode(errors="ignore").encode() + ELLIPSIS

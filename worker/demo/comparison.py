@@ -10,7 +10,7 @@ from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
 from worker.postgres.connection import connect
 from worker.postgres.failures import translate_errors
-from worker.progress.reference import expected, stored, wrong_rows
+from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
 from worker.settings import Settings
 
 EventName: TypeAlias = tuple[str, UUID, UUID, int]  # type, user, course, completion number
@@ -49,17 +49,17 @@ class Completions(NamedTuple):
 async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -> tuple[Report, list[str]]:
     """Builds the report, and a line for each difference. Reads only the learners of this demo."""
     traffic, observer = parts.traffic, parts.observer
-    wanted = expected(traffic.history)
+    wanted = expect_rows(traffic.history)
     users = {event.user_id for event, _ in traffic.history}
     connection = await connect(settings)
     try:
         with translate_errors():
-            found = {key: row for key, row in (await stored(connection)).items() if key[0] in users}
+            found = {key: row for key, row in (await read_rows(connection)).items() if key[0] in users}
             completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, list(users))]
     finally:
         await connection.close()
     received = {id: event for id, event in parts.certificates.received.items() if event.user_id in users}
-    wrong = wrong_rows(wanted, found)
+    wrong = find_wrong_rows(wanted, found)
     own = traffic.good | traffic.bad
     rejected = observer.rejected & own
     applied = sum(offset < observer.offsets[topic, partition] for topic, partition, offset in own) - len(rejected)

@@ -117,7 +117,7 @@ def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequenc
         except (ValueError, KeyError):
             raise Problem(400, "the demo has no such identity") from None
         if role == "newcomer":
-            await service.apply(list(build_history(user_id, datetime.now(UTC))))
+            await service.publish_and_wait(list(build_history(user_id, datetime.now(UTC))))
         answer = RedirectResponse(page, 303)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")
         return answer

@@ -17,7 +17,7 @@ Start = Callable[[Say], AbstractContextManager[str]]
 
 
 class NoServer(Exception):
-    """Raised when no option gives a broker, or a database. The text has a line per option with what it lacks."""
+    """Says that no option gives a broker, or a database. The text has a line per option with what it lacks."""
 
 
 @dataclass(frozen=True)

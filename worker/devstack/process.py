@@ -16,22 +16,22 @@ Say = Callable[[str], None]
 
 
 class Unavailable(Exception):
-    """Raised when an option cannot give a server on this machine. The text says why."""
+    """Says that an option cannot give a server on this machine. The text says why."""
 
 
 class Missing(Unavailable):
-    """Raised when a program or package that the option needs is not installed."""
+    """Says that a program or package which the option needs is not installed."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"no {what}: {remedy}")
 
 
 class StartFailed(Unavailable):
-    """Raised when a server does not start, although everything that it needs is installed."""
+    """Says that a server does not start, although everything that it needs is installed."""
 
 
 class PortTaken(StartFailed):
-    """Raised when another process took the port between its choice and the start: try another port."""
+    """Says that another process took the port between its choice and the start: try another port."""
 
 
 @dataclass(frozen=True)

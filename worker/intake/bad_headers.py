@@ -24,13 +24,13 @@ PAGE_BYTES = 1024 * 1024  # as much as aiokafka fetches of a partition, so the r
 
 
 class _Name(str):
-    """The name of a header that is not UTF-8; backslashes stand for the bytes that are not."""
+    """Marks the name of a header that is not UTF-8; backslashes stand for the bytes that are not."""
 
     __slots__ = ()
 
 
 class _Buffer:
-    """The bytes that aiokafka's reader in Python decodes names from. It copies none of them."""
+    """Wraps the bytes that aiokafka's reader in Python decodes names from, and copies none of them."""
 
     def __init__(self, view: memoryview) -> None:
         self._view = view

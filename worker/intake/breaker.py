@@ -23,7 +23,7 @@ def is_too_large(outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Why the breaker opens: how many records of how many were rejected, and the first that is not settled yet."""
+    """Says why the breaker opens: how many records of how many were rejected, and the first that is not settled."""
 
     rejected: int
     of: int
@@ -43,7 +43,7 @@ class Flood:
 class Breaker:
     """Remembers which of the last records were rejected, and whether it is open. It stays open until a restart.
 
-    `flood` judges records that are not settled yet, and changes nothing; `count` remembers settled ones.
+    `find_flood` judges records that are not settled yet, and changes nothing; `count` remembers settled ones.
     """
 
     def __init__(self, *, window: int, share_percent: int, consecutive: int) -> None:
@@ -57,12 +57,12 @@ class Breaker:
 
     @property
     def opened(self) -> BreakerOpen | None:
-        """Why nothing is taken any more; None while it is closed."""
+        """Returns why nothing is taken any more; None while it is closed."""
         return BreakerOpen(str(self._opened)) if self._opened else None
 
     def require_closed(self, entries: Entries) -> None:
         """Raises BreakerOpen when it is open, or when these records, in this order, open it."""
-        if self._opened is None and (flood := self.flood(entries)):
+        if self._opened is None and (flood := self.find_flood(entries)):
             self._opened = flood
             log.error("the breaker is open", reason=str(flood))
             metrics.BREAKER_OPEN.set(1)
@@ -76,7 +76,7 @@ class Breaker:
             if not (rejected and is_too_large(outcome)):
                 self._slide(rejected)
 
-    def flood(self, entries: Entries) -> Flood | None:
+    def find_flood(self, entries: Entries) -> Flood | None:
         """Returns the flood that these records, in this order, would complete; None if they do not."""
         if not any(isinstance(outcome, Rejected) for _, outcome in entries):
             return None
@@ -84,13 +84,13 @@ class Breaker:
         trial = self._copy()
         for number, (_, outcome) in enumerate(entries):
             trial._slide(isinstance(outcome, Rejected))
-            if isinstance(outcome, Rejected) and (over := trial._over()):
+            if isinstance(outcome, Rejected) and (over := trial._find_excess()):
                 rejected, of = over
                 evidence = entries[max(0, number + 1 - of) : number + 1]
                 return Flood(rejected, of, next(o for _, o in evidence if isinstance(o, Rejected)))
         return None
 
-    def _over(self) -> tuple[int, int] | None:
+    def _find_excess(self) -> tuple[int, int] | None:
         if self._consecutive and self._run >= self._consecutive:
             return self._run, self._run
         window = self._recent.maxlen or 0

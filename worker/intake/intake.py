@@ -173,7 +173,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         in_order = sorted(assigned)
         log.info("partitions assigned", partitions=[tp.partition for tp in in_order])
         metrics.REBALANCES.inc()
-        self._membership.joined(self._consumer._coordinator.member_id, time.monotonic())
+        self._membership.note_join(self._consumer._coordinator.member_id, time.monotonic())
         self._commits.clear()
         for number, lane in enumerate(self._lanes):
             lane.assign(set(in_order[number :: len(self._lanes)]))

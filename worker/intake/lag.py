@@ -46,7 +46,7 @@ class Lag:
         for tp in partitions:
             self._partitions.pop(tp, None)
 
-    def took(self, batch: Batch) -> None:
+    def note_taken(self, batch: Batch) -> None:
         """Notes that the batch was fetched."""
         previous = None
         for record, _ in batch.entries:  # each partition's stand together
@@ -57,19 +57,19 @@ class Lag:
             if partition is not None and record.timestamp >= EARLIEST_STAMP:
                 partition.in_hand.append((record.offset, record.timestamp / 1000))
 
-    def applied(self, spans: Mapping[TopicPartition, Span]) -> None:
+    def note_applied(self, spans: Mapping[TopicPartition, Span]) -> None:
         """Notes that these offsets are applied."""
         for tp, span in spans.items():
             if tp in self._partitions:
                 self._partitions[tp].move(span.next)
 
-    def ends(self, ends: Mapping[TopicPartition, int], now: float) -> None:
+    def note_ends(self, ends: Mapping[TopicPartition, int], now: float) -> None:
         """Notes where the logs end."""
         for tp, end in ends.items():
             if tp in self._partitions:
                 self._partitions[tp].see(end, now)
 
-    def of(self, now: float) -> dict[TopicPartition, tuple[int, float]]:
+    def measure(self, now: float) -> dict[TopicPartition, tuple[int, float]]:
         """Returns records and seconds of each partition whose end is known."""
         return {
             tp: (max(0, p.end - p.applied), p.seconds(now)) for tp, p in self._partitions.items() if p.end is not None

@@ -1,4 +1,4 @@
-"""One lane of an intake: takes a batch of its partitions, sees it settled, and only then takes the next.
+"""Runs one lane of an intake: it takes a batch of its partitions, sees it settled, and only then takes the next.
 
 An intake has two. While PostgreSQL works for one, the other fetches, decodes and folds (docs/decisions/0021).
 """
@@ -28,7 +28,7 @@ from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
 from worker.kafka.failures import explain_consumer_error
-from worker.kafka.inflation import Room, limit_inflation
+from worker.kafka.inflation import InflationLimit, limit_inflation
 from worker.metrics import prometheus as metrics
 from worker.settings import Settings
 from worker.stream.batch import Batch, gather, skip_over
@@ -82,7 +82,7 @@ class Lane:
 
     @property
     def waiting(self) -> str | None:
-        """Why a batch, or the start in a partition, is repeated; None when nothing is."""
+        """Returns why a batch, or the start in a partition, is repeated; None when nothing is."""
         return self._settler.waiting
 
     def assign(self, partitions: set[TopicPartition]) -> None:
@@ -95,8 +95,7 @@ class Lane:
         self._stopping.set()
 
     async def turn(self) -> None:
-        """Takes one batch, if there is one, and sees it settled. Raises BreakerOpen before its dead letters would be
-        written."""
+        """Takes one batch, if there is one, and sees it settled. Raises BreakerOpen before it writes a dead letter."""
         await self._resume(compare=True)
         for part in self.partitions.split(await self._fetch()):
             await self._settler.settle(part)
@@ -124,16 +123,16 @@ class Lane:
     async def _fetch(self) -> Batch:
         fetched = await self._getmany(FETCH_WAIT_S)
         if fetched:
-            metrics.THROUGHPUT.batch_taken(self._name)
+            metrics.THROUGHPUT.note_taken(self._name)
         with metrics.stage("decode"):
             batch = await self._decode(fetched)
-        batch.spans |= skip_over(await self._positions(fetched), self.partitions.next)
-        self._shared.watch.lag.took(batch)
+        batch.spans |= skip_over(await self._read_positions(fetched), self.partitions.next)
+        self._shared.watch.lag.note_taken(batch)
         self.partitions.advance(batch.spans)
         return batch
 
     async def _decode(self, fetched: dict[TopicPartition, list[Record]]) -> Batch:
-        """Decodes what was fetched. Between large records others have their turn, or Kafka misses this member."""
+        """Decodes what was fetched. Between large records the event loop runs, or Kafka misses heartbeats."""
         decode = self._shared.stream.decode
         if self._largest_begun <= LARGEST_RECORD:
             return gather(fetched, self.partitions.next, decode)
@@ -153,7 +152,7 @@ class Lane:
             await self._sleep(timeout_s)
             return {}
         try:
-            with limit_inflation() as room:
+            with limit_inflation() as limit:
                 fetched: dict[TopicPartition, list[Record]] = await self._consumer.getmany(
                     *asked, timeout_ms=int(timeout_s * 1000), max_records=self._shared.settings.batch_size
                 )
@@ -173,15 +172,15 @@ class Lane:
             return {}
         if strays := fetched.keys() - self.partitions.assigned:  # a rebalance gave them to another lane meanwhile
             self._shared.return_strays(strays)
-        if self._may_have_large(room):
+        if self._may_have_large(limit):
             fetched = {tp: list(map(cut, records)) for tp, records in fetched.items()}
         return {tp: records for tp, records in fetched.items() if tp in self.partitions.assigned}
 
-    def _may_have_large(self, room: Room) -> bool:
+    def _may_have_large(self, limit: InflationLimit) -> bool:
         """Tells whether a batch that this fetch began, or one before it left unended, is as large as a large record."""
         before = self._largest_begun
-        self._largest_begun = room.largest_taken or before
-        return max(before, room.largest_taken) > LARGEST_RECORD
+        self._largest_begun = limit.largest_taken or before
+        return max(before, limit.largest_taken) > LARGEST_RECORD
 
     async def _getmany_with_bad_headers(self) -> dict[TopicPartition, list[Record]]:
         """Fetches what aiokafka cannot hand out, and moves the consumer behind it.
@@ -209,7 +208,7 @@ class Lane:
         self._shared.watch.note_kafka(str(meaning))
         await self._sleep(KAFKA_PAUSE_S)
 
-    async def _positions(self, fetched: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _read_positions(self, fetched: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Returns where the consumer stands in the other partitions: behind a transaction's markers, for instance."""
         idle = self.partitions.owned.difference(fetched)
         try:
@@ -245,7 +244,7 @@ class Lane:
 
     def _note_applied(self, batch: Batch, result: Applied) -> None:
         self._shared.breaker.count(batch.entries)
-        self._shared.watch.lag.applied(batch.spans)
+        self._shared.watch.lag.note_applied(batch.spans)
         lost = self.partitions.lost
         lost.move_on(batch.spans)
         # What is ahead in Kafka tells the next worker that commits were lost.

@@ -29,7 +29,7 @@ class LogEpochs:
         """Returns the partition's leader epoch; None: Kafka has not named one."""
         return self._epochs.get(tp)
 
-    def agreed(self, tp: TopicPartition) -> int | None:
+    def find_agreed(self, tp: TopicPartition) -> int | None:
         """Returns the offset up to which records were applied before the leader can have changed; None: not known."""
         return self._agreed.get(tp)
 

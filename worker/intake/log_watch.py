@@ -38,8 +38,8 @@ class LogWatch:
             self.note_kafka(str(explain_consumer_error(error, self._settings)))
         else:
             self.note_kafka(None)
-            self.lag.ends(ends, time.time())
-        metrics.report_lag(self._stream.group, self._stream.topic, self.lag.of(time.time()))
+            self.lag.note_ends(ends, time.time())
+        metrics.report_lag(self._stream.group, self._stream.topic, self.lag.measure(time.time()))
 
     def note_kafka(self, away: str | None) -> None:
         """Notes why Kafka is away, or None when it answers; logs the change from one to the other."""

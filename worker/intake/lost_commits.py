@@ -15,7 +15,7 @@ class Loss:
 
     until: int
     lost: int  # how many of them are applied again
-    numbers: int  # how much higher the numbers of lost course events can be than the stored ones
+    number_gap: int  # how much higher the numbers of lost course events can be than the stored ones
 
 
 class LostCommits:
@@ -39,9 +39,9 @@ class LostCommits:
         if was_stored == at:
             return None
         until = max(was_stored, self._handed.get(tp, 0))
-        numbers = until - (at if stored is None else stored) + self._raised.get(tp, 0)
-        self._raised[tp] = numbers + 1
-        self._losses[tp] = loss = Loss(until, until - at, numbers)
+        number_gap = until - (at if stored is None else stored) + self._raised.get(tp, 0)
+        self._raised[tp] = number_gap + 1
+        self._losses[tp] = loss = Loss(until, until - at, number_gap)
         return None if before and before.until == loss.until and before.lost >= loss.lost else loss
 
     def hand_over(self, spans: Spans) -> None:
@@ -83,7 +83,7 @@ class LostCommits:
             [entry for entry in batch.entries if not self._is_applied_again(entry)],
             start | {tp: span.next for tp, span in again.spans.items()},
         )
-        again.spans = {tp: replace(span, lost=self._losses[tp].numbers) for tp, span in again.spans.items()}
+        again.spans = {tp: replace(span, number_gap=self._losses[tp].number_gap) for tp, span in again.spans.items()}
         without_records = batch.spans.keys() - again.spans.keys() - rest.spans.keys()
         rest.spans |= {tp: batch.spans[tp] for tp in without_records}
         return [part for part in (again, rest) if part.spans]

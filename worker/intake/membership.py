@@ -21,7 +21,7 @@ class Membership:
         self._member_id = ""
         self._pushed_out: deque[float] = deque(maxlen=PUSHED_OUT)
 
-    def joined(self, member_id: str, now: float) -> None:
+    def note_join(self, member_id: str, now: float) -> None:
         """Notes the member id of a rebalance, which changes when this worker's place was taken.
 
         A rebalance alone does not change it; a worker that was silent for too long gets a new one, once.

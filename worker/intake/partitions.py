@@ -95,7 +95,7 @@ class Partitions:
     def reread(self, partitions: Iterable[TopicPartition]) -> None:
         """Has those of these partitions that are the lane's read again from their stored offsets."""
         partitions = set(partitions)
-        ours = self._held(partitions)
+        ours = self._keep_held(partitions)
         for tp in partitions:
             self._next.pop(tp, None)
         self._consumer.pause(*ours)
@@ -130,15 +130,15 @@ class Partitions:
 
     def pause(self) -> None:
         """Has the next fetch return none of the lane's records."""
-        self._consumer.pause(*self._held(self._assigned))
+        self._consumer.pause(*self._keep_held(self._assigned))
 
     def unpause(self) -> None:
         """Ends `pause`: those that are read are fetched again."""
-        self._consumer.resume(*self._held(self._next))
+        self._consumer.resume(*self._keep_held(self._next))
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Moves the consumer, in those that are read, to these positions."""
-        for tp in self._held(positions.keys() & self._next.keys()):
+        for tp in self._keep_held(positions.keys() & self._next.keys()):
             self._consumer.seek(tp, positions[tp])
 
     async def resume(self) -> None:
@@ -164,7 +164,7 @@ class Partitions:
         except (KafkaError, TimeoutError) as error:
             self._unresolved |= partitions & self._assigned
             raise explain_consumer_error(error, self._settings) from error
-        for tp in self._held(partitions) - self._unresolved:
+        for tp in self._keep_held(partitions) - self._unresolved:
             found = stored[tp]
             offset = moved.get(tp, found.next if found else None)
             known = committed[tp].offset if tp in committed and tp not in moved else 0
@@ -178,7 +178,7 @@ class Partitions:
         """
         async with asyncio.timeout(LONGEST_ANSWER_S):
             differs = await self._epochs.compare(stored)
-        differs = {tp: differs[tp] for tp in self._held(differs)}
+        differs = {tp: differs[tp] for tp in self._keep_held(differs)}
         spans = {
             tp: Span(offset.next, differs.get(tp, offset.next), self._epochs.get(tp))
             for tp, offset in stored.items()
@@ -205,7 +205,7 @@ class Partitions:
 
     def _say_went_back(self, tp: TopicPartition, span: Span) -> None:
         again = (span.expected or 0) - span.next
-        agreed = self._epochs.agreed(tp)
+        agreed = self._epochs.find_agreed(tp)
         if agreed is not None and agreed <= span.next:  # all that is read again was applied after the last look
             log.info(
                 "the leader changed: read again what it may not have",
@@ -237,7 +237,7 @@ class Partitions:
             )
             metrics.COMMITS_LOST.inc(loss.lost)
 
-    def _held(self, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
+    def _keep_held(self, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
         """Returns those that are both the lane's and the consumer's: a rebalance changes one before the other."""
         held: set[TopicPartition] = set(partitions) & self._assigned & self._consumer.assignment()
         return held

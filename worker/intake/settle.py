@@ -74,7 +74,7 @@ class Settler:
                 if isinstance(result, Applied):
                     self.end_wait()
                     return
-                batch = self._without_moved(batch, result)
+                batch = self._drop_moved(batch, result)
 
     async def back_off(self, error: Unavailable, attempt: int) -> None:
         """Waits before a repetition, up to LONGEST_BACKOFF_S; logs only the first time."""
@@ -94,7 +94,7 @@ class Settler:
         for half in batch.bisect(str(error)):
             await self.settle(half)
 
-    def _without_moved(self, batch: Batch, moved: OffsetsMoved) -> Batch:
+    def _drop_moved(self, batch: Batch, moved: OffsetsMoved) -> Batch:
         """Returns the rest of a batch: the offsets of some partitions were moved, mostly by another worker."""
         log.info("the stored offsets have moved", partitions=sorted(tp.partition for tp in moved.found))
         metrics.OFFSETS_MOVED.inc(len(moved.found))

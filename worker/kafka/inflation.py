@@ -32,11 +32,11 @@ XERIAL_HEADER = 16  # bytes
 
 
 class BatchRefused(CorruptRecordException):  # type: ignore[misc]
-    """A batch of records is too large, inflated, or cannot be inflated at all."""
+    """Says that a batch of records is too large, inflated, or cannot be inflated at all."""
 
 
 @dataclass(slots=True)
-class Room:
+class InflationLimit:
     """Says how much is inflated at a time, and notes how much was."""
 
     most: int  # bytes, after which no further batch is begun
@@ -50,21 +50,21 @@ class Room:
         self.largest_taken = max(self.largest_taken, size)
 
 
-ROOM: ContextVar[Room | None] = ContextVar("ROOM", default=None)
+LIMIT: ContextVar[InflationLimit | None] = ContextVar("LIMIT", default=None)
 
 
 @contextmanager
-def limit_inflation(most: int = MOST_AT_ONCE, largest: int = LARGEST_BATCH) -> Iterator[Room]:
+def limit_inflation(most: int = MOST_AT_ONCE, largest: int = LARGEST_BATCH) -> Iterator[InflationLimit]:
     """Has a fetch within this context begin no further batch once `most` bytes are inflated.
 
     So it returns records of at most `most` + `largest` bytes. What was fetched and not begun is fetched again.
     """
-    room = Room(most, largest)
-    token = ROOM.set(room)
+    limit = InflationLimit(most, largest)
+    token = LIMIT.set(limit)
     try:
-        yield room
+        yield limit
     finally:
-        ROOM.reset(token)
+        LIMIT.reset(token)
 
 
 class _Scratch(threading.local):
@@ -84,19 +84,19 @@ _scratch = _Scratch()
 
 def _inflate(write: Callable[[Any, memoryview], int], payload: Any) -> bytes:
     """Has `write` inflate the payload into the buffer. Raises BatchRefused."""
-    room = ROOM.get()
-    largest = room.largest if room else LARGEST_BATCH
+    limit = LIMIT.get()
+    largest = limit.largest if limit else LARGEST_BATCH
     try:
         inflated = bytes(_scratch.view[: write(payload, _scratch.view[:largest])])
     except (cramjam.DecompressionError, struct.error, ValueError) as error:
         _scratch.give_back()
-        if room:
-            room.note(largest)
+        if limit:
+            limit.note(largest)
         raise BatchRefused(f"more than {largest:,} bytes, inflated, or cannot be inflated ({error})") from None
     if len(inflated) > USUAL_BATCH:
         _scratch.give_back()
-    if room:
-        room.note(len(inflated))
+    if limit:
+        limit.note(len(inflated))
     return inflated
 
 
@@ -136,7 +136,7 @@ def _write_xerial(payload: bytes, buffer: memoryview) -> int:
 
 
 class _Batches:
-    """Hands out the batches that were fetched, until there is no room left."""
+    """Hands out the batches that were fetched, until the limit is reached."""
 
     def __init__(self, batches: Any) -> None:
         self._batches = batches
@@ -144,11 +144,11 @@ class _Batches:
         self.last: Any = None  # the batch that was handed out last
 
     def has_next(self) -> bool:
-        room = ROOM.get()
-        if room:
-            if room.taken >= room.most:
+        limit = LIMIT.get()
+        if limit:
+            if limit.taken >= limit.most:
                 return False
-            room.largest_taken = max(room.largest_taken, self._size)
+            limit.largest_taken = max(limit.largest_taken, self._size)
         return bool(self._batches.has_next())
 
     def next_batch(self) -> Any:

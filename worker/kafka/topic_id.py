@@ -95,7 +95,7 @@ class MetadataRequest(Request[MetadataRequestV10]):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The broker that leads a partition, and the epoch in which it does."""
+    """Names the broker that leads a partition, and the epoch in which it does."""
 
     node: int
     epoch: int
@@ -103,7 +103,7 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as Kafka describes it."""
+    """Describes a topic as Kafka does."""
 
     id: UUID
     leaders: Mapping[int, Leader]  # by partition, those that have one

@@ -1,4 +1,4 @@
-"""Provides ProgressService, the ten operations of a website: it reads PostgreSQL, and writes by publishing events.
+"""Provides ProgressService, the eleven operations of a website: it reads PostgreSQL, and writes by publishing events.
 
 The worker is the only writer of progress. An operation that writes publishes its event and waits until the worker has
 applied it, so that a later read sees it.
@@ -136,7 +136,7 @@ class ProgressService:
     ) -> CourseProgress | Accepted:
         """Completes a lesson and returns the progress after it. Completing it again changes no date."""
         event = _build_event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
-        return await self._publish_and_wait(event, occurred_at)
+        return await self._publish_and_read(event, occurred_at)
 
     async def mark_lesson_incomplete(
         self,
@@ -171,7 +171,7 @@ class ProgressService:
     ) -> CourseProgress | Accepted:
         """Records that the user opened the course, and returns the progress; new progress begins at 0 %."""
         event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id)
-        return await self._publish_and_wait(event, occurred_at)
+        return await self._publish_and_read(event, occurred_at)
 
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
@@ -183,7 +183,7 @@ class ProgressService:
         receipt = await self._publish(event, occurred_at)
         return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
 
-    async def apply(self, events: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
+    async def publish_and_wait(self, events: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
         """Publishes events, waits once for all, and returns their ids and whether all were applied within the deadline.
 
         An event that is published again, with its id and time, changes nothing. Raises KafkaUnavailable when Kafka did
@@ -198,7 +198,7 @@ class ProgressService:
     async def _read_row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
         return (await self.reads.read_courses(user_id, [course_id])).value.get(course_id)
 
-    async def _publish_and_wait(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
+    async def _publish_and_read(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
         row = None
         if await self._wait_until_applied([receipt]):

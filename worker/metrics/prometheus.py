@@ -70,7 +70,7 @@ def count_batch(lane: str, entries: list[tuple[Record, Outcome]], announced: int
 
     `batch_size` is the most records that a batch may have.
     """
-    THROUGHPUT.batch_settled(lane, entries, time.monotonic(), time.time(), batch_size)
+    THROUGHPUT.note_settled(lane, entries, time.monotonic(), time.time(), batch_size)
     ANNOUNCED.inc(announced)
     for (type_name, outcome), number in Counts(_labels(outcome) for _, outcome in entries).items():
         EVENTS.labels(type_name, outcome).inc(number)
@@ -91,12 +91,12 @@ def _labels(outcome: Outcome) -> tuple[str, str]:
 def stage(name: str) -> Iterator[None]:
     """Measures one stage of one batch."""
     started = time.monotonic()
-    THROUGHPUT.stage_began(started)
+    THROUGHPUT.note_begin(started)
     try:
         yield
     finally:
         ended = time.monotonic()
-        THROUGHPUT.stage_ended(ended)
+        THROUGHPUT.note_end(ended)
         STAGE_SECONDS.labels(name).observe(ended - started)
 
 

@@ -55,23 +55,23 @@ class Throughput:
         self._large: deque[float] = deque(maxlen=LARGE_KEPT)
         self._dead_letters = 0
 
-    def batch_taken(self, lane: Hashable) -> None:
+    def note_taken(self, lane: Hashable) -> None:
         """Notes that the lane has a batch. It counts until the lane settles it or takes another."""
         self._taken.add(lane)
 
-    def stage_began(self, now: float) -> None:
+    def note_begin(self, now: float) -> None:
         """Notes that a stage began at the monotonic time `now`."""
         if not self._working:
             self._since = now
         self._working += 1
 
-    def stage_ended(self, now: float) -> None:
+    def note_end(self, now: float) -> None:
         """Notes that a stage ended at the monotonic time `now`."""
         self._working -= 1
         if not self._working:
             self._add_work(now)
 
-    def batch_settled(
+    def note_settled(
         self,
         lane: Hashable,
         entries: Sequence[tuple[Record, Outcome]],

@@ -87,7 +87,7 @@ def build_judged_columns(folded: FoldedBatch, known: KnownCourses, to_judge: Col
 
 def build_recovered_columns(recovered: Recovered, spans: Spans) -> Columns:
     """Builds the parameters of recover.sql."""
-    rows = [(*key, sum(spans[tp].lost for tp in tps), *min(tps)) for key, tps in recovered.items()]
+    rows = [(*key, sum(spans[tp].number_gap for tp in tps), *min(tps)) for key, tps in recovered.items()]
     return _turn(rows, 5)
 
 

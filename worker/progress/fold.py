@@ -109,7 +109,7 @@ class FoldedBatch:
 
 def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:
     """Folds a batch. The order of its events, and repetitions of them, do not change the result."""
-    resets = _latest_resets(occurrences)
+    resets = _find_latest_resets(occurrences)
     courses: dict[CourseKey, CourseChange] = {}
     for occurrence in _drop_forgotten(occurrences, resets) if resets else occurrences:
         key = (occurrence.event.user_id, occurrence.event.course_id)
@@ -121,7 +121,7 @@ def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:
     return FoldedBatch(_sort_for_locking(courses), _sort_for_locking(resets))
 
 
-def _latest_resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
+def _find_latest_resets(occurrences: Iterable[Occurrence]) -> dict[CourseKey, Reset]:
     latest: dict[CourseKey, Reset] = {}
     for o in occurrences:
         if isinstance(o.event, ProgressReset):

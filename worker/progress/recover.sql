@@ -11,9 +11,9 @@
 with
 recovered as (
     update course_progress_all p
-    set completion_number = least(p.completion_number + r.lost + 1, 2147483647), updated_at = now()
+    set completion_number = least(p.completion_number + r.number_gap + 1, 2147483647), updated_at = now()
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::integer[])
-             as r (user_id, course_id, lost, topic, partition)
+             as r (user_id, course_id, number_gap, topic, partition)
     where p.user_id = r.user_id and p.course_id = r.course_id
     returning p.*, r.topic as source_topic, r.partition as source_partition,
               case when p.completed_at is null then 'CourseCompletionRevoked' else 'CourseCompleted' end as type,

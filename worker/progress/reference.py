@@ -28,7 +28,7 @@ class ProgressRow(NamedTuple):
     last_accessed_at: datetime
 
 
-def expected(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, ProgressRow]:
+def expect_rows(events: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, ProgressRow]:
     """Returns the visible rows after these events, each given with its `occurred_at`, already clamped."""
     by_row: dict[CourseKey, list[tuple[datetime, LessonEvent]]] = defaultdict(list)
     for event, at in events:
@@ -67,8 +67,8 @@ def _build_row(history: list[tuple[datetime, LessonEvent]]) -> ProgressRow | Non
     )
 
 
-async def stored(connection: asyncpg.Connection) -> dict[CourseKey, ProgressRow]:
-    """Reads the visible rows of the database into the same form as `expected` returns."""
+async def read_rows(connection: asyncpg.Connection) -> dict[CourseKey, ProgressRow]:
+    """Reads the visible rows of the database into the same form as `expect_rows` returns."""
     rows = await connection.fetch(query("progress/rows"))
     return {
         (row["user_id"], row["course_id"]): ProgressRow(
@@ -79,7 +79,7 @@ async def stored(connection: asyncpg.Connection) -> dict[CourseKey, ProgressRow]
     }
 
 
-def wrong_rows(wanted: dict[CourseKey, ProgressRow], found: dict[CourseKey, ProgressRow]) -> list[str]:
+def find_wrong_rows(wanted: dict[CourseKey, ProgressRow], found: dict[CourseKey, ProgressRow]) -> list[str]:
     """Returns one line per row that is missing, superfluous or different."""
     keys = sorted(wanted.keys() | found.keys())
     return [f"{k}: wanted {wanted.get(k)}, found {found.get(k)}" for k in keys if wanted.get(k) != found.get(k)]

@@ -65,7 +65,7 @@ class Store:
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
         self._known = KnownCourses()
-        # What was announced once more: the row, and the loss by its partition and `Span.lost`.
+        # What was announced once more: the row, and the loss by its partition and `Span.number_gap`.
         self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
 
     async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
@@ -78,7 +78,7 @@ class Store:
         if isinstance(result, Applied):
             if len(self._recovered) > LARGEST_MEMORY:
                 self._recovered.clear()  # some rows are announced again, under higher numbers
-            self._recovered |= {(key, tp, batch.spans[tp].lost) for key, tps in recovered.items() for tp in tps}
+            self._recovered |= {(key, tp, batch.spans[tp].number_gap) for key, tps in recovered.items() for tp in tps}
         return result
 
     async def apply(
@@ -88,7 +88,7 @@ class Store:
 
         `recovered` names the progress rows that are announced once more.
         """
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         courses = {course_id for _, course_id in folded.courses.keys() | folded.resets.keys()}
         with translate_errors(connection):
             for _ in range(LEARN_ATTEMPTS):
@@ -145,24 +145,24 @@ class Store:
 
     def _find_rows_to_announce(self, batch: Batch) -> Recovered:
         """Returns the rows to announce once more: once for each loss, when its first lost event is applied again."""
-        if not any(span.lost for span in batch.spans.values()):  # then none of them: `LostCommits.split`
+        if not any(span.number_gap for span in batch.spans.values()):  # then none of them: `LostCommits.split`
             return {}
         touched: dict[CourseKey, set[TopicPartition]] = {}
         for o in batch.occurrences:
             key, tp = (o.event.user_id, o.event.course_id), TopicPartition(o.topic, o.partition)
-            if (key, tp, batch.spans[tp].lost) not in self._recovered:
+            if (key, tp, batch.spans[tp].number_gap) not in self._recovered:
                 touched.setdefault(key, set()).add(tp)
         return dict(sorted(touched.items()))
 
     async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
         """Reads the stored offset of each partition. None: nothing was stored."""
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.stored_offsets(connection, partitions)
 
     async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
         """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
-        connection = await self._connected()
+        connection = await self._ensure_connected()
         with translate_errors(connection):
             return await self._offsets.known_topic(connection, topic, topic_id)
 
@@ -170,7 +170,7 @@ class Store:
         if self._connection is not None:
             await close(self._connection)
 
-    async def _connected(self) -> asyncpg.Connection:
+    async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(
                 self._settings,

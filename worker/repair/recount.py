@@ -58,7 +58,7 @@ class Difference:
     repaired: bool = False
 
 
-async def connected(settings: Settings) -> asyncpg.Connection:
+async def connect_to_recount(settings: Settings) -> asyncpg.Connection:
     """Connects with settings under which every statement here finds lesson rows by index, in small tables too."""
     return await connect(settings, plan_cache_mode="force_custom_plan", enable_seqscan="off", jit="off")
 

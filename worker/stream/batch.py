@@ -14,14 +14,14 @@ Offsets = Mapping[TopicPartition, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The offsets of one partition that a batch covers."""
+    """Says which offsets of one partition a batch covers."""
 
     expected: int | None  # the stored offset that this worker last saw; None: nothing was stored
     next: int  # the stored offset once the batch is applied
     leader_epoch: int | None = None  # the log of this leader epoch, or a later one, had the records; None: not known
     # Where the batch applies again what PostgreSQL has lost: how much higher the numbers of lost course events can be
     # than the stored ones. A worker never uses a value twice for one partition.
-    lost: int = 0
+    number_gap: int = 0
 
 
 Spans = Mapping[TopicPartition, Span]
@@ -29,7 +29,7 @@ Spans = Mapping[TopicPartition, Span]
 
 @dataclass(slots=True)
 class Batch:
-    """Records of some partitions, in order, each with its outcome."""
+    """Holds records of some partitions, in order, each with its outcome."""
 
     entries: list[tuple[Record, Outcome]]
     spans: dict[TopicPartition, Span]

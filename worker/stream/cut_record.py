@@ -15,7 +15,7 @@ HEADER_LENGTHS = 10  # bytes, at most, that Kafka needs for the lengths of a hea
 
 @dataclass
 class CutRecord(Record):  # type: ignore[misc]
-    """The beginning of a record, or of a batch of records, that is larger than a worker takes."""
+    """Holds the beginning of a record, or of a batch of records, that is larger than a worker takes."""
 
     why: str  # one line, without data
     sizes: str  # of what is cut, as the header TRUNCATED has them (deadletters/headers.py)
@@ -77,12 +77,12 @@ def cut(record: Record) -> Record:
     )
 
 
-def keep_fitting(headers: Sequence[tuple[str, bytes]], room: int) -> list[tuple[str, bytes]]:
-    """Keeps each header, in order, that fits into what the ones before it have left."""
+def keep_fitting(headers: Sequence[tuple[str, bytes]], left: int) -> list[tuple[str, bytes]]:
+    """Keeps each header, in order, that fits into the `left` bytes, or what the ones before it have left of them."""
     kept = []
     for header in headers:
         size = measure_header(header) + HEADER_LENGTHS
-        if size <= room:
+        if size <= left:
             kept.append(header)
-            room -= size
+            left -= size
     return kept

@@ -14,7 +14,7 @@ EARLIEST_STAMP = 946_684_800_000
 
 
 class Occurrence(NamedTuple):
-    """An event, and when it happened: the time that every rule uses."""
+    """Holds an event, and when it happened: the time that every rule uses."""
 
     occurred_at: datetime
     event: Any  # a model of the stream's events; its class names it in the metrics
@@ -24,12 +24,12 @@ class Occurrence(NamedTuple):
 
 
 class BadHeaderRecord(Record):  # type: ignore[misc]
-    """A record with a header whose name is not UTF-8; backslashes stand for its bytes here (intake/bad_headers.py)."""
+    """Holds a record with a header name that is not UTF-8: backslashes stand for its bytes (intake/bad_headers.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that can never be applied. It goes to the dead letters unchanged."""
+    """Says why a record can never be applied. The record goes to the dead letters unchanged."""
 
     record: Record
     reason: str

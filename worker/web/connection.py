@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_owed(self) -> bool:
-        """Whether a caller with a valid token has sent a whole request, and waits for its answer."""
+        """Tells whether a caller with a valid token has sent a whole request, and waits for its answer."""
         cycle = self._answering
         return cycle is not None and not cycle.response_complete and not cycle.more_body and CALLER in cycle.scope
 

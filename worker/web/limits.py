@@ -12,11 +12,11 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from worker.errors import SetupError
 from worker.web.auth import CallerDep
-from worker.web.problems import retry_problem
+from worker.web.problems import build_retry_problem
 from worker.web.settings import ApiSettings
 
 SWEEP_EVERY_S = 10
-Kind = Literal["reads", "writes", "batches"]
+CallKind = Literal["reads", "writes", "batches"]
 
 
 class SweepTimer(threading.Timer):
@@ -39,18 +39,18 @@ class RateLimits:
         self.storage.timer.daemon = True
         self.storage.timer.start()
         self._limiter = SlidingWindowCounterRateLimiter(self.storage)
-        self._limits: dict[Kind, limits.RateLimitItem] = {
+        self._limits: dict[CallKind, limits.RateLimitItem] = {
             "reads": _parse("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
             "writes": _parse("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
             "batches": _parse("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
         }
 
-    def hit(self, kind: Kind, user_id: UUID) -> None:
+    def hit(self, kind: CallKind, user_id: UUID) -> None:
         """Counts a call. Raises a problem, 429, when it is one too many."""
         limit = self._limits[kind]
         if not self._limiter.hit(limit, kind, str(user_id)):
             free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
-            raise retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
+            raise build_retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
 
 
 def _parse(variable: str, text: str) -> limits.RateLimitItem:

@@ -56,7 +56,7 @@ class Problem(HTTPException):
         self.extra = extra
 
 
-def retry_problem(status: int, detail: str, after_s: float) -> Problem:
+def build_retry_problem(status: int, detail: str, after_s: float) -> Problem:
     """Returns a problem that goes away by itself: the client may repeat the request after `after_s`."""
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
@@ -78,12 +78,12 @@ def problem_response(request: Request, problem: HTTPException) -> Response:
 
 def add_problems(app: FastAPI) -> None:
     """Makes the app answer every error with a problem. `CatchAllMiddleware` answers those that are unforeseen."""
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(ProgressError, _progress)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(ProgressError, _answer_progress_error)
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405 and (methods := find_methods(request)):
         error = Problem(405, "see the header Allow", headers={"Allow": ", ".join(methods)})
@@ -97,12 +97,12 @@ def find_methods(request: Request) -> list[str]:
     return sorted({method for route in same for method in route.methods or ()})
 
 
-async def _validation(request: Request, error: Exception) -> Response:
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(request, Problem(400, "see `errors`", errors=[describe_error(e) for e in error.errors()]))
 
 
-async def _progress(request: Request, error: Exception) -> Response:
+async def _answer_progress_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProgressError)
     return problem_response(request, to_problem(error))
 
@@ -113,10 +113,10 @@ def to_problem(error: ProgressError) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
-        return retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)
+        return build_retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)
     if isinstance(error, Unavailable):
         log.warning("a server is away", reason=str(error))
-        return retry_problem(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
+        return build_retry_problem(503, "a server is away, and repeating the request is safe", RETRY_AFTER_S)
     log.error("a request failed", reason=str(error), error=type(error).__name__)
     return Problem(500, "the API's log has the details")
 

@@ -35,7 +35,7 @@ def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: 
 async def learner(service: ProgressService) -> UUID:
     """Somebody with four courses begun, one of them completed."""
     user = uuid4()
-    _, applied = await service.apply(list(build_history(user, datetime.now(UTC))))
+    _, applied = await service.publish_and_wait(list(build_history(user, datetime.now(UTC))))
     assert applied
     return user
 

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from worker.web.auth import Tokens
-from worker.web.limits import Kind, RateLimits
+from worker.web.limits import CallKind, RateLimits
 from worker.web.middleware import limit_size
 from worker.web.problems import Problem
 
@@ -21,7 +21,7 @@ def limit_body(request: Request, largest: int) -> Request:
     return Request(request.scope, limit_size(request.scope, request.receive, largest))
 
 
-def guarded_route(kind: Kind, largest: int | None = SMALL) -> type[APIRoute]:
+def guarded_route(kind: CallKind, largest: int | None = SMALL) -> type[APIRoute]:
     """Builds a class of routes that check token, rate, media type (JSON) and size before they parse a body.
 
     `largest` is in bytes; None leaves the API's own limit alone.

@@ -91,7 +91,7 @@ class LearnerWrites:
             return lesson_id in progress.completed_lessons
         return await self.service.is_lesson_completed(self.user_id, progress.course_id, lesson_id or "")
 
-    async def apply_batch(
+    async def publish_batch(
         self, items: Sequence[BatchItem]
     ) -> tuple[list[str], bool, ReadResult[dict[UUID, CourseProgress]]]:
         """Returns the events' ids, whether all are applied, and their courses."""
@@ -99,7 +99,7 @@ class LearnerWrites:
         applied = True
         if items:
             user = self.user_id
-            ids, applied = await self.service.apply(
+            ids, applied = await self.service.publish_and_wait(
                 [(item.build_event(user), item.occurred_at, item.derive_event_id(user)) for item in items]
             )
             self._poller.nudge()
@@ -128,8 +128,10 @@ async def complete(body: LessonBody, writes: WritesDep) -> Response:
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
 async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
-    """Takes a lesson's completion back. Where there was no progress to take it from, `success` is false and `progress`
-    null, and the course's progress begins at 0 %."""
+    """Takes a lesson's completion back.
+
+    Without progress to take it from, `success` is false, `progress` is null, and the progress begins at 0 %.
+    """
     return await writes.respond(
         body.course_id,
         body.lesson_id,
@@ -173,7 +175,7 @@ async def batch(body: BatchBody, writes: WritesDep) -> Response:
     items = [
         item for item, errors in zip(body.events, faults, strict=True) if isinstance(item, BatchItem) and not errors
     ]
-    ids, applied, read = await writes.apply_batch(items)
+    ids, applied, read = await writes.publish_batch(items)
     left = iter(ids)
     results = [
         BatchResult(status="rejected", errors=errors)

@@ -23,7 +23,7 @@ LARGEST_LESSONS_PAGE = 1000
 router = APIRouter(prefix="/api/progress", tags=["progress"], dependencies=[Depends(count_call)])
 
 
-async def course_ids(
+async def parse_course_ids(
     text: Annotated[
         str | None,
         Query(
@@ -41,7 +41,7 @@ async def course_ids(
 Cursor = Annotated[str | None, Query(alias="cursor", description="The `nextCursor` of the page before")]
 
 
-async def place(cursor: Cursor = None) -> ListCursor | None:
+async def parse_place(cursor: Cursor = None) -> ListCursor | None:
     """Parses the parameter `cursor` of the list of courses. Raises a problem, 400."""
     if cursor is None:
         return None
@@ -49,10 +49,10 @@ async def place(cursor: Cursor = None) -> ListCursor | None:
     try:
         return ListCursor(time, UUID(course_id))
     except ValueError:
-        raise foreign_cursor() from None
+        raise build_cursor_problem() from None
 
 
-async def lesson_place(cursor: Cursor = None) -> CompletedLesson | None:
+async def parse_lesson_place(cursor: Cursor = None) -> CompletedLesson | None:
     """Parses the parameter `cursor` of a course's lessons. Raises a problem, 400."""
     if cursor is None:
         return None
@@ -66,10 +66,10 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         time, id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ", 1)
         return datetime.fromisoformat(time).astimezone(UTC), id
     except (ValueError, OverflowError, binascii.Error):
-        raise foreign_cursor() from None
+        raise build_cursor_problem() from None
 
 
-def foreign_cursor() -> Problem:
+def build_cursor_problem() -> Problem:
     return Problem(400, "see `errors`", errors=[{"parameter": "cursor", "detail": "Not a cursor of this API"}])
 
 
@@ -87,8 +87,8 @@ async def list_progress(
     request: Request,
     user: LearnerDep,
     service: ServiceDep,
-    courses: Annotated[list[UUID], Depends(course_ids)],
-    after: Annotated[ListCursor | None, Depends(place)],
+    courses: Annotated[list[UUID], Depends(parse_course_ids)],
+    after: Annotated[ListCursor | None, Depends(parse_place)],
     include_completed: Annotated[bool, Query(alias="includeCompleted")] = True,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
 ) -> Response:
@@ -122,7 +122,7 @@ async def get_progress(
     read = await service.reads.read_courses(user, [course_id])
     progress = read.value.get(course_id)
     if progress is None:
-        raise no_progress(read.as_of)
+        raise build_no_progress_problem(read.as_of)
     return conditional_response(request, CourseAnswer(as_of=read.as_of, progress=Progress.model_validate(progress)))
 
 
@@ -132,17 +132,17 @@ async def list_lessons(
     user: LearnerDep,
     service: ServiceDep,
     course_id: Annotated[UUID, Path(alias="courseId")],
-    after: Annotated[CompletedLesson | None, Depends(lesson_place)],
+    after: Annotated[CompletedLesson | None, Depends(parse_lesson_place)],
     limit: Annotated[int, Query(ge=1, le=LARGEST_LESSONS_PAGE)] = LARGEST_LESSONS_PAGE,
 ) -> Response:
     """Lists the lessons that the learner completed in one course, in that order, in pages; 404 without progress."""
     page = await service.reads.list_lessons(user, course_id, after=after, limit=limit + 1)
     if not page.value and not (await service.reads.read_courses(user, [course_id])).value:
-        raise no_progress(page.as_of)
+        raise build_no_progress_problem(page.as_of)
     items = page.value[:limit]
     cursor = join_cursor(items[-1].completed_at, items[-1].lesson_id) if len(page.value) > limit else None
     return conditional_response(request, LessonsAnswer(as_of=page.as_of, items=items, next_cursor=cursor))
 
 
-def no_progress(as_of: datetime) -> Problem:
+def build_no_progress_problem(as_of: datetime) -> Problem:
     return Problem(404, "no progress in this course", asOf=f"{as_of:%Y-%m-%dT%H:%M:%S.%fZ}")

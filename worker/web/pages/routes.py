@@ -20,7 +20,7 @@ from worker.learners.reads import CourseProgress, ListCursor, ProgressReader, Re
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
-from worker.web.api.progress import encode_cursor, place
+from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
 from worker.web.limits import count_call
 from worker.web.pages.catalog import NoCatalog
@@ -86,7 +86,7 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         caller: CallerDep,
         service: ServiceDep,
         readers: ReadersDep,
-        after: Annotated[ListCursor | None, Depends(place)],
+        after: Annotated[ListCursor | None, Depends(parse_place)],
         show: Literal["all", "current", "completed"] = "all",
     ) -> Response:
         reads, user = service.reads, caller.user_id
