@@ -60,6 +60,12 @@ alter table course_progress_all
     add column course_version integer not null default 0,
     add column judged_by integer not null default 0;
 
+create or replace view course_progress as
+select id, user_id, course_id, lessons_completed, total_lessons, progress_percentage, last_lesson_id,
+       last_accessed_at, started_at, completed_at, completion_number, reset_at, created_at, updated_at, course_version
+from course_progress_all
+where last_accessed_at is not null;
+
 -- A version of the course as the rules see it: in force from `in_force`, until `until`.
 create type course_completion as (version integer, completed_at timestamptz);
 
