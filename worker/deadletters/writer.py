@@ -117,6 +117,6 @@ class DeadLetterWriter:
             ATTEMPTS: str(count_attempts(record.headers) + 1),
         }
         if isinstance(record, CutRecord):
-            added |= {TRUNCATED: record.sizes, VALUE_SHA256: record.value_sha256}
+            added |= {TRUNCATED: record.sizes} | ({VALUE_SHA256: record.value_sha256} if record.value_sha256 else {})
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
         return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
