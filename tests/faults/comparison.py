@@ -25,6 +25,7 @@ from events.models import (
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, own_headers
+from worker.deadletters.letter import read_entry
 from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
 from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
@@ -200,7 +201,7 @@ def find_changes(kept: Kept, letter: Record) -> str:
         "value": letter.value == kept.value,
         "headers": own_headers(letter.headers) == own_headers(kept.headers),  # those named as ours are replaced
         "digest": dict(letter.headers).get(VALUE_SHA256) == kept.digest,
-        "timestamp": kept.timestamp_ms in (None, letter.timestamp),
+        "timestamp": kept.timestamp_ms in (None, read_entry(letter).record.timestamp),
     }
     return ", ".join(name for name, is_same in same.items() if not is_same)
 
