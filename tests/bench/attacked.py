@@ -23,7 +23,7 @@ async def attacked(bench: Bench) -> Result:
     """
     sizes = bench.sizes
     large = Rows(
-        COURSES, lessons=sizes.attackers_lessons, done=sizes.attackers_lessons, per_user=COURSES, users="large"
+        COURSES, lessons=sizes.attackers_lessons + 1, done=sizes.attackers_lessons, per_user=COURSES, users="large"
     )
     attacks: dict[str, Attack | None] = {WITHOUT: None} | {
         attack.__name__.replace("_", " "): attack for attack in ATTACKS

@@ -166,18 +166,36 @@ def test_the_first_round_does_not_wait_and_the_next_does() -> None:
     assert [pacer.reserve(50, now=10.0), pacer.reserve(50, now=10.1)] == [0, pytest.approx(0.4)]
 
 
-async def test_a_round_holds_no_more_than_one_request_and_one_record() -> None:
-    held: list[int] = []
+class FakeProducer:
+    """Keeps what it is sent, request by request."""
 
-    class FakeProducer:
-        async def send_all(self, records: list[OutgoingRecord]) -> list[Any]:
-            held.append(sum(len(record.value) for record in records))
-            return [RecordMetadata("t", 0, None, n, 0, 0, 0) for n, _ in enumerate(records)]
+    def __init__(self) -> None:
+        self.sent: list[list[OutgoingRecord]] = []
 
-    rounds = ReplayRounds(Settings(), FakeProducer(), rate=1e9)
-    for n in range(9):
-        await rounds.add(OutgoingRecord("t", None, bytes(LARGEST_RECORD), []), [Position(0, n)])
+    async def send_all(self, records: list[OutgoingRecord]) -> list[Any]:
+        self.sent.append(records)
+        return [RecordMetadata("t", 0, None, n, 0, 0, 0) for n, _ in enumerate(records)]
+
+
+async def send(records: list[OutgoingRecord]) -> list[list[OutgoingRecord]]:
+    """Returns the requests in which these are sent, without the resolutions."""
+    producer = FakeProducer()
+    rounds = ReplayRounds(Settings(), producer, rate=1e9)
+    for n, one in enumerate(records):
+        await rounds.add(one, [Position(0, n)])
     await rounds.flush()
+    return [request for request in producer.sent if request and request[0].topic == "t"]
 
+
+async def test_a_round_holds_no_more_than_one_request_and_one_record() -> None:
+    sent = await send([OutgoingRecord("t", None, bytes(LARGEST_RECORD), [])] * 9)
+
+    held = [sum(len(record.value or b"") for record in records) for records in sent]
     assert sum(held) == 9 * LARGEST_RECORD
     assert max(held) <= LARGEST_REQUEST + LARGEST_RECORD
+
+
+async def test_a_record_without_a_timestamp_is_sent_alone() -> None:
+    sent = await send([OutgoingRecord("t", None, b"", [], stamp) for stamp in (5, -1, -1, 6, 7)])
+
+    assert [[record.timestamp_ms for record in request] for request in sent] == [[5], [-1], [-1], [6, 7]]

@@ -53,6 +53,17 @@ async def test_dead_letters_have_a_kind_and_are_counted_by_it(settings: Settings
     assert counted(Kind.SCHEMA) == before + 2
 
 
+async def test_a_record_without_a_timestamp_has_none_in_its_letter_either(settings: Settings) -> None:
+    stamps = [-1, -1, 1_767_000_000_000, -1]
+    async with Producer(**client_arguments(settings)) as producer:
+        rejected = [Rejected(record(timestamp=stamp), "why", Kind.TIME) for stamp in stamps]
+        await DeadLetterWriter(settings, producer, settings.consumer_group).write(rejected)
+
+    written = map(read_entry, await records_of(settings, settings.dead_letter_topic, len(stamps)))
+
+    assert sorted(letter.record.timestamp for letter in written) == sorted(stamps)
+
+
 async def test_a_record_that_was_rejected_before_counts_its_attempts(settings: Settings) -> None:
     sent = [[], [("dlq_attempts", b"1")], [("dlq_attempts", b"9"), ("dlq_attempts", b"41")]]
     nonsense: list[list[tuple[str, bytes | None]]] = [[("dlq_attempts", b"-5")], [("dlq_attempts", None)]]

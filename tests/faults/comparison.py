@@ -1,6 +1,6 @@
 """Compares what the system made of a load with what it must be: every row, completion and dead letter."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +25,7 @@ from events.models import (
 from events.producer import OutgoingRecord
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, own_headers
+from worker.deadletters.letter import read_entry
 from worker.demo.comparison import COMPLETIONS, Completions, list_expected_events, name_event
 from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
@@ -160,13 +161,14 @@ def missing_dead_letters(bad: Iterable[tuple[Origin, OutgoingRecord]], found: It
     A letter has its record byte for byte, up to LARGEST_RECORD; of a larger one it has the beginning and the digest,
     of one that is never inflated the position.
     """
-    letters = {(origin_of(letter), letter.key, letter.value): letter for letter in found}
-    origins = {origin for origin, *_ in letters}
+    letters: dict[Origin, list[Record]] = defaultdict(list)
+    for letter in found:
+        letters[origin_of(letter)].append(letter)
+    changes = {origin: [find_changes(keep(sent), letter) for letter in letters[origin]] for origin, sent in bad}
     return [
-        f"bad, and {'its dead letter is not what was sent' if origin in origins else 'not a dead letter'}: {origin}"
-        for origin, sent in bad
-        for kept in [keep(sent)]
-        if not _is_kept(kept, letters.get((origin, kept.key, kept.value)))
+        f"bad, and {f'its dead letter has another {min(changed)}' if changed else 'not a dead letter'}: {origin}"
+        for origin, changed in changes.items()
+        if all(changed)
     ]
 
 
@@ -192,13 +194,16 @@ def keep(sent: OutgoingRecord) -> Kept:
     return Kept(cut.key, cut.value, cut.headers, digest, sent.timestamp_ms)
 
 
-def _is_kept(kept: Kept, letter: Record | None) -> bool:
-    return (
-        letter is not None
-        and own_headers(letter.headers) == own_headers(kept.headers)  # those named as ours are replaced
-        and dict(letter.headers).get(VALUE_SHA256) == kept.digest
-        and kept.timestamp_ms in (None, letter.timestamp)
-    )
+def find_changes(kept: Kept, letter: Record) -> str:
+    """Names what a dead letter has otherwise than it must; empty: nothing."""
+    same = {
+        "key": letter.key == kept.key,
+        "value": letter.value == kept.value,
+        "headers": own_headers(letter.headers) == own_headers(kept.headers),  # those named as ours are replaced
+        "digest": dict(letter.headers).get(VALUE_SHA256) == kept.digest,
+        "timestamp": kept.timestamp_ms in (None, read_entry(letter).record.timestamp),
+    }
+    return ", ".join(name for name, is_same in same.items() if not is_same)
 
 
 def needless_dead_letters(good: Iterable[tuple[Origin, Happened]], found: Iterable[Record]) -> list[str]:

@@ -18,7 +18,7 @@ RESOLVES = "dlq_resolves"
 TRUNCATED = "dlq_truncated"
 VALUE_SHA256 = "dlq_value_sha256"  # of the whole value, in hexadecimal
 KEY_ADDED = "dlq_key_added"  # the record has no key; a compacted topic does not take a letter without one
-TIMESTAMP = "dlq_timestamp"  # the record's, in milliseconds; this topic does not take it
+TIMESTAMP = "dlq_timestamp"  # the record's, in milliseconds, where it has none (-1) or this topic does not take it
 ATTEMPTS_TEXT = re.compile("[0-9]{1,6}")
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 

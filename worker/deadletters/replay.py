@@ -145,10 +145,16 @@ class ReplayRounds:
         self._replayed = 0
 
     async def add(self, record: OutgoingRecord, copies: list[Position]) -> None:
-        """Adds a record with the open positions of its letter; flushes when the round is full, or has many bytes."""
+        """Adds a record with the open positions of its letter; flushes when the round is full, or has many bytes.
+
+        A record without a timestamp (-1) is a round of its own: aiokafka gives it that of the record behind it.
+        """
+        is_alone = record.timestamp_ms is not None and record.timestamp_ms < 0
+        if is_alone and self._taken:
+            await self.flush()
         self._taken.append((record, copies))
         self._bytes += measure(record)
-        if len(self._taken) == self._size or self._bytes > LARGEST_REQUEST:
+        if is_alone or len(self._taken) == self._size or self._bytes > LARGEST_REQUEST:
             await self.flush()
 
     async def flush(self) -> None:

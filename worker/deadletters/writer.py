@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from worker.deadletters.adaptation import find_adaptation
+from worker.deadletters.adaptation import find_adaptation, replace_timestamp
 from worker.deadletters.headers import (
     ATTEMPTS,
     GROUP,
@@ -117,6 +117,8 @@ class DeadLetterWriter:
             ATTEMPTS: str(count_attempts(record.headers) + 1),
         }
         if isinstance(record, CutRecord):
-            added |= {TRUNCATED: record.sizes, VALUE_SHA256: record.value_sha256}
+            added |= {TRUNCATED: record.sizes} | ({VALUE_SHA256: record.value_sha256} if record.value_sha256 else {})
         headers = [*own_headers(record.headers), *((name, text.encode()) for name, text in added.items())]
-        return OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
+        letter = OutgoingRecord(self._topic, record.key, record.value, headers, record.timestamp)
+        # aiokafka gives a record without a timestamp (-1) that of the record behind it.
+        return letter if record.timestamp >= 0 else replace_timestamp(letter)
