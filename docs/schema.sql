@@ -45,6 +45,10 @@ create table course_progress_all (
             WHEN lessons_completed >= total_lessons THEN 100
             ELSE LEAST(99, (200 * lessons_completed + total_lessons) / (2 * total_lessons))
         END) virtual,
+    -- the version of the course that the row is complete under, otherwise the newest (rule 11); 0: it has none
+    course_version integer not null default 0,
+    -- the newest version of the course when the row was judged last; 0: none
+    judged_by integer not null default 0,
     PRIMARY KEY (id),
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
@@ -124,10 +128,90 @@ create table worker_status (
     dead_letters bigint not null,                   -- since it started
     breaker text,                                   -- why its breaker is open; null: it is closed
     waiting_for text,                               -- why it waits; null: it does not
+    knows_versions boolean not null default false,  -- whether it counts by versions of courses
     PRIMARY KEY (consumer_group, worker)
 ) with (fillfactor=50);
 grant delete, insert, select, update on worker_status to course_progress_worker;
 grant select on worker_status to course_progress_reader;
+
+-- One row: one version of a course, as its owner published it (rules 8 to 11). It never changes.
+create table course_version (
+    course_id uuid not null,
+    version integer not null,
+    -- the CloudEvent's time; the version is in force from then at the earliest
+    published_at timestamptz not null,
+    policy text not null,
+    needed integer not null,                        -- how many of the required lessons complete the course
+    title text,
+    content jsonb not null,                         -- the CloudEvent's data
+    -- of the content: another event of this version with another digest is refused
+    digest bytea not null,
+    PRIMARY KEY (course_id, version),
+    constraint course_version_version_check CHECK (version >= 1),
+    constraint course_version_policy_check CHECK (policy = ANY (ARRAY['grandfather'::text, 'reopen'::text])),
+    constraint course_version_needed_check CHECK (needed >= 1 AND needed <= 2000)
+);
+grant delete, insert, select, update on course_version to course_progress_worker;
+grant select on course_version to course_progress_reader;
+
+-- One row: one lesson of one version of a course.
+create table course_lesson (
+    course_id uuid not null,
+    version integer not null,
+    "position" integer not null,                    -- from 1, in the order of the course
+    required boolean not null,
+    lesson_id text collate "C" not null,
+    PRIMARY KEY (course_id, version, lesson_id),
+    FOREIGN KEY (course_id, version) REFERENCES course_version(course_id, version)
+);
+grant delete, insert, select, update on course_lesson to course_progress_worker;
+grant select on course_lesson to course_progress_reader;
+
+-- One row: a lesson counts as completed where the other is, by any version of the course (rule 8). Transitive.
+create table course_replacement (
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    replaced_id text collate "C" not null,
+    PRIMARY KEY (course_id, lesson_id, replaced_id)
+);
+grant delete, insert, select, update on course_replacement to course_progress_worker;
+grant select on course_replacement to course_progress_reader;
+
+-- One row: when the owner stopped offering the course. A version published later brings it back.
+create table course_deleted (
+    course_id uuid not null,
+    deleted_at timestamptz not null,
+    PRIMARY KEY (course_id)
+);
+grant delete, insert, select, update on course_deleted to course_progress_worker;
+grant select on course_deleted to course_progress_reader;
+
+-- One row: grows whenever what workers must know of courses changes. A batch that was folded with older knowledge
+-- writes nothing.
+create table known_epoch (
+    only_row boolean not null default true,
+    epoch bigint not null,
+    PRIMARY KEY (only_row),
+    constraint known_epoch_only_row_check CHECK (only_row)
+);
+grant delete, insert, select, update on known_epoch to course_progress_worker;
+grant select on known_epoch to course_progress_reader;
+
+-- One row: how far the progress rows of a course are recounted for its newest version.
+create table course_recount (
+    course_id uuid not null,
+    version integer not null,
+    after_user uuid,                                -- the rows of users up to here are done; null: none
+    rows_seen bigint not null default 0,
+    rows_changed bigint not null default 0,
+    completed bigint not null default 0,
+    revoked bigint not null default 0,
+    started_at timestamptz not null default now(),
+    finished_at timestamptz,
+    PRIMARY KEY (course_id)
+);
+grant delete, insert, select, update on course_recount to course_progress_worker;
+grant select on course_recount to course_progress_reader;
 
 -- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
@@ -144,7 +228,8 @@ create view course_progress as
     completion_number,
     reset_at,
     created_at,
-    updated_at
+    updated_at,
+    course_version
    FROM course_progress_all
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
@@ -236,3 +321,111 @@ CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uu
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN uuid_v8(((((((((type || '/'::text) || user_id) || '/'::text) || course_id) || '/'::text) || completion_number) || '/'::text) || ((EXTRACT(epoch FROM (at - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint));
 grant execute on function course_event_id(text,uuid,uuid,integer,timestamptz) to course_progress_worker;
+
+-- One step of rules 9 and 10: which version a learner is complete under once this one is published, and since when.
+CREATE OR REPLACE FUNCTION hold_to_version(held course_completion, version integer, policy text, in_force timestamptz, until timestamptz, made_up_at timestamptz)
+ RETURNS course_completion
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (((held).version IS NOT NULL) AND (policy = 'grandfather'::text)) THEN held WHEN (((held).version IS NOT NULL) AND (made_up_at <= GREATEST((held).completed_at, in_force))) THEN ROW(version, (held).completed_at)::course_completion WHEN ((made_up_at IS NOT NULL) AND (GREATEST(made_up_at, in_force) < until)) THEN ROW(version, GREATEST(made_up_at, in_force))::course_completion ELSE NULL::course_completion END;
+grant execute on function hold_to_version(course_completion,integer,text,timestamptz,timestamptz,timestamptz) to course_progress_worker;
+
+-- Rules 9 and 10 over the versions of a course, in their order; null: not complete.
+CREATE AGGREGATE held_version(integer, text, timestamptz, timestamptz, timestamptz) (sfunc = hold_to_version, stype = course_completion);
+grant execute on function held_version(integer,text,timestamptz,timestamptz,timestamptz) to course_progress_worker;
+
+-- What the progress rows of these users in these courses must say by the versions of the courses (rules 8 to 11).
+-- Leaves out rows that are not there, and courses without a version.
+CREATE OR REPLACE FUNCTION judge_progress(users uuid[], courses uuid[])
+ RETURNS TABLE(id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer, judged_by integer, newest_since timestamptz)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ WITH rows_judged AS MATERIALIZED (
+          SELECT p.id,
+             r_1.user_id,
+             r_1.course_id,
+             COALESCE(p.reset_at, '-infinity'::timestamptz) AS counts_after
+            FROM (UNNEST(judge_progress.users, judge_progress.courses) r_1(user_id, course_id)
+              CROSS JOIN LATERAL ( SELECT a.id,
+                     a.reset_at
+                    FROM course_progress_all a
+                   WHERE ((a.user_id = r_1.user_id) AND (a.course_id = r_1.course_id))
+                  OFFSET 0) p)
+         ), versions AS MATERIALIZED (
+          SELECT v_1.course_id,
+             v_1.version,
+             v_1.policy,
+             v_1.needed,
+             v_1.in_force,
+             COALESCE(lead(v_1.in_force) OVER (PARTITION BY v_1.course_id ORDER BY v_1.version), 'infinity'::timestamptz) AS until
+            FROM ( SELECT v_2.course_id,
+                     v_2.version,
+                     v_2.policy,
+                     v_2.needed,
+                     COALESCE(max(v_2.published_later) OVER (PARTITION BY v_2.course_id ORDER BY v_2.version), '-infinity'::timestamptz) AS in_force
+                    FROM ( SELECT v_3.course_id,
+                             v_3.version,
+                             v_3.published_at,
+                             v_3.policy,
+                             v_3.needed,
+                             v_3.title,
+                             v_3.content,
+                             v_3.digest,
+                                 CASE
+                                     WHEN (v_3.version > min(v_3.version) OVER (PARTITION BY v_3.course_id)) THEN v_3.published_at
+                                     ELSE NULL::timestamptz
+                                 END AS published_later
+                            FROM course_version v_3
+                           WHERE (v_3.course_id IN ( SELECT rows_judged.course_id
+                                    FROM rows_judged))) v_2) v_1
+         ), lessons_met AS (
+          SELECT r_1.id,
+             c.course_id,
+             c.version,
+             c.lesson_id,
+             min(l_1.completed_at) AS met_at
+            FROM (((rows_judged r_1
+              CROSS JOIN LATERAL ( SELECT l_2.lesson_id,
+                     l_2.completed_at
+                    FROM lesson_progress l_2
+                   WHERE ((l_2.user_id = r_1.user_id) AND (l_2.course_id = r_1.course_id) AND l_2.completed AND (l_2.changed_at > r_1.counts_after))
+                  OFFSET 0) l_1)
+              CROSS JOIN LATERAL ( SELECT l_1.lesson_id
+                 UNION
+                  SELECT m.lesson_id
+                    FROM course_replacement m
+                   WHERE ((m.course_id = r_1.course_id) AND (m.replaced_id = l_1.lesson_id))) counts_as)
+              JOIN course_lesson c ON (((c.course_id = r_1.course_id) AND (c.lesson_id = counts_as.lesson_id) AND c.required)))
+           GROUP BY r_1.id, c.course_id, c.version, c.lesson_id
+         ), lessons_counted AS (
+          SELECT m.id,
+             m.version,
+             (count(*))::integer AS met,
+             (array_agg(m.met_at ORDER BY m.met_at))[v_1.needed] AS made_up_at
+            FROM (lessons_met m
+              JOIN versions v_1 USING (course_id, version))
+           GROUP BY m.id, m.version, v_1.needed
+         ), rows_held AS (
+          SELECT r_1.id,
+             max(v_1.version) AS newest,
+             max(v_1.in_force) AS newest_since,
+             held_version(v_1.version, v_1.policy, v_1.in_force, v_1.until, l_1.made_up_at ORDER BY v_1.version) AS held
+            FROM ((rows_judged r_1
+              JOIN versions v_1 ON ((v_1.course_id = r_1.course_id)))
+              LEFT JOIN lessons_counted l_1 ON (((l_1.id = r_1.id) AND (l_1.version = v_1.version))))
+           GROUP BY r_1.id
+         )
+  SELECT h.id,
+     LEAST(COALESCE(l.met, 0), v.needed) AS "least",
+     v.needed,
+     (h.held).completed_at AS completed_at,
+     v.version,
+     h.newest,
+     h.newest_since
+    FROM (((rows_held h
+      JOIN rows_judged r ON ((r.id = h.id)))
+      JOIN versions v ON (((v.course_id = r.course_id) AND (v.version = COALESCE((h.held).version, h.newest)))))
+      LEFT JOIN lessons_counted l ON (((l.id = h.id) AND (l.version = v.version))));
+END;
+grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;

@@ -66,6 +66,9 @@ select id, user_id, course_id, lessons_completed, total_lessons, progress_percen
 from course_progress_all
 where last_accessed_at is not null;
 
+-- A worker of an earlier release would count a course with versions by its events' totals: `catalog publish` asks.
+alter table worker_status add column knows_versions boolean not null default false;
+
 -- A version of the course as the rules see it: in force from `in_force`, until `until`.
 create type course_completion as (version integer, completed_at timestamptz);
 
@@ -94,8 +97,7 @@ create function judge_progress(users uuid[], courses uuid[]) returns table (
     id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer,
     judged_by integer, newest_since timestamptz
 )
-language sql stable parallel safe
-begin atomic
+language sql stable parallel safe as $$
 with
 rows_judged as materialized (
     select p.id, r.user_id, r.course_id, coalesce(p.reset_at, '-infinity') as counts_after
@@ -157,8 +159,8 @@ select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_a
 from rows_held h
 join rows_judged r on r.id = h.id
 join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
-left join lessons_counted l on l.id = h.id and l.version = v.version;
-end;
+left join lessons_counted l on l.id = h.id and l.version = v.version
+$$;
 
 comment on table course_version is
     'One row: one version of a course, as its owner published it (rules 8 to 11). It never changes.';
@@ -182,6 +184,8 @@ comment on column course_progress_all.course_version is
     'the version of the course that the row is complete under, otherwise the newest (rule 11); 0: it has none';
 comment on column course_progress_all.judged_by is
     'the newest version of the course when the row was judged last; 0: none';
+comment on column worker_status.knows_versions is 'whether it counts by versions of courses';
+comment on type course_completion is 'the version of a course that a learner is complete under, and since when';
 comment on function hold_to_version is
     'One step of rules 9 and 10: which version a learner is complete under once this one is published, and since when.';
 comment on aggregate held_version(integer, text, timestamptz, timestamptz, timestamptz) is

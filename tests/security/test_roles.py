@@ -35,7 +35,7 @@ from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
 OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
-READ, CALL = {"SELECT"}, {"EXECUTE"}
+READ, CALL, ALL = {"SELECT"}, {"EXECUTE"}, {"SELECT", "INSERT", "UPDATE", "DELETE"}
 # Of everything that the migrations create. Who adds to them adds here.
 MAY = {
     WORKER: {
@@ -45,6 +45,15 @@ MAY = {
         "known_topic": {"SELECT", "INSERT", "UPDATE"},
         "outbox": {"SELECT", "INSERT", "DELETE"},
         "worker_status": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "course_version": ALL,
+        "course_lesson": ALL,
+        "course_replacement": ALL,
+        "course_deleted": ALL,
+        "course_recount": ALL,
+        "known_epoch": ALL,
+        "hold_to_version": CALL,
+        "held_version": CALL,
+        "judge_progress": CALL,
         "course_event_id": CALL,
         "course_event_payload": CALL,
         "uuid_v5": CALL,
@@ -59,6 +68,12 @@ MAY = {
         "known_topic": READ,
         "outbox": READ,  # of how much waits, not of whom or what: see below
         "worker_status": READ,
+        "course_version": READ,
+        "course_lesson": READ,
+        "course_replacement": READ,
+        "course_deleted": READ,
+        "course_recount": READ,
+        "known_epoch": READ,
         "completed_lessons": CALL,
         "public": {"USAGE"},
     },

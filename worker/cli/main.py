@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from events import PublishFailed
 from worker.cli.api import api
+from worker.cli.catalog import catalog
 from worker.cli.deadletters import deadletters
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
@@ -35,7 +36,7 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (api, deadletters, import_, publish, rewind, show, stack, verify, watch):
+for command in (api, catalog, deadletters, import_, publish, rewind, show, stack, verify, watch):
     cli.add_command(command)
 
 

@@ -55,7 +55,7 @@ class CatalogSink:
         for occurrence in batch.occurrences:
             match occurrence.event:
                 case CoursePublished() as version:
-                    if await _store_version(connection, version, occurrence.occurred_at):
+                    if await store_version(connection, version, occurrence.occurred_at):
                         published.add(version.course_id)
                 case CourseDeleted(course_id=course_id):
                     await _store_deletion(connection, course_id, occurrence.occurred_at)
@@ -85,7 +85,7 @@ class CatalogSink:
         return self._connection
 
 
-async def _store_version(connection: asyncpg.Connection, version: CoursePublished, published_at: datetime) -> bool:
+async def store_version(connection: asyncpg.Connection, version: CoursePublished, published_at: datetime) -> bool:
     """Stores a version, and returns whether it is new. Raises ValueRefused for one that is known to be different."""
     found = await connection.fetchval(
         query("courses/publish_version"),

@@ -31,10 +31,11 @@ ABOUT = """\
 
 
 async def describe(connection: asyncpg.Connection) -> str:
-    """Returns the text of the file for a migrated database: tables, views, functions, in the order they were made."""
+    """Returns the text of the file for a migrated database: tables, views, types, functions, in the order they were made."""
     relations = await connection.fetch(query("postgres/describe_relations"))
+    types = await connection.fetch(query("postgres/describe_types"))
     functions = await connection.fetch(query("postgres/describe_functions"))
-    parts = [ABOUT, *map(_relation, relations), *map(_function, functions)]
+    parts = [ABOUT, *map(_relation, relations), *map(_function, types), *map(_function, functions)]
     return "\n".join(parts).replace("timestamp with time zone", "timestamptz")
 
 

@@ -2,7 +2,8 @@
 
 `recount.sql` checks of each progress row:
 
-- `lessons_completed` is the number of its completed lesson rows.
+- `lessons_completed` is the number of its completed lesson rows. In a course with versions, what the row says of
+  lessons, total, version and completion is what the rules make of the lesson rows and the versions.
 - `completed_at` is set exactly if the course is complete. It lies after the reset and not after the last access; in a
   row that was never reset, it is not before the start. `completion_number` is then at least 1.
 - `last_accessed_at` is not before the latest of its lesson rows.
@@ -33,7 +34,15 @@ from worker.settings import Settings
 CHUNK = 5_000
 LESSON_CHUNK = 50_000
 SAY_EVERY_S = 2.0
-RECOUNTED = ("lessons_completed", "last_accessed_at", "started_at", "completed_at", "completion_number")
+RECOUNTED = (
+    "lessons_completed",
+    "last_accessed_at",
+    "started_at",
+    "completed_at",
+    "completion_number",
+    "total_lessons",
+    "course_version",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,23 @@
 -- Makes one progress row what recount.sql says it must be, and announces the transition, if it is one.
 --
 -- Reads and writes course_progress_all; inserts into outbox what apply.sql would insert for the same transition.
--- $1 id of the row; $2-$6 its lessons_completed, last_accessed_at, started_at, completed_at and completion_number; $7
--- the type of the event that announces the transition (null: there is none); $8, $9 topic and partition whose worker
--- publishes it. Returns no row.
+-- $1 id of the row; $2-$6 its lessons_completed, last_accessed_at, started_at, completed_at and completion_number; $7,
+-- $8 its total_lessons and course_version; $9 the type of the event that announces the transition (null: there is
+-- none); $10, $11 topic and partition whose worker publishes it. Returns no row.
 with repaired as (
     update course_progress_all
     set lessons_completed = $2, last_accessed_at = $3, started_at = $4, completed_at = $5, completion_number = $6,
-        updated_at = now()
+        total_lessons = $7, course_version = $8, updated_at = now()
     where id = $1
-    returning *, case $7::text
+    returning *, case $9::text
         when 'CourseCompleted' then $5::timestamptz
         when 'CourseCompletionRevoked' then coalesce($3::timestamptz, reset_at)
     end as occurred_at
 )
 insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
-select course_event_id($7, user_id, course_id, completion_number, occurred_at), 'course', user_id, $7,
-       course_event_payload($7, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at,
+select course_event_id($9, user_id, course_id, completion_number, occurred_at), 'course', user_id, $9,
+       course_event_payload($9, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at,
                             occurred_at),
-       occurred_at, $8, $9
+       occurred_at, $10, $11
 from repaired
-where $7 is not null
+where $9 is not null

@@ -1,0 +1,51 @@
+"""Reads a version of a course from a file in JSON or YAML."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import yaml  # type: ignore[import-untyped]
+from pydantic import ValidationError
+
+from events.catalog import LARGEST_VERSION, CoursePublished
+from worker.errors import ProgressError
+
+LARGEST_FILE = 4 * LARGEST_VERSION  # bytes: with room for the spaces that people leave
+MOST_SHOWN = 5  # mistakes
+
+
+class BadCatalogFile(ProgressError):
+    """The file is not a version of a course."""
+
+
+def read_version(path: Path) -> CoursePublished:
+    """Reads the version that a file describes, by the fields of `CoursePublished`. Raises BadCatalogFile."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadCatalogFile(f"{path}: has more than {LARGEST_FILE:,} bytes")
+        found = yaml.load(path.read_text("utf-8"), Loader=WithoutDates)  # JSON is YAML
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadCatalogFile(f"{path}: cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadCatalogFile(f"{path}: neither JSON nor YAML: {' '.join(str(error).split())[:300]}") from error
+    if not isinstance(found, dict):
+        raise BadCatalogFile(f"{path}: not an object with course_id, version and lessons")
+    try:
+        return CoursePublished.model_validate(found)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        lines = [f"{'.'.join(map(str, problem['loc'])) or 'version'}: {problem['msg']}" for problem in problems]
+        raise BadCatalogFile(f"{path}: {'; '.join(lines[:MOST_SHOWN])}") from error
+
+
+class WithoutDates(yaml.SafeLoader):  # type: ignore[misc]
+    """Loads YAML as JSON would be: a title such as 2026-11-30 is text, and an alias is refused."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: object, index: object) -> object:
+        if self.check_event(yaml.AliasEvent):  # aliases of aliases make gigabytes of a kilobyte
+            raise yaml.YAMLError("an alias (*name) is not allowed")
+        return super().compose_node(parent, index)
