@@ -35,7 +35,7 @@ create table course_progress_all (
     updated_at timestamptz not null default now(),
     lessons_completed integer not null default 0,
     total_lessons integer,                          -- null: not known yet
-    -- the number of the latest completion (rule 7); a recovery skips numbers, also of a course never completed (rule 8)
+    -- the number of the latest completion (rule 7); a recovery skips numbers, also of a course never completed
     completion_number integer not null default 0,
     last_lesson_id text collate "C",
     -- rounded to the nearest whole number; 100 exactly when complete (rule 3)

@@ -33,7 +33,7 @@ class CourseProgress:
     last_accessed_at: datetime
     started_at: datetime
     completed_at: datetime | None
-    completion_number: int  # of the latest completion; a recovery skips numbers (rule 8)
+    completion_number: int  # of the latest completion; a recovery skips numbers
 
     @property
     def more_lessons(self) -> int:
