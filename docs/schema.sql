@@ -234,6 +234,9 @@ create view course_progress as
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
 
+-- the version of a course that a learner is complete under, and since when
+create type course_completion as (version integer, completed_at timestamptz);
+
 -- For course_event_id of releases before 0008. A later migration drops it.
 CREATE OR REPLACE FUNCTION uuid_v5(namespace uuid, name text)
  RETURNS uuid
@@ -340,92 +343,68 @@ CREATE OR REPLACE FUNCTION judge_progress(users uuid[], courses uuid[])
  RETURNS TABLE(id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer, judged_by integer, newest_since timestamptz)
  LANGUAGE sql
  STABLE PARALLEL SAFE
-BEGIN ATOMIC
- WITH rows_judged AS MATERIALIZED (
-          SELECT p.id,
-             r_1.user_id,
-             r_1.course_id,
-             COALESCE(p.reset_at, '-infinity'::timestamptz) AS counts_after
-            FROM (UNNEST(judge_progress.users, judge_progress.courses) r_1(user_id, course_id)
-              CROSS JOIN LATERAL ( SELECT a.id,
-                     a.reset_at
-                    FROM course_progress_all a
-                   WHERE ((a.user_id = r_1.user_id) AND (a.course_id = r_1.course_id))
-                  OFFSET 0) p)
-         ), versions AS MATERIALIZED (
-          SELECT v_1.course_id,
-             v_1.version,
-             v_1.policy,
-             v_1.needed,
-             v_1.in_force,
-             COALESCE(lead(v_1.in_force) OVER (PARTITION BY v_1.course_id ORDER BY v_1.version), 'infinity'::timestamptz) AS until
-            FROM ( SELECT v_2.course_id,
-                     v_2.version,
-                     v_2.policy,
-                     v_2.needed,
-                     COALESCE(max(v_2.published_later) OVER (PARTITION BY v_2.course_id ORDER BY v_2.version), '-infinity'::timestamptz) AS in_force
-                    FROM ( SELECT v_3.course_id,
-                             v_3.version,
-                             v_3.published_at,
-                             v_3.policy,
-                             v_3.needed,
-                             v_3.title,
-                             v_3.content,
-                             v_3.digest,
-                                 CASE
-                                     WHEN (v_3.version > min(v_3.version) OVER (PARTITION BY v_3.course_id)) THEN v_3.published_at
-                                     ELSE NULL::timestamptz
-                                 END AS published_later
-                            FROM course_version v_3
-                           WHERE (v_3.course_id IN ( SELECT rows_judged.course_id
-                                    FROM rows_judged))) v_2) v_1
-         ), lessons_met AS (
-          SELECT r_1.id,
-             c.course_id,
-             c.version,
-             c.lesson_id,
-             min(l_1.completed_at) AS met_at
-            FROM (((rows_judged r_1
-              CROSS JOIN LATERAL ( SELECT l_2.lesson_id,
-                     l_2.completed_at
-                    FROM lesson_progress l_2
-                   WHERE ((l_2.user_id = r_1.user_id) AND (l_2.course_id = r_1.course_id) AND l_2.completed AND (l_2.changed_at > r_1.counts_after))
-                  OFFSET 0) l_1)
-              CROSS JOIN LATERAL ( SELECT l_1.lesson_id
-                 UNION
-                  SELECT m.lesson_id
-                    FROM course_replacement m
-                   WHERE ((m.course_id = r_1.course_id) AND (m.replaced_id = l_1.lesson_id))) counts_as)
-              JOIN course_lesson c ON (((c.course_id = r_1.course_id) AND (c.lesson_id = counts_as.lesson_id) AND c.required)))
-           GROUP BY r_1.id, c.course_id, c.version, c.lesson_id
-         ), lessons_counted AS (
-          SELECT m.id,
-             m.version,
-             (count(*))::integer AS met,
-             (array_agg(m.met_at ORDER BY m.met_at))[v_1.needed] AS made_up_at
-            FROM (lessons_met m
-              JOIN versions v_1 USING (course_id, version))
-           GROUP BY m.id, m.version, v_1.needed
-         ), rows_held AS (
-          SELECT r_1.id,
-             max(v_1.version) AS newest,
-             max(v_1.in_force) AS newest_since,
-             held_version(v_1.version, v_1.policy, v_1.in_force, v_1.until, l_1.made_up_at ORDER BY v_1.version) AS held
-            FROM ((rows_judged r_1
-              JOIN versions v_1 ON ((v_1.course_id = r_1.course_id)))
-              LEFT JOIN lessons_counted l_1 ON (((l_1.id = r_1.id) AND (l_1.version = v_1.version))))
-           GROUP BY r_1.id
-         )
-  SELECT h.id,
-     LEAST(COALESCE(l.met, 0), v.needed) AS "least",
-     v.needed,
-     (h.held).completed_at AS completed_at,
-     v.version,
-     h.newest,
-     h.newest_since
-    FROM (((rows_held h
-      JOIN rows_judged r ON ((r.id = h.id)))
-      JOIN versions v ON (((v.course_id = r.course_id) AND (v.version = COALESCE((h.held).version, h.newest)))))
-      LEFT JOIN lessons_counted l ON (((l.id = h.id) AND (l.version = v.version))));
-END;
+AS $function$
+with
+rows_judged as materialized (
+    select p.id, r.user_id, r.course_id, coalesce(p.reset_at, '-infinity') as counts_after
+    from unnest(users, courses) as r (user_id, course_id)
+    cross join lateral (
+        select id, reset_at from course_progress_all a
+        where a.user_id = r.user_id and a.course_id = r.course_id
+        offset 0 -- a fence: looked up by the whole key (0017)
+    ) p
+),
+-- Each version with the time from which it is in force: its publication, or that of a lower version if that is later.
+versions as materialized (
+    select v.*, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
+    from (
+        select course_id, version, policy, needed,
+               coalesce(max(published_later) over (partition by course_id order by version), '-infinity') as in_force
+        from (
+            select v.*, case when version > min(version) over (partition by course_id) then published_at end
+                       as published_later
+            from course_version v
+            where course_id in (select course_id from rows_judged)
+        ) v
+    ) v
+),
+-- Rule 8: the required lessons that are met, each with its earliest date.
+lessons_met as (
+    select r.id, c.course_id, c.version, c.lesson_id, min(l.completed_at) as met_at
+    from rows_judged r
+    cross join lateral (
+        select lesson_id, completed_at from lesson_progress l
+        where l.user_id = r.user_id and l.course_id = r.course_id and l.completed and l.changed_at > r.counts_after
+        offset 0 -- a fence, as above
+    ) l
+    cross join lateral (
+        select l.lesson_id
+        union
+        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = l.lesson_id
+    ) counts_as
+    join course_lesson c on c.course_id = r.course_id and c.lesson_id = counts_as.lesson_id and c.required
+    group by r.id, c.course_id, c.version, c.lesson_id
+),
+lessons_counted as (
+    select m.id, m.version, count(*)::integer as met, (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
+    from lessons_met m
+    join versions v using (course_id, version)
+    group by m.id, m.version, v.needed
+),
+-- Rules 9 and 10.
+rows_held as (
+    select r.id, max(v.version) as newest, max(v.in_force) as newest_since,
+           held_version(v.version, v.policy, v.in_force, v.until, l.made_up_at order by v.version) as held
+    from rows_judged r
+    join versions v on v.course_id = r.course_id
+    left join lessons_counted l on l.id = r.id and l.version = v.version
+    group by r.id
+)
+-- Rule 11.
+select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since
+from rows_held h
+join rows_judged r on r.id = h.id
+join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
+left join lessons_counted l on l.id = h.id and l.version = v.version
+$function$;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;

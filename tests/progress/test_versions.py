@@ -1,5 +1,7 @@
 """Versions of a course decide, in whatever order they, the events and a recount come: rules 8 to 11 on real SQL."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -14,11 +16,15 @@ from events.catalog import AtLeast, CatalogLesson, CoursePublished
 from events.models import CourseAccessed, LessonCompleted, ProgressReset
 from tests.databases import Database
 from tests.deliveries import Delivery, deliveries, real_sql
-from tests.factories import COURSE, at
+from tests.factories import COURSE, OTHER_USER, USER, at, completed, reset, uncompleted
+from tests.processes import eventually
 from worker.courses.catalog_sink import CatalogSink
 from worker.courses.recount import Recount
+from worker.errors import ValueRefused
+from worker.postgres import connection
 from worker.progress.store import Store
 from worker.progress.version_reference import Standing, find_standing
+from worker.repair.recount import Scope, Verify, connect_to_recount
 from worker.settings import Settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence, Record
@@ -56,6 +62,26 @@ class Courses(Database):
     async def recount_all(self) -> None:
         while await self.recount.recount_chunk():
             pass
+
+    async def find_wrong_news(self) -> list[asyncpg.Record]:
+        """Returns the learners whose last course event says otherwise than their row."""
+        return await self.connection.fetch(
+            """
+            select * from course_progress_all p
+            left join lateral (select type, payload from outbox where aggregateid = p.user_id::text
+                               order by seq desc limit 1) o on true
+            where (o.type is not distinct from 'CourseCompleted') <> (p.completed_at is not null)
+               or (o.payload ->> 'completion_number')::integer is distinct from nullif(p.completion_number, 0)
+            """
+        )
+
+    async def find_wrong_rows(self) -> list[Any]:
+        """Returns what `verify` finds."""
+        connection = await connect_to_recount(self.store._settings)
+        try:
+            return [found async for found in Verify(connection, Scope(), lambda _: None).differences()]
+        finally:
+            await connection.close()
 
     async def standings(self) -> dict[Any, Standing]:
         rows = await self.connection.fetch(
@@ -144,3 +170,134 @@ async def test_any_order_of_events_versions_and_recounts_ends_as_the_rules_say(
     await courses.recount_all()
 
     assert await courses.standings() == expect(delivery.happened, published)
+    assert await courses.find_wrong_news() == []
+    assert await courses.find_wrong_rows() == []
+
+
+def published(number: int, *required: str, hour: int = 0, **changed: Any) -> Published:
+    lessons = tuple(CatalogLesson(lesson_id=id) for id in required)
+    return CoursePublished(course_id=COURSE, version=number, lessons=lessons, **changed), at(hour)
+
+
+async def complete_others(courses: Courses, lesson: str, hour: int) -> None:
+    await courses.apply(
+        [(LessonCompleted(user_id=OTHER_USER, course_id=COURSE, lesson_id=lesson, total_lessons=9), at(hour))]
+    )
+
+
+async def count_with_stale_knowledge(courses: Courses) -> Standing:
+    """Has a worker that knows version 1 count a new learner after version 2 was recounted."""
+    await courses.empty()
+    await courses.publish(*published(1, "a"))
+    await courses.apply([completed("a", 1)])
+    await courses.publish(*published(2, "a", "b", hour=2))
+    await courses.recount_all()
+    await complete_others(courses, "a", 3)
+    return (await courses.standings())[OTHER_USER]
+
+
+async def test_nobody_is_counted_by_a_version_that_is_not_the_newest_any_more(courses: Courses) -> None:
+    assert await count_with_stale_knowledge(courses) == Standing(2, 1, 2, None)
+
+
+async def test_without_the_epoch_somebody_would_be(courses: Courses, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = connection.query
+    compared, sabotaged = "(select epoch from known) = $24", "((select epoch from known) = $24 or true)"
+    monkeypatch.setattr(connection, "query", lambda name: original(name).replace(compared, sabotaged))
+
+    assert await count_with_stale_knowledge(courses) == Standing(1, 1, 1, at(3))
+
+
+async def test_a_version_waits_for_the_batches_under_way(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a"))
+    await courses.apply([completed("b", 1)])
+    holder = await asyncpg.connect(courses.store._settings.database_url.get_secret_value())
+    holding = holder.transaction()
+    await holding.start()
+    await holder.execute("lock table course_progress_all in share mode")
+
+    batch = asyncio.create_task(complete_others(courses, "a", 2))
+    await eventually(lambda: waits(courses, 1))
+    version = asyncio.create_task(courses.publish(*published(2, "a", "c", hour=3)))
+    await eventually(lambda: waits(courses, 2))
+    await holding.rollback()
+    await asyncio.gather(batch, version)
+    await holder.close()
+    await courses.recount_all()
+
+    assert (await courses.standings())[OTHER_USER] == Standing(1, 1, 1, at(2))
+
+
+async def waits(courses: Courses, number: int) -> bool:
+    found = await courses.connection.fetchval(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    return bool(found == number)
+
+
+@pytest.mark.parametrize(
+    ("policy", "complete"), [("grandfather", Standing(1, 1, 1, at(1))), ("reopen", Standing(2, 1, 2, None))]
+)
+async def test_who_was_complete_stays_so_unless_the_owner_reopens(
+    courses: Courses, policy: str, complete: Standing
+) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a"))
+    await courses.apply([completed("a", 1)])
+    await courses.publish(*published(2, "a", "b", hour=2, policy=policy))
+
+    await courses.recount_all()
+
+    assert (await courses.standings())[USER] == complete
+    news = [
+        (row["type"], row["occurred_at"], json.loads(row["payload"]).get("cause"))
+        for row in await courses.take_outbox()
+    ]
+    assert news[0] == ("CourseCompleted", at(1), None)
+    assert news[1:] == [("CourseCompletionRevoked", at(2), "course-changed")] * (policy == "reopen")
+
+
+async def test_who_lacked_only_a_removed_lesson_is_complete_since_its_removal(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+    await courses.apply([completed("a", 1)])
+    await courses.publish(*published(2, "a", hour=5))
+
+    await courses.recount_all()
+
+    assert (await courses.standings())[USER] == Standing(2, 1, 1, at(5))
+    [news] = await courses.take_outbox()
+    assert (news["occurred_at"], json.loads(news["payload"])["cause"]) == (at(5), "course-changed")
+
+
+async def test_a_made_up_lesson_completes_nothing(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+
+    await courses.apply([completed("invented", 1, total=1), completed("a", 2, total=1)])
+
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+    assert await courses.take_outbox() == []
+
+
+async def test_what_is_taken_back_and_reset_counts_no_more(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+    await courses.apply([completed("a", 1), completed("b", 2)])
+    await courses.apply([uncompleted("b", 3)])
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+    await courses.apply([completed("b", 4), reset(5), completed("a", 6)])
+
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+    assert [row["type"] for row in await courses.take_outbox()][-1] == "CourseCompletionRevoked"
+    assert await courses.find_wrong_rows() == []
+
+
+async def test_another_content_under_a_known_version_is_refused_and_the_same_changes_nothing(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a"))
+    await courses.publish(*published(1, "a", hour=7))
+
+    with pytest.raises(ValueRefused, match="version 1 of this course is known with another content"):
+        await courses.publish(*published(1, "b"))

@@ -31,7 +31,7 @@ ABOUT = """\
 
 
 async def describe(connection: asyncpg.Connection) -> str:
-    """Returns the text of the file for a migrated database: tables, views, types, functions, in the order they were made."""
+    """Returns the file's text for a migrated database: tables, views, types, functions, in the order they were made."""
     relations = await connection.fetch(query("postgres/describe_relations"))
     types = await connection.fetch(query("postgres/describe_types"))
     functions = await connection.fetch(query("postgres/describe_functions"))
