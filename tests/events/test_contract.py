@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 
 from events import contract, topics
+from events.catalog import CATALOG_EVENTS
 from events.envelope import binary
 from events.models import (
     CourseAccessed,
@@ -110,14 +111,18 @@ def test_a_schema_lets_a_producer_say_more(name: str) -> None:
 # The AsyncAPI document
 
 
-def test_the_worker_receives_lesson_events_and_sends_course_events() -> None:
+def test_the_worker_receives_lesson_events_and_the_catalog_and_sends_course_events() -> None:
     directions = {
         resolve(operation["channel"]["$ref"])["address"]: operation["action"]
         for operation in ASYNCAPI["operations"].values()
     }
 
     assert ASYNCAPI["asyncapi"] == "3.0.0"
-    assert directions == {topics.LESSON_EVENTS: "receive", topics.COURSE_EVENTS: "send"}
+    assert directions == {
+        topics.LESSON_EVENTS: "receive",
+        topics.COURSE_CATALOG: "receive",
+        topics.COURSE_EVENTS: "send",
+    }
 
 
 def test_every_operation_carries_the_messages_of_its_channel() -> None:
@@ -128,7 +133,7 @@ def test_every_operation_carries_the_messages_of_its_channel() -> None:
         assert [message["$ref"] for message in operation["messages"]] == messages
 
 
-def test_every_event_is_a_message_of_one_channel_keyed_by_the_user() -> None:
+def test_every_event_is_a_message_of_one_channel_keyed_by_the_user_or_the_course() -> None:
     references = [
         message["$ref"] for channel in ASYNCAPI["channels"].values() for message in channel["messages"].values()
     ]
@@ -136,7 +141,8 @@ def test_every_event_is_a_message_of_one_channel_keyed_by_the_user() -> None:
     assert sorted(references) == sorted(f"#/components/messages/{name}" for name in NAMES)
     for reference in references:
         key = resolve(reference)["bindings"]["kafka"]["key"]
-        assert (key["format"], key["description"]) == ("uuid", "user_id")
+        of_a_course = reference.rpartition("/")[2] in CATALOG_EVENTS
+        assert (key["format"], key["description"]) == ("uuid", "course_id" if of_a_course else "user_id")
 
 
 @pytest.mark.parametrize("name", NAMES)

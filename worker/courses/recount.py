@@ -17,6 +17,7 @@ from mode import Service
 
 from worker.errors import Unavailable
 from worker.kafka.topics import fetch_partitions
+from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, fetch_one, query
 from worker.postgres.failures import translate_errors
 from worker.settings import Settings
@@ -68,6 +69,7 @@ class Recount(Service):
                     query("courses/recount_chunk"), course["course_id"], course["after_user"], CHUNK
                 )
                 judged = await self._judge(connection, course, [row["user_id"] for row in users])
+        metrics.RECOUNTED.inc(len(users))
         if judged["completed"] or judged["revoked"]:
             self._on_transitions()
         return True

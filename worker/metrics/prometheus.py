@@ -35,6 +35,7 @@ OFFSETS_MOVED = Counter(
     "progress_offsets_moved_elsewhere",
     "Partitions of a batch whose stored offset another worker had moved, or this one without hearing of it",
 )
+RECOUNTED = Counter("progress_recounted_rows", "Progress rows recounted after a version of their course was published")
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
 PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")

@@ -1,0 +1,46 @@
+"""A version of a course is read from JSON and YAML, and what is neither harms nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.courses.catalog_file import BadCatalogFile, read_version
+
+COURSE = "0190a6e2-0000-7000-8000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"course_id": "{COURSE}", "version": 1, "title": "2026-11-30", "lessons": [{{"lesson_id": "1.0"}}]}}',
+        f"course_id: {COURSE}\nversion: 1\ntitle: 2026-11-30\nlessons:\n  - lesson_id: '1.0'\n",
+    ],
+    ids=["JSON", "YAML"],
+)
+def test_json_and_yaml_say_the_same(tmp_path: Path, text: str) -> None:
+    (tmp_path / "file").write_text(text)
+
+    found = read_version(tmp_path / "file")
+
+    assert (str(found.course_id), found.version, found.title, found.required) == (COURSE, 1, "2026-11-30", ["1.0"])
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "not an object"),
+        (b"- 1", "not an object"),
+        (b"{", "neither JSON nor YAML"),
+        (b"\xff", "cannot be read"),
+        (b"[" * 100_000, "neither JSON nor YAML"),
+        (b"a: &a [x]\nb: *a\n", "alias"),
+        (b"!!python/object:os.system x", "neither JSON nor YAML"),
+        (b"x" * 4_000_000, "more than"),
+        (b"version: 1", "course_id: Field required; lessons: Field required"),
+    ],
+)
+def test_what_is_not_a_version_is_explained(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+
+    with pytest.raises(BadCatalogFile, match=why):
+        read_version(tmp_path / "file")

@@ -1,0 +1,60 @@
+"""Which versions of a course are events, and which would lead nowhere."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from events.catalog import CoursePublished, digest_version
+
+COURSE = UUID("0190a6e2-0000-7000-8000-00000000000a")
+A, B = {"lesson_id": "a"}, {"lesson_id": "b"}
+
+
+def version(*lessons: dict[str, Any], **changed: Any) -> CoursePublished:
+    return CoursePublished.model_validate({"course_id": COURSE, "version": 1, "lessons": list(lessons), **changed})
+
+
+def test_what_is_left_out_has_a_usual_value() -> None:
+    found = version(A, {**B, "required": False})
+
+    assert (found.policy, found.rule, found.needed, found.required) == ("grandfather", "all", 1, ["a"])
+    assert version(A, B, rule={"at_least": 1}).needed == 1
+
+
+@pytest.mark.parametrize(
+    ("lessons", "changed", "why"),
+    [
+        ([], {}, "at least 1 item"),
+        ([{**A, "required": False}], {}, "no lesson is required"),
+        ([A, B], {"rule": {"at_least": 3}}, "3 of 2 required lessons"),
+        ([A], {"rule": {"at_least": 0}}, "greater than or equal to 1"),
+        ([A], {"rule": "most"}, "rule"),
+        ([A], {"policy": "forget"}, "grandfather"),
+        ([A, B, A], {}, "'a' is there twice"),
+        ([{**A, "requires": ["b"]}], {}, "requires 'b', which is not a lesson"),
+        ([{**A, "requires": ["a"]}], {}, "nobody could begin: 'a' requires 'a'"),
+        ([{**A, "requires": ["b"]}, {**B, "requires": ["a"]}], {}, "nobody could begin"),
+        ([{**A, "replaces": ["a"]}], {}, "replaces itself"),
+        ([{"lesson_id": f"{n}"} for n in range(2_001)], {}, "at most 2000"),
+        ([{"lesson_id": f"{n}", "href": "x" * 1_900} for n in range(500)], {}, "more than 900000 bytes"),
+        ([A], {"version": 0}, "greater than or equal to 1"),
+        ([A], {"version": 1.5}, "valid integer"),
+    ],
+)
+def test_a_version_that_would_lead_nowhere_is_refused(
+    lessons: list[dict[str, Any]], changed: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ValidationError, match=why):
+        version(*lessons, **changed)
+
+
+def test_a_circle_of_2000_lessons_is_found() -> None:
+    with pytest.raises(ValidationError, match="nobody could begin"):
+        version(*({"lesson_id": f"{n}", "requires": [f"{(n + 1) % 2_000}"]} for n in range(2_000)))
+
+
+def test_the_same_content_has_one_digest_and_another_content_another() -> None:
+    assert digest_version(version(A, B)) == digest_version(version(A, {**B, "required": True}, policy="grandfather"))
+    assert digest_version(version(A, B)) != digest_version(version(B, A))
