@@ -10,9 +10,11 @@ Prints the commands that grant PRINCIPAL the rights of ROLE; with --apply, runs 
 
 Roles:
   player         writes lesson events: course players, and websites that use ProgressService
-  worker         reads lesson events, writes course events and dead letters
+  author         publishes versions of courses: who owns them, and course-progress catalog
+  worker         reads lesson events and the catalog, writes course events and dead letters
   certificates   reads course events, in groups whose names begin with GROUP
-  operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events,
+  operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events and the
+                 catalog (to replay),
                  sees whether the workers' group is alive
   api            course-progress api: the rights of an operator, for /api/ops and the page Operations. Without these
                  two the rights of a player are enough
@@ -21,6 +23,7 @@ Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and
   --group GROUP            course-progress; for certificates: certificates, with which group names begin
   --lesson-events TOPIC    lesson-events
   --course-events TOPIC    course-events
+  --course-catalog TOPIC   course-catalog
   --dead-letters TOPIC     lesson-events.dlq
   --topic-settings         worker: also allow it to read the settings of lesson events and dead letters, so that it
                            warns where these topics do not keep what they should
@@ -43,19 +46,20 @@ wrong() {
 }
 
 role="" principal="" group="" topic_settings="" apply=""
-lesson_events=lesson-events course_events=course-events dead_letters=lesson-events.dlq
+lesson_events=lesson-events course_events=course-events dead_letters=lesson-events.dlq course_catalog=course-catalog
 while [ $# -gt 0 ]; do
     case $1 in
         --help) usage; exit ;;
         --topic-settings) topic_settings=yes ;;
         --apply) apply=yes ;;
         --) shift; break ;;
-        --group | --lesson-events | --course-events | --dead-letters)
+        --group | --lesson-events | --course-events | --course-catalog | --dead-letters)
             [ $# -gt 1 ] && [ -n "$2" ] || wrong "$1 needs a name"
             case $1 in
                 --group) group=$2 ;;
                 --lesson-events) lesson_events=$2 ;;
                 --course-events) course_events=$2 ;;
+                --course-catalog) course_catalog=$2 ;;
                 --dead-letters) dead_letters=$2 ;;
             esac
             shift
@@ -90,9 +94,13 @@ case $role in
     player)
         allow "$@" --add --allow-principal "$principal" --operation Write --topic "$lesson_events"
         ;;
+    author)
+        allow "$@" --add --allow-principal "$principal" --operation Write --topic "$course_catalog"
+        ;;
     worker)
         allow "$@" --add --allow-principal "$principal" --operation Read \
-            --topic "$lesson_events" --group "${group:-course-progress}"
+            --topic "$lesson_events" --topic "$course_catalog" \
+            --group "${group:-course-progress}" --group "${group:-course-progress}-catalog"
         allow "$@" --add --allow-principal "$principal" --operation Write \
             --topic "$course_events" --topic "$dead_letters"
         [ -z "$topic_settings" ] || allow "$@" --add --allow-principal "$principal" --operation DescribeConfigs \
@@ -106,8 +114,8 @@ case $role in
     operator | api)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$dead_letters"
         allow "$@" --add --allow-principal "$principal" --operation Write \
-            --topic "$dead_letters" --topic "$lesson_events"
+            --topic "$dead_letters" --topic "$lesson_events" --topic "$course_catalog"
         allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
         ;;
-    *) wrong "ROLE must be player, worker, certificates, operator or api" ;;
+    *) wrong "ROLE must be player, author, worker, certificates, operator or api" ;;
 esac

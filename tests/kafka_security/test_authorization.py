@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
 )
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
+from tests.kafka_security.users import CATALOG, COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
 from tests.processes import Workers, eventually
 from tests.secured import PASSWORD, Secured
 from worker.deadletters.letter import Position
@@ -31,13 +31,14 @@ from worker.operations.watch import Operations
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
 MAY: dict[str, dict[str, set[str]]] = {
     "player": {LESSONS: WRITE},
-    "worker": {LESSONS: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
+    "author": {CATALOG: WRITE},
+    "worker": {LESSONS: READ, CATALOG: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ, f"{GROUP}-catalog": READ},
     "certificates": {COURSES: READ, "certificates-1": READ},
-    "operator": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
-    "api": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "operator": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "api": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
-GROUPS = (GROUP, "certificates-1", "payments")
+GROUPS = (GROUP, f"{GROUP}-catalog", "certificates-1", "payments")
 
 
 @pytest.mark.parametrize("role", MAY)
@@ -150,7 +151,7 @@ async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker:
     with pytest.raises(SetupError) as refused:
         await require_access(client_arguments(user(broker, "operator")), worker_permissions(names()))
 
-    assert f"Read on topic {LESSONS}, Write on topic {COURSES}:" in str(refused.value)
+    assert f"Read on topic {LESSONS}, Read on topic {CATALOG}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from tests.secured import CLIENT_SECRET, KEY_PASSWORD, PASSWORD, Endpoint, Secured
 from worker.settings import Settings
 
-LESSONS, COURSES, DEAD, OTHER = TOPICS = "lessons", "courses", "lessons.dead", "payments"
+LESSONS, CATALOG, COURSES, DEAD, OTHER = TOPICS = "lessons", "catalog", "courses", "lessons.dead", "payments"
 GROUP = "progress"
-NAMES = ("--lesson-events", LESSONS, "--course-events", COURSES, "--dead-letters", DEAD)
+NAMES = ("--lesson-events", LESSONS, "--course-events", COURSES, "--course-catalog", CATALOG, "--dead-letters", DEAD)
 OF_WORKER = (*NAMES, "--group", GROUP)
 ROLES = {
     "player": NAMES,
+    "author": NAMES,
     "worker": OF_WORKER,
     "certificates": (*NAMES, "--group", "certificates-"),
     "operator": OF_WORKER,
@@ -24,6 +25,7 @@ SCRAM = "SCRAM-SHA-256"
 def names(**more: Any) -> Settings:
     own = {
         "lesson_events_topic": LESSONS,
+        "course_catalog_topic": CATALOG,
         "course_events_topic": COURSES,
         "dead_letter_topic": DEAD,
         "consumer_group": GROUP,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -50,8 +51,13 @@ OAUTH = {
     "PROGRESS_KAFKA_OAUTH_CLIENT_ID": "worker",
     "PROGRESS_KAFKA_OAUTH_CLIENT_SECRET": MARK,
 }
+VERSION = str(Path(__file__).parent / "version.json")
 # What a command needs to get as far as its servers.
 ARGUMENTS = {
+    "catalog check": [VERSION],
+    "catalog delete": [COURSE, "--yes"],
+    "catalog publish": [VERSION, "--yes"],
+    "catalog show": [COURSE],
     "deadletters discard": ["0:0", "--yes"],
     "deadletters show": ["0:0"],
     "deadletters truncate": ["--yes"],
