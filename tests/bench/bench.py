@@ -99,6 +99,7 @@ class Bench:
         mark = uuid4().hex[:10]
         names = {
             "lesson_events_topic": f"lesson-events-{mark}",
+            "course_catalog_topic": f"course-catalog-{mark}",
             "course_events_topic": f"course-events-{mark}",
             "dead_letter_topic": f"lesson-events-{mark}.dlq",
         }

@@ -49,6 +49,7 @@ def worker_settings(servers: Servers, mark: str) -> Settings:
         kafka_bootstrap_servers=f"127.0.0.1:{servers.kafka_proxy_port}",
         consumer_group=f"faults-{mark}",
         lesson_events_topic=f"lesson-events-{mark}",
+        course_catalog_topic=f"course-catalog-{mark}",
         course_events_topic=f"course-events-{mark}",
         dead_letter_topic=f"lesson-events-{mark}.dlq",
         topic_partitions=PARTITIONS,
