@@ -54,7 +54,8 @@ class ProgressService:
     """Reads and writes learners' progress for a website. An async context manager. Ids may be UUIDs or their text.
 
     Every operation raises InvalidUserId or InvalidCourseId for an id that is not a UUID, and DatabaseUnavailable when
-    PostgreSQL is away; a completion or an access is then Accepted if Kafka has it. An operation that writes also raises:
+    PostgreSQL is away; a completion or an access is then Accepted if Kafka has it.
+    An operation that writes also raises:
 
     - InvalidLesson and InvalidTime;
     - SetupError when Kafka refuses these credentials;
