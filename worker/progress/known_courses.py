@@ -4,8 +4,9 @@ What it knows is as of an epoch. The statement that writes a batch compares it w
 old writes nothing and is learnt anew.
 """
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from worker.postgres.connection import query
-from worker.progress.fold import CourseChange
+from worker.progress.fold import CourseChange, FoldedBatch
 
 MOST_LESSONS = 1_000_000  # required lessons of all courses that are kept; a course without a version counts as one
 
@@ -50,19 +51,28 @@ class KnownCourses:
         self._courses.clear()
         self._size = 0
 
-    async def learn(self, connection: asyncpg.Connection, courses: Collection[UUID]) -> None:
-        """Learns of those courses that are not known. Nothing is asked as long as no course has a version."""
-        unknown = [course for course in courses if course.int not in self._courses] if self.epoch else []
+    async def learn(self, connection: asyncpg.Connection, folded: FoldedBatch) -> None:
+        """Learns of those courses of a batch that are not known; as long as no course has a version, of none."""
+        unknown = {course.int: course for course in self._list_courses(folded) if course.int not in self._courses}
         if not unknown:
             return
-        rows = await connection.fetch(query("progress/known_courses"), unknown)
+        rows = await connection.fetch(query("progress/known_courses"), list(unknown.values()))
         if rows[0]["epoch"] != self.epoch:
             self.forget(rows[0]["epoch"])
-            await self.learn(connection, courses)
+            await self.learn(connection, folded)
             return
         found = {row["course_id"]: row for row in rows}
-        for course in unknown:
+        for course in unknown.values():
             self._keep(course, _build(found[course]) if course in found else WITHOUT_VERSION)
+
+    def has_version(self, folded: FoldedBatch) -> bool:
+        """Tells whether a course of a batch that was learnt of has a version."""
+        return any(self.get(course).version for course in self._list_courses(folded))
+
+    def _list_courses(self, folded: FoldedBatch) -> Iterator[UUID]:
+        if self.epoch:
+            for _, course in itertools.chain(folded.courses, folded.resets):
+                yield course
 
     def get(self, course_id: UUID) -> KnownCourse:
         """Returns a course that was learnt of."""

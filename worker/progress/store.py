@@ -89,10 +89,9 @@ class Store:
         `recovered` names the progress rows that are announced once more.
         """
         connection = await self._ensure_connected()
-        courses = {course_id for _, course_id in folded.courses.keys() | folded.resets.keys()}
         with translate_errors(connection):
             for _ in range(LEARN_ATTEMPTS):
-                await self._known.learn(connection, courses)
+                await self._known.learn(connection, folded)
                 result = await self._write(connection, folded, spans, recovered or {})
                 if not isinstance(result, EpochMoved):
                     self._known.shrink()
@@ -103,8 +102,7 @@ class Store:
     async def _write(
         self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
     ) -> Result:
-        versioned = any(self._known.get(course_id).version for _, course_id in folded.courses.keys() | folded.resets)
-        if not (folded.resets or recovered or versioned):
+        if not (folded.resets or recovered or self._known.has_version(folded)):
             return self._read_result(await self._apply(connection, folded, spans))
         try:
             async with connection.transaction(isolation="repeatable_read"):
