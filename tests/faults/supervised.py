@@ -55,7 +55,8 @@ class SupervisedWorker:
             await asyncio.sleep(0.02)
 
     def signal(self, number: int) -> None:
-        self.expected |= {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}  # 130: stopped while it starts
+        # 130 and 143: stopped while it starts
+        self.expected |= {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130, 143}
         self.process.send_signal(number)
 
     async def stop(self) -> None:
