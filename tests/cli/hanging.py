@@ -1,4 +1,7 @@
-"""Runs a worker process whose stop never ends: `python -m tests.cli.hanging SECONDS`, which a stop may take."""
+"""Runs a worker process whose stop never ends.
+
+python -m tests.cli.hanging SECONDS [crash]  # SECONDS that a stop may take; `crash`: it stops by itself
+"""
 
 import asyncio
 import sys
@@ -12,8 +15,12 @@ class Hanging(AgentApp):
     async def on_started(self) -> None:
         await super().on_started()
         print("started", flush=True)
+        if "crash" in sys.argv:
+            worker.ONE_SIGNAL_S = 0
+            await self.crash(RuntimeError("by itself"))
 
     async def on_stop(self) -> None:
+        print("stopping", flush=True)
         await asyncio.Event().wait()
 
 

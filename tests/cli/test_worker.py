@@ -14,8 +14,8 @@ def test_a_bug_that_nobody_foresaw_asks_for_a_report() -> None:
     assert "report it" in describe_stop(KeyError("x"))
 
 
-async def start_hanging(stop_within_s: float) -> WorkerProcess:
-    process = WorkerProcess(Settings(), str(stop_within_s), module=("tests.cli.hanging",))
+async def start_hanging(stop_within_s: float, *more: str) -> WorkerProcess:
+    process = WorkerProcess(Settings(), str(stop_within_s), *more, module=("tests.cli.hanging",))
 
     async def started() -> bool:
         assert process.process.poll() is None, process.log
@@ -49,3 +49,21 @@ async def test_another_signal_ends_a_stop_at_once_with_the_status_of_a_shell(
 
         assert process.wait() == status
         assert f"a second signal, {number.name}" in process.last_line["reason"]
+
+
+@pytest.mark.processes
+async def test_the_first_signal_to_a_worker_that_stops_by_itself_does_not_cut_it_off() -> None:
+    with await start_hanging(3600, "crash") as process:
+
+        async def stopping() -> bool:
+            return "stopping" in process.log.splitlines()
+
+        async def heard() -> bool:
+            process.process.send_signal(signal.SIGTERM)
+            return "is stopping already" in process.log or process.process.poll() is not None
+
+        await eventually(stopping)
+        await eventually(heard)
+
+        assert "is stopping already" in process.log
+        assert process.stop() == 143

@@ -55,8 +55,7 @@ class SupervisedWorker:
             await asyncio.sleep(0.02)
 
     def signal(self, number: int) -> None:
-        # 130 and 143: stopped while it starts
-        self.expected |= {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130, 143}
+        self.expected |= {-signal.SIGKILL} if number == signal.SIGKILL else {0, 130}  # 130: stopped while it starts
         self.process.send_signal(number)
 
     async def stop(self) -> None:

@@ -1,6 +1,7 @@
 """Runs one worker in this process until a signal stops it, or it cannot go on."""
 
 import asyncio
+import itertools
 import os
 import signal
 
@@ -27,9 +28,10 @@ class Process(faust.Worker):
     """Runs the app, and sees that a stop ends: each step has its time, and the whole has STOP_WITHIN_S."""
 
     async def stop(self) -> None:
-        """Stops the app. Another signal ends the process at once, with the status of a shell: 130 or 143.
+        """Stops the app. A second signal ends the process at once, with the status of a shell: 130 or 143.
 
-        Whatever is cut off is safe, because a batch is applied with its offsets or not at all.
+        The first is the one that asked for this stop, unless the app stops by itself. Whatever is cut off is safe,
+        because a batch is applied with its offsets or not at all.
         """
         loop = asyncio.get_running_loop()
         loop.call_later(ONE_SIGNAL_S, self._end_at_next_signal, loop)
@@ -37,8 +39,15 @@ class Process(faust.Worker):
         await super().stop()
 
     def _end_at_next_signal(self, loop: asyncio.AbstractEventLoop) -> None:
+        signals = itertools.count(1 if self._signal_stop_time else 0)
+
+        def count_signal(number: signal.Signals) -> None:
+            if next(signals):
+                end_now(f"a second signal, {number.name}", 128 + number)
+            log.warning("the worker is stopping already; another signal ends it at once", signal=number.name)
+
         for number in SIGNALS:
-            loop.add_signal_handler(number, end_now, f"a second signal, {number.name}", 128 + number)
+            loop.add_signal_handler(number, count_signal, number)
 
 
 def end_now(reason: str, status: int) -> None:
