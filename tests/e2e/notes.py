@@ -148,10 +148,6 @@ def build_both(settings: Settings) -> AgentApp:
             self.intakes.append(add_notes(self, settings, notes_beside_lessons(settings), self.to_dead_letters))
             self.until_idle = UntilIdle(settings, self.intakes) if UNTIL_IDLE else None
 
-        async def on_started_init_extra_services(self) -> None:
-            await self.add_runtime_dependency(self.intakes[-1])
-            await super().on_started_init_extra_services()
-
     return BothWorker()
 
 
