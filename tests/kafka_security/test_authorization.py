@@ -1,6 +1,7 @@
 """Each role may do its own, and nothing else."""
 
 import asyncio
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from confluent_kafka.admin import (
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
 from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
-from tests.processes import Workers, eventually
+from tests.processes import DEADLINE_S, Workers, eventually
 from tests.secured import PASSWORD, Secured
 from worker.deadletters.letter import Position
 from worker.deadletters.replay import replay
@@ -38,6 +39,7 @@ MAY: dict[str, dict[str, set[str]]] = {
     "nobody": {},
 }
 GROUPS = (GROUP, "certificates-1", "payments")
+STARTING = (KafkaCode.NOT_COORDINATOR, KafkaCode.COORDINATOR_NOT_AVAILABLE, KafkaCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 @pytest.mark.parametrize("role", MAY)
@@ -55,13 +57,24 @@ def test_a_role_may_do_its_own_and_nothing_else(broker: Secured, role: str) -> N
     )
     found = {
         **admin.describe_topics(TopicCollection(list(TOPICS)), include_authorized_operations=True),
-        **admin.describe_consumer_groups(list(GROUPS), include_authorized_operations=True),
+        **describe_groups(admin),
         "the cluster": admin.describe_cluster(include_authorized_operations=True),
     }
 
     assert {what: operations(future) for what, future in found.items()} == {
         what: MAY[role].get(what, set()) for what in found
     }
+
+
+def describe_groups(admin: AdminClient) -> dict[str, Any]:
+    """Describes GROUPS, as soon as a broker that has just started coordinates them."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        described = admin.describe_consumer_groups(list(GROUPS), include_authorized_operations=True)
+        errors = [future.exception(timeout=30) for future in described.values()]
+        if not any(error and error.args[0].code() in STARTING for error in errors) or time.monotonic() > end:
+            return dict(described)
+        time.sleep(0.1)
 
 
 def operations(description: Any) -> set[str]:
