@@ -126,8 +126,8 @@ async def test_what_is_too_large_is_a_dead_letter_and_what_stands_behind_it_is_a
     assert {dict(letter.headers)["dlq_kind"] for letter in letters} == {b"too-large"}
     assert [dict(letter.headers)["dlq_truncated"] for letter in letters] == [
         b"batch",
-        b"%d, key 3, headers 0" % (LARGEST_RECORD + 1),
-        b"1, key 3, headers %d" % (LARGEST_RECORD + 1),
+        b"%d" % (LARGEST_RECORD + 1),
+        b"headers %d" % (LARGEST_RECORD + 1),
     ]
     assert [letter.value for letter in letters] == [b"", b"[" * KEPT_VALUE, b"{"]
     assert await connection.fetchval("select count(*) from course_progress") == 1

@@ -64,12 +64,14 @@ async def under_attack(scene: Scene) -> None:
 async def under(scene: Scene, website: Website, attack: Attack, target: Target) -> AsyncIterator[None]:
     """Attacks during the block, and until learners have been served meanwhile."""
     attacking = asyncio.create_task(attack(target))
-    yield
-    await website.wait_for_looks()
-    if attacking.done():
-        scene.unexpected.append(f"{attack.__name__} ended: {attacking.exception()!r}")
-    attacking.cancel()
-    await asyncio.gather(attacking, return_exceptions=True)
+    try:
+        yield
+        await website.wait_for_looks()
+        if attacking.done():
+            scene.unexpected.append(f"{attack.__name__} ended: {attacking.exception()!r}")
+    finally:
+        attacking.cancel()
+        await asyncio.gather(attacking, return_exceptions=True)
 
 
 async def attack_worker(scene: Scene, website: Website, target: Target) -> None:
