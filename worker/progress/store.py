@@ -1,6 +1,6 @@
 """Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets.
 
-`judge.sql` follows where versions of courses decide, `recover.sql` where the batch applies events again whose commits
+So does `waive.sql` where it has waivers. `judge.sql` follows where versions of courses decide, `recover.sql` where the batch applies events again whose commits
 PostgreSQL has lost.
 """
 
@@ -23,6 +23,7 @@ from worker.progress.columns import (
     build_judged_columns,
     build_recovered_columns,
     build_reset_columns,
+    build_waiver_columns,
 )
 from worker.progress.fold import CourseKey, FoldedBatch, fold
 from worker.progress.known_courses import KnownCourses
@@ -102,7 +103,7 @@ class Store:
     async def _write(
         self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
     ) -> Result:
-        if not (folded.resets or recovered or self._known.has_version(folded)):
+        if not (folded.resets or folded.has_waivers or recovered or self._known.has_version(folded)):
             return self._read_result(await self._apply(connection, folded, spans))
         try:
             async with connection.transaction(isolation="repeatable_read"):
@@ -115,11 +116,14 @@ class Store:
     ) -> int:
         """Executes the statements of one transaction; returns how many course events they announce."""
         announced = 0
-        if folded.resets:
+        if folded.resets or folded.has_waivers:
             # Workers that lock rows before they know the epoch would wait for one that publishes, and it for them.
             await connection.execute("select from known_epoch for share")
             await self._plan_for_arrays(connection)
+        if folded.resets:
             announced += await connection.fetchval(query("progress/reset"), *build_reset_columns(folded))
+        if folded.has_waivers:
+            await connection.execute(query("progress/waive"), *build_waiver_columns(folded))
         row = await self._apply(connection, folded, spans)
         result = self._read_result(row)
         if not isinstance(result, Applied):
