@@ -46,9 +46,9 @@ CourseVersionInForce = Annotated[
 Cause = Annotated[
     str,
     Field(
-        description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, or "
-        "its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published once "
-        "more, because the database had lost what was published. Readers take other values for learner",
+        description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, "
+        "or its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published "
+        "once more, because the database had lost what was published. Readers take other values for learner",
     ),
 ]
 LEARNER = "learner"

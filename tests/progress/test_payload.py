@@ -16,15 +16,8 @@ NOW = STARTED + timedelta(days=3, microseconds=17)
 
 
 async def payload(connection: asyncpg.Connection, type: str, total: int | None = 3) -> str | None:
-    text: str | None = await connection.fetchval(
-        "select course_event_payload($1, $2, $3, 2, 3, $4, $5, $6, 4, 'Statistics', 'learner')",
-        type,
-        USER,
-        COURSE,
-        total,
-        STARTED,
-        NOW,
-    )
+    call = "select course_event_payload($1, $2, $3, 2, 3, $4, $5, $6, 4, 'Statistics', 'learner')"
+    text: str | None = await connection.fetchval(call, type, USER, COURSE, total, STARTED, NOW)
     return text
 
 
