@@ -53,9 +53,8 @@ class Courses(Database):
 
     async def empty(self) -> None:
         await super().empty()
-        await self.connection.execute(
-            "truncate course_version, course_lesson, course_replacement, course_recount, lesson_waiver"
-        )
+        tables = "course_version, course_lesson, course_replacement, course_recount, lesson_waiver"
+        await self.connection.execute(f"truncate {tables}")
         self.published = 0
 
     async def publish(self, version: CoursePublished, published_at: datetime) -> None:

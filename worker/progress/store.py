@@ -1,7 +1,7 @@
 """Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets.
 
-So does `waive.sql` where it has waivers. `judge.sql` follows where versions of courses decide, `recover.sql` where the batch applies events again whose commits
-PostgreSQL has lost.
+`waive.sql` comes before it too, where the batch has waivers. `judge.sql` follows where versions of courses decide,
+`recover.sql` where the batch applies events again whose commits PostgreSQL has lost.
 """
 
 from collections.abc import Iterable
