@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from aiokafka import TopicPartition
 
 from worker.progress.fold import CourseKey, FoldedBatch
-from worker.progress.known_courses import KnownCourses
+from worker.progress.known_courses import Knowledge
 from worker.stream.sink import Spans
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ Columns: TypeAlias = list[list[Any]]
 Recovered: TypeAlias = Mapping[CourseKey, Collection[TopicPartition]]
 
 
-def build_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Columns:
+def build_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -> Columns:
     """Builds $2 to $24 of apply.sql; the epoch is $25."""
     return [
         [tp.topic for tp in spans],
@@ -29,7 +29,7 @@ def build_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Col
     ]
 
 
-def _build_course_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Columns:
+def _build_course_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -> Columns:
     sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
     rows = []
     for key, change in folded.courses.items():
@@ -60,7 +60,7 @@ def _omit_if_latest(at: datetime | None, latest: datetime | None) -> datetime | 
     return None if at == latest else at
 
 
-def _build_lesson_columns(folded: FoldedBatch, known: KnownCourses) -> Columns:
+def _build_lesson_columns(folded: FoldedBatch, known: Knowledge) -> Columns:
     rows = []
     for number, ((_, course_id), change) in enumerate(folded.courses.items(), start=1):
         course = known.get(course_id)
@@ -99,7 +99,7 @@ def build_reset_columns(folded: FoldedBatch) -> Columns:
     return _turn(rows, 5)
 
 
-def build_judged_columns(folded: FoldedBatch, known: KnownCourses, to_judge: Collection[int]) -> Columns:
+def build_judged_columns(folded: FoldedBatch, known: Knowledge, to_judge: Collection[int]) -> Columns:
     """Builds the parameters of judge.sql; `to_judge` are the numbers of progress rows, as in apply.sql, from 1."""
     courses = list(folded.courses.items())
     rows = {
