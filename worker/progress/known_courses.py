@@ -55,7 +55,7 @@ class Knowledge:
 
 
 class KnownCourses:
-    """Knows courses as of one epoch. It forgets those that were not asked for longest. The lanes of a worker share it."""
+    """Knows courses as of one epoch, for all lanes of a worker. It forgets those that were not asked for longest."""
 
     def __init__(self) -> None:
         self.epoch = 0  # as long as nobody has published a version
@@ -70,7 +70,7 @@ class KnownCourses:
             self._size = 0
 
     async def learn(self, connection: asyncpg.Connection, folded: FoldedBatch) -> Knowledge:
-        """Returns what is known of the courses of a batch, and reads the others. While none has a version, it reads none."""
+        """Returns what is known of the courses of a batch, and reads the others; none while none has a version."""
         while epoch := self.epoch:
             courses = {course.int: course for _, course in itertools.chain(folded.courses, folded.resets)}
             found = {number: self._courses[number] for number in courses if number in self._courses}

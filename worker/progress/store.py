@@ -60,7 +60,7 @@ class Store:
     """
 
     def __init__(self, settings: Settings, group: str | None = None, known: KnownCourses | None = None) -> None:
-        """`group` is the stream's, by default that of lesson events. Stores of one process may share what is `known`."""
+        """`group` is the stream's, by default that of lesson events. Stores of a process may share what is `known`."""
         self._settings = settings
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
