@@ -35,6 +35,7 @@ class Scope(StrEnum):
 
     READ_ANY = "progress:read:any"
     ANALYTICS = "course:analytics"
+    CATALOG = "catalog:write"
     OPS = "ops"
 
 
@@ -45,7 +46,7 @@ class Caller:
     user_id: UUID
     scopes: frozenset[str]
     expires_at: float
-    courses: frozenset[str] = frozenset()  # ids whose figures it may see, with the scope; "*" is all
+    courses: frozenset[str] = frozenset()  # ids for which its scopes `course:…` and `catalog:…` count; "*" is all
 
     def require(self, scope: Scope) -> None:
         """Raises a problem, 403, unless the token has this scope."""
