@@ -20,6 +20,6 @@ end $$;
 
 -- Not update or delete: what a version says never changes.
 grant select, insert on course_version, course_lesson, course_replacement to course_progress_author;
-grant select on course_progress_all, lesson_progress to course_progress_author;
+grant select on course_progress_all, lesson_progress, lesson_waiver to course_progress_author;
 grant execute on function hold_to_version, held_version, judge_progress to course_progress_author;
 -- migrate:down

@@ -82,6 +82,7 @@ MAY = {
     AUTHOR: {
         "course_progress_all": READ,
         "lesson_progress": READ,
+        "lesson_waiver": READ,
         "course_version": {"SELECT", "INSERT"},
         "course_lesson": {"SELECT", "INSERT"},
         "course_replacement": {"SELECT", "INSERT"},

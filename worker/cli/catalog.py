@@ -150,7 +150,7 @@ async def require_new_workers(settings: Settings) -> None:
     from worker.courses import publishing
 
     rows = await fetch(settings, "courses/old_workers", settings.consumer_group, publishing.GONE_AFTER_S)
-    publishing.require_new_workers(rows)
+    publishing.refuse_old_workers(rows)
 
 
 async def has_version(settings: Settings) -> bool:

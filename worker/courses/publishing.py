@@ -97,7 +97,7 @@ class CatalogService:
         WorkersTooOld, which publishes nothing.
         """
         await self.require_unknown_or_same(version)
-        await self._require_new_workers()
+        await self.require_new_workers()
         published = await self._publish(version)
         if published.applied:
             await self.require_unknown_or_same(version)
@@ -113,9 +113,10 @@ class CatalogService:
             if row["digest"] != digest_version(version):
                 raise VersionKnown(f"version {version.version} is known with another content: publish a higher one")
 
-    async def _require_new_workers(self) -> None:
+    async def require_new_workers(self) -> None:
+        """Raises WorkersTooOld while a worker runs that does not know versions."""
         rows = await self._fetch("courses/old_workers", self._settings.consumer_group, GONE_AFTER_S)
-        require_new_workers(rows)
+        refuse_old_workers(rows)
 
     async def _publish(self, event: CatalogEvent) -> Published:
         with self._kafka.attempt():
@@ -159,7 +160,7 @@ class CatalogService:
         return await self._pool.fetch(query(name), *arguments)
 
 
-def require_new_workers(old: Iterable[asyncpg.Record]) -> None:
+def refuse_old_workers(old: Iterable[asyncpg.Record]) -> None:
     """Raises WorkersTooOld if there is a row of `old_workers.sql`."""
     if names := ", ".join(row["worker"] for row in old):
         raise WorkersTooOld(f"these workers are too old to know versions of courses: {names}. Stop or upgrade them first")

@@ -36,6 +36,7 @@ class Scope(StrEnum):
     READ_ANY = "progress:read:any"
     ANALYTICS = "course:analytics"
     CATALOG = "catalog:write"
+    WAIVERS = "waivers:write"
     OPS = "ops"
 
 
@@ -46,7 +47,7 @@ class Caller:
     user_id: UUID
     scopes: frozenset[str]
     expires_at: float
-    courses: frozenset[str] = frozenset()  # ids for which its scopes `course:…` and `catalog:…` count; "*" is all
+    courses: frozenset[str] = frozenset()  # ids for which the scopes of courses count; "*" is all
 
     def require(self, scope: Scope) -> None:
         """Raises a problem, 403, unless the token has this scope."""

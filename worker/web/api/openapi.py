@@ -28,6 +28,7 @@ ABOUT: dict[str, Any] = {
 ANYWHERE = (400, 401, 403, 429, 500, 503)
 TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 WITH_BODY = (408, 413)
+WITH_404 = ("/progress/{courseId}", "/lessons", "/complete", "/access", "/reset", "/waivers")  # ends of paths
 
 
 def build_schema(app: FastAPI) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def complete_operation(operation: dict[str, Any], path: str, method: str) -> Non
     responses.pop("422", None)
     # A course that is not known has no figures and version 0, which is not a 404.
     elsewhere = [
-        (404, path.startswith("/api/progress/") and path.endswith(("}", "/lessons", "/complete", "/access", "/reset"))),
+        (404, path.endswith(WITH_404)),
         (409, "replay" in path or "/versions/" in path),
     ]
     statuses = [
