@@ -226,3 +226,15 @@ async def invent(
         """,
         *(user, course, pad, completed, number, NOON),
     )
+
+
+async def report_old_worker(connection: asyncpg.Connection, group: str) -> None:
+    """Inserts the report of a worker `old-1` that runs and does not know versions of courses."""
+    await connection.execute(
+        """
+        insert into worker_status (consumer_group, worker, host, version, started_at, partitions, events_per_s, busy,
+                                   dead_letters)
+        values ($1, 'old-1', 'h', '1', now(), '{}', 0, 0, 0)
+        """,
+        group,
+    )

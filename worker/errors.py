@@ -21,6 +21,10 @@ class TooMuchToCount(TookTooLong):
     """A course's figures took longer than their time limit. They are not computed again for a minute."""
 
 
+class TooMuchToCompare(TookTooLong):
+    """A dry run for a caller who waits took longer than its time limit. The command line has none."""
+
+
 class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
 
@@ -35,6 +39,10 @@ class ValueRefused(ProgressError):
 
 class SetupError(ProgressError):
     """An operator has to change something before this can run: a setting, a migration, a topic, a version."""
+
+
+class WorkersTooOld(SetupError):
+    """A worker runs that does not know versions of courses, and would count by totals."""
 
 
 class OffsetBeyondLog(SetupError):
@@ -59,6 +67,10 @@ class BreakerOpen(ProgressError):
 
 class Bug(ProgressError):
     """The worker is wrong. It stops before it does harm, and the same will happen again."""
+
+
+class VersionKnown(ProgressError):
+    """The version of the course is known with another content, and a version never changes."""
 
 
 class InvalidUserId(ProgressError):

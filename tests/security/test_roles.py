@@ -16,12 +16,14 @@ import pytest
 import yaml
 from aiokafka import TopicPartition
 
+from events.catalog import CoursePublished
 from events.models import LessonCompleted, ProgressReset
 from tests.databases import execute, nothing_waits, transitions, url_of
 from tests.factories import histories
 from tests.processes import Workers
 from tests.security.secured import PAGE, PASSWORD, Secured
 from tests.topics import publish
+from worker.courses.dry_run import try_version_in_time
 from worker.devstack import postgres_wheel, start_server
 from worker.errors import SetupError
 from worker.learners.reads import CourseProgress, ProgressStats
@@ -34,7 +36,7 @@ from worker.settings import Settings
 from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
-OWNER, WORKER, READER = (f"course_progress_{name}" for name in ("owner", "worker", "reader"))
+OWNER, WORKER, READER, AUTHOR = (f"course_progress_{name}" for name in ("owner", "worker", "reader", "author"))
 READ, CALL, ALL = {"SELECT"}, {"EXECUTE"}, {"SELECT", "INSERT", "UPDATE", "DELETE"}
 # Of everything that the migrations create. Who adds to them adds here.
 MAY = {
@@ -75,6 +77,18 @@ MAY = {
         "course_recount": READ,
         "known_epoch": READ,
         "completed_lessons": CALL,
+        "public": {"USAGE"},
+    },
+    AUTHOR: {
+        "course_progress_all": READ,
+        "lesson_progress": READ,
+        "lesson_waiver": READ,
+        "course_version": {"SELECT", "INSERT"},
+        "course_lesson": {"SELECT", "INSERT"},
+        "course_replacement": {"SELECT", "INSERT"},
+        "hold_to_version": CALL,
+        "held_version": CALL,
+        "judge_progress": CALL,
         "public": {"USAGE"},
     },
 }
@@ -150,7 +164,7 @@ async def test_everything_belongs_to_the_owner(connections: dict[str, asyncpg.Co
 async def test_only_members_get_into_the_database_and_only_owners_create_in_it(secured: Secured) -> None:
     connection = await asyncpg.connect(secured.admin_url)
     asked = "select has_database_privilege($1, 'course_progress', $2)"
-    wanted = {OWNER: ["CONNECT", "TEMP", "CREATE"], WORKER: ["CONNECT"], READER: ["CONNECT"], "progress_nobody": []}
+    wanted = {"progress_nobody": [], OWNER: ["CONNECT", "TEMP", "CREATE"], WORKER: ["CONNECT"], READER: ["CONNECT"], AUTHOR: ["CONNECT"]}
     await connection.execute("create role progress_nobody")
     found = {
         role: [kind for kind in ("CONNECT", "TEMP", "CREATE") if await connection.fetchval(asked, role, kind)]
@@ -238,6 +252,18 @@ async def test_a_website_with_the_readers_role_marks_a_lesson_and_sees_it(
     assert progress.progress_percentage == 50
 
 
+async def test_the_api_with_its_two_roles_tries_a_version_and_keeps_nothing_of_it(
+    connections: dict[str, asyncpg.Connection], secured: Secured, database: str
+) -> None:
+    event = await some_progress(secured.settings("progress_worker", database))
+    version = CoursePublished(course_id=event.course_id, version=1, lessons=[{"lesson_id": "a"}, {"lesson_id": "b"}])
+
+    found = await try_version_in_time(secured.settings("progress_api", database), version)
+
+    assert (found.learners, found.revoked, found.lowered) == (1, 1, 1)
+    assert await connections[OWNER].fetchval("select count(*) from course_version") == 0
+
+
 async def test_a_readers_completed_lessons_are_a_json_array(
     connections: dict[str, asyncpg.Connection], secured: Secured, database: str
 ) -> None:
@@ -318,10 +344,10 @@ async def test_a_role_that_may_not_give_the_tables_away_gets_one_line_with_the_r
 ODD_PASSWORD = "it's \"odd\"; drop role worker; -- \\ :'x' $HOME `id` %L @/#?&%41"
 
 
-@pytest.mark.parametrize(("name", "role"), [("worker", WORKER), ("api", READER)])
+@pytest.mark.parametrize(("name", "roles"), [("worker", [WORKER]), ("api", [AUTHOR, READER])])
 @pytest.mark.parametrize("password", [None, ODD_PASSWORD], ids=["the default", "an odd one"])
 async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought_up(
-    secured: Secured, name: str, role: str, password: str | None
+    secured: Secured, name: str, roles: list[str], password: str | None
 ) -> None:
     """A password may have any character: none has a meaning in the file's SQL, its shell or its URLs."""
     set_outside = {} if password is None else {"WORKER_PASSWORD": password, "WEBSITE_PASSWORD": password}
@@ -334,12 +360,12 @@ async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought
     user = urlsplit(service["environment"]["PROGRESS_DATABASE_URL"]).username
 
     connection = await asyncpg.connect(secured.url(f"{user}"), password=service["environment"]["PGPASSWORD"])
-    roles = await connection.fetch(
-        "select roleid::regrole::text from pg_auth_members where member = current_user::regrole"
+    granted = await connection.fetch(
+        "select roleid::regrole::text from pg_auth_members where member = current_user::regrole order by 1"
     )
     await connection.close()
 
-    assert [granted for (granted,) in roles] == [role]
+    assert [role for (role,) in granted] == roles
 
 
 def read_service(name: str, set_outside: dict[str, str]) -> dict[str, Any]:

@@ -313,7 +313,7 @@ async def test_every_answer_tells_browsers_to_be_careful(calling: httpx.AsyncCli
 async def test_other_origins_are_allowed_only_by_the_setting(calling: httpx.AsyncClient, issuer: Issuer) -> None:
     settings = api_settings(Settings(), issuer, cors_origins="https://learn.example, https://other.example")
     app = create_api(settings, PemKeys(issuer.key_file), ProgressService(settings))
-    asked = {"Origin": "https://learn.example", "Access-Control-Request-Method": "DELETE"}
+    asked = {"Origin": "https://learn.example", "Access-Control-Request-Method": "PUT"}
     async with client_of(app) as client:
         allowed = await client.options("/api/progress/complete", headers=asked)
         refused = await client.options("/api/progress/complete", headers=asked | {"Origin": "https://evil.example"})

@@ -14,13 +14,13 @@ import click
 from events.catalog import CatalogEvent, CourseDeleted, CoursePublished
 from worker.cli.options import Group, WithExamples
 from worker.cli.output import say
-from worker.errors import SetupError
+from worker.errors import SetupError, Unavailable
 from worker.plain_text import escape, to_json
 from worker.settings import Settings, settings
 
 T = TypeVar("T")
 FILE = click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-GONE_AFTER_S = 10  # a worker that has not written its row for so long
+MOST_NAMED = 20  # courses
 
 
 @click.group(
@@ -54,12 +54,18 @@ def check(path: Path, as_json: bool) -> None:
 @FILE
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def publish(path: Path, yes: bool) -> None:
-    """Publishes a version, after it has said what that changes and has asked. A version never changes afterwards."""
+    """Publishes a version, after it has said what that changes and has asked. A version never changes afterwards.
+
+    The first version of all also ends that learners may write over HTTP in courses without one, unless the API's
+    PROGRESS_API_UNKNOWN_COURSES is trust. So it names those that were written to lately.
+    """
     from worker.courses.catalog_file import read_version
 
     version = read_version(path)
     asyncio.run(require_new_workers(settings()))
     say(asyncio.run(describe_version(settings(), version, as_json=False)))
+    if not asyncio.run(has_version(settings())):
+        say(asyncio.run(describe_courses_left(settings(), version.course_id)))
     if not yes:
         click.confirm(f"Publish version {version.version}?", abort=True, err=True)
     say(f"published: {asyncio.run(publish_event(settings(), version))}")
@@ -140,11 +146,37 @@ def vars_of(value: Any) -> dict[str, Any]:
 
 
 async def require_new_workers(settings: Settings) -> None:
-    """Raises SetupError while a worker runs that does not know versions: it would count by totals."""
-    rows = await fetch(settings, "courses/old_workers", settings.consumer_group, float(GONE_AFTER_S))
-    if rows:
-        names = ", ".join(row["worker"] for row in rows)
-        raise SetupError(f"these workers are too old to know versions of courses: {names}. Stop or upgrade them first")
+    """Raises WorkersTooOld while a worker runs that does not know versions: it would count by totals."""
+    from worker.courses import publishing
+
+    rows = await fetch(settings, "courses/old_workers", settings.consumer_group, publishing.GONE_AFTER_S)
+    publishing.refuse_old_workers(rows)
+
+
+async def has_version(settings: Settings) -> bool:
+    """Tells whether any course has a version."""
+
+    async def run(connection: asyncpg.Connection) -> bool:
+        return bool(await connection.fetchval("select exists (select from course_version)"))
+
+    return await with_connection(settings, run)
+
+
+async def describe_courses_left(settings: Settings, published: UUID) -> str:
+    """Names the courses that websites wrote to lately and that would have no version beside the `published` one."""
+    from worker.courses.recent_writes import LATELY, find_written_courses
+
+    first = "no course has had a version. From now on calls over HTTP write only in courses that have one"
+    lately = f"in the last {LATELY.days} days"
+    try:
+        written = await find_written_courses(settings)
+    except (SetupError, Unavailable) as error:
+        return f"{first}. Which other courses they wrote to {lately} is not known: {error}"
+    left = [str(course) for course, _ in written.most_common() if course != published]
+    if not left:
+        return f"{first}; they wrote to no other {lately}"
+    more = f" and {len(left) - MOST_NAMED:,} more" if len(left) > MOST_NAMED else ""
+    return f"{first}. Without a version, and written to {lately}: {', '.join(left[:MOST_NAMED])}{more}"
 
 
 async def publish_event(settings: Settings, event: CatalogEvent) -> str:

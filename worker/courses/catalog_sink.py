@@ -49,6 +49,8 @@ class CatalogSink:
         return moved or Applied(0)
 
     async def _apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
+        # Waits for a dry run of one of these versions before it holds up lesson events, and not meanwhile.
+        await connection.execute("lock table course_version in share row exclusive mode")
         # Waits for the batches of lesson events under way, and they cannot overtake it, as they could a row's lock.
         await connection.execute("lock table known_epoch in exclusive mode")
         published: set[UUID] = set()

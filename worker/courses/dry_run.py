@@ -4,19 +4,24 @@ It stores the version in a transaction that it rolls back, and asks the function
 So a dry run and the recount agree, on one snapshot of the rows.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
 from events.catalog import CatalogLesson, CoursePublished
 from worker.courses.catalog_sink import store_version
-from worker.postgres.connection import fetch_one, query
+from worker.errors import DatabaseUnavailable, TookTooLong, TooMuchToCompare
+from worker.postgres.connection import close, connect, fetch_one, query, with_time_limit
 from worker.postgres.failures import translate_errors
+from worker.settings import Settings
 
 CHUNK = 5_000  # progress rows
+LONGEST_S = 30.0
+PLANS = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "jit": "off"}  # of a session that judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,25 @@ async def try_version(
         finally:
             await transaction.rollback()
     return found
+
+
+async def try_version_in_time(settings: Settings, version: CoursePublished) -> DryRun:
+    """Does what `try_version` does, over a connection of its own that ends after LONGEST_S, also while it is used.
+
+    Raises TooMuchToCompare when that was too early.
+    """
+    connection = await connect(with_time_limit(settings, LONGEST_S), **PLANS)
+    loop = asyncio.get_running_loop()
+    end = loop.call_later(LONGEST_S, connection.terminate)
+    try:
+        return await try_version(connection, version, datetime.now(UTC))
+    except DatabaseUnavailable as error:
+        if isinstance(error, TookTooLong) or loop.time() >= end.when():
+            raise TooMuchToCompare(f"a dry run took longer than {LONGEST_S:g} s") from error
+        raise
+    finally:
+        end.cancel()
+        await close(connection)
 
 
 async def _next_users(connection: asyncpg.Connection, course_id: UUID, after: UUID | None) -> list[UUID]:

@@ -33,6 +33,7 @@ from worker.learners.reads import CourseProgress, ProgressReader, ProgressStats
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
+SOURCE = "progress-service"  # of its events
 POLL_OFFSET_EVERY_S = 0.005
 SLOWEST_POLL_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
@@ -236,7 +237,7 @@ class ProgressService:
                 publisher = LessonEventPublisher(
                     **client_arguments(self._settings),
                     topic=self._settings.lesson_events_topic,
-                    source="progress-service",
+                    source=SOURCE,
                     timeout_s=self._publish_timeout_s,
                 )
                 self._publisher = await publisher.__aenter__()

@@ -3,10 +3,11 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from worker.courses.admission import Admission
 from worker.learners.allowance import Allowance
 from worker.learners.service import ProgressService
 from worker.web import probes
-from worker.web.api import openapi, operations
+from worker.web.api import catalog, openapi, operations
 from worker.web.api.fast_path import FastPath
 from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.routes import api_router
@@ -40,12 +41,14 @@ def create_api(
     app.state.tokens = Tokens(settings, keys, cookie)
     app.state.limits = RateLimits(settings)
     app.state.service = service
+    app.state.admission = Admission(settings.api_unknown_courses)
     app.state.allowance = Allowance(settings.api_courses_per_learner, settings.api_lessons_per_course)
     # So that connections are left for everyone else, /live among them.
     most_streams = max(1, choose_most_connections(settings) * 3 // 4)
     app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner, most_streams)
     app.state.readers = readers
     app.state.replays = operations.Replays(settings)
+    app.state.dry_runs = catalog.DryRuns(settings)
     STREAMS.set_function(lambda: poller.streams)
     app.router.routes.append(FastPath())  # checks the token itself
     app.include_router(api_router(readers=readers is not None))
@@ -68,7 +71,7 @@ def _add_cors(app: FastAPI, origins: str) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[origin.strip() for origin in origins.split(",")],
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
         expose_headers=["ETag", "Retry-After"],
     )

@@ -35,6 +35,8 @@ class Scope(StrEnum):
 
     READ_ANY = "progress:read:any"
     ANALYTICS = "course:analytics"
+    CATALOG = "catalog:write"
+    WAIVERS = "waivers:write"
     OPS = "ops"
 
 
@@ -45,7 +47,7 @@ class Caller:
     user_id: UUID
     scopes: frozenset[str]
     expires_at: float
-    courses: frozenset[str] = frozenset()  # ids whose figures it may see, with the scope; "*" is all
+    courses: frozenset[str] = frozenset()  # ids for which the scopes of courses count; "*" is all
 
     def require(self, scope: Scope) -> None:
         """Raises a problem, 403, unless the token has this scope."""

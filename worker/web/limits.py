@@ -64,3 +64,9 @@ async def count_call(request: Request, caller: CallerDep) -> None:
     """Counts the call: a dependency of routes that read. Routes with a body count earlier (api/body_guard.py)."""
     limits_of_all: RateLimits = request.app.state.limits
     limits_of_all.hit("reads", caller.user_id)
+
+
+async def count_write(request: Request, caller: CallerDep) -> None:
+    """Counts the call: a dependency of routes that write and have no body."""
+    limits_of_all: RateLimits = request.app.state.limits
+    limits_of_all.hit("writes", caller.user_id)

@@ -20,9 +20,12 @@ from worker.errors import (
     InvalidTime,
     InvalidUserId,
     ProgressError,
+    TooMuchToCompare,
     TooMuchToCount,
     Unavailable,
     ValueRefused,
+    VersionKnown,
+    WorkersTooOld,
 )
 from worker.kafka.outage_gate import RETRY_AFTER_S
 
@@ -46,13 +49,28 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     500: ("internal", "Something went wrong here"),
     503: ("unavailable", "This cannot be answered at the moment"),
 }
+# Problems whose status alone does not say what to do: status and title, by the name in `type`.
+NAMED: Mapping[str, tuple[int, str]] = {
+    "unknown-lesson": (404, "No version of the course names this lesson"),
+    "unknown-course": (404, "The course has no version"),
+    "version-known": (409, "The version is known with another content"),
+}
 
 
 class Problem(HTTPException):
-    """Answers the request with this problem; `extra` becomes further members of it."""
+    """Answers the request with this problem; `extra` becomes further members of it. `name` is one of NAMED."""
 
-    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
         super().__init__(status, detail, headers)
+        self.name = name
         self.extra = extra
 
 
@@ -61,9 +79,16 @@ def build_retry_problem(status: int, detail: str, after_s: float) -> Problem:
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
 
+def build_named_problem(name: str, detail: str) -> Problem:
+    """Returns the problem of NAMED with its status."""
+    return Problem(NAMED[name][0], detail, name=name)
+
+
 def problem_response(request: Request, problem: HTTPException) -> Response:
     status = problem.status_code
     name, title = PROBLEMS.get(status, ("other", HTTPStatus(status).phrase))
+    if own := getattr(problem, "name", None):
+        name, title = own, NAMED[own][1]
     body = {
         "type": TYPE + name,
         "title": title,
@@ -111,6 +136,16 @@ def to_problem(error: ProgressError) -> Problem:
     """Translates an error. Its text goes out only if it is about the input: other texts name settings and servers."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
+    if isinstance(error, VersionKnown):
+        return build_named_problem("version-known", str(error))
+    if isinstance(error, WorkersTooOld):
+        log.warning("a version is not published", reason=str(error))
+        return build_retry_problem(503, "a worker is too old to know versions: an operator upgrades it first", FRESH_S)
+    if isinstance(error, TooMuchToCompare):
+        log.warning("a dry run took too long", reason=str(error))
+        return build_retry_problem(
+            503, "too many learners to compare in time: an operator runs `course-progress catalog check`", FRESH_S
+        )
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
         return build_retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)

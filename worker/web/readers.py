@@ -1,4 +1,4 @@
-"""Opens the readers of everything except a learner's progress: courses, lessons, activity and operations."""
+"""Opens what an API process has beside a learner's progress: courses and their catalog, lessons, activity, operations."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
@@ -7,16 +7,18 @@ from fastapi import Depends, Request
 
 from worker.courses.analytics import CourseAnalytics
 from worker.courses.lessons import KnownLessons
+from worker.courses.publishing import CatalogService
 from worker.learners.activity import Activity
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
 
 class Readers:
-    """Opens and closes the four together, as an async context manager."""
+    """Opens and closes the five together, as an async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
+        self.catalog = CatalogService(settings)
         self.activity = Activity(settings)
         self.lessons = KnownLessons(settings)
         self.operations = Operations(settings)
@@ -24,7 +26,7 @@ class Readers:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            for part in (self.analytics, self.activity, self.lessons, self.operations):
+            for part in (self.analytics, self.catalog, self.activity, self.lessons, self.operations):
                 await opening.enter_async_context(part)
             self._opened = opening.pop_all()
         return self

@@ -1,5 +1,7 @@
 """Adds the settings of the HTTP API to those of every process."""
 
+from typing import Literal
+
 from pydantic import (
     Field,
     FilePath,
@@ -49,6 +51,11 @@ class ApiSettings(Settings):
     )
     api_lessons_per_course: PositiveInt = Field(
         10_000, description="The most lessons that calls may give a learner in one course, completed or taken back"
+    )
+    api_unknown_courses: Literal["auto", "trust", "refuse"] = Field(
+        "auto",
+        description="Whether calls may write progress in a course that has no version ([catalog](catalog.md)): `trust`: "
+        "they may, `refuse`: they may not, `auto`: they may until the first course has one",
     )
     api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 

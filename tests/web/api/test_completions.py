@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from tests.callers import Issuer, Lesson, client_of
 from tests.databases import invent
@@ -265,3 +266,52 @@ async def test_a_lesson_behind_the_end_of_a_cut_list_is_completed_and_taken_back
     assert (done["success"], taken["success"]) == (True, True)
     assert [len(answer["progress"]["completedLessons"]) for answer in (done, taken)] == [MOST_LESSONS] * 2
     assert [answer["progress"]["moreLessons"] for answer in (done, taken)] == [2, 1]
+
+
+# What is not known
+
+
+async def test_a_lesson_that_no_version_names_is_refused_and_one_that_a_version_names_is_not(
+    app: FastAPI, issuer: Issuer, client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    content = {"lessons": [{"lessonId": "a"}]}
+    async with client_of(app, issuer.token(uuid4(), "catalog:write", courses=[str(course)])) as owner:
+        await owner.put(f"/api/courses/{course}/versions/1", json=content)
+    typo = lesson("A", totalLessons=1)
+    refused = [
+        await client.post("/api/progress/complete", json=typo),
+        await client.request("DELETE", "/api/progress/complete", json=typo),
+        await client.post("/api/progress/access", json={"courseId": str(course), "lessonId": "A"}),
+    ]
+    events = [item(course, "A"), item(course, "a"), {**item(course, "A", type="CourseAccessed")}]
+    del events[2]["totalLessons"]
+    batch = (await client.post("/api/progress/complete/batch", json={"events": events})).json()
+    opened = await client.post("/api/progress/access", json={"courseId": str(course)})
+
+    assert [(answer.status_code, answer.json()["type"]) for answer in refused] == [
+        (404, "urn:course-progress:problem:unknown-lesson")
+    ] * 3
+    assert [result["status"] for result in batch["results"]] == ["rejected", "applied", "rejected"]
+    assert batch["results"][0]["errors"][0]["pointer"] == "/lessonId"
+    assert opened.json()["progress"]["completedLessons"] == ["a"]
+    assert opened.json()["progress"]["progressPercentage"] == 100
+
+
+async def test_a_course_without_a_version_is_refused_where_the_setting_says_so(
+    shared: ApiSettings, issuer: Issuer, service: ProgressService, user: UUID, lesson: Lesson, course: UUID
+) -> None:
+    strict = shared.model_copy(update={"api_unknown_courses": "refuse"})
+    async with client_of(create_api(strict, PemKeys(issuer.key_file), service), issuer.token(user)) as client:
+        refused = [
+            await client.post("/api/progress/complete", json=lesson()),
+            await client.post("/api/progress/access", json={"courseId": str(course)}),
+            await client.post("/api/progress/reset", json={"courseId": str(course)}),
+        ]
+        batch = (await client.post("/api/progress/complete/batch", json={"events": [item(course, "a")]})).json()
+        read = await client.get("/api/progress")
+
+    assert [(answer.status_code, answer.json()["type"]) for answer in refused] == [
+        (404, "urn:course-progress:problem:unknown-course")
+    ] * 3
+    assert batch["results"][0]["errors"][0]["pointer"] == "/courseId"
+    assert read.json()["items"] == []

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from worker.web.auth import Tokens
+from worker.web.auth import Scope, Tokens
 from worker.web.limits import CallKind, RateLimits
 from worker.web.middleware import limit_size
 from worker.web.problems import Problem
@@ -21,8 +21,8 @@ def limit_body(request: Request, largest: int) -> Request:
     return Request(request.scope, limit_size(request.scope, request.receive, largest))
 
 
-def guarded_route(kind: CallKind, largest: int | None = SMALL) -> type[APIRoute]:
-    """Builds a class of routes that check token, rate, media type (JSON) and size before they parse a body.
+def guarded_route(kind: CallKind, largest: int | None = SMALL, scope: Scope | None = None) -> type[APIRoute]:
+    """Builds a class of routes that check token, rate, scope, media type (JSON) and size before they parse a body.
 
     `largest` is in bytes; None leaves the API's own limit alone.
     """
@@ -34,7 +34,10 @@ def guarded_route(kind: CallKind, largest: int | None = SMALL) -> type[APIRoute]
             async def guard(request: Request) -> Response:
                 tokens: Tokens = request.app.state.tokens
                 limits: RateLimits = request.app.state.limits
-                limits.hit(kind, (await tokens.identify(request)).user_id)
+                caller = await tokens.identify(request)
+                limits.hit(kind, caller.user_id)
+                if scope is not None:
+                    caller.require(scope)
                 if not JSON.match(request.headers.get("Content-Type", "")):
                     error = {"parameter": "Content-Type", "detail": "A body of application/json is needed"}
                     raise Problem(400, "see `errors`", errors=[error])

@@ -1,11 +1,12 @@
 """Takes a learner's writes: publishes them as events, and answers when a worker has applied them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from worker.courses.admission import Admission, Unknown
 from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.learners.allowance import Allowance, Full
 from worker.learners.reads import CourseProgress, ReadResult
@@ -17,22 +18,40 @@ from worker.web.api.progress_poller import ProgressPoller
 from worker.web.api.responses import json_response, to_schema
 from worker.web.api.schemas import AcceptedAnswer, BatchAnswer, BatchResult, Progress, WriteAnswer
 from worker.web.auth import CallerDep
-from worker.web.problems import Problem, describe_error
+from worker.web.problems import Problem, build_named_problem, describe_error
 
 router = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("writes"))
 batches = APIRouter(prefix="/api/progress", tags=["progress"], route_class=guarded_route("batches", largest=None))
 ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": AcceptedAnswer}}
-POINTERS: dict[Full, str] = {"courses": "/courseId", "lessons": "/lessonId"}
+POINTERS: dict[Full | Unknown, str] = {
+    "courses": "/courseId", "lessons": "/lessonId", "course": "/courseId", "lesson": "/lessonId"
+}  # fmt: skip
+UNKNOWN: dict[Unknown, str] = {
+    "course": "This course has no version, and calls write only in courses that have one",
+    "lesson": "No version of this course names this lesson",
+}
 
 
 class LearnerWrites:
     """Publishes a learner's events, waits until they are applied, and reads the progress after them."""
 
-    def __init__(self, user_id: UUID, service: ProgressService, poller: ProgressPoller, allowance: Allowance) -> None:
+    def __init__(
+        self,
+        user_id: UUID,
+        service: ProgressService,
+        poller: ProgressPoller,
+        admission: Admission,
+        allowance: Allowance,
+    ) -> None:
         self.user_id = user_id
         self.service = service
         self._poller = poller
+        self._admission = admission
         self._allowance = allowance
+
+    async def find_unknown(self, named: Sequence[tuple[UUID, str | None]]) -> list[Unknown | None]:
+        """Returns, for each course with or without a lesson, what of the two is unknown. Raises as Admission does."""
+        return await self._admission.find_unknown(self.service.reads, named)
 
     async def find_excess(self, named: Sequence[tuple[UUID, str | None]]) -> list[dict[str, str] | None]:
         """Returns, for each course with or without a lesson, why there is no room for it; None where there is.
@@ -46,6 +65,15 @@ class LearnerWrites:
         except DatabaseUnavailable:
             return [None] * len(named)
         return [full and {"pointer": POINTERS[full], "detail": self._describe(full)} for full in found]
+
+    async def find_faults(self, items: Mapping[int, Item]) -> dict[int, dict[str, str]]:
+        """Returns, by their places, those events of a batch that are not taken, each with the reason."""
+        named = [(item.course_id, getattr(item, "lesson_id", None)) for item in items.values()]
+        unknown = zip(items, await self.find_unknown(named), strict=True)
+        faults = {place: {"pointer": POINTERS[what], "detail": UNKNOWN[what]} for place, what in unknown if what}
+        left = [place for place in items if place not in faults]
+        excess = await self.find_excess([name_lesson(items[place]) for place in left])
+        return faults | {place: error for place, error in zip(left, excess, strict=True) if error is not None}
 
     def _describe(self, full: Full) -> str:
         if full == "courses":
@@ -64,8 +92,11 @@ class LearnerWrites:
 
         A write that returns None had nothing to change: the answer has no progress, and is no success.
         `completed` is the state of the lesson that the write asks for; an event with a later time can prevent it.
-        Raises a problem, 422, where the learner has no room for the course or the lesson.
+        Raises a problem: 404 where course or lesson is unknown, 422 where the learner has no room for it.
         """
+        [unknown] = await self.find_unknown([(course_id, lesson_id)])
+        if unknown is not None:
+            raise build_named_problem(f"unknown-{unknown}", UNKNOWN[unknown])
         [excess] = await self.find_excess([(course_id, None if completed is None else lesson_id)])
         if excess is not None:
             raise Problem(422, "see `errors`", errors=[excess])
@@ -109,7 +140,8 @@ class LearnerWrites:
 
 async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:
     """Provides the caller's writes."""
-    return LearnerWrites(caller.user_id, service, request.app.state.poller, request.app.state.allowance)
+    state = request.app.state
+    return LearnerWrites(caller.user_id, service, state.poller, state.admission, state.allowance)
 
 
 WritesDep = Annotated[LearnerWrites, Depends(learner_writes)]
@@ -167,15 +199,10 @@ async def batch(body: BatchBody, writes: WritesDep) -> Response:
     faults: list[list[dict[str, str]] | None] = [
         None if isinstance(item, BatchItem) else list(map(describe_error, find_errors(item))) for item in body.events
     ]
-    valid = [item for item in body.events if isinstance(item, BatchItem)]
-    excess = iter(await writes.find_excess([name_lesson(item) for item in valid]))
-    for place, item in enumerate(body.events):
-        if isinstance(item, BatchItem) and (error := next(excess)):
-            faults[place] = [error]
-    items = [
-        item for item, errors in zip(body.events, faults, strict=True) if isinstance(item, BatchItem) and not errors
-    ]
-    ids, applied, read = await writes.publish_batch(items)
+    valid = {place: item for place, item in enumerate(body.events) if isinstance(item, BatchItem)}
+    for place, error in (await writes.find_faults(valid)).items():
+        faults[place] = [error]
+    ids, applied, read = await writes.publish_batch([item for place, item in valid.items() if not faults[place]])
     left = iter(ids)
     results = [
         BatchResult(status="rejected", errors=errors)

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from worker.web.api.routes import api_router
 from worker.web.api.schemas import ProblemAnswer
-from worker.web.problems import MEDIA_TYPE, PROBLEMS, TYPE
+from worker.web.problems import MEDIA_TYPE, NAMED, PROBLEMS, TYPE
 
 FILE = Path(__file__).parent / "openapi.json"
 ABOUT: dict[str, Any] = {
@@ -28,6 +28,7 @@ ABOUT: dict[str, Any] = {
 ANYWHERE = (400, 401, 403, 429, 500, 503)
 TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 WITH_BODY = (408, 413)
+WITH_404 = ("/progress/{courseId}", "/lessons", "/complete", "/access", "/reset", "/waivers")  # ends of paths
 
 
 def build_schema(app: FastAPI) -> dict[str, Any]:
@@ -53,8 +54,11 @@ def complete_operation(operation: dict[str, Any], path: str, method: str) -> Non
     operation["security"] = [{"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)
-    # A course that is not known has no figures, which is not a 404.
-    elsewhere = [(404, "{" in path and "analytics" not in path), (409, "replay" in path)]
+    # A course that is not known has no figures and version 0, which is not a 404.
+    elsewhere = [
+        (404, path.endswith(WITH_404)),
+        (409, "replay" in path or "/versions/" in path),
+    ]
     statuses = [
         *ANYWHERE,
         *(WITH_BODY if "requestBody" in operation else ()),
@@ -66,10 +70,13 @@ def complete_operation(operation: dict[str, Any], path: str, method: str) -> Non
 
 
 def build_problem_response(status: int) -> dict[str, Any]:
-    name, title = PROBLEMS[status]
-    example = {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {name: {"value": example}}}
-    answer = {"description": title, "content": {MEDIA_TYPE: content}}
+    titles = dict([PROBLEMS[status]]) | {name: title for name, (of, title) in NAMED.items() if of == status}
+    examples = {
+        name: {"value": {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}}
+        for name, title in titles.items()
+    }
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+    answer: dict[str, Any] = {"description": "; ".join(titles.values()), "content": {MEDIA_TYPE: content}}
     if status in (429, 503):
         answer["headers"] = {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}}
     return answer

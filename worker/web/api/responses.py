@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from worker.learners.reads import CourseProgress
-from worker.web.api.schemas import AcceptedAnswer, Answer, Progress
+from worker.web.api.schemas import Answer, CamelModel, Progress
 
 
 def to_schema(found: Iterable[CourseProgress]) -> list[Progress]:
@@ -22,7 +22,5 @@ def conditional_response(request: Request, answer: Answer) -> Response:
     return json_response(answer, headers=headers)
 
 
-def json_response(
-    answer: Answer | AcceptedAnswer, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def json_response(answer: CamelModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(answer.model_dump_json(by_alias=True), status, headers, JSONResponse.media_type)
