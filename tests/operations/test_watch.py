@@ -173,7 +173,7 @@ async def test_without_the_database_kafkas_part_is_there(settings: Settings) -> 
     async with Operations(Settings(**away.model_dump())) as operations:
         taken = await operations.snapshot()
 
-    assert taken.missing.keys() == {"stored", "statuses", "outbox"}
+    assert taken.missing.keys() == {"stored", "statuses", "outbox", "recounts"}
     assert [p.end for p in taken.partitions] == [0] * settings.topic_partitions
 
 
@@ -199,7 +199,7 @@ async def test_a_database_that_refuses_is_missed_and_seen_again(settings: Settin
 
         await execute(admin_url, f"alter database {name} with allow_connections false")
         await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
-        await eventually(until(operations, lambda s: s.missing.keys() == {"stored", "statuses", "outbox"}))
+        await eventually(until(operations, lambda s: s.missing.keys() == {"stored", "statuses", "outbox", "recounts"}))
         await execute(admin_url, f"alter database {name} with allow_connections true")
 
         await eventually(until(operations, lambda s: s.missing == {}))

@@ -94,6 +94,8 @@ class Store:
                 await self._known.learn(connection, folded)
                 result = await self._write(connection, folded, spans, recovered or {})
                 if not isinstance(result, EpochMoved):
+                    if isinstance(result, Applied):
+                        self._known.note_totals(folded)
                     self._known.shrink()
                     return result
                 self._known.forget(result.epoch)

@@ -69,7 +69,7 @@ def test_dead_letters_are_mentioned_without_alarm() -> None:
 @pytest.mark.parametrize(
     ("changed", "level", "text"),
     [
-        ({"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
+        ({"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
         ({"missing": {"group": "x"}}, Level.ACT, "The consumer group cannot be read"),
         ({"breaker": "half of the last records"}, Level.ACT, "The breaker is open: half of the last records"),
         ({"workers": ()}, Level.ACT, "No worker is running"),
@@ -125,7 +125,7 @@ def test_the_worst_stands_first() -> None:
 
 def test_every_alarm_says_what_to_do() -> None:
     changes: list[dict[str, Any]] = [
-        {"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")},
+        {"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")},
         {"missing": {"group": "x"}},
         {"breaker": "a flood"},
         {"workers": ()},

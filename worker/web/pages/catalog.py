@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from worker.courses.catalog import Lesson
-from worker.web.pages.formatting import shorten
+from worker.web.pages.formatting import name_course
 
 
 class NoCatalog:
     """Shortens a course's id to a title, and knows no lessons."""
 
     def title(self, course_id: UUID) -> str:
-        return f"Course {shorten(course_id)}"
+        return name_course(None, course_id)
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None
