@@ -60,6 +60,7 @@ class Heartbeat(Service):
     def _build_row(self) -> tuple[Any, ...]:
         throughput = metrics.THROUGHPUT.summary(time.monotonic())
         topic = self._settings.lesson_events_topic
+        disagreeing = metrics.DISAGREEING_TOTALS.list_latest(datetime.now(UTC))
         breaker = next((intake.breaker_open for intake in self._intakes if intake.breaker_open), None)
         return (
             self._settings.consumer_group,
@@ -70,7 +71,7 @@ class Heartbeat(Service):
             *astuple(throughput),
             str(breaker) if breaker else None,
             find_wait(self._intakes, topic),
-            json.dumps([asdict(found) for found in metrics.DISAGREEING_TOTALS.list_latest(datetime.now(UTC))], default=str),
+            json.dumps([asdict(found) for found in disagreeing], default=str),
         )
 
     async def _run(self, statement: str, *arguments: Any) -> None:

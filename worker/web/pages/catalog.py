@@ -1,10 +1,12 @@
-"""Names courses where no catalog is given. This system knows only ids; a website passes a catalog of its own."""
+"""Says what pages know of courses: their newest versions, else the website's own catalog, else ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from worker.courses.catalog import Lesson
-from worker.web.pages.formatting import name_course
+from worker.courses.catalog import Catalog, Lesson
+from worker.courses.lessons import NewestVersion
+from worker.web.pages.formatting import name_course, name_lesson
 
 
 class NoCatalog:
@@ -15,3 +17,45 @@ class NoCatalog:
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None
+
+
+class CourseCatalog:
+    """Lets the newest version of a course go before what the website says. A `Catalog`, which knows some more."""
+
+    def __init__(
+        self,
+        website: Catalog,
+        versions: Mapping[UUID, NewestVersion] | None = None,
+        added: Mapping[UUID, int] | None = None,
+    ) -> None:
+        """`added` counts the lessons that came since the learner completed a course (`KnownLessons.count_added`)."""
+        self._website = website
+        self._versions = versions or {}
+        self._added = added or {}
+
+    def version(self, course_id: UUID) -> NewestVersion | None:
+        """Returns the newest version of the course; None where it has none."""
+        return self._versions.get(course_id)
+
+    def added(self, course_id: UUID) -> int:
+        return self._added.get(course_id, 0)
+
+    def title(self, course_id: UUID) -> str:
+        version = self.version(course_id)
+        return (version and version.title) or self._website.title(course_id)
+
+    def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
+        version = self.version(course_id)
+        return version.lessons if version else self._website.lessons(course_id)
+
+    def name_lessons(self, course_id: UUID, lesson_ids: Sequence[str]) -> list[Lesson]:
+        """Describes these lessons. One without a title has the website's, else its id."""
+        known = {lesson.id: lesson for lesson in self.lessons(course_id) or ()}
+        found = [known.get(lesson_id) or Lesson(lesson_id, "") for lesson_id in lesson_ids]
+        if all(lesson.title for lesson in found):
+            return found
+        titles = {lesson.id: lesson.title for lesson in self._website.lessons(course_id) or ()}
+        return [
+            lesson if lesson.title else replace(lesson, title=titles.get(lesson.id) or name_lesson(lesson.id))
+            for lesson in found
+        ]

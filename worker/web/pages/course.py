@@ -81,13 +81,18 @@ def build_figures(found: Analytics, catalog: Catalog) -> Figures:
 
 
 def build_steps(found: Analytics, catalog: Catalog) -> tuple[Step, ...]:
-    """Builds the steps in the catalog's order where it has one, else in the order in which learners complete them."""
-    known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalog.lessons(found.course_id) or ())}
+    """Builds the steps in the catalog's order where it has one, else in the order in which learners complete them.
+
+    An earlier lesson stands where the one that replaces it does.
+    """
+    known: dict[str, tuple[int, str]] = {}
+    for place, lesson in enumerate(catalog.lessons(found.course_id) or ()):
+        known |= {earlier: (place, "") for earlier in lesson.replaces} | {lesson.id: (place, lesson.title)}
     lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
     return tuple(
         Step(
-            known[lesson.lesson_id][1] if lesson.lesson_id in known else name_lesson(lesson.lesson_id),
+            known.get(lesson.lesson_id, (0, ""))[1] or name_lesson(lesson.lesson_id),
             after,
             before - after,
         )
