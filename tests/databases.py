@@ -236,3 +236,4 @@ async def publish_version(connection: asyncpg.Connection, version: CoursePublish
     await store_version(connection, version, at)
     await connection.execute(query("courses/close_replacements"), version.course_id)
     await connection.execute(query("courses/begin_recount"), version.course_id)
+    await connection.execute("update known_epoch set epoch = epoch + 1")
