@@ -196,7 +196,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @Service.task
     async def _watch_log(self) -> None:
         while not self.should_stop:
-            metrics.report_partitions(self.stream.name, len(self.owned))
+            metrics.PARTITIONS.labels(self.stream.group, self.stream.topic).set(len(self.owned))
             await self._watch.poll(self._consumer)
             if not self._watch.away:
                 await self._commits.send(self._consumer)

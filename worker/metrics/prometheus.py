@@ -46,7 +46,7 @@ TOTAL_DISAGREES = Counter(
 )
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
-PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
+PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns", ["group", "topic"])
 LAG_EVENTS = Gauge(
     "progress_lag_events",
     "Offsets between what is applied and the end of the log, of each partition owned",
@@ -73,7 +73,6 @@ OUTBOX_SECONDS = Gauge(
 # Beside Prometheus's, for the worker's row in worker_status.
 THROUGHPUT = Throughput()
 DISAGREEING_TOTALS = DisagreeingTotals()
-_owned: dict[str, int] = {}  # partitions, by stream
 
 
 def count_batch(lane: str, entries: list[tuple[Record, Outcome]], announced: int, batch_size: int) -> None:
@@ -109,12 +108,6 @@ def stage(name: str) -> Iterator[None]:
         ended = time.monotonic()
         THROUGHPUT.note_end(ended)
         STAGE_SECONDS.labels(name).observe(ended - started)
-
-
-def report_partitions(stream: str, number: int) -> None:
-    """Shows how many partitions this worker owns, of all its streams."""
-    _owned[stream] = number
-    PARTITIONS.set(sum(_owned.values()))
 
 
 def report_lag(group: str, topic: str, lag: Mapping[TopicPartition, tuple[int, float]]) -> None:
