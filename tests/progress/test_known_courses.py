@@ -10,7 +10,7 @@ from tests.factories import NOW
 from worker.metrics import prometheus as metrics
 from worker.metrics.disagreeing_totals import DisagreeingTotals
 from worker.progress.fold import FoldedBatch, fold
-from worker.progress.known_courses import WITHOUT_VERSION, KnownCourse, KnownCourses
+from worker.progress.known_courses import WITHOUT_VERSION, KnownCourse, Knowledge
 from worker.stream.outcome import Occurrence
 
 PLAIN, VERSIONED = UUID(int=1), UUID(int=2)
@@ -22,13 +22,9 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> DisagreeingTotals:
     return metrics.DISAGREEING_TOTALS
 
 
-def known(epoch: int = 1) -> KnownCourses:
-    courses = KnownCourses()
-    courses.forget(epoch)
-    if epoch:
-        courses._keep(PLAIN, WITHOUT_VERSION)
-        courses._keep(VERSIONED, KnownCourse(2, 3, frozenset("abcd"), None, False))
-    return courses
+def known(epoch: int = 1) -> Knowledge:
+    versioned = KnownCourse(2, 3, frozenset("abcd"), None, False)
+    return Knowledge(epoch, {PLAIN.int: WITHOUT_VERSION, VERSIONED.int: versioned} if epoch else {})
 
 
 def batch(*totals: int, course: UUID = VERSIONED) -> FoldedBatch:
@@ -38,7 +34,7 @@ def batch(*totals: int, course: UUID = VERSIONED) -> FoldedBatch:
     return fold([Occurrence(NOW + timedelta(seconds=n), event, "t", 0) for n, event in enumerate(events)])
 
 
-def count(courses: KnownCourses, folded: FoldedBatch) -> float:
+def count(courses: Knowledge, folded: FoldedBatch) -> float:
     """Returns by how much the metric grows."""
     before = metrics.TOTAL_DISAGREES._value.get()
     courses.note_totals(folded)
