@@ -190,3 +190,29 @@ async def test_what_was_added_since_a_learner_completed_a_course_is_counted(
     await complete(connection, user, course, *done, under=under, complete=is_complete)
 
     assert (await known.count_added(user, [course])).get(course) == added
+
+
+async def test_lessons_are_waived_unless_that_was_withdrawn_or_came_before_a_reset(
+    known: KnownLessons, connection: asyncpg.Connection, user: UUID, course: UUID
+) -> None:
+    await enrolled(connection, user, course)
+    await connection.execute("update course_progress_all set reset_at = $1", NOON)
+    waivers = {
+        "waived": ([1], None),
+        "withdrawn": ([1], 2),
+        "again": ([1, 3], 2),
+        "before the reset": ([-1], None),
+    }
+    for name, (waived, withdrawn) in waivers.items():
+        await connection.execute(
+            "insert into lesson_waiver (user_id, course_id, lesson_id, waived_at, withdrawn_at) "
+            "values ($1, $2, $3, $4, $5)",
+            user,
+            course,
+            name,
+            [NOON + timedelta(hours=hour) for hour in waived],
+            NOON + timedelta(hours=withdrawn) if withdrawn else None,
+        )
+
+    assert await known.read_waived(user, [course]) == {course: {"waived", "again"}}
+    assert await known.read_waived(uuid4(), [course]) == {}

@@ -1,5 +1,6 @@
 -- Counts the lessons that were added to the courses $2 since user $1 completed them: those that the newest version
--- requires, that the version which the learner is complete under did not, and that the learner has not met.
+-- requires, that the version which the learner is complete under did not, and that the learner has neither completed nor
+-- was ever let off.
 -- Returns a row per course that has some: course_id, added.
 select p.course_id, count(*)::integer as added
 from course_progress p
@@ -22,5 +23,8 @@ where p.user_id = $1 and p.course_id = any($2) and p.completed_at is not null
          or exists (
               select from lesson_progress done
               where done.user_id = p.user_id and done.course_id = p.course_id and done.lesson_id = same.lesson_id
-                and done.completed))
+                and done.completed)
+         or exists (
+              select from lesson_waiver w
+              where w.user_id = p.user_id and w.course_id = p.course_id and w.lesson_id = same.lesson_id))
 group by p.course_id

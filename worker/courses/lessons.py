@@ -114,6 +114,13 @@ class KnownLessons:
         rows = await self._fetch("courses/added_lessons", user_id, list(course_ids)) if course_ids else []
         return {row["course_id"]: row["added"] for row in rows}
 
+    async def read_waived(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, set[str]]:
+        """Returns, by course id, the lessons that the learner need not complete. Raises DatabaseUnavailable."""
+        found: dict[UUID, set[str]] = {}
+        for row in await self._fetch("courses/waived_lessons", user_id, list(course_ids)) if course_ids else []:
+            found.setdefault(row["course_id"], set()).add(row["lesson_id"])
+        return found
+
     async def _read_lessons_of_version(self, course_id: UUID, version: int) -> tuple[Lesson, ...]:
         known = self._of_versions.get((course_id, version))
         if known is None:

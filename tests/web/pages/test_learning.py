@@ -210,6 +210,19 @@ def test_a_lesson_is_done_where_the_one_before_it_was() -> None:
     assert [(tile.id, tile.completed) for tile in card.lessons] == [("a2", True), ("b2", False)]
 
 
+def test_a_lesson_that_the_learner_need_not_complete_says_so_and_is_not_resumed() -> None:
+    begun = row(total=3)
+    lessons = (Lesson("a", "One"), Lesson("b2", "Two", replaces=("b",)), Lesson("c", "More", required=False))
+    version = NewestVersion(2, None, 2, lessons)
+
+    [card] = build_cards(
+        [begun], CourseCatalog(Known(), {begun.course_id: version}, waived={begun.course_id: {"a", "b"}}), {}, NOW
+    )
+
+    assert [tile.note for tile in card.lessons] == ["waived", "waived", "optional"]
+    assert card.resume == card.lessons[2]
+
+
 def test_what_a_version_does_not_title_the_website_may_and_an_id_does_else() -> None:
     begun = row()
 

@@ -1,6 +1,6 @@
 """Says what pages know of courses: their newest versions, else the website's own catalog, else ids."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -27,11 +27,16 @@ class CourseCatalog:
         website: Catalog,
         versions: Mapping[UUID, NewestVersion] | None = None,
         added: Mapping[UUID, int] | None = None,
+        waived: Mapping[UUID, Collection[str]] | None = None,
     ) -> None:
-        """`added` counts the lessons that came since the learner completed a course (`KnownLessons.count_added`)."""
+        """`added` counts the lessons that came since the learner completed a course (`KnownLessons.count_added`).
+
+        `waived` has those that the learner need not complete.
+        """
         self._website = website
         self._versions = versions or {}
         self._added = added or {}
+        self._waived = waived or {}
 
     def version(self, course_id: UUID) -> NewestVersion | None:
         """Returns the newest version of the course; None where it has none."""
@@ -39,6 +44,9 @@ class CourseCatalog:
 
     def added(self, course_id: UUID) -> int:
         return self._added.get(course_id, 0)
+
+    def waived(self, course_id: UUID) -> Collection[str]:
+        return self._waived.get(course_id, ())
 
     def title(self, course_id: UUID) -> str:
         version = self.version(course_id)

@@ -28,7 +28,13 @@ class Tile:
     completed: bool  # it, or an earlier lesson that it replaces
     href: str | None
     required: bool
+    waived: bool  # the learner need not complete it
     replaces: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """Returns why the course can be complete without it; empty where it cannot."""
+        return "waived" if self.waived else "" if self.required else "optional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +195,8 @@ def build_card(
     row: CourseProgress, catalog: CourseCatalog, shown: Shown, now: datetime, completed: Mapping[UUID, Collection[str]]
 ) -> CourseCard:
     catalog_lessons, version = catalog.lessons(row.course_id) or (), catalog.version(row.course_id)
-    tiles = build_tiles(row.course_id, shown.lessons, set(completed.get(row.course_id, row.completed_lessons)))
+    done = set(completed.get(row.course_id, row.completed_lessons))
+    tiles = build_tiles(row.course_id, shown.lessons, done, catalog.waived(row.course_id))
     click_total = version.needed if version else len(catalog_lessons) or row.total_lessons
     return CourseCard(
         id=row.course_id,
@@ -212,7 +219,9 @@ def build_card(
     )
 
 
-def build_tiles(course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str]) -> tuple[Tile, ...]:
+def build_tiles(
+    course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str], waived: Collection[str]
+) -> tuple[Tile, ...]:
     return tuple(
         Tile(
             lesson.id,
@@ -221,6 +230,7 @@ def build_tiles(course_id: UUID, lessons: Sequence[Lesson], completed: Collectio
             any(lesson_id in completed for lesson_id in (lesson.id, *lesson.replaces)),
             lesson.href,
             lesson.required,
+            any(lesson_id in waived for lesson_id in (lesson.id, *lesson.replaces)),
             lesson.replaces,
         )
         for lesson in lessons
@@ -233,6 +243,9 @@ def build_anchor(course_id: UUID, lesson_id: str) -> str:
 
 
 def choose_resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:
-    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all."""
+    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all.
+
+    A waived lesson is not open.
+    """
     last = next((n for n, tile in enumerate(tiles) if tile.id == last_lesson_id), 0)
-    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not tile.completed), None)
+    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not (tile.completed or tile.waived)), None)

@@ -131,7 +131,8 @@ async def read_catalog(
 ) -> CourseCatalog:
     """Returns what is known of these courses: by their newest versions, else by the website's catalog."""
     versions = await known.read_versions([row.course_id for row in rows]) if rows else {}
-    return CourseCatalog(website, versions, await known.count_added(user_id, versions))
+    added, waived = await asyncio.gather(known.count_added(user_id, versions), known.read_waived(user_id, versions))
+    return CourseCatalog(website, versions, added, waived)
 
 
 async def find_lessons(
