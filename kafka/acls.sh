@@ -104,7 +104,7 @@ case $role in
         allow "$@" --add --allow-principal "$principal" --operation Write \
             --topic "$course_events" --topic "$dead_letters"
         [ -z "$topic_settings" ] || allow "$@" --add --allow-principal "$principal" --operation DescribeConfigs \
-            --topic "$lesson_events" --topic "$dead_letters"
+            --topic "$lesson_events" --topic "$dead_letters" --topic "$course_catalog"
         ;;
     certificates)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$course_events"

@@ -8,11 +8,14 @@ from uuid import UUID, uuid4
 import asyncpg
 from aiokafka import TopicPartition
 
+from events.catalog import CoursePublished
 from events.models import LessonEvent
 from tests.factories import USER
 from tests.processes import eventually
 from tests.topics import PARTITIONS
+from worker.courses.catalog_sink import store_version
 from worker.kafka.topics import create_missing, require_topics
+from worker.postgres.connection import query
 from worker.progress.fold import fold
 from worker.progress.store import Store
 from worker.settings import Settings
@@ -238,3 +241,11 @@ async def report_old_worker(connection: asyncpg.Connection, group: str) -> None:
         """,
         group,
     )
+
+
+async def publish_version(connection: asyncpg.Connection, version: CoursePublished, at: datetime = NOON) -> None:
+    """Stores a version of a course as a worker does, and has its progress rows wait for their recount."""
+    await store_version(connection, version, at)
+    await connection.execute(query("courses/close_replacements"), version.course_id)
+    await connection.execute(query("courses/begin_recount"), version.course_id)
+    await connection.execute("update known_epoch set epoch = epoch + 1")

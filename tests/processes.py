@@ -88,6 +88,11 @@ class WorkerProcess:
         lines = map(json.loads, self.log.splitlines())
         return [line["reason"] for line in lines if line["event"] == "the worker stopped"]
 
+    def count_assignments(self, topic: str) -> int:
+        """Counts how often the log says that the worker was given partitions of a topic, which may be none."""
+        lines = [line for line in self.log.splitlines() if '"partitions assigned"' in line]
+        return sum(json.loads(line)["topic"] == topic for line in lines)
+
     async def get(self, path: str) -> httpx.Response:
         """Requests a path from the worker's HTTP port, as soon as it listens."""
 

@@ -1,8 +1,28 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from events import CourseCompleted, CourseCompletionRevoked, CourseEvent
-from worker.demo.comparison import Completions, find_wrong_announcements, find_wrong_dead_letters
+import pytest
+
+from events import (
+    CatalogLesson,
+    CourseCompleted,
+    CourseCompletionRevoked,
+    CourseEvent,
+    CoursePublished,
+    LessonCompleted,
+    LessonEvent,
+    LessonUncompleted,
+    ProgressReset,
+)
+from worker.demo.comparison import (
+    Completions,
+    Versions,
+    find_missing_versions,
+    find_wrong_announcements,
+    find_wrong_dead_letters,
+    judge_rows,
+)
+from worker.progress.reference import expect_rows
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 USER, COURSE = uuid4(), uuid4()
@@ -54,3 +74,56 @@ def test_the_bad_records_and_no_others_are_dead_letters() -> None:
     assert find_wrong_dead_letters(bad, good, {*bad, ("elsewhere", 0, 7)}) == []
     assert find_wrong_dead_letters(bad, good, set()) == ["bad, but not a dead letter: ('lessons', 0, 1)"]
     assert find_wrong_dead_letters(set(), good, {("lessons", 0, 0)}) == ["good, but a dead letter: ('lessons', 0, 0)"]
+
+
+# Versions
+
+IDS = {"user_id": USER, "course_id": COURSE}
+HOUR = timedelta(hours=1)
+
+
+def published(version: int, *required: str, optional: str = "") -> CoursePublished:
+    lessons = [CatalogLesson(lesson_id=id, required=id not in optional) for id in [*required, *optional]]
+    return CoursePublished(course_id=COURSE, version=version, lessons=tuple(lessons))
+
+
+FIRST, SECOND = published(1, "a", "b", "c"), published(2, "a", "b", optional="c")
+BOTH: Versions = {COURSE: {1: (FIRST, NOW - 99 * HOUR), 2: (SECOND, NOW)}}
+
+
+def done(lesson: str, after_h: float) -> tuple[LessonEvent, datetime]:
+    return LessonCompleted(**IDS, lesson_id=lesson, total_lessons=3), NOW + after_h * HOUR
+
+
+@pytest.mark.parametrize(
+    ("history", "wanted"),
+    [
+        ([done("a", -2), done("b", -1)], (2, 2, 100, True)),
+        ([done("a", -2), done("b", 1), done("c", 2)], (2, 2, 100, True)),
+        ([done("a", -3), done("b", -2), done("c", -1)], (3, 3, 100, True)),
+        ([done("a", -3), done("c", -1)], (1, 2, 50, False)),
+        ([done("a", -3), done("b", -2), (ProgressReset(**IDS), NOW - HOUR), done("b", 1)], (1, 2, 50, False)),
+        (
+            [done("a", -3), done("b", -2), (LessonUncompleted(**IDS, lesson_id="b", total_lessons=3), NOW)],
+            (1, 2, 50, False),
+        ),
+    ],
+    ids=["at its publication", "later", "before", "not yet", "started over", "taken back"],
+)
+def test_a_row_is_judged_by_the_versions_of_its_course(
+    history: list[tuple[LessonEvent, datetime]], wanted: tuple[int, int, int, bool]
+) -> None:
+    [row] = judge_rows(expect_rows(history), history, BOTH).values()
+
+    assert (row.lessons_completed, row.total_lessons, row.progress_percentage, row.complete) == wanted
+
+
+def test_a_course_without_a_version_is_left_as_it_is() -> None:
+    history = [done("a", 0)]
+
+    assert judge_rows(expect_rows(history), history, {}) == expect_rows(history)
+
+
+def test_a_version_that_is_not_stored_is_a_difference() -> None:
+    assert find_missing_versions([FIRST, SECOND], BOTH) == []
+    assert len(find_missing_versions([FIRST, SECOND], {COURSE: {1: (FIRST, NOW)}})) == 1

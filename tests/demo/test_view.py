@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     """The parts of a demo that has run for a while; nothing is started."""
-    parts = assemble(Settings(), 300, tmp_path, remember=False)
+    parts = assemble(Settings(), 300, tmp_path)
     for learner in parts.traffic.player.learners:
         key = (learner.user_id, learner.course.id)
         parts.observer.progress[key] = CourseProgress(*key, 3, 7, 43, (), "x", NOW, NOW, None, 0)
@@ -68,7 +68,7 @@ def test_a_tiny_terminal_is_no_error(parts: Parts, width: int, height: int) -> N
 
 
 def test_a_demo_that_has_just_begun_can_be_drawn(tmp_path: Path) -> None:
-    assert drawn(assemble(Settings(), 1, tmp_path, remember=False), 80, 24)
+    assert drawn(assemble(Settings(), 1, tmp_path), 80, 24)
 
 
 def test_a_learner_who_was_not_looked_at_yet_has_no_bar_instead_of_an_empty_one(parts: Parts) -> None:

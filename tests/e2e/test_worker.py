@@ -186,7 +186,7 @@ async def test_events_without_a_key_reach_one_row_through_two_workers(
     running = [workers.start(batch_size=10) for _ in range(2)]
 
     async def both_take_part() -> bool:
-        return all("partitions assigned" in worker.log for worker in running)
+        return all(worker.count_assignments(settings.lesson_events_topic) for worker in running)
 
     await eventually(both_take_part)
     async with Producer(settings.kafka_bootstrap_servers) as producer:

@@ -91,6 +91,10 @@ class SupervisedWorker:
             return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
         return 0
 
+    async def partitions(self) -> float:
+        """Reads how many partitions of lesson events it has; 0 while it does not answer."""
+        return await self.metric(f'progress_partitions{{group="{self.settings.consumer_group}"')
+
     async def ready(self) -> int:
         """Reads the HTTP status of /ready; 0 while the worker does not answer."""
         with suppress(httpx.HTTPError):

@@ -166,7 +166,7 @@ async def rolling_restart_static(scene: Scene) -> None:
     bystander = scene.workers[2]
 
     async def settled() -> bool:
-        return sum([await worker.metric("progress_partitions") for worker in scene.workers]) == 4
+        return sum([await worker.partitions() for worker in scene.workers]) == 4
 
     await eventually(settled)
     before = await bystander.metric("progress_rebalances_total")
@@ -201,7 +201,7 @@ async def scaled(scene: Scene) -> None:
     await scene.wait_until_ready()
 
     async def each_has_one() -> bool:
-        return [await worker.metric("progress_partitions") for worker in scene.workers] == [1, 1, 1, 1]
+        return [await worker.partitions() for worker in scene.workers] == [1, 1, 1, 1]
 
     await scene.wait_for_proof(each_has_one)
     await scene.pause()
@@ -218,7 +218,7 @@ async def more_workers_than_partitions(scene: Scene) -> None:
     await scene.wait_until_ready()
 
     async def two_have_none() -> bool:
-        return sorted([await worker.metric("progress_partitions") for worker in scene.workers]) == [0, 0, 1, 1, 1, 1]
+        return sorted([await worker.partitions() for worker in scene.workers]) == [0, 0, 1, 1, 1, 1]
 
     await scene.wait_for_proof(two_have_none)
     for worker in scene.rng.sample(scene.workers, 2):

@@ -19,6 +19,10 @@ def letters(**values: object) -> TopicSettings:
     return build("dead", values)
 
 
+def versions(**values: object) -> TopicSettings:
+    return build("catalog", values)
+
+
 def build(name: str, values: dict[str, object]) -> TopicSettings:
     """Builds a topic from the changed ones of its settings, without their prefix."""
     changed = {"policy": "delete", "ms": -1, "bytes": -1} | values
@@ -42,7 +46,7 @@ def build(name: str, values: dict[str, object]) -> TopicSettings:
 def test_topics_that_keep_what_they_should_are_not_mentioned(
     lesson_events: TopicSettings, dead_letters: TopicSettings
 ) -> None:
-    assert list(find_dangers(lesson_events, dead_letters)) == []
+    assert list(find_dangers(lesson_events, dead_letters, versions())) == []
 
 
 @pytest.mark.parametrize(
@@ -63,14 +67,14 @@ def test_topics_that_keep_what_they_should_are_not_mentioned(
 def test_one_warning_names_topic_and_setting(
     lesson_events: TopicSettings, dead_letters: TopicSettings, named: tuple[str, str]
 ) -> None:
-    [warning] = find_dangers(lesson_events, dead_letters)
+    [warning] = find_dangers(lesson_events, dead_letters, versions())
 
     assert warning.startswith(f"topic {named[0]} has {named[1]}")
     assert "\n" not in warning
 
 
 def test_each_dangerous_setting_has_a_warning_of_its_own() -> None:
-    found = list(find_dangers(events(policy="compact"), letters(policy="compact,delete", ms=1, bytes=1)))
+    found = list(find_dangers(events(policy="compact"), letters(policy="compact,delete", ms=1, bytes=1), versions()))
 
     assert [warning.split(":")[0].split(",")[0] for warning in found] == [
         "topic lessons has cleanup.policy=compact",
@@ -78,6 +82,25 @@ def test_each_dangerous_setting_has_a_warning_of_its_own() -> None:
         "topic dead has retention.ms=1",
         "topic dead has retention.bytes=1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"policy": "compact"}, "cleanup.policy=compact"),
+        ({"policy": "compact,delete"}, "cleanup.policy=compact,delete"),
+        ({"ms": WEEK_MS}, f"retention.ms={WEEK_MS}"),
+        ({"bytes": 1}, "retention.bytes=1"),
+    ],
+)
+def test_versions_of_courses_are_kept_for_ever_and_all_of_them(changed: dict[str, object], named: str) -> None:
+    [warning] = find_dangers(events(), letters(), versions(**changed))
+
+    assert warning.startswith(f"topic catalog has {named}:")
+
+
+def test_of_a_topic_whose_settings_are_not_told_nothing_is_said() -> None:
+    assert list(find_dangers(events(), letters(), TopicSettings("catalog", {}))) == []
 
 
 async def test_the_topics_that_this_system_creates_need_no_warning(settings: Settings) -> None:

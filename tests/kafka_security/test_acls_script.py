@@ -34,7 +34,8 @@ def test_only_a_worker_that_asks_for_it_may_read_the_settings_of_topics() -> Non
     assert (usual.returncode, more.returncode, "DescribeConfigs" in usual.stdout) == (0, 0, False)
     assert more.stdout.removeprefix(usual.stdout).splitlines() == [
         "kafka-acls '--add' '--allow-principal' 'User:w' "
-        "'--operation' 'DescribeConfigs' '--topic' 'lesson-events' '--topic' 'lesson-events.dlq'"
+        "'--operation' 'DescribeConfigs' "
+        "'--topic' 'lesson-events' '--topic' 'lesson-events.dlq' '--topic' 'course-catalog'"
     ]
 
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 )
 
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.kafka_security.users import COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
+from tests.kafka_security.users import CATALOG, COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
 from tests.processes import DEADLINE_S, Workers, eventually
 from tests.secured import PASSWORD, Secured
 from worker.deadletters.letter import Position
@@ -195,7 +195,7 @@ async def test_a_worker_that_was_allowed_to_sees_the_topics_settings(broker: Sec
 
     async def seen() -> bool:
         try:
-            return [topic.name for topic in await fetch_topics(settings)] == [LESSONS, DEAD]
+            return [topic.name for topic in await fetch_topics(settings)] == [LESSONS, DEAD, CATALOG]
         except SetupError:  # the broker has not learned of it yet
             return False
 

@@ -1,12 +1,21 @@
 """A snapshot joins what Kafka, PostgreSQL and the workers say."""
 
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 from tests.factories import SNAPSHOT_AT as NOW
 from tests.factories import status
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates
-from worker.operations.snapshot import Look, build_snapshot, join_workers, stall_reason
+from worker.operations.snapshot import (
+    MOST_COURSES,
+    DisagreeingTotal,
+    Look,
+    build_snapshot,
+    join_disagreeing_totals,
+    join_workers,
+    stall_reason,
+)
 
 
 def test_a_worker_is_known_by_its_name_in_both_places_and_by_one_of_them() -> None:
@@ -53,3 +62,22 @@ def test_one_workers_open_breaker_shows_and_one_that_waits_does_not_stop_the_oth
     assert stall_reason([status(waiting_for="PostgreSQL"), status()]) is None
     assert stall_reason([status(waiting_for="PostgreSQL")]) == "PostgreSQL"
     assert stall_reason([]) is None
+
+
+def disagrees(course: int, seconds_ago: int, total: int = 9) -> DisagreeingTotal:
+    return DisagreeingTotal(UUID(int=course), None, total, 3, NOW - timedelta(seconds=seconds_ago))
+
+
+def test_of_what_workers_say_of_a_course_the_latest_is_shown_and_the_latest_course_first() -> None:
+    workers = [
+        status("a", disagreeing_totals=(disagrees(1, 5), disagrees(2, 9))),
+        status("b", disagreeing_totals=(disagrees(2, 1, 7), disagrees(3, 60))),
+    ]
+
+    assert join_disagreeing_totals(workers) == (disagrees(2, 1, 7), disagrees(1, 5), disagrees(3, 60))
+
+
+def test_of_many_courses_the_latest_are_shown() -> None:
+    totals = tuple(disagrees(course, course) for course in range(MOST_COURSES + 5))
+
+    assert join_disagreeing_totals([status(disagreeing_totals=totals)]) == totals[:MOST_COURSES]

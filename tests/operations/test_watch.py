@@ -1,5 +1,6 @@
 """The snapshot of all that runs: right when all is there, and partly there when a server is not."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,8 @@ from aiokafka.admin import RecordsToDelete
 
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
-from tests.databases import execute, new_settings, put
+from events.catalog import CatalogLesson, CoursePublished
+from tests.databases import execute, new_settings, publish_version, put
 from tests.factories import SNAPSHOT_AT as NOW
 from tests.operations.polling import until
 from tests.outages import own_broker
@@ -120,6 +122,45 @@ async def test_a_snapshot_tells_what_waits_in_the_outbox(settings: Settings, con
     assert taken.outbox.rows == 6
 
 
+async def test_a_snapshot_tells_how_far_recounts_are_and_where_totals_disagree(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
+    course, unknown = uuid4(), uuid4()
+    lessons = (CatalogLesson(lesson_id="a"),)
+    await publish_version(connection, CoursePublished(course_id=course, version=1, title="Old", lessons=lessons))
+    await publish_version(connection, CoursePublished(course_id=course, version=2, title="New", lessons=lessons))
+    found = [{"course_id": str(id), "total": 9, "needed": 1, "at": NOW.isoformat()} for id in (course, unknown)]
+    await connection.execute(
+        """
+        insert into worker_status (consumer_group, worker, host, version, started_at, partitions, events_per_s, busy,
+                                   dead_letters, disagreeing_totals)
+        values ($1, 'a', 'h', '1', now(), '{}', 0, 0, 0, $2)
+        """,
+        settings.consumer_group,
+        json.dumps(found),
+    )
+
+    async with Operations(settings) as operations:
+        taken = await operations.snapshot()
+
+    [recount] = taken.recounts
+    assert (recount.course_id, recount.title, recount.version, recount.finished_at) == (course, "New", 2, None)
+    disagreeing = {each.course_id: (each.title, each.total, each.needed, each.at) for each in taken.disagreeing_totals}
+    assert disagreeing == {course: ("New", 9, 1, NOW), unknown: (None, 9, 1, NOW)}
+
+
+async def test_recounts_that_ended_long_ago_are_not_shown(settings: Settings, connection: asyncpg.Connection) -> None:
+    recounts = "insert into course_recount (course_id, version, finished_at) values ($1, 1, now() - $2::interval)"
+    recent = uuid4()
+    await connection.execute(recounts, recent, timedelta(minutes=5))
+    await connection.execute(recounts, uuid4(), timedelta(hours=2))
+
+    async with Operations(settings) as operations:
+        taken = await operations.snapshot()
+
+    assert [recount.course_id for recount in taken.recounts] == [recent]
+
+
 async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_it_is_now(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +214,7 @@ async def test_without_the_database_kafkas_part_is_there(settings: Settings) -> 
     async with Operations(Settings(**away.model_dump())) as operations:
         taken = await operations.snapshot()
 
-    assert taken.missing.keys() == {"stored", "statuses", "outbox"}
+    assert taken.missing.keys() == {"stored", "statuses", "outbox", "recounts"}
     assert [p.end for p in taken.partitions] == [0] * settings.topic_partitions
 
 
@@ -199,7 +240,7 @@ async def test_a_database_that_refuses_is_missed_and_seen_again(settings: Settin
 
         await execute(admin_url, f"alter database {name} with allow_connections false")
         await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
-        await eventually(until(operations, lambda s: s.missing.keys() == {"stored", "statuses", "outbox"}))
+        await eventually(until(operations, lambda s: s.missing.keys() == {"stored", "statuses", "outbox", "recounts"}))
         await execute(admin_url, f"alter database {name} with allow_connections true")
 
         await eventually(until(operations, lambda s: s.missing == {}))

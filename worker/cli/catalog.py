@@ -113,7 +113,8 @@ def status(as_json: bool) -> None:
 
 
 def format_status(row: asyncpg.Record) -> str:
-    state = "recounted" if row["finished_at"] else f"recounting: {row['rows_seen']:,} of about {row['rows']:,} rows"
+    about = f"about {row['rows_expected']:,}" if row["rows_expected"] is not None else "uncounted"
+    state = "recounted" if row["finished_at"] else f"recounting: {row['rows_seen']:,} of {about} rows"
     return (
         f"course {row['course_id']} version {row['version']}: {state}; {row['rows_changed']:,} changed, "
         f"{row['completed']:,} completed, {row['revoked']:,} revoked"

@@ -5,5 +5,5 @@
 insert into course_recount (course_id, version)
 select course_id, max(version) from course_version where course_id = $1 group by course_id
 on conflict (course_id) do update
-set version = excluded.version, after_user = null, rows_seen = 0, rows_changed = 0, completed = 0, revoked = 0,
-    started_at = now(), finished_at = null
+set version = excluded.version, after_user = null, rows_seen = 0, rows_expected = null, rows_changed = 0, completed = 0,
+    revoked = 0, started_at = now(), finished_at = null

@@ -13,6 +13,8 @@ class Lesson:
     id: str
     title: str
     href: str | None = None
+    required: bool = True  # else the course can be complete without it
+    replaces: tuple[str, ...] = ()  # earlier lessons whose completion counts as this one's
 
 
 class Catalog(Protocol):

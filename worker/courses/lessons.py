@@ -1,8 +1,9 @@
-"""Works out which lessons a course has from learners' events, because there is no catalog."""
+"""Works out which lessons a course has: by its newest version, or else from learners' events."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -12,6 +13,7 @@ import asyncpg
 from cachetools import TTLCache
 
 from worker.courses.anonymity import K
+from worker.courses.catalog import Lesson
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
@@ -21,7 +23,7 @@ LONGEST_S = 5.0
 SAMPLED_LEARNERS = 200  # per course: some 10 ms, also for a course of thousands
 SAMPLED_LESSONS = 1000  # per sampled learner
 MOST_LESSONS = 300  # of a course that are listed: this learner's own, and as many common ones
-KEPT_BYTES, KEPT_S = 16 * 1024 * 1024, 60  # common lessons that are cached
+KEPT_BYTES, KEPT_S = 16 * 1024 * 1024, 60  # common lessons that are cached, and as much of versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,25 @@ class CourseLessons:
     lessons: tuple[LessonState, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class NewestVersion:
+    """Describes the newest version of a course. A lesson without a title has an empty one."""
+
+    version: int
+    title: str | None
+    needed: int  # how many of the required lessons complete the course
+    lessons: tuple[Lesson, ...]
+
+
 class KnownLessons:
     """Reads the lessons of a learner's courses. An async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = with_time_limit(settings, LONGEST_S)
         self._common: TTLCache[UUID, tuple[str, ...]] = TTLCache(KEPT_BYTES, KEPT_S, getsizeof=measure)
+        self._of_versions: TTLCache[tuple[UUID, int], tuple[Lesson, ...]] = TTLCache(
+            KEPT_BYTES, KEPT_S, getsizeof=measure_lessons
+        )
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings, max_size=5)
@@ -75,6 +90,49 @@ class KnownLessons:
             for (course_id, total), known in zip(totals.items(), common, strict=True)
         }
 
+    async def read_versions(self, course_ids: Collection[UUID]) -> dict[UUID, NewestVersion]:
+        """Returns the newest version by course id; courses without one are missing. Raises DatabaseUnavailable.
+
+        One course after the other, so that none with thousands of lessons takes the event loop for long.
+        """
+        newest = await self._fetch("courses/newest_versions", list(course_ids))
+        return {
+            row["course_id"]: NewestVersion(
+                row["version"],
+                row["title"],
+                row["needed"],
+                await self._read_lessons_of_version(row["course_id"], row["version"]),
+            )
+            for row in newest
+        }
+
+    async def count_added(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, int]:
+        """Counts, by course id, the lessons added since the learner completed it and not met since; none is missing.
+
+        Raises DatabaseUnavailable.
+        """
+        rows = await self._fetch("courses/added_lessons", user_id, list(course_ids)) if course_ids else []
+        return {row["course_id"]: row["added"] for row in rows}
+
+    async def read_waived(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, set[str]]:
+        """Returns, by course id, the lessons that the learner need not complete. Raises DatabaseUnavailable."""
+        found: dict[UUID, set[str]] = {}
+        for row in await self._fetch("courses/waived_lessons", user_id, list(course_ids)) if course_ids else []:
+            found.setdefault(row["course_id"], set()).add(row["lesson_id"])
+        return found
+
+    async def _read_lessons_of_version(self, course_id: UUID, version: int) -> tuple[Lesson, ...]:
+        known = self._of_versions.get((course_id, version))
+        if known is None:
+            rows = await self._fetch("courses/lessons_of_version", course_id, version)
+            known = tuple(
+                Lesson(row["lesson_id"], row["title"] or "", row["href"], row["required"], tuple(row["replaces"]))
+                for row in rows
+            )
+            with suppress(ValueError):  # larger than the cache
+                self._of_versions[course_id, version] = known
+        return known
+
     async def _read_common_lessons(self, course_id: UUID) -> tuple[str, ...]:
         known = self._common.get(course_id)
         if known is None:
@@ -90,6 +148,12 @@ class KnownLessons:
 def measure(lessons: tuple[str, ...]) -> int:
     """Returns about how many bytes these ids take in memory, and the entry of a cache around them."""
     return 500 + sum(60 + 4 * len(lesson_id) for lesson_id in lessons)
+
+
+def measure_lessons(lessons: tuple[Lesson, ...]) -> int:
+    """Returns about how many bytes these lessons take in memory, and the entry of a cache around them."""
+    texts = (text for lesson in lessons for text in (lesson.id, lesson.title, lesson.href or "", *lesson.replaces))
+    return 500 + sum(60 + 4 * len(text) for text in texts) + 100 * len(lessons)
 
 
 def merge_lessons(own: Iterable[LessonState], common: Iterable[str]) -> tuple[LessonState, ...]:

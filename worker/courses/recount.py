@@ -55,24 +55,32 @@ class Recount(Service):
             await self.sleep(took * (1 / self._settings.recount_share - 1) if worked else LOOK_EVERY_S)
 
     async def recount_chunk(self) -> bool:
-        """Recounts the next rows of a course that has some, durably. Returns whether there were any.
+        """Recounts the next rows of a course that has some, durably. Returns whether there was anything to do.
 
+        A course's rows are counted first, so that operators see how far its recount is.
         Raises Unavailable, also where a batch of lesson events wrote one of the rows meanwhile: repeat the call.
         """
         connection = await self._ensure_connected()
         with translate_errors(connection):
             async with connection.transaction(isolation="repeatable_read"):
                 course = await connection.fetchrow(query("courses/next_recount"))
+                metrics.RECOUNTS.set(course["waiting"] if course else 0)
                 if course is None:
                     return False
-                users = await connection.fetch(
-                    query("courses/recount_chunk"), course["course_id"], course["after_user"], CHUNK
-                )
-                judged = await self._judge(connection, course, [row["user_id"] for row in users])
+                counted = course["rows_expected"] is not None
+                users = await self._next_users(connection, course) if counted else []
+                judged = await self._judge(connection, course, users) if counted else None
+            if judged is None:
+                await connection.execute(query("courses/count_rows"), course["course_id"], course["version"])
+                return True
         metrics.RECOUNTED.inc(len(users))
         if judged["completed"] or judged["revoked"]:
             self._on_transitions()
         return True
+
+    async def _next_users(self, connection: asyncpg.Connection, course: asyncpg.Record) -> list[UUID]:
+        rows = await connection.fetch(query("courses/recount_chunk"), course["course_id"], course["after_user"], CHUNK)
+        return [row["user_id"] for row in rows]
 
     async def _judge(self, connection: asyncpg.Connection, course: asyncpg.Record, users: list[UUID]) -> asyncpg.Record:
         topic = self._settings.lesson_events_topic

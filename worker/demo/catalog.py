@@ -5,7 +5,7 @@ from uuid import UUID
 
 from worker.courses.catalog import Lesson
 from worker.demo.player import COURSES, Course
-from worker.web.pages.formatting import shorten
+from worker.web.pages.formatting import name_course
 
 NAMES: Mapping[str, str] = {
     "Fire safety": "Leave, call, wait",
@@ -26,7 +26,7 @@ class DemoCatalog:
 
     def title(self, course_id: UUID) -> str:
         course = self._courses.get(course_id)
-        return course.title if course else f"Course {shorten(course_id)}"
+        return name_course(course.title if course else None, course_id)
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return self._lessons.get(course_id)

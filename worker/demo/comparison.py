@@ -2,17 +2,33 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from events import CourseCompleted, CourseCompletionRevoked, CourseEvent
+import asyncpg
+
+from events import (
+    CourseCompleted,
+    CourseCompletionRevoked,
+    CourseEvent,
+    CoursePublished,
+    LessonCompleted,
+    LessonEvent,
+    ProgressReset,
+)
+from worker.demo.author import list_versions
 from worker.demo.parts import Parts
 from worker.demo.traffic import Origin
 from worker.postgres.connection import connect
 from worker.postgres.failures import translate_errors
-from worker.progress.reference import expect_rows, find_wrong_rows, read_rows
+from worker.progress.fold import CourseKey
+from worker.progress.reference import ProgressRow, expect_rows, find_wrong_rows, read_rows
+from worker.progress.version_reference import find_standing
 from worker.settings import Settings
 
+# The versions of each course, by number, each with its publication.
+Versions: TypeAlias = dict[UUID, dict[int, tuple[CoursePublished, datetime]]]
 EventName: TypeAlias = tuple[str, UUID, UUID, int]  # type, user, course, completion number
 
 COMPLETIONS = """
@@ -49,17 +65,17 @@ class Completions(NamedTuple):
 async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -> tuple[Report, list[str]]:
     """Builds the report, and a line for each difference. Reads only the learners of this demo."""
     traffic, observer = parts.traffic, parts.observer
-    wanted = expect_rows(traffic.history)
     users = {event.user_id for event, _ in traffic.history}
     connection = await connect(settings)
     try:
         with translate_errors():
             found = {key: row for key, row in (await read_rows(connection)).items() if key[0] in users}
             completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, list(users))]
+            versions = await read_versions(connection)
     finally:
         await connection.close()
     received = {id: event for id, event in parts.certificates.received.items() if event.user_id in users}
-    wrong = find_wrong_rows(wanted, found)
+    wrong = find_wrong_rows(judge_rows(expect_rows(traffic.history), traffic.history, versions), found)
     own = traffic.good | traffic.bad
     rejected = observer.rejected & own
     applied = sum(offset < observer.offsets[topic, partition] for topic, partition, offset in own) - len(rejected)
@@ -77,10 +93,66 @@ async def compare(settings: Settings, parts: Parts, seconds: int, broker: str) -
     )
     differences = [
         *wrong,
+        *find_missing_versions(traffic.versions, versions),
         *find_wrong_announcements(completions, received),
         *find_wrong_dead_letters(traffic.bad, traffic.good, observer.rejected),
     ]
     return report, differences
+
+
+async def read_versions(connection: asyncpg.Connection) -> Versions:
+    """Reads when the demo's versions were published: by this demo, or by one before on the same servers."""
+    known = {(version.course_id, version.version): version for version in list_versions()}
+    found: Versions = {}
+    for course_id, number, at in await connection.fetch("select course_id, version, published_at from course_version"):
+        if version := known.get((course_id, number)):
+            found.setdefault(course_id, {})[number] = (version, at)
+    return found
+
+
+def find_missing_versions(published: Iterable[CoursePublished], found: Versions) -> list[str]:
+    """Finds versions that were published and are not stored; a line each."""
+    missing = [version for version in published if version.version not in found.get(version.course_id, {})]
+    return [f"not stored: version {version.version} of {version.title}" for version in missing]
+
+
+def judge_rows(
+    rows: Mapping[CourseKey, ProgressRow], history: Iterable[tuple[LessonEvent, datetime]], versions: Versions
+) -> dict[CourseKey, ProgressRow]:
+    """Returns the rows as they must be by the versions of their courses (rules 8 to 11)."""
+    dates = find_dates(history)
+    return {
+        key: judge_row(row, dates.get(key, {}), versions[key[1]]) if key[1] in versions else row
+        for key, row in rows.items()
+    }
+
+
+def find_dates(history: Iterable[tuple[LessonEvent, datetime]]) -> dict[CourseKey, dict[str, datetime]]:
+    """Finds when each lesson was completed first since the last reset of its course."""
+    events = sorted(history, key=lambda happened: happened[1])
+    dates: dict[CourseKey, dict[str, datetime]] = {}
+    for event, at in events:
+        key = (event.user_id, event.course_id)
+        match event:
+            case ProgressReset():
+                dates.pop(key, None)
+            case LessonCompleted(lesson_id=lesson_id):
+                dates.setdefault(key, {}).setdefault(lesson_id, at)
+    return dates
+
+
+def judge_row(
+    row: ProgressRow, dates: Mapping[str, datetime], versions: Mapping[int, tuple[CoursePublished, datetime]]
+) -> ProgressRow:
+    standing = find_standing(versions, {id: at for id, at in dates.items() if id in row.completed_lessons})
+    complete, total = standing.completed_at is not None, standing.total_lessons
+    nearest = (200 * standing.lessons_completed + total) // (2 * total)
+    return row._replace(
+        lessons_completed=standing.lessons_completed,
+        total_lessons=total,
+        progress_percentage=100 if complete else min(99, nearest),
+        complete=complete,
+    )
 
 
 def build_uncompared_report(parts: Parts, seconds: int, broker: str) -> Report:

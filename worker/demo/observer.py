@@ -34,7 +34,7 @@ class Observer:
     """Keeps figures of broker and database, which `look` updates. Enter it before anything is published."""
 
     def __init__(self, settings: Settings, certificates: Certificates, *, remember: bool) -> None:
-        self.applied = self.lag = self.outbox = self.dead_letters = 0
+        self.applied = self.lag = self.outbox = self.recounts = self.dead_letters = 0
         self.caught_up = False  # at the last look, everything published was applied and received
         self.reasons: dict[str, int] = {}  # number of dead letters by reason; the latest last
         self.rejected: set[Origin] = set()
@@ -52,7 +52,11 @@ class Observer:
             self._pool = await connect_pool(self._settings)
             opening.push_async_callback(self._pool.close)
             self._service = await opening.enter_async_context(ProgressService(self._settings))
-            travelled = (self._settings.lesson_events_topic, self._settings.course_events_topic)
+            travelled = (
+                self._settings.lesson_events_topic,
+                self._settings.course_catalog_topic,
+                self._settings.course_events_topic,
+            )
             self._logs = await opening.enter_async_context(open_consumer(self._settings, *travelled))
             self._letters = await opening.enter_async_context(
                 open_consumer(self._settings, self._settings.dead_letter_topic)
@@ -61,7 +65,7 @@ class Observer:
             self._logs.pause(*self._logs.assignment())
             await self._letters.seek_to_end()
             self._first = await self._logs.beginning_offsets(self._logs.assignment())
-            self._applied_before = sum((await self._read_stored_offsets()).values())
+            self._applied_before = sum((await self._read_applied()).values())
             self._opened = opening.pop_all()
         return self
 
@@ -91,12 +95,17 @@ class Observer:
         return f"{self._asked} does not answer" if late else self._trouble
 
     async def _has_caught_up(self) -> bool:
-        """Says whether every event is applied and every course event received.
+        """Says whether every event is applied, every version recounted, and every course event received.
 
-        It asks in the order in which an event travels, so that it misses none that moves on between two questions.
+        It asks in the order in which they travel, so that it misses none that moves on between two questions.
         """
+        versions = await self._read_ends(self._settings.course_catalog_topic)
+        known = await self._read_stored_offsets(self._settings.course_catalog_topic, self._settings.catalog_group)
+        [row] = await self._fetch("select count(*) from course_recount where finished_at is null")
+        self.recounts = row["count"]
+        late = any(end > known[tp] for tp, end in versions.items()) or self.recounts
         ends = await self._read_ends(self._settings.lesson_events_topic)
-        self.offsets = await self._read_stored_offsets()
+        self.offsets = await self._read_applied()
         self.applied = sum(self.offsets.values()) - self._applied_before
         self.lag = sum(max(0, end - self.offsets[tp]) for tp, end in ends.items())
         [row] = await self._fetch(
@@ -106,7 +115,7 @@ class Observer:
         published = await self._read_ends(self._settings.course_events_topic)
         received = self._certificates.positions
         unread = any(end > received.get(tp.partition, self._first[tp]) for tp, end in published.items())
-        return await self._read_dead_letters() and not (self.lag or self.outbox or unread)
+        return await self._read_dead_letters() and not (late or self.lag or self.outbox or unread)
 
     async def _read_ends(self, topic: str) -> dict[TopicPartition, int]:
         self._asked = "Kafka"
@@ -114,10 +123,12 @@ class Observer:
         ends: dict[TopicPartition, int] = await self._logs.end_offsets(partitions)
         return ends
 
-    async def _read_stored_offsets(self) -> dict[TopicPartition, int]:
-        rows = await self._fetch(query("postgres/stored_offsets"), self._settings.consumer_group)
+    async def _read_applied(self) -> dict[TopicPartition, int]:
+        return await self._read_stored_offsets(self._settings.lesson_events_topic, self._settings.consumer_group)
+
+    async def _read_stored_offsets(self, topic: str, group: str) -> dict[TopicPartition, int]:
+        rows = await self._fetch(query("postgres/stored_offsets"), group)
         stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        topic = self._settings.lesson_events_topic
         return {tp: stored.get(tp, first) for tp, first in self._first.items() if tp.topic == topic}
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from worker.demo.author import SECOND_AFTER_S, Author
 from worker.demo.certificates import Certificates
 from worker.demo.comparison import Report, build_uncompared_report, compare
 from worker.demo.observer import Observer
@@ -52,7 +53,7 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
             print(f"broker: {running.broker}, database: {running.database} (env: the environment's)", file=sys.stderr)
         settings = build_settings(running)
         send_logs_to(directory / "log", settings)
-        parts = assemble(settings, learners, directory, remember=duration_s is not None)
+        parts = assemble(settings, learners, directory, duration_s)
         console = Console(stderr=as_json or not sys.stdout.isatty())
         live = console.file.isatty() and not console.is_dumb_terminal
         view = View(parts, f"broker: {running.broker}, database: {running.database}", console, live=live)
@@ -82,15 +83,17 @@ def send_logs_to(path: Path, settings: Settings) -> None:
     logging.config.dictConfig(config)
 
 
-def assemble(settings: Settings, learners: int, directory: Path, *, remember: bool) -> Parts:
-    """Builds the parts, which are not running yet. With `remember` they keep everything for the comparison."""
+def assemble(settings: Settings, learners: int, directory: Path, duration_s: float | None = None) -> Parts:
+    """Builds the parts, which are not running yet. With a duration they keep everything for the comparison."""
+    remember = duration_s is not None
+    author = Author(min(SECOND_AFTER_S, (duration_s or math.inf) / 2))
     player = Player(learners, SystemRandom().getrandbits(64), datetime.now(UTC))
     certificates = Certificates(settings, remember=remember)
     return Parts(
         observer=Observer(settings, certificates, remember=remember),
         certificates=certificates,
         supervisor=Supervisor(directory),
-        traffic=Traffic(settings, player, remember=remember),
+        traffic=Traffic(settings, player, author, remember=remember),
     )
 
 

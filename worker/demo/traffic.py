@@ -1,4 +1,4 @@
-"""Publishes the simulated learners' events, and repeats each until Kafka has acknowledged it."""
+"""Publishes learners' events and versions of courses, and repeats each until Kafka has acknowledged it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from events import LessonEvent, LessonEventPublisher, PublishFailed
+from events import CourseCatalogPublisher, CoursePublished, LessonEvent, LessonEventPublisher, PublishFailed
 from events.producer import OutgoingRecord, Producer
+from worker.demo.author import Author, describe
 from worker.demo.player import BrokenRecord, Happening, Player
 from worker.kafka.client import client_arguments
 from worker.settings import Settings
@@ -21,13 +22,16 @@ Answer = TypeVar("Answer")
 
 
 class Traffic:
-    """Publishes the player's turns to lesson-events.
+    """Publishes the player's turns to lesson-events, and the author's to course-catalog.
 
     With `remember` it keeps everything that was acknowledged, for the comparison. A demo without end cannot keep it.
     """
 
-    def __init__(self, settings: Settings, player: Player, *, remember: bool) -> None:
+    def __init__(self, settings: Settings, player: Player, author: Author, *, remember: bool) -> None:
         self.player = player
+        self.author = author
+        self.versions: list[CoursePublished] = []  # those that were acknowledged
+        self.news = ""  # what the latest of them changed
         self.published = 0
         self.history: list[tuple[LessonEvent, datetime]] = []
         self.good: set[Origin] = set()
@@ -45,14 +49,27 @@ class Traffic:
         servers, topic = client_arguments(self._settings), self._settings.lesson_events_topic
         async with (
             LessonEventPublisher(**servers, topic=topic, source="demo") as publisher,
+            CourseCatalogPublisher(
+                **servers, topic=self._settings.course_catalog_topic, source="demo"
+            ) as catalog,
             Producer(**servers) as producer,
         ):
             while not self._stopping.is_set():
-                turn = self.player.turn(datetime.now(UTC))
+                now = datetime.now(UTC)
+                await self._publish_versions(catalog, self.author.turn(now), now)
+                turn = self.player.turn(now)
                 await self._publish(publisher, turn.happenings)
                 await self._publish_broken(producer, turn.broken)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), TURN_S)
+
+    async def _publish_versions(
+        self, publisher: CourseCatalogPublisher, versions: list[CoursePublished], now: datetime
+    ) -> None:
+        if versions:
+            await self._send_until_acknowledged(publisher.publish_many, [(version, now) for version in versions])
+            self.versions += versions
+            self.news = describe(versions[-1])
 
     async def _publish(self, publisher: LessonEventPublisher, happenings: list[Happening]) -> None:
         receipts = await self._send_until_acknowledged(publisher.publish_many, happenings)

@@ -192,7 +192,8 @@ class View:
         supervisor = self._parts.supervisor
         worker = f"worker {self._worker} runs" if supervisor.pid else "a worker starts"
         restarts = f" ({supervisor.restarts} restarted)" if supervisor.restarts else ""
-        return f"{self._trouble}; {worker}" if self._trouble else worker + restarts
+        news = f"; {self._parts.traffic.news}" if self._parts.traffic.news else ""
+        return f"{self._trouble}; {worker}" if self._trouble else worker + restarts + news
 
     @property
     def _worker(self) -> str:

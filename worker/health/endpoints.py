@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from worker.health.waiting import find_wait
 from worker.intake.intake import Intake
 from worker.outbox.relay import Relay
 from worker.settings import Settings
@@ -27,6 +28,7 @@ def create_health(
 
     A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
     in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
+    `partitions` are those of lesson events; of another stream it shows only what that waits for.
     `warnings` may be filled later; they are shown, and make no worker unready.
     """
 
@@ -41,8 +43,9 @@ def create_health(
         )
 
     async def ready(_: Request) -> Response:
-        waiting = next((intake.waiting_for for intake in intakes if intake.waiting_for), None)
-        partitions = sorted(tp.partition for intake in intakes for tp in intake.owned)
+        topic = settings.lesson_events_topic
+        waiting = find_wait(intakes, topic)
+        partitions = sorted(tp.partition for intake in intakes for tp in intake.owned if tp.topic == topic)
         return JSONResponse(
             {"ready": not waiting, "waiting_for": waiting, "partitions": partitions, "warnings": [*warnings]},
             status_code=503 if waiting else 200,

@@ -1,10 +1,11 @@
 """Writes this worker's status to `worker_status`, because the Operations page cannot ask it (docs/decisions/0020)."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 from mode import Service
 
 from worker.errors import ProgressError, Unavailable
+from worker.health.waiting import find_wait
 from worker.intake.intake import Intake
 from worker.metrics import prometheus as metrics
 from worker.postgres.connection import close, connect, query, with_time_limit
@@ -58,6 +60,7 @@ class Heartbeat(Service):
     def _build_row(self) -> tuple[Any, ...]:
         throughput = metrics.THROUGHPUT.summary(time.monotonic())
         topic = self._settings.lesson_events_topic
+        disagreeing = metrics.DISAGREEING_TOTALS.list_latest(datetime.now(UTC))
         breaker = next((intake.breaker_open for intake in self._intakes if intake.breaker_open), None)
         return (
             self._settings.consumer_group,
@@ -67,7 +70,8 @@ class Heartbeat(Service):
             sorted(tp.partition for intake in self._intakes for tp in intake.owned if tp.topic == topic),
             *astuple(throughput),
             str(breaker) if breaker else None,
-            next((intake.waiting_for for intake in self._intakes if intake.waiting_for), None),
+            find_wait(self._intakes, topic),
+            json.dumps([asdict(found) for found in disagreeing], default=str),
         )
 
     async def _run(self, statement: str, *arguments: Any) -> None:

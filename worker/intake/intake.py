@@ -171,7 +171,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Shares the partitions among the lanes, which lose all others: aiokafka has the eager protocol only."""
         in_order = sorted(assigned)
-        log.info("partitions assigned", partitions=[tp.partition for tp in in_order])
+        log.info("partitions assigned", topic=self.stream.topic, partitions=[tp.partition for tp in in_order])
         metrics.REBALANCES.inc()
         self._membership.note_join(self._consumer._coordinator.member_id, time.monotonic())
         self._commits.clear()
@@ -196,7 +196,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     @Service.task
     async def _watch_log(self) -> None:
         while not self.should_stop:
-            metrics.report_partitions(self.stream.name, len(self.owned))
+            metrics.PARTITIONS.labels(self.stream.group, self.stream.topic).set(len(self.owned))
             await self._watch.poll(self._consumer)
             if not self._watch.away:
                 await self._commits.send(self._consumer)

@@ -1,4 +1,4 @@
-"""Warns of settings by which Kafka deletes lesson events or dead letters that are still needed.
+"""Warns of settings by which Kafka deletes events, versions of courses or dead letters that are still needed.
 
 Topics belong to whoever owns the cluster: a worker reads their settings, and never changes them.
 """
@@ -33,27 +33,27 @@ class TopicSettings(NamedTuple):
 
 
 async def warn_of_topics(settings: Settings) -> list[str]:
-    """Logs a warning for each dangerous setting of the two topics, and returns the warnings.
+    """Logs a warning for each dangerous setting of these topics, and returns the warnings.
 
     Where Kafka does not show the settings, one line of the log says so. That does no harm, so it stops nobody.
     """
     try:
-        lesson_events, dead_letters = await fetch_topics(settings)
+        topics = await fetch_topics(settings)
     except (KafkaUnavailable, SetupError) as error:
         log.warning("the settings of the topics are not known", reason=str(error))
         return []
-    warnings = list(find_dangers(lesson_events, dead_letters))
+    warnings = list(find_dangers(*topics))
     for warning in warnings:
         log.warning("a topic does not keep what it should", reason=warning)
     return warnings
 
 
-async def fetch_topics(settings: Settings) -> tuple[TopicSettings, TopicSettings]:
-    """Fetches the settings of the topics of lesson events and of dead letters.
+async def fetch_topics(settings: Settings) -> list[TopicSettings]:
+    """Fetches the settings of the topics of lesson events, of dead letters and of versions of courses.
 
     Raises SetupError where Kafka's ACLs do not allow it, KafkaUnavailable for any other reason.
     """
-    names = (settings.lesson_events_topic, settings.dead_letter_topic)
+    names = (settings.lesson_events_topic, settings.dead_letter_topic, settings.course_catalog_topic)
     wanted = dict.fromkeys((POLICY, *RETENTIONS), "")
     async with admin_client(settings) as admin:
         [answer] = await admin.describe_configs(
@@ -68,12 +68,12 @@ async def fetch_topics(settings: Settings) -> tuple[TopicSettings, TopicSettings
         name: TopicSettings(name, {setting: value for setting, value, *_ in entries if value is not None})
         for _, _, _, name, entries in answer.resources
     }
-    return found[names[0]], found[names[1]]
+    return [found[name] for name in names]
 
 
-def find_dangers(lesson_events: TopicSettings, dead_letters: TopicSettings) -> Iterator[str]:
+def find_dangers(lesson_events: TopicSettings, dead_letters: TopicSettings, catalog: TopicSettings) -> Iterator[str]:
     """Finds each setting by which Kafka deletes what is still needed, as one line with what to do. Pure."""
-    for topic, what in ((lesson_events, "event"), (dead_letters, "dead letter")):
+    for topic, what in ((lesson_events, "event"), (dead_letters, "dead letter"), (catalog, "version of a course")):
         if "compact" in topic.policies:
             yield (
                 f"topic {topic.name} has {POLICY}={topic.values[POLICY]}: Kafka deletes every {what} but the last of "
@@ -87,6 +87,14 @@ def find_dangers(lesson_events: TopicSettings, dead_letters: TopicSettings) -> I
                     f"{lesson_events.values[setting]}: Kafka deletes dead letters sooner than events. Set {setting}=-1 "
                     f"on {dead_letters.name}"
                 )
+
+
+    for setting in RETENTIONS if "delete" in catalog.policies else ():
+        if int(catalog.values.get(setting, ENDLESS)) != ENDLESS:
+            yield (
+                f"topic {catalog.name} has {setting}={catalog.values[setting]}: Kafka deletes versions of courses, "
+                f"without which a rebuild from the log decides otherwise. Set {setting}=-1"
+            )
 
 
 def _keeps_less(topic: TopicSettings, other: TopicSettings, setting: str) -> bool:

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 
 from events.kinds import Kind
+from worker.metrics.disagreeing_totals import DisagreeingTotals
 from worker.metrics.throughput import Throughput
 from worker.stream.outcome import EARLIEST_STAMP, Occurrence, Outcome, Record, Rejected
 
@@ -36,9 +37,16 @@ OFFSETS_MOVED = Counter(
     "Partitions of a batch whose stored offset another worker had moved, or this one without hearing of it",
 )
 RECOUNTED = Counter("progress_recounted_rows", "Progress rows recounted after a version of their course was published")
+RECOUNTS = Gauge(
+    "progress_recounts", "Courses whose rows are not all recounted for the newest version; the largest of all workers"
+)
+TOTAL_DISAGREES = Counter(
+    "progress_total_disagrees",
+    "Progress rows of batches whose events said another total than the newest version of the course needs",
+)
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
-PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns")
+PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns", ["group", "topic"])
 LAG_EVENTS = Gauge(
     "progress_lag_events",
     "Offsets between what is applied and the end of the log, of each partition owned",
@@ -62,8 +70,9 @@ OUTBOX_SECONDS = Gauge(
     "progress_outbox_oldest_seconds", "How long the oldest of these rows has waited; 0 without one", ["whose"]
 )
 
-THROUGHPUT = Throughput()  # beside Prometheus's, for the worker's row in worker_status
-_owned: dict[str, int] = {}  # partitions, by stream
+# Beside Prometheus's, for the worker's row in worker_status.
+THROUGHPUT = Throughput()
+DISAGREEING_TOTALS = DisagreeingTotals()
 
 
 def count_batch(lane: str, entries: list[tuple[Record, Outcome]], announced: int, batch_size: int) -> None:
@@ -99,12 +108,6 @@ def stage(name: str) -> Iterator[None]:
         ended = time.monotonic()
         THROUGHPUT.note_end(ended)
         STAGE_SECONDS.labels(name).observe(ended - started)
-
-
-def report_partitions(stream: str, number: int) -> None:
-    """Shows how many partitions this worker owns, of all its streams."""
-    _owned[stream] = number
-    PARTITIONS.set(sum(_owned.values()))
 
 
 def report_lag(group: str, topic: str, lag: Mapping[TopicPartition, tuple[int, float]]) -> None:

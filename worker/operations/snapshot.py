@@ -1,6 +1,6 @@
 """Builds the snapshot that an operator sees from the answers of one look. Pure, except for `Look.ask`."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -16,7 +16,32 @@ from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates, Sample
 
 GONE_AFTER_S = 60
+MOST_COURSES = 10  # of which an operator sees recounts, and disagreeing totals
 Question = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreeingTotal:
+    """Says that events of a course have lately had another total than its newest version needs."""
+
+    course_id: UUID
+    title: str | None  # of the newest version
+    total: int
+    needed: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecountStatus:
+    """Says how far the progress rows of a course are recounted for its newest version."""
+
+    course_id: UUID
+    title: str | None
+    version: int
+    rows_seen: int
+    rows_expected: int | None  # None: not counted yet
+    started_at: datetime
+    finished_at: datetime | None  # None: it is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,7 @@ class WorkerStatus:
     breaker: str | None
     waiting_for: str | None
     silent_s: float
+    disagreeing_totals: tuple[DisagreeingTotal, ...] = ()
 
     @property
     def is_gone(self) -> bool:
@@ -97,7 +123,7 @@ class Snapshot:
     `missing` maps each part that could not be read to the reason; such a part is None or empty here. The parts are
 
     - of Kafka: `lesson_events` (ends of the log, so lag and rates), `group`, `dead_letters`;
-    - of PostgreSQL: `stored` (offsets, so lag and rates), `statuses` (of workers), `outbox`.
+    - of PostgreSQL: `stored` (offsets, so lag and rates), `statuses` (of workers), `outbox`, `recounts`.
     """
 
     at: datetime
@@ -114,6 +140,8 @@ class Snapshot:
     dead_letters: NewestSummary | None
     outbox: Outbox | None
     advice: Advice
+    recounts: tuple[RecountStatus, ...] = ()  # under way first, then those that have just ended
+    disagreeing_totals: tuple[DisagreeingTotal, ...] = ()  # the latest of each course, the latest first
 
 
 @dataclass(slots=True)
@@ -128,6 +156,7 @@ class Look:
     stored: dict[int, int] | None = None
     statuses: list[WorkerStatus] | None = None
     outbox: Outbox | None = None
+    recounts: list[RecountStatus] | None = None
     topic_id: UUID | None = None  # of lesson-events, by Kafka
     counted_topic_id: UUID | None = None  # of the topic that the stored offsets count in
 
@@ -188,7 +217,16 @@ def build_snapshot(look: Look, rates: Rates | None) -> Snapshot:
             lag=lag,
             stall_reason=breaker or stall_reason(statuses),
         ),
+        tuple(look.recounts or ()),
+        join_disagreeing_totals(statuses),
     )
+
+
+def join_disagreeing_totals(statuses: Iterable[WorkerStatus]) -> tuple[DisagreeingTotal, ...]:
+    """Joins what workers say into the latest of each course, of MOST_COURSES courses, the latest first."""
+    found = sorted((each for status in statuses for each in status.disagreeing_totals), key=lambda each: each.at)
+    latest = {each.course_id: each for each in found}
+    return tuple(sorted(latest.values(), key=lambda each: each.at, reverse=True)[:MOST_COURSES])
 
 
 def stall_reason(statuses: Collection[WorkerStatus]) -> str | None:

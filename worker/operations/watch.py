@@ -1,10 +1,12 @@
 """Watches Kafka, PostgreSQL and the workers for operators: every two seconds while an operator reads the snapshot."""
 
 import asyncio
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -14,7 +16,17 @@ from worker.errors import KafkaUnavailable
 from worker.kafka.failures import explain_consumer_error, is_broker_answer
 from worker.operations.cluster import Cluster
 from worker.operations.lag_history import Delay, LagHistory, Point
-from worker.operations.snapshot import Look, Outbox, Question, Snapshot, WorkerStatus, build_snapshot
+from worker.operations.snapshot import (
+    MOST_COURSES,
+    DisagreeingTotal,
+    Look,
+    Outbox,
+    Question,
+    RecountStatus,
+    Snapshot,
+    WorkerStatus,
+    build_snapshot,
+)
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.failures import translate_errors
 from worker.postgres.pool import connect_pool
@@ -27,6 +39,7 @@ WATCHED_S = 60.0
 SAMPLE_EVERY_S = 30.0
 LONGEST_ANSWER_S = 3.0
 KEPT_S = 15 * 60
+RECOUNTS_KEPT_S = float(KEPT_S)  # that have ended
 NEWEST_LETTERS = 20
 COUNT_UP_TO = 100_000
 
@@ -166,6 +179,7 @@ class Operations:
             if everything:
                 questions.create_task(look.ask("statuses", self._read_statuses))
                 questions.create_task(look.ask("outbox", self._read_outbox))
+                questions.create_task(look.ask("recounts", self._read_recounts))
 
     async def _read_stored_offsets(self, look: Look) -> dict[int, int]:
         names = (self._settings.consumer_group, self._settings.lesson_events_topic)
@@ -174,10 +188,12 @@ class Operations:
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def _read_statuses(self) -> list[WorkerStatus]:
-        return [
-            WorkerStatus(**row)
-            for row in await self._fetch("operations/worker_statuses", self._settings.consumer_group)
-        ]
+        rows = await self._fetch("operations/worker_statuses", self._settings.consumer_group)
+        return [_build_status(dict(row)) for row in rows]
+
+    async def _read_recounts(self) -> list[RecountStatus]:
+        rows = await self._fetch("operations/recounts", RECOUNTS_KEPT_S, MOST_COURSES)
+        return [RecountStatus(**row) for row in rows]
 
     async def _read_outbox(self) -> Outbox:
         depths = await self._fetch("outbox/depth", [], [], COUNT_UP_TO)
@@ -188,6 +204,14 @@ class Operations:
         with translate_errors():
             async with asyncio.timeout(LONGEST_ANSWER_S):
                 return await self._pool.fetch(query(name), *arguments)
+
+
+def _build_status(row: dict[str, Any]) -> WorkerStatus:
+    disagreeing = [
+        DisagreeingTotal(UUID(found.pop("course_id")), at=datetime.fromisoformat(found.pop("at")), **found)
+        for found in json.loads(row.pop("disagreeing_totals"))
+    ]
+    return WorkerStatus(**row, disagreeing_totals=tuple(disagreeing))
 
 
 def _is_answer(error: BaseException | None) -> bool:

@@ -8,11 +8,13 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
+from worker.metrics import prometheus as metrics
+from worker.metrics.disagreeing_totals import DisagreeingTotal
 from worker.postgres.connection import query
 from worker.progress.fold import CourseChange, FoldedBatch
 
@@ -52,6 +54,21 @@ class Knowledge:
     def has_version(self) -> bool:
         """Tells whether a course of the batch has a version."""
         return any(course.version for course in self.courses.values())
+
+    def note_totals(self, folded: FoldedBatch) -> None:
+        """Notes the rows of an applied batch whose latest total is not what the newest version needs.
+
+        Such a total decides nothing, and tells that a player is behind the catalog or ahead of it. A row counts once,
+        however many of its events are in the batch.
+        """
+        if not self.has_version:
+            return
+        for (_, course_id), change in folded.courses.items():
+            course = self.courses[course_id.int]
+            if course.version and change.total is not None and change.total[1] != course.needed:
+                metrics.TOTAL_DISAGREES.inc()
+                found = DisagreeingTotal(course_id, change.total[1], course.needed, datetime.now(UTC))
+                metrics.DISAGREEING_TOTALS.note(found)
 
 
 class KnownCourses:

@@ -94,6 +94,8 @@ class Store:
             for _ in range(LEARN_ATTEMPTS):
                 known = await self._known.learn(connection, folded)
                 result = await self._write(connection, folded, spans, recovered or {}, known)
+                if isinstance(result, Applied):
+                    known.note_totals(folded)
                 if not isinstance(result, EpochMoved):
                     return result
                 self._known.forget(result.epoch)

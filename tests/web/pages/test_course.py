@@ -8,7 +8,8 @@ import pytest
 
 from worker.courses.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
 from worker.courses.catalog import Lesson
-from worker.web.pages.catalog import NoCatalog
+from worker.courses.lessons import NewestVersion
+from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import build_course_page, build_figures, describe_duration
 
 ID = uuid4()
@@ -31,13 +32,13 @@ def found(*lessons: tuple[str, int], durations: tuple[Duration, ...] = ()) -> An
 
 
 def test_few_learners_have_no_figures_and_the_page_knows_from_how_many_on() -> None:
-    page = build_course_page(ID, None, NoCatalog())
+    page = build_course_page(ID, None, CourseCatalog(NoCatalog()))
 
     assert (page.figures, page.at_least) == (None, 5)
 
 
 def test_lessons_stand_in_the_catalogs_order_and_unknown_ones_last() -> None:
-    page = build_figures(found(("new", 30), ("two", 60), ("one", 90)), Ordered())
+    page = build_figures(found(("new", 30), ("two", 60), ("one", 90)), CourseCatalog(Ordered()))
 
     assert [(step.title, step.learners, step.lost) for step in page.steps] == [
         ("Stay safe", 90, 10),
@@ -47,8 +48,18 @@ def test_lessons_stand_in_the_catalogs_order_and_unknown_ones_last() -> None:
     assert page.lessons.rows == [("Stay safe", "90"), ("Burns", "60"), ("new", "30")]
 
 
+def test_with_versions_the_newest_decides_and_a_lesson_stands_where_the_one_that_replaces_it_does() -> None:
+    lessons = (Lesson("two", ""), Lesson("new", "Anew", replaces=("one",)))
+    catalog = CourseCatalog(Ordered(), {ID: NewestVersion(2, "Aid", 2, lessons)})
+
+    page = build_course_page(ID, found(("gone", 10), ("one", 60), ("two", 90)), catalog)
+
+    assert page.figures is not None
+    assert (page.title, [step.title for step in page.figures.steps]) == ("Aid", ["Burns", "Stay safe", "gone"])
+
+
 def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
-    lossy, level = (build_figures(found(*lessons), NoCatalog()) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
+    lossy, level = (build_figures(found(*lessons), CourseCatalog(NoCatalog())) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
 
     assert lossy.steepest is not None
     assert (lossy.steepest.title, lossy.steepest.lost) == ("b", 70)
@@ -56,7 +67,7 @@ def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
 
 
 def test_a_loss_that_may_be_rounding_does_not_stand_out() -> None:
-    assert build_figures(found(("a", 95), ("b", 90)), NoCatalog()).steepest is None
+    assert build_figures(found(("a", 95), ("b", 90)), CourseCatalog(NoCatalog())).steepest is None
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from worker.courses.catalog import Lesson
-from worker.courses.lessons import CourseLessons, LessonState
+from worker.courses.lessons import CourseLessons, LessonState, NewestVersion
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
-from worker.web.pages.catalog import NoCatalog
+from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.learning import (
     CARD_TILES,
     LEAST_TILES,
@@ -41,6 +41,9 @@ class Known:
         return [Lesson("a", "First"), Lesson("b", "Second", "/b"), Lesson("c", "Third")]
 
 
+KNOWN, UNKNOWN = CourseCatalog(Known()), CourseCatalog(NoCatalog())
+
+
 def row(*completed: str, total: int | None = 3, last: str | None = None, finished: bool = False) -> CourseProgress:
     before = NOW - timedelta(days=2)
     percent = 100 * len(completed) // total if total else 0
@@ -49,7 +52,7 @@ def row(*completed: str, total: int | None = 3, last: str | None = None, finishe
 
 
 def one(row: CourseProgress) -> CourseCard:
-    [card] = build_cards([row], Known(), {}, NOW)
+    [card] = build_cards([row], KNOWN, {}, NOW)
     return card
 
 
@@ -80,7 +83,7 @@ def test_without_a_catalog_there_are_the_lessons_that_events_tell_of_and_how_man
     found = row("x", total=5, last="y")
     known = {found.course_id: CourseLessons(5, (LessonState("x", NOW), LessonState("z", None)))}
 
-    [card] = build_cards([found], NoCatalog(), known, NOW)
+    [card] = build_cards([found], UNKNOWN, known, NOW)
 
     assert card.title == f"Course {str(found.course_id)[:8]}"
     assert [tile.id for tile in card.lessons] == ["x", "z", "y"]
@@ -96,7 +99,7 @@ def test_a_click_says_the_catalogs_total_not_the_rows_which_may_be_old() -> None
 
 def test_a_course_that_was_merely_opened_can_be_begun_where_its_lessons_are_known() -> None:
     known = one(row(total=None))
-    [unknown] = build_cards([row(total=None, last="a")], NoCatalog(), {}, NOW)
+    [unknown] = build_cards([row(total=None, last="a")], UNKNOWN, {}, NOW)
 
     assert (known.done, known.click_total, known.unknown, known.resume) == ("Not started", 3, 0, known.lessons[0])
     assert (unknown.done, unknown.click_total, unknown.resume) == ("Not started", None, None)
@@ -128,7 +131,7 @@ def test_a_course_without_lessons_has_nothing_to_resume() -> None:
 def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() -> None:
     rows = [row("a", "b", "c", finished=True), row("a", last="a"), row()]
 
-    page = build_learning_page(STATS, build_cards(rows, Known(), {}, NOW), [Period(date(2026, 11, 23), 4)])
+    page = build_learning_page(STATS, build_cards(rows, KNOWN, {}, NOW), [Period(date(2026, 11, 23), 4)])
 
     assert page.resume is not None
     assert page.resume.id == rows[1].course_id
@@ -137,25 +140,25 @@ def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() ->
 
 
 def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
-    page = build_learning_page(STATS, build_cards([row("a", last="a")], Known(), {}, NOW), [], first=False)
+    page = build_learning_page(STATS, build_cards([row("a", last="a")], KNOWN, {}, NOW), [], first=False)
 
     assert page.resume is None
 
 
 def test_a_lesson_without_a_title_has_a_short_id() -> None:
-    [known] = build_cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], NoCatalog(), {}, NOW)
+    [known] = build_cards([row("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968", "intro")], UNKNOWN, {}, NOW)
 
     assert [tile.title for tile in known.lessons] == ["Lesson 5f3b7a52", "intro"]
 
 
 def test_lessons_are_named_once() -> None:
-    assert list_ids(row("a", "a2", last="a2"), Known().lessons(uuid4()), None) == ["a", "b", "c", "a2"]
+    assert list_ids(row("a", "a2", last="a2"), KNOWN, None) == ["a", "b", "c", "a2"]
 
 
 def test_a_card_shows_the_stretch_of_lessons_in_which_the_learner_goes_on_and_says_how_many_more_there_are() -> None:
     done = row(*(f"{n}" for n in range(450)), total=1000, last="449")
 
-    [card] = build_cards([done], NoCatalog(), {}, NOW)
+    [card] = build_cards([done], UNKNOWN, {}, NOW)
 
     assert [tile.id for tile in card.lessons] == [f"{n}" for n in range(2 * CARD_TILES, 450)]
     assert (card.hidden, card.unknown) == (400, 550)
@@ -164,7 +167,7 @@ def test_a_card_shows_the_stretch_of_lessons_in_which_the_learner_goes_on_and_sa
 def test_the_cards_of_a_page_share_its_tiles_and_the_last_ones_have_some() -> None:
     rows = [row(*(f"{n}" for n in range(300)), total=10_000) for _ in range(24)]
 
-    tiles = [len(card.lessons) for card in build_cards(rows, NoCatalog(), {}, NOW)]
+    tiles = [len(card.lessons) for card in build_cards(rows, UNKNOWN, {}, NOW)]
 
     assert (sum(tiles), max(tiles), min(tiles)) == (PAGE_TILES, CARD_TILES, LEAST_TILES)
 
@@ -172,7 +175,73 @@ def test_the_cards_of_a_page_share_its_tiles_and_the_last_ones_have_some() -> No
 def test_where_the_list_of_completed_lessons_is_cut_the_checkmarks_are_those_that_were_asked_for() -> None:
     cut = replace(row("b", last="c", total=4), lessons_completed=60_000)
 
-    [card] = fill_cards([cut], Known(), choose_shown([cut], Known(), {}), NOW, {cut.course_id: {"c"}})
+    [card] = fill_cards([cut], KNOWN, choose_shown([cut], KNOWN, {}), NOW, {cut.course_id: {"c"}})
 
     assert [(tile.id, tile.completed) for tile in card.lessons] == [("a", False), ("b", False), ("c", True)]
     assert card.hidden == 60_000 - 3
+
+
+def versioned(row: CourseProgress, *lessons: Lesson, title: str | None = "Newest", added: int = 0) -> CourseCatalog:
+    """The website's catalog, and a version of the row's course that needs its required lessons."""
+    version = NewestVersion(2, title, sum(lesson.required for lesson in lessons), lessons)
+    return CourseCatalog(Known(), {row.course_id: version}, {row.course_id: added})
+
+
+def test_a_course_with_a_version_has_its_title_and_lessons_and_no_others_of_the_learner() -> None:
+    done = row("a", "gone", last="gone", total=2)
+    lessons = [Lesson("a", "One"), Lesson("new", "Two", "/new"), Lesson("extra", "More", required=False)]
+
+    [card] = build_cards([done], versioned(done, *lessons), {}, NOW)
+
+    assert card.title == "Newest"
+    assert [(tile.id, tile.title, tile.completed, tile.required) for tile in card.lessons] == [
+        ("a", "One", True, True),
+        ("new", "Two", False, True),
+        ("extra", "More", False, False),
+    ]
+    assert (card.click_total, card.in_catalog, card.unknown, card.hidden) == (2, True, 0, 0)
+
+
+def test_a_lesson_is_done_where_the_one_before_it_was() -> None:
+    done = row("a", total=2)
+
+    [card] = build_cards([done], versioned(done, Lesson("a2", "One", replaces=("a",)), Lesson("b2", "Two")), {}, NOW)
+
+    assert [(tile.id, tile.completed) for tile in card.lessons] == [("a2", True), ("b2", False)]
+
+
+def test_a_lesson_that_the_learner_need_not_complete_says_so_and_is_not_resumed() -> None:
+    begun = row(total=3)
+    lessons = (Lesson("a", "One"), Lesson("b2", "Two", replaces=("b",)), Lesson("c", "More", required=False))
+    version = NewestVersion(2, None, 2, lessons)
+
+    [card] = build_cards(
+        [begun], CourseCatalog(Known(), {begun.course_id: version}, waived={begun.course_id: {"a", "b"}}), {}, NOW
+    )
+
+    assert [tile.note for tile in card.lessons] == ["waived", "waived", "optional"]
+    assert card.resume == card.lessons[2]
+
+
+def test_what_a_version_does_not_title_the_website_may_and_an_id_does_else() -> None:
+    begun = row()
+
+    [card] = build_cards([begun], versioned(begun, Lesson("a", ""), Lesson("new", ""), title=None), {}, NOW)
+
+    assert (card.title, [tile.title for tile in card.lessons]) == ("Known", ["First", "new"])
+
+
+@pytest.mark.parametrize(
+    ("added", "news"),
+    [
+        (0, ""),
+        (1, "1 lesson was added since you completed this course"),
+        (2, "2 lessons were added since you completed this course"),
+    ],
+)
+def test_who_stays_complete_is_told_what_was_added(added: int, news: str) -> None:
+    done = row("a", total=1, finished=True)
+
+    [card] = build_cards([done], versioned(done, Lesson("a", "One"), added=added), {}, NOW)
+
+    assert (card.news, card.is_complete) == (news, True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.factories import status
 from worker.deadletters.newest import NewestSummary
 from worker.operations.advice import Advice
 from worker.operations.lag_history import Delay, Point
-from worker.operations.snapshot import Outbox, PartitionView, Snapshot, WorkerView
+from worker.operations.snapshot import DisagreeingTotal, Outbox, PartitionView, RecountStatus, Snapshot, WorkerView
 from worker.web.pages.diagnosis import Level
 from worker.web.pages.formatting import format_ranges
 from worker.web.pages.operations import OperationsPage, build_operations_page, describe_state, format_latency
@@ -69,7 +70,7 @@ def test_dead_letters_are_mentioned_without_alarm() -> None:
 @pytest.mark.parametrize(
     ("changed", "level", "text"),
     [
-        ({"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
+        ({"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
         ({"missing": {"group": "x"}}, Level.ACT, "The consumer group cannot be read"),
         ({"breaker": "half of the last records"}, Level.ACT, "The breaker is open: half of the last records"),
         ({"workers": ()}, Level.ACT, "No worker is running"),
@@ -125,7 +126,7 @@ def test_the_worst_stands_first() -> None:
 
 def test_every_alarm_says_what_to_do() -> None:
     changes: list[dict[str, Any]] = [
-        {"missing": dict.fromkeys(("stored", "statuses", "outbox"), "x")},
+        {"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")},
         {"missing": {"group": "x"}},
         {"breaker": "a flood"},
         {"workers": ()},
@@ -245,3 +246,41 @@ def test_partitions_are_told_as_ranges(numbers: list[int], text: str) -> None:
 
 def test_a_latency_is_as_precise_as_is_of_use() -> None:
     assert [format_latency(None), format_latency(0.0124), format_latency(2.345)] == ["—", "12 ms", "2.3 s"]
+
+
+# What became of versions
+
+ID = UUID("5f3b7a52-0d2f-4f0e-9f4e-1d2c3b4a5968")
+
+
+@pytest.mark.parametrize(
+    ("recount", "title", "percent", "rows"),
+    [
+        (RecountStatus(ID, "Statistics", 2, 0, None, NOW, None), "Statistics", None, "its rows are being counted"),
+        (RecountStatus(ID, None, 2, 500, 2000, NOW, None), "Course 5f3b7a52", 25, "500 of about 2,000 rows"),
+        (RecountStatus(ID, "Art", 2, 2100, 2000, NOW, None), "Art", 99, "2,100 of about 2,000 rows"),
+        (RecountStatus(ID, "Art", 2, 0, 0, NOW, None), "Art", 0, "0 of about 0 rows"),
+        (RecountStatus(ID, "Art", 2, 2100, 2000, NOW, NOW), "Art", 100, "2,100 rows"),
+    ],
+    ids=["not counted", "under way", "more than expected", "nothing to do", "done"],
+)
+def test_a_recount_is_shown_with_how_far_it_is(
+    recount: RecountStatus, title: str, percent: int | None, rows: str
+) -> None:
+    page = shown(recounts=(recount,))
+
+    [line] = page.recounts
+    assert (line.id, line.title, line.version, line.percent, line.rows) == (ID, title, 2, percent, rows)
+    assert page.level == Level.WELL
+    assert any("is being recounted" in finding.text for finding in page.findings) == (recount.finished_at is None)
+
+
+def test_courses_whose_events_say_another_total_are_shown_without_alarm() -> None:
+    page = shown(disagreeing_totals=(DisagreeingTotal(ID, "Art", 12, 9, NOW - timedelta(minutes=5)),))
+
+    [line] = page.totals
+    assert (line.title, line.total, line.needed, line.ago) == ("Art", 12, 9, "5 minutes ago")
+    assert (page.level, page.findings[1].text) == (
+        Level.WELL,
+        "Events of 1 course say another total than the newest version needs",
+    )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -9,9 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from events import CatalogLesson, CoursePublished, LessonCompleted
 from events.producer import OutgoingRecord, Producer
 from tests.callers import Issuer, client_of
-from tests.databases import invent, learners
+from tests.databases import invent, learners, publish_version
 from tests.processes import eventually
 from tests.web.pages.site import COOKIE, with_pages
 from worker.demo.player import COURSES
@@ -61,6 +63,33 @@ async def test_an_address_of_nothing_is_a_page_to_people_and_a_problem_to_progra
         answer = await client.get(path)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, media_type)
+
+
+async def test_learners_see_the_newest_version_and_operators_what_became_of_it(
+    app: FastAPI, issuer: Issuer, service: ProgressService, rows: asyncpg.Connection
+) -> None:
+    course, user = uuid4(), uuid4()
+    a, b = (CatalogLesson(lesson_id=name, title=f"Lesson {name}") for name in "ab")
+    await publish_version(rows, CoursePublished(course_id=course, version=1, title="Before", lessons=(a,)))
+    event = LessonCompleted(user_id=user, course_id=course, lesson_id="a", total_lessons=9)
+    await service.publish_and_wait([(event, datetime.now(UTC), str(uuid4()))])
+    second = CoursePublished(course_id=course, version=2, title="Since then", lessons=(a, b))
+    await publish_version(rows, second, datetime.now(UTC))
+
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(user, Scope.OPS))
+
+        async def both_see_it() -> bool:
+            learning, ops = [(await client.get(path)).text for path in ("/", "/ops")]
+            news = "1 lesson was added since you completed this course"
+            return news in learning and all(part in ops for part in ("Totals that disagree", "Recounts"))
+
+        await eventually(both_see_it)
+        learning, ops = [(await client.get(path)).text for path in ("/", "/ops")]
+
+    assert all(text in learning for text in ("Since then", "1 of 1 lesson", "Lesson a", "Lesson b"))
+    assert FORBIDDEN.findall(ops) == []
+    assert ops.count("Since then</th>") == 2
 
 
 async def test_my_learning_shows_what_was_begun(visitor: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
@@ -109,6 +110,28 @@ class Outbox(CamelModel):
     oldest_s: float
 
 
+class Recount(CamelModel):
+    """Says how far the progress rows of a course are recounted after a version of it was published."""
+
+    course_id: UUID
+    title: str | None
+    version: int
+    rows_seen: int
+    rows_expected: int | None = Field(description="Null: its rows are not counted yet")
+    started_at: datetime
+    finished_at: datetime | None = Field(description="Null: it is under way")
+
+
+class DisagreeingTotal(CamelModel):
+    """Names a course in which events have lately said another total than its newest version needs."""
+
+    course_id: UUID
+    title: str | None
+    total: int
+    needed: int
+    at: datetime
+
+
 class Advice(CamelModel):
     """Says how many workers there should be."""
 
@@ -145,6 +168,8 @@ class OpsAnswer(Answer):
             "outbox": {"rows": 0, "oldestS": 0},
             "advice": {"workers": 1, "sentence": "1 worker is enough to keep up."},
             "history": [],
+            "recounts": [],
+            "disagreeingTotals": [],
         }
     )
 
@@ -164,6 +189,8 @@ class OpsAnswer(Answer):
     outbox: Outbox | None
     advice: Advice
     history: list[Point]
+    recounts: list[Recount]
+    disagreeing_totals: list[DisagreeingTotal]
 
 
 @reads.get("", response_model=OpsAnswer)

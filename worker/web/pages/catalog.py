@@ -1,17 +1,69 @@
-"""Names courses where no catalog is given. This system knows only ids; a website passes a catalog of its own."""
+"""Says what pages know of courses: their newest versions, else the website's own catalog, else ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from worker.courses.catalog import Lesson
-from worker.web.pages.formatting import shorten
+from worker.courses.catalog import Catalog, Lesson
+from worker.courses.lessons import NewestVersion
+from worker.web.pages.formatting import name_course, name_lesson
 
 
 class NoCatalog:
     """Shortens a course's id to a title, and knows no lessons."""
 
     def title(self, course_id: UUID) -> str:
-        return f"Course {shorten(course_id)}"
+        return name_course(None, course_id)
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         return None
+
+
+class CourseCatalog:
+    """Lets the newest version of a course go before what the website says. A `Catalog`, which knows some more."""
+
+    def __init__(
+        self,
+        website: Catalog,
+        versions: Mapping[UUID, NewestVersion] | None = None,
+        added: Mapping[UUID, int] | None = None,
+        waived: Mapping[UUID, Collection[str]] | None = None,
+    ) -> None:
+        """`added` counts the lessons that came since the learner completed a course (`KnownLessons.count_added`).
+
+        `waived` has those that the learner need not complete.
+        """
+        self._website = website
+        self._versions = versions or {}
+        self._added = added or {}
+        self._waived = waived or {}
+
+    def version(self, course_id: UUID) -> NewestVersion | None:
+        """Returns the newest version of the course; None where it has none."""
+        return self._versions.get(course_id)
+
+    def added(self, course_id: UUID) -> int:
+        return self._added.get(course_id, 0)
+
+    def waived(self, course_id: UUID) -> Collection[str]:
+        return self._waived.get(course_id, ())
+
+    def title(self, course_id: UUID) -> str:
+        version = self.version(course_id)
+        return (version and version.title) or self._website.title(course_id)
+
+    def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
+        version = self.version(course_id)
+        return version.lessons if version else self._website.lessons(course_id)
+
+    def name_lessons(self, course_id: UUID, lesson_ids: Sequence[str]) -> list[Lesson]:
+        """Describes these lessons. One without a title has the website's, else its id."""
+        known = {lesson.id: lesson for lesson in self.lessons(course_id) or ()}
+        found = [known.get(lesson_id) or Lesson(lesson_id, "") for lesson_id in lesson_ids]
+        if all(lesson.title for lesson in found):
+            return found
+        titles = {lesson.id: lesson.title for lesson in self._website.lessons(course_id) or ()}
+        return [
+            lesson if lesson.title else replace(lesson, title=titles.get(lesson.id) or name_lesson(lesson.id))
+            for lesson in found
+        ]

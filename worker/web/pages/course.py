@@ -7,9 +7,9 @@ from uuid import UUID
 
 from worker.courses.analytics import Analytics, Duration
 from worker.courses.anonymity import SHARE_FROM, K
-from worker.courses.catalog import Catalog
+from worker.web.pages.catalog import CourseCatalog
 from worker.web.pages.charts import BarChart, build_bar_chart
-from worker.web.pages.formatting import format_duration, name_lesson
+from worker.web.pages.formatting import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class CoursePage:
     share_of: int = SHARE_FROM
 
 
-def build_course_page(course_id: UUID, found: Analytics | None, catalog: Catalog) -> CoursePage:
+def build_course_page(course_id: UUID, found: Analytics | None, catalog: CourseCatalog) -> CoursePage:
     return CoursePage(course_id, catalog.title(course_id), build_figures(found, catalog) if found else None)
 
 
-def build_figures(found: Analytics, catalog: Catalog) -> Figures:
+def build_figures(found: Analytics, catalog: CourseCatalog) -> Figures:
     listed = build_steps(found, catalog)
     return Figures(
         as_of=found.as_of,
@@ -80,18 +80,19 @@ def build_figures(found: Analytics, catalog: Catalog) -> Figures:
     )
 
 
-def build_steps(found: Analytics, catalog: Catalog) -> tuple[Step, ...]:
-    """Builds the steps in the catalog's order where it has one, else in the order in which learners complete them."""
-    known = {lesson.id: (place, lesson.title) for place, lesson in enumerate(catalog.lessons(found.course_id) or ())}
-    lessons = sorted(found.lessons, key=lambda lesson: known.get(lesson.lesson_id, (len(known), ""))[0])
+def build_steps(found: Analytics, catalog: CourseCatalog) -> tuple[Step, ...]:
+    """Builds the steps in the catalog's order where it has one, else in the order in which learners complete them.
+
+    An earlier lesson stands where the one that replaces it does.
+    """
+    order = catalog.lessons(found.course_id) or ()
+    places = {earlier: place for place, lesson in enumerate(order) for earlier in (*lesson.replaces, lesson.id)}
+    places |= {lesson.id: place for place, lesson in enumerate(order)}
+    lessons = sorted(found.lessons, key=lambda lesson: places.get(lesson.lesson_id, len(order)))
+    named = catalog.name_lessons(found.course_id, [lesson.lesson_id for lesson in lessons])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
     return tuple(
-        Step(
-            known[lesson.lesson_id][1] if lesson.lesson_id in known else name_lesson(lesson.lesson_id),
-            after,
-            before - after,
-        )
-        for lesson, (before, after) in zip(lessons, pairwise(counts), strict=True)
+        Step(lesson.title, after, before - after) for lesson, (before, after) in zip(named, pairwise(counts), strict=True)
     )
 
 

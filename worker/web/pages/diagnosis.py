@@ -22,7 +22,12 @@ SERVERS = {
         "group": "The consumer group",
         "dead_letters": "The dead letter topic",
     },
-    "PostgreSQL": {"stored": "The stored offsets", "statuses": "The workers' status", "outbox": "The outbox"},
+    "PostgreSQL": {
+        "stored": "The stored offsets",
+        "statuses": "The workers' status",
+        "outbox": "The outbox",
+        "recounts": "The recounts of courses",
+    },
 }
 
 
@@ -53,7 +58,12 @@ class Finding:
 
 def diagnose(snapshot: Snapshot, delays: Mapping[int, Delay], now: datetime) -> Iterator[Finding]:
     """Yields the findings, first that all is well where it is."""
-    others = [*_check_servers(snapshot, now), *_check_flow(snapshot, delays), *_check_workers(snapshot, delays)]
+    others = [
+        *_check_servers(snapshot, now),
+        *_check_flow(snapshot, delays),
+        *_check_workers(snapshot, delays),
+        *_check_courses(snapshot),
+    ]
     if all(finding.level == Level.WELL for finding in others):
         running = sum(worker.running for worker in snapshot.workers)
         keep_up = "keeps up" if running == 1 else "keep up"
@@ -139,6 +149,16 @@ def _check_flow(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Fin
     if snapshot.dead_letters and (opened := sum(snapshot.dead_letters.kinds.values())):
         do = "No hurry: they hold up no other event. Replay them below when their cause is fixed."
         yield Finding(Level.WELL, f"{plural(opened, 'open dead letter')} among the newest", do)
+
+
+def _check_courses(snapshot: Snapshot) -> Iterator[Finding]:
+    if under_way := sum(recount.finished_at is None for recount in snapshot.recounts):
+        do = "Until its end, learners who do nothing meanwhile see what the version before said."
+        yield Finding(Level.WELL, f"The progress of {plural(under_way, 'course')} is being recounted", do)
+    if snapshot.disagreeing_totals:
+        courses = plural(len(snapshot.disagreeing_totals), "course")
+        do = "Such a total decides nothing. Its player has an old copy of the course, or counts other lessons."
+        yield Finding(Level.WELL, f"Events of {courses} say another total than the newest version needs", do)
 
 
 def _check_lag(snapshot: Snapshot, delays: Mapping[int, Delay]) -> Iterator[Finding]:

@@ -48,6 +48,11 @@ def name_lesson(lesson_id: str) -> str:
         return lesson_id if len(lesson_id) <= LONGEST_ID else f"…{lesson_id[1 - LONGEST_ID :]}"
 
 
+def name_course(title: str | None, course_id: UUID) -> str:
+    """Names a course by its title, or by its shortened id where it has none."""
+    return title or f"Course {shorten(course_id)}"
+
+
 def shorten(id: UUID) -> str:
     """Returns eight digits of an id: the first, or of version 7, which begins with the time, the last."""
     return str(id)[-8:] if id.version == 7 else str(id)[:8]

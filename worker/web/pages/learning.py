@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from worker.courses.catalog import Catalog, Lesson
+from worker.courses.catalog import Lesson
 from worker.courses.lessons import CourseLessons
 from worker.learners.activity import MOST_LESSONS, Period
 from worker.learners.reads import CourseProgress, ProgressStats
+from worker.web.pages.catalog import CourseCatalog
 from worker.web.pages.charts import BarChart, build_bar_chart
-from worker.web.pages.formatting import format_ago, name_lesson, plural
+from worker.web.pages.formatting import format_ago, plural
 
 # A tile takes some 60 µs and a kilobyte, 3 KB at most, and a learner can have any number of lessons.
 PAGE_TILES, CARD_TILES, LEAST_TILES = 1200, 200, 20
@@ -24,8 +25,16 @@ class Tile:
     id: str
     title: str
     anchor: str  # stays with the lesson when others move, so that a second click reaches the same lesson
-    completed: bool
+    completed: bool  # it, or an earlier lesson that it replaces
     href: str | None
+    required: bool
+    waived: bool  # the learner need not complete it
+    replaces: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """Returns why the course can be complete without it; empty where it cannot."""
+        return "waived" if self.waived else "" if self.required else "optional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,9 @@ class CourseCard:
     title: str
     percent: int
     completed: int
-    total: int | None  # as the latest event said; None until one says it
-    # The total that a click sends: the catalog's, as the website's player sends it, though the row may have another
-    # one; without a catalog the row's. None: no lesson can be clicked.
+    total: int | None  # as the latest event said, or the course's version; None until one says it
+    # The total that a click sends: what the newest version needs; else the catalog's, as the website's player sends it,
+    # though the row may have another one; without a catalog the row's. None: no lesson can be clicked.
     click_total: int | None
     in_catalog: bool  # whether the catalog knows its lessons
     is_complete: bool
@@ -48,10 +57,17 @@ class CourseCard:
     hidden: int  # lessons of the course for which the page has no room
     unknown: int  # those whose ids are not known
     resume: Tile | None  # where to go on
+    added: int  # lessons that came since the learner completed the course, by a version before
 
     @property
     def done(self) -> str:
         return f"{self.completed:,} of {plural(self.total, 'lesson')}" if self.total else "Not started"
+
+    @property
+    def news(self) -> str:
+        """Returns what is new since the learner completed the course; empty for nothing."""
+        were = "was" if self.added == 1 else "were"
+        return f"{plural(self.added, 'lesson')} {were} added since you completed this course" if self.added else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,7 @@ class Shown:
 
 def build_cards(
     rows: Sequence[CourseProgress],
-    catalog: Catalog,
+    catalog: CourseCatalog,
     known: Mapping[UUID, CourseLessons],
     now: datetime,
 ) -> tuple[CourseCard, ...]:
@@ -118,7 +134,7 @@ def build_cards(
 
 def fill_cards(
     rows: Iterable[CourseProgress],
-    catalog: Catalog,
+    catalog: CourseCatalog,
     shown: Mapping[UUID, Shown],
     now: datetime,
     completed: Mapping[UUID, Collection[str]],
@@ -131,18 +147,16 @@ def fill_cards(
 
 
 def choose_shown(
-    rows: Sequence[CourseProgress], catalog: Catalog, known: Mapping[UUID, CourseLessons]
+    rows: Sequence[CourseProgress], catalog: CourseCatalog, known: Mapping[UUID, CourseLessons]
 ) -> dict[UUID, Shown]:
     """Chooses the lessons of each card: at most CARD_TILES of a course, and PAGE_TILES together."""
     left = PAGE_TILES
     found = {}
     for place, row in enumerate(rows, start=1):
-        catalog_lessons = catalog.lessons(row.course_id) or ()
-        ids = list_ids(row, catalog_lessons, known.get(row.course_id))
+        ids = list_ids(row, catalog, known.get(row.course_id))
         stretch = choose_stretch(row, ids, min(CARD_TILES, left - LEAST_TILES * (len(rows) - place)))
         left -= len(stretch)
-        titled = {lesson.id: lesson for lesson in catalog_lessons}
-        lessons = [titled.get(id) or Lesson(id, name_lesson(id)) for id in stretch]
+        lessons = catalog.name_lessons(row.course_id, stretch)
         found[row.course_id] = Shown(lessons, max(len(ids), row.lessons_completed) - len(stretch))
     return found
 
@@ -162,9 +176,14 @@ def choose_stretch(row: CourseProgress, ids: Sequence[str], most: int) -> Sequen
     return ids[first : first + most]
 
 
-def list_ids(row: CourseProgress, catalog_lessons: Sequence[Lesson], known: CourseLessons | None) -> list[str]:
-    """Lists the catalog's lessons, or those that others did, and any more that the learner completed."""
-    ids = [lesson.id for lesson in catalog_lessons]
+def list_ids(row: CourseProgress, catalog: CourseCatalog, known: CourseLessons | None) -> list[str]:
+    """Lists the lessons of the newest version. Without one, the catalog's, or those that others did, and the learner's.
+
+    A lesson that is not in the newest version counts for nothing, whoever completed it.
+    """
+    ids = [lesson.id for lesson in catalog.lessons(row.course_id) or ()]
+    if catalog.version(row.course_id):
+        return ids
     ids += [state.lesson_id for state in (known.lessons if known else ())]
     ids += row.completed_lessons
     if row.last_lesson_id is not None:
@@ -173,11 +192,12 @@ def list_ids(row: CourseProgress, catalog_lessons: Sequence[Lesson], known: Cour
 
 
 def build_card(
-    row: CourseProgress, catalog: Catalog, shown: Shown, now: datetime, completed: Mapping[UUID, Collection[str]]
+    row: CourseProgress, catalog: CourseCatalog, shown: Shown, now: datetime, completed: Mapping[UUID, Collection[str]]
 ) -> CourseCard:
-    catalog_lessons = catalog.lessons(row.course_id) or ()
-    tiles = build_tiles(row.course_id, shown.lessons, set(completed.get(row.course_id, row.completed_lessons)))
-    click_total = len(catalog_lessons) or row.total_lessons
+    catalog_lessons, version = catalog.lessons(row.course_id) or (), catalog.version(row.course_id)
+    done = set(completed.get(row.course_id, row.completed_lessons))
+    tiles = build_tiles(row.course_id, shown.lessons, done, catalog.waived(row.course_id))
+    click_total = version.needed if version else len(catalog_lessons) or row.total_lessons
     return CourseCard(
         id=row.course_id,
         title=catalog.title(row.course_id),
@@ -195,12 +215,24 @@ def build_card(
         hidden=shown.hidden,
         unknown=max(0, (click_total or 0) - len(tiles) - shown.hidden),
         resume=choose_resume([tile for tile in tiles if click_total or tile.href], row.last_lesson_id),
+        added=catalog.added(row.course_id),
     )
 
 
-def build_tiles(course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str]) -> tuple[Tile, ...]:
+def build_tiles(
+    course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str], waived: Collection[str]
+) -> tuple[Tile, ...]:
     return tuple(
-        Tile(lesson.id, lesson.title, build_anchor(course_id, lesson.id), lesson.id in completed, lesson.href)
+        Tile(
+            lesson.id,
+            lesson.title,
+            build_anchor(course_id, lesson.id),
+            any(lesson_id in completed for lesson_id in (lesson.id, *lesson.replaces)),
+            lesson.href,
+            lesson.required,
+            any(lesson_id in waived for lesson_id in (lesson.id, *lesson.replaces)),
+            lesson.replaces,
+        )
         for lesson in lessons
     )
 
@@ -211,6 +243,9 @@ def build_anchor(course_id: UUID, lesson_id: str) -> str:
 
 
 def choose_resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:
-    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all."""
+    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all.
+
+    A waived lesson is not open.
+    """
     last = next((n for n, tile in enumerate(tiles) if tile.id == last_lesson_id), 0)
-    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not tile.completed), None)
+    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not (tile.completed or tile.waived)), None)

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from worker.deadletters.row import Row
 from worker.operations.lag_history import Delay, Point
-from worker.operations.snapshot import PartitionView, Snapshot, WorkerView
+from worker.operations.snapshot import DisagreeingTotal, PartitionView, RecountStatus, Snapshot, WorkerView
 from worker.web.pages.charts import Line, LineChart, build_line_chart, build_spark
 from worker.web.pages.diagnosis import Finding, Level, diagnose, find_furthest, format_delay
 from worker.web.pages.formatting import (
     MINUTE,
     UNKNOWN,
+    format_ago,
     format_duration,
     format_number,
     format_ranges,
     format_rate,
+    name_course,
     plural,
 )
 
@@ -58,6 +61,28 @@ class WorkerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RecountLine:
+    """Shows how far the recount of a course is."""
+
+    id: UUID
+    title: str
+    version: int
+    percent: int | None  # None: its rows are not counted yet
+    rows: str
+
+
+@dataclass(frozen=True, slots=True)
+class TotalLine:
+    """Shows a course in which events say another total than its newest version needs."""
+
+    id: UUID
+    title: str
+    total: int
+    needed: int
+    ago: str
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsPage:
     """Holds what the page shows."""
 
@@ -71,6 +96,8 @@ class OperationsPage:
     rate_chart: LineChart
     partitions: tuple[PartitionLine, ...]
     workers: tuple[WorkerLine, ...]
+    recounts: tuple[RecountLine, ...]
+    totals: tuple[TotalLine, ...]
     kinds: tuple[tuple[str, int], ...]
     letters: tuple[Row, ...]
 
@@ -94,6 +121,8 @@ def build_operations_page(
         workers=tuple(
             build_worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)
         ),
+        recounts=tuple(map(build_recount_line, snapshot.recounts)),
+        totals=tuple(build_total_line(found, now) for found in snapshot.disagreeing_totals),
         kinds=tuple(sorted(((str(kind), count) for kind, count in kinds.items()), key=lambda item: -item[1])),
         letters=snapshot.dead_letters.latest if snapshot.dead_letters else (),
     )
@@ -219,6 +248,20 @@ def describe_state(worker: WorkerView) -> tuple[str, Level | None]:
     if worker.fresh_status.waiting_for:
         return f"waits: {worker.fresh_status.waiting_for}", Level.WATCH
     return "running", Level.WELL
+
+
+def build_recount_line(recount: RecountStatus) -> RecountLine:
+    expected = recount.rows_expected
+    percent = None if expected is None else min(99, 100 * recount.rows_seen // max(1, expected))
+    rows = f"{recount.rows_seen:,} of about {expected:,} rows" if expected is not None else "its rows are being counted"
+    if recount.finished_at:
+        percent, rows = 100, plural(recount.rows_seen, "row")
+    return RecountLine(recount.course_id, name_course(recount.title, recount.course_id), recount.version, percent, rows)
+
+
+def build_total_line(found: DisagreeingTotal, now: datetime) -> TotalLine:
+    title = name_course(found.title, found.course_id)
+    return TotalLine(found.course_id, title, found.total, found.needed, format_ago(found.at, now))
 
 
 def format_latency(value: float | None) -> str:

@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.courses.catalog import Catalog
 from worker.courses.lessons import CourseLessons, KnownLessons
 from worker.errors import ProgressError
-from worker.learners.reads import CourseProgress, ListCursor, ProgressReader, ReadResult
+from worker.learners.reads import MOST_LESSONS, CourseProgress, ListCursor, ProgressReader, ReadResult
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
 from worker.web.limits import count_call
-from worker.web.pages.catalog import NoCatalog
+from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import build_course_page
 from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
 from worker.web.pages.operations import build_operations_page
@@ -103,16 +103,18 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         )
         rows = page.value[:COURSES]
         older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
-        listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), catalog)
+        known = await read_catalog(readers.lessons, user, rows, catalog)
+        listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
         view = build_learning_page(stats.value, listed, weeks, show, first=after is None, older=older)
         return await templates.render_in_turns("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
-        found = await readers.analytics.read(course_id)
-        return await templates.render_in_turns(
-            "course", caller=caller, page=build_course_page(course_id, found, catalog)
+        found, versions = await asyncio.gather(
+            readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
         )
+        page = build_course_page(course_id, found, CourseCatalog(catalog, versions))
+        return await templates.render_in_turns("course", caller=caller, page=page)
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
@@ -124,8 +126,17 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     return router
 
 
+async def read_catalog(
+    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], website: Catalog
+) -> CourseCatalog:
+    """Returns what is known of these courses: by their newest versions, else by the website's catalog."""
+    versions = await known.read_versions([row.course_id for row in rows]) if rows else {}
+    added, waived = await asyncio.gather(known.count_added(user_id, versions), known.read_waived(user_id, versions))
+    return CourseCatalog(website, versions, added, waived)
+
+
 async def find_lessons(
-    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: Catalog
+    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: CourseCatalog
 ) -> Mapping[UUID, CourseLessons]:
     """Returns the lessons that events name, for the courses that the catalog does not know."""
     unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
@@ -137,16 +148,23 @@ async def read_cards(
     lessons: KnownLessons,
     user_id: UUID,
     page: ReadResult[list[CourseProgress]],
-    catalog: Catalog,
+    catalog: CourseCatalog,
 ) -> tuple[CourseCard, ...]:
     """Builds the cards. Of courses whose list of completed lessons is cut, it asks which of the shown are completed."""
     rows = page.value
     known = await find_lessons(lessons, user_id, rows, catalog)
-    cut = {row.course_id: set[str]() for row in rows if row.more_lessons}
+    # Of a course with versions the number of completed lessons does not tell whether all of them are listed.
+    full = sum(len(row.completed_lessons) for row in rows) >= MOST_LESSONS
+    cut = {row.course_id: set[str]() for row in rows if row.more_lessons or (full and catalog.version(row.course_id))}
     if not cut:
         return build_cards(rows, catalog, known, page.as_of)
     shown = choose_shown(rows, catalog, known)
-    asked = [(course_id, lesson.id) for course_id in cut for lesson in shown[course_id].lessons]
+    asked = [
+        (course_id, lesson_id)
+        for course_id in cut
+        for lesson in shown[course_id].lessons
+        for lesson_id in (lesson.id, *lesson.replaces)
+    ]
     completed = cut | await reads.find_completed(user_id, asked) if asked else cut
     return fill_cards(rows, catalog, shown, page.as_of, completed)
 

@@ -81,6 +81,7 @@ function write(card, button, wished) {
 /** Shows what a click will change, before the server has answered. */
 function showExpected(card, button, pressed) {
   button.setAttribute("aria-pressed", pressed);
+  if ("optional" in button.dataset) return;
   const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
   card.dataset.completed = completed;
   setBar(card, roundPercent(completed, Number(card.dataset.total)));
@@ -108,7 +109,13 @@ function show(progress) {
   setBar(card, progress.progressPercentage);
   const completed = new Set(progress.completedLessons);
   if (progress.moreLessons) return; // the list is cut, and the page is fetched again soon
-  for (const button of buttons) button.setAttribute("aria-pressed", completed.has(button.dataset.lesson));
+  for (const button of buttons) button.setAttribute("aria-pressed", isMet(button, completed));
+}
+
+/** Returns whether the button's lesson, or an earlier one that it replaces, is completed. */
+function isMet(button, completed) {
+  const same = [button.dataset.lesson, ...JSON.parse(button.dataset.replaces ?? "[]")];
+  return same.some((lesson) => completed.has(lesson));
 }
 
 function setBar(card, percent) {
