@@ -24,6 +24,8 @@ from events.models import (
     LessonCompleted,
     LessonEvent,
     LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
     ProgressReset,
     course_event_id,
 )
@@ -51,6 +53,8 @@ __all__ = [
     "LessonEvent",
     "LessonEventPublisher",
     "LessonUncompleted",
+    "LessonWaived",
+    "LessonWaiverWithdrawn",
     "MalformedEvent",
     "ProgressReset",
     "PublishFailed",

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from events import topics
 from events.catalog import CATALOG_EVENTS
-from events.envelope import CONTENT_TYPE, binary, build_dataschema
+from events.envelope import CAUSE, CONTENT_TYPE, binary, build_dataschema
 from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, Event, course_event_id
 
 HERE = Path(__file__).parent
@@ -35,12 +35,14 @@ Delivery is at least once: a repeated event has the same id.
 USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
 COURSE = UUID("c7f3a1de-2b44-4e0b-8a51-64a4b8f0c902")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-COMPLETION = {"completion_number": 1, "total_lessons": 20}
+COMPLETION = {"completion_number": 1, "total_lessons": 20, "course_version": 2, "title": "JavaScript"}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "LessonCompleted": {"lesson_id": "closures-2", "total_lessons": 20},
     "LessonUncompleted": {"lesson_id": "closures-2", "total_lessons": 20},
     "CourseAccessed": {"lesson_id": "closures-2"},
     "ProgressReset": {},
+    "LessonWaived": {"lesson_id": "closures-2", "reason": "passed it at school"},
+    "LessonWaiverWithdrawn": {"lesson_id": "closures-2"},
     "CoursePublished": {
         "version": 2,
         "title": "JavaScript",
@@ -71,7 +73,7 @@ def build_asyncapi() -> dict[str, Any]:
     """Builds the AsyncAPI 3.0 document from the worker's side: the events it receives and those it sends."""
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Course progress", "version": "1.0.0", "description": DESCRIPTION},
+        "info": {"title": "Course progress", "version": "1.1.0", "description": DESCRIPTION},
         "defaultContentType": "application/json",
         "channels": {
             "lessonEvents": _build_channel(topics.LESSON_EVENTS, "Course players write it.", LESSON_EVENTS),
@@ -131,6 +133,11 @@ def _build_headers_schema(name: str, model: type[ContractEvent]) -> dict[str, An
         "ce_source": {"type": "string", "format": "uri-reference", "minLength": 1},
         "ce_time": {"type": "string", "format": "date-time", "description": "When it happened"},
         "ce_dataschema": {"const": build_dataschema(model)},
+        "ce_cause": {
+            "type": "string",
+            "pattern": f"^{CAUSE.pattern}$",
+            "description": "What has caused it, if not the learner",
+        },
         CONTENT_TYPE: {"const": "application/json"},
     }
     required = ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time"]

@@ -6,7 +6,8 @@ It reads three forms, because producers send all three:
 - structured: header `content-type: application/cloudevents+json`, everything in one JSON object;
 - bare: a JSON object with `id`, `type` and `time` beside the data fields, no headers needed.
 
-Each attribute has at most 1,000 characters, `dataschema` at most 200.
+Each attribute has at most 1,000 characters, `dataschema` at most 200. The extension `cause` says what has caused an
+event, if not the learner: a lower-case word such as `imported`.
 
 It writes binary mode. `read` and `data_of` are two steps, so that the type of an event is known
 before its data are parsed.
@@ -15,7 +16,7 @@ before its data are parsed.
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,18 +29,21 @@ from events.models import ContractEvent
 Headers = Sequence[tuple[str, bytes]]
 AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
 
-MAJOR_VERSION = 1
+MAJOR_VERSION, MINOR_VERSION = 1, 1
 CONTENT_TYPE = "content-type"
 CLOUD_EVENTS = "application/cloudevents"
 UNKNOWN_SOURCE = "unknown"
 # Only these headers of a record are read. Others, such as a tracer's binary ones, are ignored.
-ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "specversion", "dataschema")}
+ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "specversion", "dataschema", "cause")}
 READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
 # Matches no port, no year and no counter of a schema registry (`/ids/7`, `/versions/7`).
 VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
 REASON_LENGTH = 300
 LONGEST_ATTRIBUTE = 1000  # characters of each attribute; longer ones are malformed
 LONGEST_DATASCHEMA = 200
+CAUSE = re.compile(r"[a-z][a-z-]{0,31}")
+NO_OFFSET = timedelta()
+MINUTE = timedelta(minutes=1)
 NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
 
 
@@ -71,6 +75,8 @@ class Envelope(NamedTuple):
     time: datetime  # when it happened, UTC
     dataschema: str | None
     data: Any  # JSON text as bytes, not parsed yet; or the parsed value, from a JSON envelope
+    cause: str | None = None  # None: the learner
+    utc_offset: timedelta = NO_OFFSET  # of the device's clock
 
 
 def read(value: bytes, headers: Headers) -> Envelope:
@@ -106,10 +112,18 @@ def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEven
         raise _explain_validation(error) from None
 
 
-def binary(event: ContractEvent, *, id: str, time: datetime, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
-    """Writes headers and value in binary mode. Raises MalformedEvent for a naive time, an empty id or source."""
-    if time.utcoffset() is None:
+def binary(
+    event: ContractEvent, *, id: str, time: datetime, source: str, cause: str = ""
+) -> tuple[list[tuple[str, bytes]], bytes]:
+    """Writes headers and value in binary mode; `time` keeps its offset from UTC.
+
+    Raises MalformedEvent for a naive time, an empty id or source, a `cause` that is not a lower-case word.
+    """
+    offset = time.utcoffset()
+    if offset is None:
         raise MalformedEvent("time", "has no offset from UTC", kind=Kind.TIME)
+    if offset % MINUTE:  # RFC 3339 does not write such an offset
+        time = time.astimezone(UTC)
     if not id or not source:
         raise MalformedEvent("id" if not id else "source", "empty")
     attributes = {
@@ -117,16 +131,25 @@ def binary(event: ContractEvent, *, id: str, time: datetime, source: str) -> tup
         "id": id,
         "type": type(event).__name__,
         "source": source,
-        "time": time.astimezone(UTC).isoformat(),
+        "time": time.isoformat(),
         "dataschema": build_dataschema(type(event)),
     }
+    if cause:
+        attributes["cause"] = require_cause(cause)
     headers = [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
     return [*headers, (CONTENT_TYPE, b"application/json")], event.model_dump_json().encode()
 
 
 def build_dataschema(model: type[ContractEvent]) -> str:
     """Builds the name of the model's JSON Schema, with the version of the contract."""
-    return f"urn:course-progress:{model.__name__}:{MAJOR_VERSION}.0"
+    return f"urn:course-progress:{model.__name__}:{MAJOR_VERSION}.{MINOR_VERSION}"
+
+
+def require_cause(cause: Any, prefix: str = "") -> str:
+    """Returns the cause. Raises MalformedEvent where it is not a lower-case word of at most 32 letters."""
+    if not isinstance(cause, str) or not CAUSE.fullmatch(cause):
+        raise MalformedEvent(f"{prefix}cause", "not a lower-case word of at most 32 letters and hyphens")
+    return cause
 
 
 def _read_headers(headers: Headers) -> dict[str, str]:
@@ -188,13 +211,16 @@ def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") 
     if not attributes["specversion"].startswith("1."):
         raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=Kind.VERSION)
     _require_text(attributes, prefix, "id", "type", "source", "time")
-    time = _parse_time(attributes["time"], prefix)
+    time, offset = _parse_time(attributes["time"], prefix)
+    cause = attributes.get("cause") or None
     dataschema = attributes.get("dataschema") or None
     if dataschema:
         _require_text(attributes, prefix, "dataschema")
         if len(dataschema) > LONGEST_DATASCHEMA:  # some are remembered
             raise MalformedEvent(f"{prefix}dataschema", f"longer than {LONGEST_DATASCHEMA} characters")
-    return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data)
+    if cause is not None:
+        require_cause(cause, prefix)
+    return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data, cause, offset)
 
 
 def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> None:
@@ -208,14 +234,16 @@ def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> No
             raise MalformedEvent(f"{prefix}{name}", f"longer than {LONGEST_ATTRIBUTE} characters")
 
 
-def _parse_time(text: str, prefix: str) -> datetime:
+def _parse_time(text: str, prefix: str) -> tuple[datetime, timedelta]:
+    """Returns the instant in UTC, and the offset from UTC that it was written with."""
     try:
         # RFC 3339 allows a small t and z, and Python does not. Python drops digits beyond microseconds.
         time = datetime.fromisoformat(text.upper())
         if time.tzinfo is UTC:
-            return time
-        if time.tzinfo is not None:
-            return time.astimezone(UTC)
+            return time, NO_OFFSET
+        offset = time.utcoffset()
+        if offset is not None:
+            return time.astimezone(UTC), offset
     except (ValueError, OverflowError):
         pass
     raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset", kind=Kind.TIME)

@@ -28,7 +28,9 @@ LessonId = Annotated[
 TotalLessons = Annotated[
     int, Field(strict=True, ge=1, le=10_000, description="Lessons the course has, at the time of the event")
 ]
-LessonsCompleted = Annotated[int, Field(strict=True, ge=0, description="Lessons the learner has completed")]
+LessonsCompleted = Annotated[
+    int, Field(strict=True, ge=0, description="Lessons the learner has completed; under a version, the lessons met")
+]
 CompletionNumber = Annotated[
     int,
     Field(
@@ -37,14 +39,20 @@ CompletionNumber = Annotated[
         description="Grows with each completion of this course by the learner: 1, 2, 3; after a recovery it may skip",
     ),
 ]
+CourseVersionInForce = Annotated[
+    int,
+    Field(strict=True, ge=0, description="The version of the course that decided; 0: its owner has published none"),
+]
 Cause = Annotated[
-    str | None,
+    str,
     Field(
-        exclude_if=lambda cause: cause is None,
-        description="recovered: the state is published once more, because the database had lost what was published. "
-        "Absent: the learner's events caused it. Readers ignore other values",
+        description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, "
+        "or its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published "
+        "once more, because the database had lost what was published. Readers take other values for learner",
     ),
 ]
+LEARNER = "learner"
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
 class ContractEvent(BaseModel):
@@ -64,20 +72,35 @@ class LessonCompleted(Event):
     """The learner completed the lesson."""
 
     lesson_id: LessonId
-    total_lessons: TotalLessons
+    total_lessons: TotalLessons | None = None
 
 
 class LessonUncompleted(Event):
     """The learner, or an editor, took the completion of the lesson back."""
 
     lesson_id: LessonId
-    total_lessons: TotalLessons
+    total_lessons: TotalLessons | None = None
 
 
 class CourseAccessed(Event):
     """The learner opened the course, at this lesson if one is named."""
 
     lesson_id: LessonId | None = None
+    total_lessons: TotalLessons | None = None
+
+
+class LessonWaived(Event):
+    """Somebody in charge lets the lesson count as met, though the learner need not complete it (as cmi5's Waived)."""
+
+    lesson_id: LessonId
+    reason: Reason
+
+
+class LessonWaiverWithdrawn(Event):
+    """Somebody in charge takes the waiver of the lesson back."""
+
+    lesson_id: LessonId
+    reason: Reason | None = None
 
 
 class ProgressReset(Event):
@@ -85,7 +108,7 @@ class ProgressReset(Event):
 
 
 class CourseCompleted(Event):
-    """Every lesson of the course is completed. Published at least once, always under the same event id.
+    """The learner has completed the course. Published at least once, always under the same event id.
 
     `started_at` is not after `completed_at`.
     """
@@ -95,7 +118,9 @@ class CourseCompleted(Event):
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons
     started_at: AwareDatetime
-    cause: Cause = None
+    course_version: CourseVersionInForce = 0
+    title: str | None = Field(None, description="The title of the course in that version")
+    cause: Cause = LEARNER
 
 
 class CourseCompletionRevoked(Event):
@@ -105,10 +130,14 @@ class CourseCompletionRevoked(Event):
     completion_number: CompletionNumber
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons | None
-    cause: Cause = None
+    course_version: CourseVersionInForce = 0
+    title: str | None = Field(None, description="The title of the course in that version")
+    cause: Cause = LEARNER
 
 
-LessonEvent = LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset
+LessonEvent = (
+    LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset | LessonWaived | LessonWaiverWithdrawn
+)
 CourseEvent = CourseCompleted | CourseCompletionRevoked
 
 # The events of each topic, by the type's name in the envelope.
@@ -117,6 +146,8 @@ LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
     "LessonUncompleted": LessonUncompleted,
     "CourseAccessed": CourseAccessed,
     "ProgressReset": ProgressReset,
+    "LessonWaived": LessonWaived,
+    "LessonWaiverWithdrawn": LessonWaiverWithdrawn,
 }
 COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
     "CourseCompleted": CourseCompleted,

@@ -16,8 +16,8 @@ from events.models import EARLIEST, ContractEvent, LessonEvent, uuid_v8
 from events.producer import OutgoingRecord, Producer
 
 AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
-# An event, when it happened, and its id; without an id the event gets a new one.
-Outgoing: TypeAlias = tuple[AnyEvent, datetime] | tuple[AnyEvent, datetime, str]
+# An event, when it happened, its id and its cause; without an id the event gets a new one.
+Outgoing: TypeAlias = tuple[AnyEvent, datetime] | tuple[AnyEvent, datetime, str] | tuple[AnyEvent, datetime, str, str]
 OutgoingEvent: TypeAlias = Outgoing[LessonEvent]
 
 
@@ -60,14 +60,15 @@ class EventPublisher(Generic[AnyEvent]):
         return self._producer.client
 
     async def publish(
-        self, event: AnyEvent, *, occurred_at: datetime | None = None, event_id: str | None = None
+        self, event: AnyEvent, *, occurred_at: datetime | None = None, event_id: str | None = None, cause: str = ""
     ) -> Receipt:
         """Publishes one event that happened at `occurred_at`, by default now; durable when it returns.
 
-        To repeat an earlier attempt, give its `event_id`. Raises ValueError for an
-        `occurred_at` that is naive or before 2000, PublishFailed when Kafka does not acknowledge in time.
+        Give `occurred_at` with the offset from UTC of the learner's clock, which the event keeps. To repeat an earlier
+        attempt, give its `event_id`. `cause` says what has caused the event, if not the learner. Raises ValueError for
+        an `occurred_at` that is naive or before 2000, PublishFailed when Kafka does not acknowledge in time.
         """
-        outgoing = (event, occurred_at or datetime.now(UTC), event_id or self._make_id(event))
+        outgoing = (event, occurred_at or datetime.now(UTC), event_id or self._make_id(event), cause)
         return (await self.publish_many([outgoing]))[0]
 
     async def publish_many(self, events: Iterable[Outgoing[AnyEvent]]) -> list[Receipt]:
@@ -83,12 +84,12 @@ class EventPublisher(Generic[AnyEvent]):
         return [_build_receipt(id, now_ms, where) for (id, _), where in zip(outgoing, stored, strict=True)]
 
     def _build_record(
-        self, now_ms: int, event: AnyEvent, occurred_at: datetime, event_id: str | None = None
+        self, now_ms: int, event: AnyEvent, occurred_at: datetime, event_id: str | None = None, cause: str = ""
     ) -> tuple[str, OutgoingRecord]:
         if occurred_at.utcoffset() is None or occurred_at < EARLIEST:
             raise ValueError(f"occurred_at: {occurred_at.isoformat()} has no offset from UTC or is before 2000")
         event_id = event_id or self._make_id(event)
-        headers, value = binary(event, id=event_id, time=occurred_at, source=self._source)
+        headers, value = binary(event, id=event_id, time=occurred_at, source=self._source, cause=cause)
         return event_id, OutgoingRecord(self._topic, self._make_key(event), value, headers, now_ms)
 
     def _make_key(self, event: AnyEvent) -> bytes:

@@ -58,16 +58,79 @@ create table course_recount (
 -- No default for rows that are there: a column with a constant default is added without writing a row.
 alter table course_progress_all
     add column course_version integer not null default 0,
-    add column judged_by integer not null default 0;
+    add column judged_by integer not null default 0,
+    add column lessons_waived integer not null default 0;
+alter table lesson_progress add column completions timestamptz[];
+
+create table lesson_waiver (
+    user_id uuid not null,
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    waived_at timestamptz[] not null,
+    withdrawn_at timestamptz,
+    reason text,
+    primary key (user_id, course_id, lesson_id)
+);
+
+create table transition (
+    event_id uuid primary key,
+    type text not null check (type in ('CourseCompleted', 'CourseCompletionRevoked')),
+    user_id uuid not null,
+    course_id uuid not null,
+    occurred_at timestamptz not null,
+    completion_number integer not null,
+    course_version integer not null,
+    cause text not null,
+    recorded_at timestamptz not null default now()
+);
+create index transition_of_learner on transition (user_id, course_id, completion_number);
 
 create or replace view course_progress as
 select id, user_id, course_id, lessons_completed, total_lessons, progress_percentage, last_lesson_id,
-       last_accessed_at, started_at, completed_at, completion_number, reset_at, created_at, updated_at, course_version
+       last_accessed_at, started_at, completed_at, completion_number, reset_at, created_at, updated_at, course_version,
+       lessons_waived
 from course_progress_all
 where last_accessed_at is not null;
 
 -- A worker of an earlier release would count a course with versions by its events' totals: `catalog publish` asks.
 alter table worker_status add column knows_versions boolean not null default false;
+
+-- Both are one expression, which the planner puts in place of the call.
+create function known_times(
+    completions timestamptz[], completed boolean, completed_at timestamptz, changed_at timestamptz
+) returns timestamptz[]
+language sql immutable parallel safe
+return coalesce(completions, array[completed_at, case when completed then changed_at end]);
+
+create function keep_times(times timestamptz[]) returns timestamptz[]
+language sql immutable parallel safe
+return case when cardinality(times) > 100 then times[:50] || times[cardinality(times) - 49:] else times end;
+
+-- The one with fewer arguments stays for workers of the release before.
+create function course_event_payload(
+    type text, user_id uuid, course_id uuid, completion_number integer, lessons_completed integer,
+    total_lessons integer, started_at timestamptz, occurred_at timestamptz, course_version integer, title text,
+    cause text
+) returns jsonb
+language sql stable parallel safe
+return course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at,
+                            occurred_at)
+    || jsonb_build_object('course_version', course_version, 'title', title, 'cause', cause);
+
+-- Every statement that announces a transition inserts it into the outbox, whose rows are deleted once they are published.
+create function record_transitions() returns trigger language plpgsql as $$
+begin
+    insert into transition (event_id, type, user_id, course_id, occurred_at, completion_number, course_version, cause)
+    select id, type, (payload ->> 'user_id')::uuid, (payload ->> 'course_id')::uuid, occurred_at,
+           (payload ->> 'completion_number')::integer, coalesce((payload ->> 'course_version')::integer, 0),
+           coalesce(payload ->> 'cause', 'learner')
+    from inserted
+    on conflict (event_id) do nothing;
+    return null;
+end
+$$;
+create trigger record_transitions after insert on outbox referencing new table as inserted
+    for each statement execute function record_transitions();
 
 -- A version of the course as the rules see it: in force from `in_force`, until `until`.
 create type course_completion as (version integer, completed_at timestamptz);
@@ -95,7 +158,7 @@ create aggregate held_version(integer, text, timestamptz, timestamptz, timestamp
 -- `newest_since`: when the newest version came into force.
 create function judge_progress(users uuid[], courses uuid[]) returns table (
     id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer,
-    judged_by integer, newest_since timestamptz
+    judged_by integer, newest_since timestamptz, lessons_waived integer, title text
 )
 language sql stable parallel safe as $$
 with
@@ -110,7 +173,7 @@ rows_judged as materialized (
 ),
 -- Each version with the time from which it is in force: its publication, or that of a lower version if that is later.
 versions as materialized (
-    select v.*, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
+    select v.*, t.title, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
     from (
         select course_id, version, policy, needed,
                coalesce(max(published_later) over (partition by course_id order by version), '-infinity') as in_force
@@ -121,26 +184,35 @@ versions as materialized (
             where course_id in (select course_id from rows_judged)
         ) v
     ) v
+    join course_version t using (course_id, version)
 ),
 -- Rule 8: the required lessons that are met, each with its earliest date.
 lessons_met as (
-    select r.id, c.course_id, c.version, c.lesson_id, min(l.completed_at) as met_at
+    select r.id, c.course_id, c.version, c.lesson_id, min(met.met_at) as met_at, bool_or(met.waived) as waived
     from rows_judged r
     cross join lateral (
-        select lesson_id, completed_at from lesson_progress l
+        select lesson_id, coalesce(completions[1], completed_at) as met_at, false as waived from lesson_progress l
         where l.user_id = r.user_id and l.course_id = r.course_id and l.completed and l.changed_at > r.counts_after
+        union all
+        select w.lesson_id, first, true
+        from lesson_waiver w
+        cross join lateral (
+            select min(t) as first, max(t) as last from unnest(w.waived_at) t where t > r.counts_after
+        ) waived
+        where w.user_id = r.user_id and w.course_id = r.course_id and last >= coalesce(w.withdrawn_at, '-infinity')
         offset 0 -- a fence, as above
-    ) l
+    ) met
     cross join lateral (
-        select l.lesson_id
+        select met.lesson_id
         union
-        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = l.lesson_id
+        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = met.lesson_id
     ) counts_as
     join course_lesson c on c.course_id = r.course_id and c.lesson_id = counts_as.lesson_id and c.required
     group by r.id, c.course_id, c.version, c.lesson_id
 ),
 lessons_counted as (
-    select m.id, m.version, count(*)::integer as met, (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
+    select m.id, m.version, count(*)::integer as met, count(*) filter (where m.waived)::integer as waived,
+           (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
     from lessons_met m
     join versions v using (course_id, version)
     group by m.id, m.version, v.needed
@@ -155,7 +227,8 @@ rows_held as (
     group by r.id
 )
 -- Rule 11.
-select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since
+select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since,
+       coalesce(l.waived, 0), v.title
 from rows_held h
 join rows_judged r on r.id = h.id
 join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
@@ -184,6 +257,28 @@ comment on column course_progress_all.course_version is
     'the version of the course that the row is complete under, otherwise the newest (rule 11); 0: it has none';
 comment on column course_progress_all.judged_by is
     'the newest version of the course when the row was judged last; 0: none';
+comment on column course_progress_all.lessons_waived is
+    'how many of the required lessons of course_version are waived, completed or not (rule 8)';
+comment on column lesson_progress.completions is
+    'every time since the last reset at which the lesson was completed, in order, of more than 100 the first and last 50; '
+    'null: completed_at alone, or also changed_at while it is completed; null, too: never';
+comment on table lesson_waiver is
+    'One row: the waivers of one lesson for one user. The last of waived_at and withdrawn_at decides (rule 8).';
+comment on column lesson_waiver.waived_at is 'each waiver, in order; those up to the reset of the progress row do not count';
+comment on column lesson_waiver.withdrawn_at is 'the last withdrawal';
+comment on column lesson_waiver.reason is 'of the last waiver';
+comment on table transition is
+    'One row: one transition of a progress row, as it was announced (rules 7 and 12). Rows are only added.';
+comment on column transition.event_id is 'the id of the course event';
+comment on column transition.course_version is 'the version of the course that decided; 0: none';
+comment on column transition.cause is 'as in the course event: docs/rules.md';
+comment on column transition.recorded_at is 'when the database learnt of it';
+comment on function known_times is 'The completions of a lesson row, some null or twice.';
+comment on function keep_times is 'The times as they are stored: of more than 100 the first and last 50.';
+comment on function course_event_payload(text, uuid, uuid, integer, integer, integer, timestamptz, timestamptz, integer,
+                                         text, text) is
+    'The data of a CourseCompleted or CourseCompletionRevoked. Null for any other type.';
+comment on function record_transitions is 'Keeps in `transition` what the outbox announces.';
 comment on column worker_status.knows_versions is 'whether it counts by versions of courses';
 comment on type course_completion is 'the version of a course that a learner is complete under, and since when';
 comment on function hold_to_version is
@@ -196,12 +291,18 @@ comment on function judge_progress is
 
 do $$ declare t text; begin
     foreach t in array array['course_version', 'course_lesson', 'course_replacement', 'course_deleted', 'known_epoch',
-                             'course_recount'] loop
+                             'course_recount', 'lesson_waiver', 'transition'] loop
         execute format('alter table %I owner to course_progress_owner', t);
         execute format('grant select on %I to course_progress_reader', t);
         execute format('grant select, insert, update, delete on %I to course_progress_worker', t);
     end loop;
 end $$;
+revoke update, delete on transition from course_progress_worker; -- a log
+alter function known_times(timestamptz[], boolean, timestamptz, timestamptz) owner to course_progress_owner;
+alter function keep_times(timestamptz[]) owner to course_progress_owner;
+alter function record_transitions() owner to course_progress_owner;
+alter function course_event_payload(text, uuid, uuid, integer, integer, integer, timestamptz, timestamptz, integer,
+                                    text, text) owner to course_progress_owner;
 alter type course_completion owner to course_progress_owner;
 alter function hold_to_version(course_completion, integer, text, timestamptz, timestamptz, timestamptz)
     owner to course_progress_owner;
@@ -211,6 +312,16 @@ revoke all on function hold_to_version(course_completion, integer, text, timesta
     from public;
 revoke all on function held_version(integer, text, timestamptz, timestamptz, timestamptz) from public;
 revoke all on function judge_progress(uuid[], uuid[]) from public;
+revoke all on function known_times(timestamptz[], boolean, timestamptz, timestamptz) from public;
+revoke all on function keep_times(timestamptz[]) from public;
+revoke all on function record_transitions() from public;
+revoke all on function course_event_payload(text, uuid, uuid, integer, integer, integer, timestamptz, timestamptz,
+                                            integer, text, text) from public;
+grant execute on function known_times(timestamptz[], boolean, timestamptz, timestamptz) to course_progress_worker;
+grant execute on function keep_times(timestamptz[]) to course_progress_worker;
+grant execute on function record_transitions() to course_progress_worker;
+grant execute on function course_event_payload(text, uuid, uuid, integer, integer, integer, timestamptz, timestamptz,
+                                               integer, text, text) to course_progress_worker;
 grant execute on function hold_to_version(course_completion, integer, text, timestamptz, timestamptz, timestamptz)
     to course_progress_worker;
 grant execute on function held_version(integer, text, timestamptz, timestamptz, timestamptz) to course_progress_worker;

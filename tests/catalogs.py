@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from events.catalog import AtLeast, CatalogLesson, CoursePublished
-from events.models import LessonCompleted, LessonUncompleted, ProgressReset
+from events.models import LessonCompleted, LessonUncompleted, LessonWaived, LessonWaiverWithdrawn, ProgressReset
 from tests.factories import Happened
 from worker.courses.catalog_sink import CatalogSink
 from worker.courses.recount import Recount
@@ -22,6 +22,7 @@ from worker.stream.outcome import Occurrence, Record
 
 Published: TypeAlias = tuple[CoursePublished, datetime]
 NOWHERE = ("course-catalog", 0)
+MET = [(LessonCompleted, LessonUncompleted), (LessonWaived, LessonWaiverWithdrawn)]
 
 STANDINGS = """
 select user_id, course_id, course_version, lessons_completed, total_lessons, completed_at
@@ -92,18 +93,18 @@ def drop_forgotten(history: Iterable[Happened]) -> list[Happened]:
     return [(event, at) for event, at in history if since is None or at > since]
 
 
-def date_lessons(history: Iterable[Happened]) -> dict[str, datetime]:
-    """Returns the first completion of each lesson that is completed now."""
-    states: dict[str, tuple[datetime, bool]] = {}
-    first: dict[str, datetime] = {}
-    for event, at in history:
-        if not isinstance(event, LessonCompleted | LessonUncompleted):
-            continue
-        done = isinstance(event, LessonCompleted)
-        states[event.lesson_id] = max(states.get(event.lesson_id, (at, done)), (at, done))
-        if done:
-            first[event.lesson_id] = min(first.get(event.lesson_id, at), at)
-    return {lesson: first[lesson] for lesson, (_, done) in states.items() if done}
+def date_lessons(history: Sequence[Happened]) -> dict[str, datetime]:
+    """Returns the first completion or waiver of each lesson that is completed or waived now."""
+    states: dict[tuple[str, type], tuple[datetime, bool]] = {}
+    dates: dict[str, list[datetime]] = defaultdict(list)
+    for yes, no in MET:
+        said = [(event.lesson_id, (at, isinstance(event, yes))) for event, at in history if isinstance(event, yes | no)]
+        for lesson, state in said:
+            states[lesson, yes] = max(states.get((lesson, yes), state), state)
+        for lesson, (at, so) in said:
+            if so and states[lesson, yes][1]:
+                dates[lesson].append(at)
+    return {lesson: min(found) for lesson, found in dates.items()}
 
 
 async def read_standings(connection: asyncpg.Connection, courses: Iterable[UUID]) -> dict[CourseKey, Standing]:

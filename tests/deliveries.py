@@ -9,7 +9,15 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.models import (
+    CourseAccessed,
+    LessonCompleted,
+    LessonEvent,
+    LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
+    ProgressReset,
+)
 from tests.factories import COURSE, OTHER_USER, USER, at
 
 LESSONS = ["ä", "b", "c"]
@@ -18,12 +26,17 @@ LESSONS = ["ä", "b", "c"]
 def events(*kinds: type[LessonEvent]) -> st.SearchStrategy[tuple[LessonEvent, datetime]]:
     """Draws an event of these kinds, with its time. Few lessons, totals and instants exist, so that they meet."""
     ids = {"user_id": st.sampled_from([USER, OTHER_USER]), "course_id": st.just(COURSE)}
-    lesson = {"lesson_id": st.sampled_from(LESSONS), "total_lessons": st.sampled_from([1, 2, 2, 2, 3])}
+    lesson = {"lesson_id": st.sampled_from(LESSONS), "total_lessons": st.sampled_from([None, 1, 2, 2, 2, 3])}
     fields: dict[type[LessonEvent], dict[str, Any]] = {
         LessonCompleted: lesson,
         LessonUncompleted: lesson,
-        CourseAccessed: {"lesson_id": st.none() | st.sampled_from(LESSONS)},
+        CourseAccessed: {
+            "lesson_id": st.none() | st.sampled_from(LESSONS),
+            "total_lessons": st.sampled_from([None, None, 1, 2]),
+        },
         ProgressReset: {},
+        LessonWaived: {"lesson_id": st.sampled_from(LESSONS), "reason": st.sampled_from(["ill", "known"])},
+        LessonWaiverWithdrawn: {"lesson_id": st.sampled_from(LESSONS)},
     }
     chosen = [st.builds(kind, **ids, **fields[kind]) for kind in kinds]
     return st.tuples(st.one_of(chosen), st.integers(0, 8).map(at))

@@ -30,6 +30,7 @@ from worker.kafka.permissions import PermissionWatch, require_access, worker_per
 from worker.kafka.topic_settings import warn_of_topics
 from worker.kafka.topics import LARGEST_REQUEST, require_topics
 from worker.outbox.relay import Relay
+from worker.progress.known_courses import KnownCourses
 from worker.progress.store import Store
 from worker.settings import Settings, settings
 from worker.stream.stream import Stream
@@ -56,9 +57,10 @@ class Worker(AgentApp):
         lesson_events = Stream(settings.lesson_events_topic, settings.consumer_group, decode)
         catalog = Stream(settings.course_catalog_topic, settings.catalog_group, decode_catalog)
         self.sinks: list[Store | CatalogSink] = []
+        known = KnownCourses()
         self.intake = self._take(
             lesson_events,
-            [Store(settings, lesson_events.group) for _ in range(LANES)],
+            [Store(settings, lesson_events.group, known) for _ in range(LANES)],
             name="progress",
             description="Folds batches of lesson events into course_progress.",
         )

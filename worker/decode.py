@@ -44,7 +44,7 @@ def decode_event(record: Record, models: Mapping[str, type[ContractEvent]]) -> O
     occurred_at, clamped = _clamp(envelope.time, record.timestamp)
     if occurred_at < EARLIEST:
         return Rejected(record, f"time: {occurred_at:%Y-%m-%d} is before 2000-01-01", Kind.TIME)
-    return Occurrence(occurred_at, event, record.topic, record.partition, clamped)
+    return Occurrence(occurred_at, event, record.topic, record.partition, clamped, envelope.cause)
 
 
 def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:

@@ -29,6 +29,7 @@ COMPLETED = "completed"
 ACCESSED = {"initialized", "played", "paused", "seeked", "interacted", "terminated"}
 GZIP = b"\x1f\x8b"
 BATCH = 1000
+IMPORTED = "imported"  # the cause of what these events complete
 MALFORMED_REPORTED = 20
 LONGEST_LINE = 1 << 20  # bytes, which is as long as the largest event
 VERBS_COUNTED = 1000  # different ones; all others count together
@@ -191,7 +192,7 @@ async def import_file(
         async with LessonEventPublisher(**client_arguments(settings), topic=topic, source="xapi") as publisher:
             events = read_events(path, totals, count, report)
             while batch := list(islice(events, BATCH)):
-                await publisher.publish_many(batch)
+                await publisher.publish_many((*event, IMPORTED) for event in batch)
                 count.published += len(batch)
     except PublishFailed as error:
         raise KafkaUnavailable(

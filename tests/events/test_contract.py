@@ -70,7 +70,7 @@ def test_every_schema_is_a_json_schema_of_2020_12(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
 
     assert schema(name)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema(name)["$id"] == f"urn:course-progress:{name}:1.0"
+    assert schema(name)["$id"] == f"urn:course-progress:{name}:1.1"
 
 
 @unhurried

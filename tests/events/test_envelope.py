@@ -69,7 +69,7 @@ def test_an_event_is_written_in_binary_mode_with_its_schema_and_content_type() -
         "ce_type": b"LessonCompleted",
         "ce_source": b"player",
         "ce_time": b"2026-11-23T12:00:00+00:00",
-        "ce_dataschema": b"urn:course-progress:LessonCompleted:1.0",
+        "ce_dataschema": b"urn:course-progress:LessonCompleted:1.1",
         "content-type": b"application/json",
     }
     assert value == DATA.encode()
@@ -142,12 +142,45 @@ def test_a_malformed_event_is_not_written(changes: dict[str, Any], where: str) -
         binary(EVENT, **arguments)
 
 
-def test_an_event_is_written_with_its_time_in_utc() -> None:
-    tokyo = timezone(timedelta(hours=9))
+@pytest.mark.parametrize(
+    ("offset", "text", "kept"),
+    [
+        (timedelta(hours=9), b"2026-11-23T21:00:00+09:00", timedelta(hours=9)),
+        (timedelta(hours=-3, minutes=-30), b"2026-11-23T08:30:00-03:30", timedelta(hours=-3, minutes=-30)),
+        (timedelta(), b"2026-11-23T12:00:00+00:00", timedelta()),
+        (timedelta(seconds=1172), b"2026-11-23T12:00:00+00:00", timedelta()),  # local time of 1900, not in RFC 3339
+    ],
+)
+def test_an_event_keeps_the_offset_of_the_device_from_utc(offset: timedelta, text: bytes, kept: timedelta) -> None:
+    headers, value = binary(EVENT, id="event-1", time=NOON.astimezone(timezone(offset)), source="player")
 
-    headers, _ = binary(EVENT, id="event-1", time=datetime(2026, 11, 23, 21, tzinfo=tokyo), source="player")
+    assert dict(headers)["ce_time"] == text
+    envelope = read(value, headers)
+    assert (envelope.time, envelope.time.tzinfo, envelope.utc_offset) == (NOON, UTC, kept)
 
-    assert dict(headers)["ce_time"] == b"2026-11-23T12:00:00+00:00"
+
+@pytest.mark.parametrize(("cause", "read_as"), [("imported", "imported"), ("course-changed", "course-changed")])
+@every_form
+def test_a_cause_is_read(form: Form, cause: str, read_as: str) -> None:
+    assert read(*form({**ATTRIBUTES, "cause": cause}, DATA)).cause == read_as
+
+
+@every_form
+def test_without_a_cause_it_is_the_learner(form: Form) -> None:
+    assert read(*form(ATTRIBUTES, DATA)).cause is None
+
+
+@pytest.mark.parametrize("cause", ["Imported", "im ported", "-", "1", "a" * 33, "ä", "imported\n"])
+@every_form
+def test_a_cause_is_a_word(form: Form, cause: str) -> None:
+    with pytest.raises(MalformedEvent, match="cause: not a lower-case word"):
+        read(*form({**ATTRIBUTES, "cause": cause}, DATA))
+
+
+def test_a_cause_is_written() -> None:
+    headers, value = binary(EVENT, id="event-1", time=NOON, source="player", cause="imported")
+
+    assert read(value, headers).cause == "imported"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """Folding a batch: pure, and without regard to order. The real SQL is tested in test_rules.py."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.models import LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
-from worker.progress.fold import fold
+from events.models import CourseAccessed, LessonCompleted, LessonEvent, ProgressReset
+from worker.progress.fold import FoldedBatch, fold
 from worker.stream.outcome import Occurrence
 
 USER, COURSE = uuid4(), uuid4()
@@ -33,16 +36,32 @@ def test_the_order_and_repetition_of_completions_make_no_difference(events: list
     shuffled = events + events[:2]
     rng.shuffle(shuffled)
 
-    assert fold(shuffled) == fold(events)
+    assert known_of(fold(shuffled)) == known_of(fold(events))
 
 
-def test_an_interruption_within_one_batch_is_remembered() -> None:
-    completed = LessonCompleted(user_id=USER, course_id=COURSE, lesson_id="a", total_lessons=1)
-    undone = LessonUncompleted(user_id=USER, course_id=COURSE, lesson_id="a", total_lessons=1)
-    folded = fold([occurrence(completed, 1), occurrence(undone, 2), occurrence(completed, 3)])
+def known_of(folded: FoldedBatch) -> Any:
+    return {
+        key: replace(change, lessons={id: set(lesson.completions) for id, lesson in change.lessons.items()})
+        for key, change in folded.courses.items()
+    }
 
-    lesson = folded.courses[USER, COURSE].lessons["a"]
-    assert lesson.first_completed_at == occurrence(completed, 3).occurred_at
+
+@pytest.mark.parametrize(
+    ("causes", "cause"),
+    [
+        ([None], "learner"),
+        (["imported", "imported"], "imported"),
+        (["imported", None, "waived"], "learner"),
+        (["imported", "waived"], "waived"),
+        (["migrated", "imported"], "imported"),
+        (["learner", "imported"], "learner"),
+    ],
+)
+def test_of_several_causes_the_learner_comes_first(causes: list[str | None], cause: str) -> None:
+    event = CourseAccessed(user_id=USER, course_id=COURSE)
+    folded = fold([occurrence(event, hour)._replace(cause=cause) for hour, cause in enumerate(causes)])
+
+    assert folded.courses[USER, COURSE].cause == cause
 
 
 def test_events_up_to_a_reset_in_the_batch_do_not_count() -> None:

@@ -1,6 +1,7 @@
 """The rules of docs/rules.md hold in the real SQL: any order, repetition and batch split end as the model says."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from events.models import (
     CourseAccessed,
     LessonCompleted,
     LessonUncompleted,
+    ProgressReset,
     course_event_id,
 )
 from tests.databases import Database
@@ -70,8 +72,8 @@ async def test_delivering_completions_again_writes_no_row(database: Database, de
 
 
 @real_sql
-@given(delivery=deliveries(LessonCompleted, LessonUncompleted))
-async def test_a_lesson_is_dated_by_a_completion_since_its_last_un_completion(
+@given(delivery=deliveries(LessonCompleted, LessonCompleted, LessonUncompleted, ProgressReset))
+async def test_a_lesson_is_dated_by_its_first_completion_since_its_last_un_completion(
     database: Database, delivery: Delivery
 ) -> None:
     await database.empty()
@@ -79,15 +81,25 @@ async def test_a_lesson_is_dated_by_a_completion_since_its_last_un_completion(
     for batch in delivery.batches:
         await database.apply(batch)
 
-    for row in await database.connection.fetch("select * from lesson_progress where completed"):
-        of_lesson = [
-            (e, t) for e, t in delivery.happened if (e.user_id, e.lesson_id) == (row["user_id"], row["lesson_id"])
-        ]
-        undone = max((t for e, t in of_lesson if isinstance(e, LessonUncompleted)), default=at(-1))
-        since = [t for e, t in of_lesson if isinstance(e, LessonCompleted) and t >= undone]
-        assert row["completed_at"] in since
-        if undone == at(-1):
-            assert row["completed_at"] == min(since)  # reviewing a lesson changes no date
+    found = {
+        (row["user_id"], row["lesson_id"]): row["completed_at"]
+        for row in await database.connection.fetch("select * from lesson_progress where completed")
+    }
+    assert found == date_lessons(delivery.happened)
+
+
+def date_lessons(happened: list[tuple[Any, datetime]]) -> dict[tuple[UUID, str], datetime]:
+    """Returns the date of each lesson that is completed, by rules 1 and 6."""
+    dates = {}
+    for user, lesson in {(e.user_id, e.lesson_id) for e, _ in happened if not isinstance(e, ProgressReset)}:
+        mine = [(e, t) for e, t in happened if e.user_id == user]
+        start = max((t for e, t in mine if isinstance(e, ProgressReset)), default=at(-1))
+        counting = [(e, t) for e, t in mine if t > start and getattr(e, "lesson_id", None) == lesson]
+        undone = max((t for e, t in counting if isinstance(e, LessonUncompleted)), default=start)
+        since = [t for e, t in counting if isinstance(e, LessonCompleted) and t >= undone]
+        if since:
+            dates[user, lesson] = min(since)
+    return dates
 
 
 @real_sql
@@ -190,6 +202,38 @@ async def test_a_late_reset_dates_the_course_by_the_lesson_that_makes_up_the_tot
     row = await course(database)
     assert row is not None
     assert (row["completed_at"], row["completion_number"]) == (at(11), 1)
+
+
+async def test_an_access_tells_that_a_course_became_smaller(database: Database) -> None:
+    await database.empty()
+    await database.apply([completed("a", 1, 3), completed("b", 2, 3)])
+
+    await database.apply([(CourseAccessed(user_id=USER, course_id=COURSE, total_lessons=2), at(9))])
+
+    row = await course(database)
+    assert row is not None
+    assert (row["total_lessons"], row["completed_at"], row["last_accessed_at"]) == (2, at(2), at(9))
+
+
+async def test_without_a_total_a_course_is_not_complete(database: Database) -> None:
+    await database.empty()
+    event = LessonCompleted(user_id=USER, course_id=COURSE, lesson_id="a")
+
+    await database.apply([(event, at(1))])
+
+    row = await course(database)
+    assert row is not None
+    assert (row["lessons_completed"], row["total_lessons"], row["progress_percentage"]) == (1, None, 0)
+
+
+async def test_of_many_completions_the_row_keeps_the_first_and_the_last(database: Database) -> None:
+    await database.empty()
+    for hours in (range(150), range(150, 300)):
+        await database.apply([completed("a", hour) for hour in hours])
+
+    row = await database.connection.fetchrow("select * from lesson_progress")
+    assert row is not None
+    assert row["completions"] == [at(hour) for hour in (*range(50), *range(250, 300))]
 
 
 async def test_a_course_begins_no_later_than_it_is_completed(database: Database) -> None:

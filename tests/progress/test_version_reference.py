@@ -13,7 +13,15 @@ import asyncpg
 import pytest
 
 from events.catalog import CoursePublished
-from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
+from events.models import (
+    CourseAccessed,
+    LessonCompleted,
+    LessonEvent,
+    LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
+    ProgressReset,
+)
 from tests.catalogs import (
     Published,
     draw_version,
@@ -35,19 +43,27 @@ SEED = int(os.environ.get("SEED", "18"))
 LEARNERS = 100  # of each course, which share its versions and its recount
 LESSONS = ["ä", "b", "c", "d", "e"]
 HOURS = 12  # few, so that events and publications meet
-KINDS = {LessonCompleted: 75, LessonUncompleted: 10, CourseAccessed: 10, ProgressReset: 5}
+KINDS = {
+    LessonCompleted: 70,
+    LessonUncompleted: 10,
+    LessonWaived: 4,
+    LessonWaiverWithdrawn: 4,
+    CourseAccessed: 8,
+    ProgressReset: 4,
+}
+
+
+def draw_event(rng: random.Random, user: UUID, course: UUID) -> LessonEvent:
+    [kind] = rng.choices(list(KINDS), list(KINDS.values()))
+    values = {"user_id": user, "course_id": course, "lesson_id": rng.choice(LESSONS), "reason": "known"}
+    total = rng.choice([None, 1, 2, 5])
+    return kind.model_validate({**values, "total_lessons": total})  # which takes of these what it has
 
 
 def draw_history(rng: random.Random, course: UUID) -> list[Happened]:
     """Draws the events of one learner in the course."""
-    ids = {"user_id": UUID(int=rng.getrandbits(128)), "course_id": course}
-    kinds = rng.choices(list(KINDS), list(KINDS.values()), k=rng.randint(1, 9))
-    happened: list[Happened] = []
-    for kind in kinds:
-        lesson = {"lesson_id": rng.choice(LESSONS), "total_lessons": rng.randint(1, 5)}
-        event = kind(**ids) if kind in (CourseAccessed, ProgressReset) else kind(**ids, **lesson)
-        happened.append((event, at(rng.randrange(HOURS))))
-    return happened
+    user = UUID(int=rng.getrandbits(128))
+    return [(draw_event(rng, user, course), at(rng.randrange(HOURS))) for _ in range(rng.randint(1, 9))]
 
 
 def draw_course(rng: random.Random) -> tuple[list[Published], list[Happened]]:

@@ -13,9 +13,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from events.catalog import AtLeast, CatalogLesson, CoursePublished
-from events.models import CourseAccessed, LessonCompleted, ProgressReset
+from events.models import (
+    LessonCompleted,
+    LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
+    ProgressReset,
+)
 from tests.databases import Database
-from tests.deliveries import Delivery, deliveries, real_sql
+from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
 from tests.factories import COURSE, OTHER_USER, USER, at, completed, reset, uncompleted
 from tests.processes import eventually
 from worker.courses.catalog_sink import CatalogSink
@@ -47,7 +53,8 @@ class Courses(Database):
 
     async def empty(self) -> None:
         await super().empty()
-        await self.connection.execute("truncate course_version, course_lesson, course_replacement, course_recount")
+        tables = "course_version, course_lesson, course_replacement, course_recount, lesson_waiver"
+        await self.connection.execute(f"truncate {tables}")
         self.published = 0
 
     async def publish(self, version: CoursePublished, published_at: datetime) -> None:
@@ -138,21 +145,24 @@ def expect(happened: list[Any], published: list[Published]) -> dict[Any, Standin
 
 
 def date_lessons(events: list[Any]) -> dict[str, datetime]:
-    """Returns the first completion of each lesson that is completed now."""
-    states: dict[str, tuple[datetime, bool]] = {}
-    first: dict[str, datetime] = {}
-    for event, when in events:
-        if isinstance(event, CourseAccessed):
-            continue
-        done = isinstance(event, LessonCompleted)
-        states[event.lesson_id] = max(states.get(event.lesson_id, (when, done)), (when, done))
-        if done:
-            first[event.lesson_id] = min(first.get(event.lesson_id, when), when)
-    return {lesson: first[lesson] for lesson, (_, done) in states.items() if done}
+    """Returns the first completion or waiver of each lesson that is completed or waived now."""
+    dates: dict[str, list[datetime]] = {}
+    for yes, no in [(LessonCompleted, LessonUncompleted), (LessonWaived, LessonWaiverWithdrawn)]:
+        said = [
+            (event.lesson_id, when, isinstance(event, yes)) for event, when in events if isinstance(event, yes | no)
+        ]
+        for lesson in {lesson for lesson, _, _ in said}:
+            mine = [(when, so) for id, when, so in said if id == lesson]
+            if max(mine)[1]:
+                dates.setdefault(lesson, []).append(min(when for when, so in mine if so))
+    return {lesson: min(found) for lesson, found in dates.items()}
+
+
+EVERY_KIND = (*ALL_KINDS, LessonWaived, LessonWaiverWithdrawn)
 
 
 @real_sql
-@given(delivery=deliveries(LessonCompleted, LessonCompleted, CourseAccessed), published=versions(), data=st.data())
+@given(delivery=deliveries(*EVERY_KIND), published=versions(), data=st.data())
 async def test_any_order_of_events_versions_and_recounts_ends_as_the_rules_say(
     courses: Courses, delivery: Delivery, published: list[Published], data: st.DataObject
 ) -> None:
@@ -202,7 +212,7 @@ async def test_nobody_is_counted_by_a_version_that_is_not_the_newest_any_more(co
 
 async def test_without_the_epoch_somebody_would_be(courses: Courses, monkeypatch: pytest.MonkeyPatch) -> None:
     original = connection.query
-    compared, sabotaged = "(select epoch from known) = $24", "((select epoch from known) = $24 or true)"
+    compared, sabotaged = "(select epoch from known) = $25", "((select epoch from known) = $25 or true)"
     monkeypatch.setattr(connection, "query", lambda name: original(name).replace(compared, sabotaged))
 
     assert await count_with_stale_knowledge(courses) == Standing(1, 1, 1, at(3))
@@ -251,10 +261,9 @@ async def test_who_was_complete_stays_so_unless_the_owner_reopens(
 
     assert (await courses.standings())[USER] == complete
     news = [
-        (row["type"], row["occurred_at"], json.loads(row["payload"]).get("cause"))
-        for row in await courses.take_outbox()
+        (row["type"], row["occurred_at"], json.loads(row["payload"])["cause"]) for row in await courses.take_outbox()
     ]
-    assert news[0] == ("CourseCompleted", at(1), None)
+    assert news[0] == ("CourseCompleted", at(1), "learner")
     assert news[1:] == [("CourseCompletionRevoked", at(2), "course-changed")] * (policy == "reopen")
 
 
@@ -301,3 +310,75 @@ async def test_another_content_under_a_known_version_is_refused_and_the_same_cha
 
     with pytest.raises(ValueRefused, match="version 1 of this course is known with another content"):
         await courses.publish(*published(1, "b"))
+
+
+def waived(lesson: str, hour: int, reason: str = "known") -> Any:
+    return LessonWaived(user_id=USER, course_id=COURSE, lesson_id=lesson, reason=reason), at(hour)
+
+
+def withdrawn(lesson: str, hour: int) -> Any:
+    return LessonWaiverWithdrawn(user_id=USER, course_id=COURSE, lesson_id=lesson), at(hour)
+
+
+async def test_a_waiver_completes_and_its_withdrawal_revokes(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b", title="Statistics"))
+    await courses.apply([completed("a", 1)])
+
+    await courses.apply([waived("b", 2)])
+    assert (await courses.standings())[USER] == Standing(1, 2, 2, at(2))
+    await courses.apply([withdrawn("b", 3)])
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+
+    news = [(row["type"], json.loads(row["payload"])) for row in await courses.take_outbox()]
+    assert [type for type, _ in news] == ["CourseCompleted", "CourseCompletionRevoked"]
+    for _, data in news:
+        assert (data["cause"], data["course_version"], data["title"]) == ("waived", 1, "Statistics")
+
+
+async def test_a_waived_lesson_that_is_completed_counts_once(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+    await courses.apply([waived("a", 1, "first"), waived("a", 2, "second")])
+
+    await courses.apply([completed("a", 3)])
+
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+    row = await courses.connection.fetchrow("select lessons_waived, reason from course_progress join lesson_waiver "
+                                            "using (user_id, course_id)")  # fmt: skip
+    assert tuple(row) == (1, "second")
+    await courses.apply([withdrawn("a", 4)])
+    assert (await courses.standings())[USER] == Standing(1, 1, 2, None)
+
+
+async def test_a_mis_click_costs_nobody_the_version_they_completed(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a"))
+    await courses.apply([completed("a", 1)])
+    await courses.publish(*published(2, "a", "b", hour=5))
+
+    await courses.apply([uncompleted("a", 6)])
+    await courses.apply([completed("a", 7)])
+
+    assert (await courses.standings())[USER] == Standing(1, 1, 1, at(1))
+
+
+async def test_each_transition_is_kept_with_its_cause(courses: Courses) -> None:
+    await courses.empty()
+    await courses.connection.execute("truncate transition")
+    await courses.apply([completed("a", 1, total=1)])
+    await courses.apply([reset(2)])
+    await courses.publish(*published(1, "b", hour=3))
+    await courses.apply([completed("b", 4)])
+    await courses.publish(*published(2, "c", hour=5, policy="reopen"))
+    await courses.recount_all()
+
+    kept = await courses.connection.fetch("select * from transition order by recorded_at")
+    assert [(row["type"], row["occurred_at"], row["completion_number"], row["course_version"], row["cause"])
+            for row in kept] == [
+        ("CourseCompleted", at(1), 1, 0, "learner"),
+        ("CourseCompletionRevoked", at(2), 1, 0, "reset"),
+        ("CourseCompleted", at(4), 2, 1, "learner"),
+        ("CourseCompletionRevoked", at(5), 2, 2, "course-changed"),
+    ]  # fmt: skip
+    assert {row["event_id"] for row in kept} == {row["id"] for row in await courses.take_outbox()}

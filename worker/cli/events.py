@@ -60,9 +60,12 @@ course-progress publish LessonCompleted --user 0190a6e2-0000-7000-8000-000000000
 @click.option("--course", "course_id", type=click.UUID, required=True, help="The course.")
 @click.option("--lesson", "lesson_id", help="The lesson, 1 to 255 characters.")
 @click.option("--total-lessons", type=int, help="How many lessons the course has.")
+@click.option("--reason", help="Of a waiver: why.")
 @click.option("--at", type=Moment(), help="When it happened; by default now.")
 def publish(type_name: str, at: datetime | None, **data: Any) -> None:
-    """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed or ProgressReset."""
+    """Publishes one event. TYPE is LessonCompleted, LessonUncompleted, CourseAccessed, ProgressReset, LessonWaived
+    or LessonWaiverWithdrawn.
+    """
     event = build_event(type_name, {name: value for name, value in data.items() if value is not None})
     receipt = asyncio.run(publish_event(settings(), event, at))
     where = f"{receipt.topic} partition {receipt.partition} offset {receipt.offset}"
@@ -74,7 +77,7 @@ def build_event(type_name: str, data: dict[str, Any]) -> LessonEvent:
     model = {name.lower(): model for name, model in LESSON_EVENTS.items()}.get(type_name.lower())
     if model is None:
         raise click.UsageError(f"TYPE is {type_name!r}, not one of {', '.join(LESSON_EVENTS)}.")
-    options = {"lesson_id": "--lesson", "total_lessons": "--total-lessons"}
+    options = {"lesson_id": "--lesson", "total_lessons": "--total-lessons", "reason": "--reason"}
     for name in data.keys() - model.model_fields.keys():
         raise click.UsageError(f"{options[name]} has no meaning for {model.__name__}.")
     try:

@@ -25,6 +25,7 @@ from worker.cli.output import say
 from worker.cli.rewind import rewind
 from worker.cli.servers import stack
 from worker.cli.verify import verify
+from worker.cli.waivers import unwaive, waive
 from worker.errors import ProgressError, SetupError
 from worker.plain_text import escape
 from worker.settings import Settings, settings
@@ -36,7 +37,7 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (api, catalog, deadletters, import_, publish, rewind, show, stack, verify, watch):
+for command in (api, catalog, deadletters, import_, publish, rewind, show, stack, unwaive, verify, waive, watch):
     cli.add_command(command)
 
 

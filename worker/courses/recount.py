@@ -80,7 +80,8 @@ class Recount(Service):
         partitioner = DefaultPartitioner()  # as `verify --fix`: a learner's course events keep their order (0012)
         partitions = [partitioner(str(user).encode(), self._partitions, []) for user in users]
         courses, topics = [course["course_id"]] * len(users), [topic] * len(users)
-        judged = await fetch_one(connection, "progress/judge", users, courses, topics, partitions)
+        causes = ["course-changed"] * len(users)
+        judged = await fetch_one(connection, "progress/judge", users, courses, topics, partitions, causes)
         await connection.execute(
             query("courses/advance_recount"),
             course["course_id"],

@@ -131,11 +131,14 @@ class ProgressService:
         user_id: UUID | str,
         course_id: UUID | str,
         lesson_id: str,
-        total_lessons: int,
+        total_lessons: int | None = None,
         *,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Completes a lesson and returns the progress after it. Completing it again changes no date."""
+        """Completes a lesson and returns the progress after it. Completing it again changes no date.
+
+        A course whose owner has published versions needs no `total_lessons`: what is given decides nothing there.
+        """
         event = _build_event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         return await self._publish_and_read(event, occurred_at)
 
@@ -144,7 +147,7 @@ class ProgressService:
         user_id: UUID | str,
         course_id: UUID | str,
         lesson_id: str,
-        total_lessons: int,
+        total_lessons: int | None = None,
         *,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted | None:
@@ -168,10 +171,14 @@ class ProgressService:
         course_id: UUID | str,
         *,
         lesson_id: str | None = None,
+        total_lessons: int | None = None,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Records that the user opened the course, and returns the progress; new progress begins at 0 %."""
-        event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id)
+        """Records that the user opened the course, and returns the progress; new progress begins at 0 %.
+
+        With `total_lessons` a course without versions that has become smaller is complete for who did all that is left.
+        """
+        event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         return await self._publish_and_read(event, occurred_at)
 
     async def reset_course_progress(

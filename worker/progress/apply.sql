@@ -12,18 +12,18 @@
 -- $1       consumer group
 -- $2-$6    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset,
 --          its leader epoch (null: not known)
--- $7-$17   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
+-- $7-$18   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
 --          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time; the course's newest
 --          version (0: it has none; then total_lessons is that of its latest event, else how many lessons it needs),
---          whether the row must be judged by judge.sql
--- $18-$23  per lesson row: its progress row (its number in $7-$17, from 1), lesson, first and last completion since its
---          last un-completion, that un-completion, whether the lesson counts
--- $24      the epoch of what the worker knows of the courses
--- A time left out ($10, $13, $15) is the progress row's last_accessed_at; of a lesson ($20), its last completion.
+--          whether the row must be judged by judge.sql, what has caused the events
+-- $19-$24  per lesson row: its progress row (its number in $7-$18, from 1), lesson, last completion, all completions
+--          (a text; null: only the last), last un-completion, whether the lesson counts
+-- $25      the epoch of what the worker knows of the courses
+-- A time left out ($10, $13, $15) is the progress row's last_accessed_at.
 --
 -- In a course with versions it only counts, and only while the row stays incomplete: judge.sql does the rest.
 --
--- Returns one row: won, whether the batch was written; epoch, which differs from $24 where the worker must learn anew;
+-- Returns one row: won, whether the batch was written; epoch, which differs from $25 where the worker must learn anew;
 -- found_elsewhere, each partition whose stored offset differs, with the offset found; transitions, how many events it
 -- inserted into the outbox; to_judge, the numbers of the progress rows that judge.sql must judge.
 with
@@ -40,7 +40,7 @@ known as materialized (
 ),
 -- The compare of the compare-and-swap. Every step below writes only where `won`.
 swap as materialized (
-    select coalesce(bool_and(found is not distinct from expected), true) and (select epoch from known) = $24 as won
+    select coalesce(bool_and(found is not distinct from expected), true) and (select epoch from known) = $25 as won
     from offsets
 ),
 offsets_moved as (
@@ -58,7 +58,9 @@ progress_before as materialized (
     select g.batch_row, g.user_id, g.course_id, g.source, p.row_ctid, p.completed_at, counts_after,
            coalesce(p.completion_number, 0) as completion_number,
            coalesce(p.lessons_completed, 0) as lessons_completed, g.course_version,
-           g.course_version > 0 and (g.must_judge or p.judged_by <> g.course_version) as left_to_judge,
+           g.cause,
+           g.course_version > 0 and (g.must_judge or p.judged_by <> g.course_version or p.lessons_waived > 0)
+               as left_to_judge,
            case when newer_total or (g.course_version > 0 and p.row_ctid is null) then g.total_lessons
                 else p.total_lessons end as total_lessons,
            case when newer_total then new_total_at else p.total_at end as total_at,
@@ -69,9 +71,11 @@ progress_before as materialized (
            least(p.started_at, case when g.started_at > counts_after
                                     then g.started_at else g.last_accessed_at end) as started_at
     from unnest($7::uuid[], $8::uuid[], $9::integer[], $10::timestamptz[], $11::timestamptz[],
-                $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::integer[], $17::boolean[])
+                $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::integer[], $17::boolean[],
+                $18::text[])
              with ordinality as g (user_id, course_id, source, started_at, last_accessed_at, total_lessons, total_at,
-                                   last_lesson_id, last_lesson_at, course_version, must_judge, batch_row)
+                                   last_lesson_id, last_lesson_at, course_version, must_judge, cause,
+                                   batch_row)
     cross join swap
     left join lateral (
         select a.ctid as row_ctid, a.* from course_progress_all a
@@ -90,51 +94,55 @@ progress_before as materialized (
             as newer_lesson)
     where won and g.last_accessed_at > counts_after
 ),
--- A row per lesson that the batch changes, with the ctid of its lesson row.
+-- A row per lesson that the batch changes: the ctid of its lesson row, and what it becomes (rule 1). It knows every time
+-- at which the lesson was completed, and when it was last un-completed. Of one completed at most twice since then,
+-- completed_at and changed_at say all of that, and `completions` is null.
 lesson_changes as materialized (
-    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.uncompleted_at,
-           g.last_completed_at,
-           case when g.first_completed_at > p.counts_after
-                then g.first_completed_at else g.last_completed_at end as first_completed_at, g.counts
-    from unnest($18::integer[], $19::text[], $20::timestamptz[], $21::timestamptz[], $22::timestamptz[], $23::boolean[])
-             as g (batch_row, lesson_id, first_completed_at, last_completed_at, uncompleted_at, counts)
+    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, completed,
+           greatest(last, cut) as changed_at, completed_at, cut as uncompleted_at,
+           case when not times <@ array[completed_at, case when completed then last end] then keep_times(times) end
+               as completions
+    from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
+             as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
     join progress_before p on p.batch_row = g.batch_row
     left join lateral (
-        select ctid as row_ctid from lesson_progress b
+        select ctid as row_ctid, b.* from lesson_progress b
         where b.user_id = p.user_id and b.course_id = p.course_id and b.lesson_id = g.lesson_id
         offset 0 -- a fence, as above
     ) l on true
+    cross join lateral (
+        select greatest(l.uncompleted_at, g.uncompleted_at) as cut,
+               case when l.row_ctid is null and g.completions is null
+                    then case when g.last_completed_at > p.counts_after
+                              then array[g.last_completed_at] else array[]::timestamptz[] end
+                    else array(select distinct t
+                               from unnest(known_times(l.completions, l.completed, l.completed_at, l.changed_at)
+                                           || coalesce(g.completions::timestamptz[], array[g.last_completed_at])) t
+                               where t > p.counts_after order by t) end as times
+        offset 0 -- a fence: computed once
+    ) known
+    cross join lateral (select times[cardinality(times)] as last) latest
+    cross join lateral (select coalesce(last >= coalesce(cut, '-infinity'), false) as completed) state
+    cross join lateral (
+        select case when not completed then null
+                    when cut is null then times[1]
+                    else (select min(t) from unnest(times) t where t >= cut) end as completed_at
+        offset 0 -- a fence: computed once
+    ) since
     where greatest(g.last_completed_at, g.uncompleted_at) > p.counts_after
 ),
--- Rule 1. The row and the batch each know their first and last completion since their last un-completion. Of both, the
--- later un-completion counts, and of the completions the first that does not precede it.
 lessons_written as (
     merge into lesson_progress l
     using lesson_changes g
         on l.ctid = g.row_ctid
-    when matched and (
-        greatest(g.last_completed_at, g.uncompleted_at) > l.changed_at
-        or g.uncompleted_at > coalesce(l.uncompleted_at, '-infinity')
-        or g.first_completed_at < l.completed_at
-        or (g.last_completed_at = l.changed_at and not l.completed)
-    ) then update set (completed, changed_at, completed_at, uncompleted_at) = (
-        select last >= cut,
-               greatest(last, nullif(cut, '-infinity')),
-               case when last >= cut
-                    then least(case when l.completed_at >= cut then l.completed_at end,
-                               case when g.first_completed_at >= cut then g.first_completed_at end,
-                               last)
-               end,
-               nullif(cut, '-infinity')
-        from (select coalesce(greatest(l.uncompleted_at, g.uncompleted_at), '-infinity') as cut,
-                     coalesce(greatest(case when l.completed then l.changed_at end, g.last_completed_at),
-                              '-infinity') as last) as both_sides)
-    when not matched then insert (user_id, course_id, lesson_id, completed, changed_at, completed_at, uncompleted_at)
-        values (g.user_id, g.course_id, g.lesson_id,
-                coalesce(g.last_completed_at >= coalesce(g.uncompleted_at, '-infinity'), false),
-                greatest(g.last_completed_at, g.uncompleted_at),
-                case when g.last_completed_at >= coalesce(g.uncompleted_at, '-infinity') then g.first_completed_at end,
-                g.uncompleted_at)
+    when matched and (l.completed, l.changed_at, l.completed_at, l.uncompleted_at, l.completions)
+        is distinct from (g.completed, g.changed_at, g.completed_at, g.uncompleted_at, g.completions)
+    then update set completed = g.completed, changed_at = g.changed_at, completed_at = g.completed_at,
+                    uncompleted_at = g.uncompleted_at, completions = g.completions
+    when not matched then insert (user_id, course_id, lesson_id, completed, changed_at, completed_at, uncompleted_at,
+                                  completions)
+        values (g.user_id, g.course_id, g.lesson_id, g.completed, g.changed_at, g.completed_at, g.uncompleted_at,
+                g.completions)
     returning g.batch_row, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
               case when g.counts then new.completed::integer - coalesce(old.completed, false)::integer end as change
 ),
@@ -142,7 +150,7 @@ lessons_written as (
 progress_after as materialized (
     select p.batch_row, p.user_id, p.course_id, p.source, p.row_ctid, p.completed_at, p.completion_number,
            p.started_at, p.last_accessed_at, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
-           p.course_version, to_judge,
+           p.course_version, p.cause, to_judge,
            case when to_judge then p.lessons_completed else counted end as lessons_completed,
            not to_judge and enough and completed_at is null as completes,
            not to_judge and not enough and completed_at is not null as reopens
@@ -206,7 +214,7 @@ progress_written as (
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
                 a.last_lesson_at, a.begun_at, a.last_accessed_at, a.completed_since, a.number,
                 a.course_version, a.course_version)
-    returning a.source, old.completed_at as completed_before, new.completed_at as completed_after,
+    returning a.source, a.cause, old.completed_at as completed_before, new.completed_at as completed_after,
               old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,
               new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at
 ),
@@ -214,7 +222,7 @@ progress_written as (
 transitions as (
     select case when completed_after is null then 'CourseCompletionRevoked' else 'CourseCompleted' end as type,
            user_id, course_id, completed_before, completed_after, completion_number, lessons_completed, total_lessons,
-           started_at, coalesce(completed_after, last_accessed_at) as occurred_at,
+           cause, started_at, coalesce(completed_after, last_accessed_at) as occurred_at,
            ($2::text[])[source] as source_topic, ($3::integer[])[source] as source_partition
     from progress_written
     where (completed_before is null) <> (completed_after is null)
@@ -223,7 +231,7 @@ events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
-                                started_at, occurred_at),
+                                started_at, occurred_at, 0, null, cause),
            occurred_at, source_topic, source_partition
     from transitions
     returning 1

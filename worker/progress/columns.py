@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from aiokafka import TopicPartition
 
 from worker.progress.fold import CourseKey, FoldedBatch
-from worker.progress.known_courses import KnownCourses
+from worker.progress.known_courses import Knowledge
 from worker.stream.sink import Spans
 
 T = TypeVar("T")
@@ -16,8 +16,8 @@ Columns: TypeAlias = list[list[Any]]
 Recovered: TypeAlias = Mapping[CourseKey, Collection[TopicPartition]]
 
 
-def build_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Columns:
-    """Builds $2 to $24 of apply.sql."""
+def build_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -> Columns:
+    """Builds $2 to $24 of apply.sql; the epoch is $25."""
     return [
         [tp.topic for tp in spans],
         [tp.partition for tp in spans],
@@ -29,7 +29,7 @@ def build_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Col
     ]
 
 
-def _build_course_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses) -> Columns:
+def _build_course_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -> Columns:
     sources: dict[tuple[str, int], int] = {tp: number for number, tp in enumerate(spans, start=1)}
     rows = []
     for key, change in folded.courses.items():
@@ -44,10 +44,11 @@ def _build_course_columns(folded: FoldedBatch, spans: Spans, known: KnownCourses
                 *total,
                 *_split_pair(change.last_lesson, latest),
                 course.version,
-                course.version > 0 and (key in folded.resets or course.must_judge(change)),
+                course.version > 0 and (key in folded.resets or bool(change.waivers) or course.must_judge(change)),
+                change.cause,
             )
         )
-    return _turn(rows, 11)
+    return _turn(rows, 12)
 
 
 def _split_pair(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | None, datetime | None]:
@@ -59,15 +60,36 @@ def _omit_if_latest(at: datetime | None, latest: datetime | None) -> datetime | 
     return None if at == latest else at
 
 
-def _build_lesson_columns(folded: FoldedBatch, known: KnownCourses) -> Columns:
+def _build_lesson_columns(folded: FoldedBatch, known: Knowledge) -> Columns:
     rows = []
     for number, ((_, course_id), change) in enumerate(folded.courses.items(), start=1):
         course = known.get(course_id)
         for name in sorted(change.lessons):
             lesson = change.lessons[name]
-            first = _omit_if_latest(lesson.first_completed_at, lesson.last_completed_at)
             counts = not course.version or name in course.required
-            rows.append((number, name, first, lesson.last_completed_at, lesson.uncompleted_at, counts))
+            rows.append((number, name, *_write_times(lesson.completions), lesson.uncompleted_at, counts))
+    return _turn(rows, 6)
+
+
+def _write_times(times: list[datetime]) -> tuple[datetime | None, str | None]:
+    """Returns the latest time, and all of them as PostgreSQL writes an array, if there are several."""
+    if len(times) < 2:
+        return (times[0] if times else None), None
+    return max(times), _write_array(times)
+
+
+def _write_array(times: list[datetime]) -> str:
+    return f"{{{','.join(time.isoformat() for time in times)}}}"
+
+
+def build_waiver_columns(folded: FoldedBatch) -> Columns:
+    """Builds the parameters of waive.sql."""
+    rows = [
+        (*key, lesson_id, _write_array(waiver.waived), waiver.withdrawn_at, reason)
+        for key, change in folded.courses.items()
+        for lesson_id, waiver in sorted(change.waivers.items())
+        for reason in [waiver.reason[1] if waiver.reason else None]
+    ]
     return _turn(rows, 6)
 
 
@@ -77,12 +99,17 @@ def build_reset_columns(folded: FoldedBatch) -> Columns:
     return _turn(rows, 5)
 
 
-def build_judged_columns(folded: FoldedBatch, known: KnownCourses, to_judge: Collection[int]) -> Columns:
+def build_judged_columns(folded: FoldedBatch, known: Knowledge, to_judge: Collection[int]) -> Columns:
     """Builds the parameters of judge.sql; `to_judge` are the numbers of progress rows, as in apply.sql, from 1."""
     courses = list(folded.courses.items())
-    sources = dict(courses[number - 1] for number in to_judge)
-    resets = {key: reset for key, reset in folded.resets.items() if known.get(key[1]).version}
-    return _turn([(*key, source.topic, source.partition) for key, source in (resets | sources).items()], 4)
+    rows = {
+        key: (*key, reset.topic, reset.partition, "reset")
+        for key, reset in folded.resets.items()
+        if known.get(key[1]).version
+    }
+    for key, change in (courses[number - 1] for number in to_judge):
+        rows[key] = (*key, change.topic, change.partition, change.cause)
+    return _turn(list(rows.values()), 5)
 
 
 def build_recovered_columns(recovered: Recovered, spans: Spans) -> Columns:

@@ -1,8 +1,6 @@
 """Folds one batch of occurrences by the rules of progress into at most one change per progress row.
 
 Pure: no clock, no I/O. `docs/rules.md` states the rules; `apply.sql` joins the folded batch with the stored rows.
-Folding is associative except in one case: an un-completion arrives after two or more completions that happened later
-than it. Then a lesson's `completed_at` is the latest of these completions.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,43 +9,37 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from events.models import CourseAccessed, LessonCompleted, LessonUncompleted, ProgressReset
+from events.models import (
+    LEARNER,
+    CourseAccessed,
+    LessonCompleted,
+    LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
+    ProgressReset,
+)
 from worker.stream.outcome import Occurrence
 
 T = TypeVar("T")
 CourseKey = tuple[UUID, UUID]  # (user_id, course_id): one progress row
+WAIVED = "waived"  # the cause of what a waiver, or its withdrawal, changes
 
 
 @dataclass(slots=True)
 class LessonChange:
-    """Keeps what a batch changes in one lesson (rule 1).
+    """Keeps what a batch says of one lesson (rule 1): when it was completed, in any order, and last un-completed."""
 
-    It is a last-writer-wins register; at the same instant completed wins. The completions that count are those
-    since the last un-completion. The first of them gives `completed_at`.
-    """
-
-    first_completed_at: datetime | None = None
-    last_completed_at: datetime | None = None
+    completions: list[datetime] = field(default_factory=list)
     uncompleted_at: datetime | None = None
 
-    def complete(self, at: datetime) -> None:
-        if self.uncompleted_at is not None and at < self.uncompleted_at:
-            return
-        if self.first_completed_at is None or at < self.first_completed_at:
-            self.first_completed_at = at
-        if self.last_completed_at is None or at > self.last_completed_at:
-            self.last_completed_at = at
 
-    def uncomplete(self, at: datetime) -> None:
-        if self.uncompleted_at is not None and at <= self.uncompleted_at:
-            return
-        self.uncompleted_at = at
-        if self.last_completed_at is None or self.first_completed_at is None:
-            return
-        if self.last_completed_at < at:
-            self.first_completed_at = self.last_completed_at = None
-        elif self.first_completed_at < at:
-            self.first_completed_at = self.last_completed_at
+@dataclass(slots=True)
+class WaiverChange:
+    """Keeps what a batch says of the waiver of one lesson (rule 8)."""
+
+    waived: list[datetime] = field(default_factory=list)
+    withdrawn_at: datetime | None = None
+    reason: tuple[datetime, str] | None = None  # of the latest waiver
 
 
 @dataclass(slots=True)
@@ -58,9 +50,18 @@ class CourseChange:
     partition: int
     started_at: datetime
     last_accessed_at: datetime
+    causes: set[str | None] = field(default_factory=set)  # None: the learner
     total: tuple[datetime, int] | None = None
     last_lesson: tuple[datetime, str] | None = None
     lessons: dict[str, LessonChange] = field(default_factory=dict)
+    waivers: dict[str, WaiverChange] = field(default_factory=dict)
+
+    @property
+    def cause(self) -> str:
+        """Returns what has caused these changes: of several causes, learner, else waived, else the first by name."""
+        if None in self.causes or LEARNER in self.causes:
+            return LEARNER
+        return WAIVED if WAIVED in self.causes else min(filter(None, self.causes))
 
     def add(self, occurrence: Occurrence) -> None:
         at = occurrence.occurred_at
@@ -68,26 +69,47 @@ class CourseChange:
             self.started_at = at
         if at > self.last_accessed_at:
             self.last_accessed_at = at
+        cause = occurrence.cause
         match occurrence.event:
             case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
                 self._note_visit(at, lesson_id)
-                self._change_lesson(at, lesson_id, total).complete(at)
+                self._note_total(at, total)
+                self._change_lesson(lesson_id).completions.append(at)
             case LessonUncompleted(lesson_id=lesson_id, total_lessons=total):
-                self._change_lesson(at, lesson_id, total).uncomplete(at)
-            case CourseAccessed(lesson_id=str(lesson_id)):
-                self._note_visit(at, lesson_id)
+                self._note_total(at, total)
+                lesson = self._change_lesson(lesson_id)
+                if lesson.uncompleted_at is None or at > lesson.uncompleted_at:
+                    lesson.uncompleted_at = at
+            case CourseAccessed(lesson_id=visited, total_lessons=total):
+                self._note_total(at, total)
+                if visited is not None:
+                    self._note_visit(at, visited)
+            case LessonWaived() | LessonWaiverWithdrawn() as event:
+                self._note_waiver(at, event)
+                cause = cause or WAIVED
+        self.causes.add(cause)
 
-    def _change_lesson(self, at: datetime, lesson_id: str, total: int) -> LessonChange:
-        if self.total is None or (at, total) > self.total:
-            self.total = (at, total)
+    def _change_lesson(self, lesson_id: str) -> LessonChange:
         lesson = self.lessons.get(lesson_id)
         if lesson is None:
             lesson = self.lessons[lesson_id] = LessonChange()
         return lesson
 
+    def _note_total(self, at: datetime, total: int | None) -> None:
+        if total is not None and (self.total is None or (at, total) > self.total):
+            self.total = (at, total)
+
     def _note_visit(self, at: datetime, lesson_id: str) -> None:
         if self.last_lesson is None or (at, lesson_id) > self.last_lesson:
             self.last_lesson = (at, lesson_id)
+
+    def _note_waiver(self, at: datetime, event: LessonWaived | LessonWaiverWithdrawn) -> None:
+        waiver = self.waivers.setdefault(event.lesson_id, WaiverChange())
+        if isinstance(event, LessonWaived):
+            waiver.waived.append(at)
+            waiver.reason = max(waiver.reason or (at, event.reason), (at, event.reason))
+        elif waiver.withdrawn_at is None or at > waiver.withdrawn_at:
+            waiver.withdrawn_at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +127,10 @@ class FoldedBatch:
 
     courses: dict[CourseKey, CourseChange]
     resets: dict[CourseKey, Reset]
+
+    @property
+    def has_waivers(self) -> bool:
+        return any(change.waivers for change in self.courses.values())
 
 
 def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:

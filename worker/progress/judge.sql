@@ -4,23 +4,30 @@
 -- Reads course_version, course_lesson, course_replacement and lesson_progress; reads and writes course_progress_all;
 -- inserts into outbox. Rows of courses without a version, and rows that are not there, are left alone.
 --
--- $1-$4  per progress row: user, course, topic and partition whose worker publishes what changes
+-- $1-$5  per progress row: user, course, topic and partition whose worker publishes what changes, and the cause if it
+--        is not the version
 --
 -- Returns one row: how many rows changed, became complete, are complete no longer.
 with
+-- A row is written even if it stays as it is, because a batch that read it earlier must conflict.
 progress_written as (
     update course_progress_all p
     set lessons_completed = j.lessons_completed, total_lessons = j.total_lessons, completed_at = j.completed_at,
         started_at = least(p.started_at, j.completed_at),
         completion_number = p.completion_number + (p.completed_at is null and j.completed_at is not null)::integer,
-        course_version = j.course_version, judged_by = j.judged_by, updated_at = now()
+        course_version = j.course_version, judged_by = j.judged_by, lessons_waived = j.lessons_waived,
+        updated_at = case when differs then now() else p.updated_at end
     from judge_progress($1, $2) j
+    join course_progress_all a using (id)
+    cross join lateral (
+        select (a.lessons_completed, a.total_lessons, a.completed_at, a.course_version, a.judged_by, a.lessons_waived)
+               is distinct from (j.lessons_completed, j.total_lessons, j.completed_at, j.course_version, j.judged_by,
+                                 j.lessons_waived) as differs) compared
     where p.id = j.id
-      and (p.lessons_completed, p.total_lessons, p.completed_at, p.course_version, p.judged_by)
-          is distinct from (j.lessons_completed, j.total_lessons, j.completed_at, j.course_version, j.judged_by)
-    returning old.completed_at as completed_before, new.completed_at as completed_after, old.judged_by as judged_before,
+    returning differs, old.completed_at as completed_before, new.completed_at as completed_after, old.judged_by as judged_before,
               new.user_id, new.course_id, new.completion_number, new.lessons_completed, new.total_lessons,
-              new.started_at, new.last_accessed_at, new.reset_at, new.judged_by, j.newest_since
+              new.started_at, new.last_accessed_at, new.reset_at, new.judged_by, new.course_version, j.newest_since,
+              j.title
 ),
 -- Rule 7. What the publication of a version alone has changed is dated by it.
 transitions as (
@@ -28,11 +35,12 @@ transitions as (
            case when completed_after is not null then completed_after
                 when changed then greatest(newest_since, last_accessed_at)
                 else coalesce(last_accessed_at, reset_at) end as occurred_at,
-           case when changed then 'course-changed' end as cause
+           case when changed then 'course-changed' else known_cause end as caused_by
     from (
         select *, judged_before <> judged_by and (completed_after is null or completed_after <= newest_since) as changed
         from progress_written
-        join unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[]) as r (user_id, course_id, topic, partition)
+        join unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::text[])
+                 as r (user_id, course_id, topic, partition, known_cause)
             using (user_id, course_id)
         where (completed_before is null) <> (completed_after is null)
     ) w
@@ -41,13 +49,12 @@ events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
-                                started_at, occurred_at)
-               || case when cause is null then '{}' else jsonb_build_object('cause', cause) end,
+                                started_at, occurred_at, course_version, title, caused_by),
            occurred_at, topic, partition
     from transitions
     returning type
 )
-select (select count(*) from progress_written) as changed,
+select (select count(*) from progress_written where differs) as changed,
        count(*) filter (where type = 'CourseCompleted') as completed,
        count(*) filter (where type = 'CourseCompletionRevoked') as revoked
 from events_announced

@@ -6,7 +6,7 @@ old writes nothing and is learnt anew.
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,8 @@ import asyncpg
 from worker.postgres.connection import query
 from worker.progress.fold import CourseChange, FoldedBatch
 
-MOST_LESSONS = 1_000_000  # required lessons of all courses that are kept; a course without a version counts as one
+# Required lessons of all courses that are kept, some 190 MB; a course without a version counts as one.
+MOST_LESSONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,59 +38,64 @@ class KnownCourse:
 WITHOUT_VERSION = KnownCourse(0, 0, frozenset(), None, False)
 
 
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Holds what a worker knows of the courses of one batch, as of one epoch."""
+
+    epoch: int
+    courses: Mapping[int, KnownCourse]  # by UUID.int, because hashing UUIDs runs Python code
+
+    def get(self, course_id: UUID) -> KnownCourse:
+        return self.courses[course_id.int] if self.epoch else WITHOUT_VERSION
+
+    @property
+    def has_version(self) -> bool:
+        """Tells whether a course of the batch has a version."""
+        return any(course.version for course in self.courses.values())
+
+
 class KnownCourses:
-    """Knows courses as of one epoch. It forgets those that were not asked for longest."""
+    """Knows courses as of one epoch, for all lanes of a worker. It forgets those that were not asked for longest."""
 
     def __init__(self) -> None:
         self.epoch = 0  # as long as nobody has published a version
-        self._courses: OrderedDict[int, KnownCourse] = OrderedDict()  # by UUID.int, because comparing UUIDs is slow
+        self._courses: OrderedDict[int, KnownCourse] = OrderedDict()
         self._size = 0
 
     def forget(self, epoch: int) -> None:
-        """Forgets everything, because `epoch` is stored."""
-        self.epoch = epoch
-        self._courses.clear()
-        self._size = 0
+        """Forgets everything if another epoch than this one is known."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._courses.clear()
+            self._size = 0
 
-    async def learn(self, connection: asyncpg.Connection, folded: FoldedBatch) -> None:
-        """Learns of those courses of a batch that are not known; as long as no course has a version, of none."""
-        unknown = {course.int: course for course in self._list_courses(folded) if course.int not in self._courses}
-        if not unknown:
-            return
-        rows = await connection.fetch(query("progress/known_courses"), list(unknown.values()))
-        if rows[0]["epoch"] != self.epoch:
+    async def learn(self, connection: asyncpg.Connection, folded: FoldedBatch) -> Knowledge:
+        """Returns what is known of the courses of a batch, and reads the others; none while none has a version."""
+        while epoch := self.epoch:
+            courses = {course.int: course for _, course in itertools.chain(folded.courses, folded.resets)}
+            found = {number: self._courses[number] for number in courses if number in self._courses}
+            for number in found:
+                self._courses.move_to_end(number)
+            unknown = [course for number, course in courses.items() if number not in found]
+            if not unknown:
+                return Knowledge(epoch, found)
+            rows = await connection.fetch(query("progress/known_courses"), unknown)
+            if epoch == self.epoch == rows[0]["epoch"]:
+                read = dict.fromkeys((course.int for course in unknown), WITHOUT_VERSION)
+                read |= {row["course_id"].int: _build(row) for row in rows if row["course_id"]}
+                self._keep(read)
+                return Knowledge(epoch, found | read)
             self.forget(rows[0]["epoch"])
-            await self.learn(connection, folded)
-            return
-        found = {row["course_id"]: row for row in rows}
-        for course in unknown.values():
-            self._keep(course, _build(found[course]) if course in found else WITHOUT_VERSION)
+        return Knowledge(0, {})
 
-    def has_version(self, folded: FoldedBatch) -> bool:
-        """Tells whether a course of a batch that was learnt of has a version."""
-        return any(self.get(course).version for course in self._list_courses(folded))
-
-    def _list_courses(self, folded: FoldedBatch) -> Iterator[UUID]:
-        if self.epoch:
-            for _, course in itertools.chain(folded.courses, folded.resets):
-                yield course
-
-    def get(self, course_id: UUID) -> KnownCourse:
-        """Returns a course that was learnt of."""
-        if not self.epoch:
-            return WITHOUT_VERSION
-        self._courses.move_to_end(course_id.int)
-        return self._courses[course_id.int]
-
-    def _keep(self, course_id: UUID, course: KnownCourse) -> None:
-        self._courses[course_id.int] = course
-        self._size += len(course.required) or 1
-
-    def shrink(self) -> None:
-        """Forgets courses until few enough are left. Called between batches."""
+    def _keep(self, courses: Mapping[int, KnownCourse]) -> None:
+        for number, course in courses.items():
+            if number not in self._courses:  # the other lane may have read it meanwhile
+                self._courses[number] = course
+                self._size += len(course.required) or 1
         while self._size > MOST_LESSONS:
-            _, course = self._courses.popitem(last=False)
-            self._size -= len(course.required) or 1
+            _, forgotten = self._courses.popitem(last=False)
+            self._size -= len(forgotten.required) or 1
 
 
 def _build(row: asyncpg.Record) -> KnownCourse:

@@ -23,9 +23,11 @@ events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
-                                started_at, occurred_at) || '{"cause": "recovered"}',
+                                started_at, occurred_at, course_version,
+                                (select v.title from course_version v
+                                 where v.course_id = w.course_id and v.version = w.course_version), 'recovered'),
            occurred_at, source_topic, source_partition
-    from recovered
+    from recovered w
     returning 1
 )
 select count(*) from events_announced

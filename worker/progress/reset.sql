@@ -21,13 +21,26 @@ lessons_deleted as (
     delete from lesson_progress l using resets r
     where l.user_id = r.user_id and l.course_id = r.course_id and l.changed_at <= r.reset_at
 ),
--- Of a lesson completed before and again after, the row does not know which completion came first after the reset. The
--- latest is known, and dates it.
 lessons_kept as (
     update lesson_progress l
-    set completed_at = case when l.completed_at <= r.reset_at then l.changed_at else l.completed_at end
+    set completed_at = k.completed_at,
+        completions = case when not times <@ array[k.completed_at, case when l.completed then l.changed_at end]
+                           then times end
     from resets r
-    where l.user_id = r.user_id and l.course_id = r.course_id and l.changed_at > r.reset_at
+    cross join lateral (
+        select b.ctid as row_ctid, times,
+               case when b.completed then (select min(t) from unnest(times) t where t >= coalesce(b.uncompleted_at, t))
+                    end as completed_at
+        from lesson_progress b
+        cross join lateral (
+            select array(select distinct t
+                         from unnest(known_times(b.completions, b.completed, b.completed_at, b.changed_at)) t
+                         where t > r.reset_at order by t) as times
+            offset 0 -- a fence: computed once
+        ) known
+        where b.user_id = r.user_id and b.course_id = r.course_id and b.changed_at > r.reset_at
+    ) k
+    where l.ctid = k.row_ctid
     returning l.user_id, l.course_id, l.completed, l.changed_at, l.completed_at
 ),
 lessons_after as (
@@ -63,20 +76,22 @@ progress_written as (
     when not matched then insert (user_id, course_id, reset_at) values (r.user_id, r.course_id, r.reset_at)
     returning r.topic as source_topic, r.partition as source_partition, old.completed_at as completed_before,
               new.completed_at as completed_after, new.user_id, new.course_id, new.completion_number,
-              new.lessons_completed, new.total_lessons, new.started_at, new.reset_at
+              new.lessons_completed, new.total_lessons, new.started_at, new.reset_at, new.course_version
 ),
 -- Rule 7. The rows that are no longer complete. A reset completes no course.
 transitions as (
     select 'CourseCompletionRevoked' as type, user_id, course_id, completed_before, completed_after, completion_number,
-           lessons_completed, total_lessons, started_at, reset_at as occurred_at, source_topic, source_partition
-    from progress_written
+           lessons_completed, total_lessons, started_at, reset_at as occurred_at, source_topic, source_partition,
+           course_version, (select v.title from course_version v
+                            where v.course_id = w.course_id and v.version = w.course_version) as title
+    from progress_written w
     where completed_before is not null and completed_after is null
 ),
 events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
-                                started_at, occurred_at),
+                                started_at, occurred_at, course_version, title, 'reset'),
            occurred_at, source_topic, source_partition
     from transitions
     returning 1

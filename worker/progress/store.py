@@ -1,7 +1,7 @@
 """Writes one folded batch in one statement: `apply.sql`, with `reset.sql` before it where the batch has resets.
 
-`judge.sql` follows where versions of courses decide, `recover.sql` where the batch applies events again whose commits
-PostgreSQL has lost.
+`waive.sql` comes before it too, where the batch has waivers. `judge.sql` follows where versions of courses decide,
+`recover.sql` where the batch applies events again whose commits PostgreSQL has lost.
 """
 
 from collections.abc import Iterable
@@ -23,9 +23,10 @@ from worker.progress.columns import (
     build_judged_columns,
     build_recovered_columns,
     build_reset_columns,
+    build_waiver_columns,
 )
 from worker.progress.fold import CourseKey, FoldedBatch, fold
-from worker.progress.known_courses import KnownCourses
+from worker.progress.known_courses import Knowledge, KnownCourses
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
 from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
@@ -58,13 +59,13 @@ class Store:
     it was and the repetition finds the offsets moved), ValueRefused (the batch will always fail) or SetupError.
     """
 
-    def __init__(self, settings: Settings, group: str | None = None) -> None:
-        """`group` is the stream's, by default that of lesson events."""
+    def __init__(self, settings: Settings, group: str | None = None, known: KnownCourses | None = None) -> None:
+        """`group` is the stream's, by default that of lesson events. Stores of a process may share what is `known`."""
         self._settings = settings
         self._group = group or settings.consumer_group
         self._offsets = StreamOffsets(self._group)
         self._connection: asyncpg.Connection | None = None
-        self._known = KnownCourses()
+        self._known = known or KnownCourses()
         # What was announced once more: the row, and the loss by its partition and `Span.number_gap`.
         self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
 
@@ -91,41 +92,43 @@ class Store:
         connection = await self._ensure_connected()
         with translate_errors(connection):
             for _ in range(LEARN_ATTEMPTS):
-                await self._known.learn(connection, folded)
-                result = await self._write(connection, folded, spans, recovered or {})
+                known = await self._known.learn(connection, folded)
+                result = await self._write(connection, folded, spans, recovered or {}, known)
                 if not isinstance(result, EpochMoved):
-                    self._known.shrink()
                     return result
                 self._known.forget(result.epoch)
         raise DatabaseUnavailable("courses are published faster than a batch can be written")
 
     async def _write(
-        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
+        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered, known: Knowledge
     ) -> Result:
-        if not (folded.resets or recovered or self._known.has_version(folded)):
-            return self._read_result(await self._apply(connection, folded, spans))
+        if not (folded.resets or folded.has_waivers or recovered or known.has_version):
+            return _read_result(await self._apply(connection, folded, spans, known), known)
         try:
             async with connection.transaction(isolation="repeatable_read"):
-                return Applied(await self._write_steps(connection, folded, spans, recovered))
+                return Applied(await self._write_steps(connection, folded, spans, recovered, known))
         except _RollBack as rolled_back:
             return rolled_back.result
 
     async def _write_steps(
-        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered
+        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, recovered: Recovered, known: Knowledge
     ) -> int:
         """Executes the statements of one transaction; returns how many course events they announce."""
         announced = 0
-        if folded.resets:
+        if folded.resets or folded.has_waivers:
             # Workers that lock rows before they know the epoch would wait for one that publishes, and it for them.
             await connection.execute("select from known_epoch for share")
             await self._plan_for_arrays(connection)
+        if folded.resets:
             announced += await connection.fetchval(query("progress/reset"), *build_reset_columns(folded))
-        row = await self._apply(connection, folded, spans)
-        result = self._read_result(row)
+        if folded.has_waivers:
+            await connection.execute(query("progress/waive"), *build_waiver_columns(folded))
+        row = await self._apply(connection, folded, spans, known)
+        result = _read_result(row, known)
         if not isinstance(result, Applied):
             raise _RollBack(result)
         announced += result.announced
-        judged = build_judged_columns(folded, self._known, row["to_judge"])
+        judged = build_judged_columns(folded, known, row["to_judge"])
         if judged[0]:
             await self._plan_for_arrays(connection)
             _, completed, revoked = await fetch_one(connection, "progress/judge", *judged)
@@ -182,15 +185,16 @@ class Store:
             )
         return self._connection
 
-    async def _apply(self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans) -> asyncpg.Record:
-        columns = build_columns(folded, spans, self._known)
-        return await fetch_one(connection, "progress/apply", self._group, *columns, self._known.epoch)
+    async def _apply(
+        self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, known: Knowledge
+    ) -> asyncpg.Record:
+        columns = build_columns(folded, spans, known)
+        return await fetch_one(connection, "progress/apply", self._group, *columns, known.epoch)
 
-    def _read_result(self, row: asyncpg.Record) -> Result:
-        if row["won"]:
-            return Applied(row["transitions"])
-        if row["epoch"] != self._known.epoch:
-            return EpochMoved(row["epoch"])
-        return OffsetsMoved(
-            {TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]}
-        )
+
+def _read_result(row: asyncpg.Record, known: Knowledge) -> Result:
+    if row["won"]:
+        return Applied(row["transitions"])
+    if row["epoch"] != known.epoch:
+        return EpochMoved(row["epoch"])
+    return OffsetsMoved({TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]})

@@ -42,6 +42,7 @@ RECOUNTED = (
     "completion_number",
     "total_lessons",
     "course_version",
+    "lessons_waived",
 )
 
 

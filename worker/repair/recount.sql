@@ -17,6 +17,7 @@ select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset
        p.lessons_completed as found_lessons_completed, counted.lessons_completed,
        p.total_lessons as found_total_lessons, counted.total_lessons,
        p.course_version as found_course_version, counted.course_version,
+       p.lessons_waived as found_lessons_waived, counted.lessons_waived,
        p.last_accessed_at as found_last_accessed_at, accessed.last_accessed_at,
        p.started_at as found_started_at, begun.started_at,
        p.completed_at as found_completed_at, finished.completed_at,
@@ -48,7 +49,8 @@ cross join lateral (
     select case when p.judged_by = 0 then lesson.completed
                 else coalesce(j.lessons_completed, p.lessons_completed) end as lessons_completed,
            coalesce(j.total_lessons, p.total_lessons) as total_lessons,
-           coalesce(j.course_version, p.course_version) as course_version
+           coalesce(j.course_version, p.course_version) as course_version,
+           coalesce(j.lessons_waived, p.lessons_waived) as lessons_waived
 ) counted
 cross join lateral (select coalesce(counted.lessons_completed >= counted.total_lessons, false) as complete) rule_4
 -- Rule 5.
@@ -79,9 +81,9 @@ cross join lateral (
 where p.id > $1 and p.id <= $2 and ($3::uuid is null or p.course_id = $3)
   and ($4::timestamptz is null or p.updated_at >= $4)
   and (lesson.before_reset > 0
-       or (p.lessons_completed, p.total_lessons, p.course_version, p.last_accessed_at, p.started_at, p.completed_at,
-           p.completion_number)
+       or (p.lessons_completed, p.total_lessons, p.course_version, p.lessons_waived, p.last_accessed_at, p.started_at,
+           p.completed_at, p.completion_number)
            is distinct from (counted.lessons_completed, counted.total_lessons, counted.course_version,
-                             accessed.last_accessed_at, begun.started_at, finished.completed_at,
+                             counted.lessons_waived, accessed.last_accessed_at, begun.started_at, finished.completed_at,
                              numbered.completion_number))
 order by p.id

@@ -21,6 +21,7 @@ class Occurrence(NamedTuple):
     topic: str
     partition: int
     clamped: bool = False  # its time was too far ahead of the record's, and was set to it
+    cause: str | None = None  # None: the learner
 
 
 class BadHeaderRecord(Record):  # type: ignore[misc]
