@@ -214,7 +214,7 @@ async def fill(connection: asyncpg.Connection, groups: Iterable[Rows]) -> None:
     await connection.execute("alter table lesson_progress drop constraint lesson_progress_pkey")
     for rows in groups:
         last = await connection.fetchval("select coalesce(max(id), 0) from course_progress_all")
-        shape = (rows.rows, rows.lessons, rows.done, rows.per_user, rows.users)
+        shape = (rows.rows, rows.lessons, rows.done, rows.per_user, rows.users, rows.courses, rows.version)
         await connection.execute(query("fill_progress"), *shape)
         for lesson in range(rows.done):
             await connection.execute(query("fill_lesson"), lesson, last)

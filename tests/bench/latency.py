@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from events.models import LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
-from tests.bench.bench import Bench, connected, librdkafka, query, records
+from tests.bench.bench import Bench, Record, connected, librdkafka, query, records
 from tests.bench.drain import read_stages, stop
 from tests.bench.learners import Happened, Rows, even, in_time, lesson_id
 from tests.bench.machine import server_processes
@@ -156,16 +156,24 @@ async def measured(bench: Bench, settings: Settings, events: Iterator[LessonEven
 
 
 @asynccontextmanager
+async def listening(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Connection]:
+    """Notes what becomes visible, until the end of the block."""
+    async with connected(settings) as connection:
+        await connection.execute(query("notify"))
+        await connection.add_listener("bench_moved", seen.on_moved)
+        yield connection
+
+
+@asynccontextmanager
 async def looking(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Connection]:
+    """Notes what becomes visible and what is received, until the end of the block."""
     topic = settings.course_events_topic
     async with (
-        connected(settings) as connection,
+        listening(settings, seen) as connection,
         CourseEventSubscriber(
             **client_arguments(settings), group_id=settings.consumer_group + "-certificates", topic=topic
         ) as course_events,
     ):
-        await connection.execute(query("notify"))
-        await connection.add_listener("bench_moved", seen.on_moved)
         receiving = asyncio.create_task(seen.receive(course_events), name="course events")
         try:
             yield connection
@@ -175,6 +183,14 @@ async def looking(settings: Settings, seen: Seen) -> AsyncIterator[asyncpg.Conne
 
 
 async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: int) -> list[Sent]:
+    """Publishes events as `send_at_a_steady_rate`, whose records it makes beforehand."""
+    made = list(records(happened))
+    return await send_at_a_steady_rate(settings, zip((event for event, _ in happened), made, strict=True), rate)
+
+
+async def send_at_a_steady_rate(
+    settings: Settings, ready_made: Iterator[tuple[LessonEvent, Record]], rate: int
+) -> list[Sent]:
     """Publishes events without waiting for earlier ones, and returns them in the order of sending.
 
     It uses librdkafka, because aiokafka's producer took a third of the harness's processor time. Raises KafkaException.
@@ -187,12 +203,13 @@ async def at_a_steady_rate(settings: Settings, happened: list[Happened], rate: i
         sent.append(Sent(event.user_id, completes(event), at, message.partition(), message.offset()))
 
     producer = librdkafka(settings, {"enable.idempotence": True, "linger.ms": 0})
-    ready_made = zip(happened, list(records(happened)), strict=True)
-    began, number = time.perf_counter(), 0
+    began, number, ended = time.perf_counter(), 0, False
     try:
-        while number < len(happened) or len(producer):
+        while not ended or len(producer):
             due = int((time.perf_counter() - began) * rate)
-            for (event, _), record in islice(ready_made, max(0, due - number)):
+            turn = list(islice(ready_made, due - number))
+            ended = len(turn) < due - number
+            for event, record in turn:
                 record.produce(producer, settings.lesson_events_topic, partial(stored, event, time.perf_counter()))
             number = due
             producer.poll(0)

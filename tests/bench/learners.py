@@ -29,11 +29,18 @@ class Rows:
     done: int = 20
     per_user: int = 1
     users: str = "user"  # tells groups of rows apart
+    courses: int = COURSES
+    version: int = 0  # of the courses, by which the rows are counted
 
     def key(self, number: int) -> tuple[UUID, UUID]:
         """Returns user and course of the row with this number, from 0: random like real ids, as fill_progress.sql."""
         user, slot = divmod(number, self.per_user)
-        return _uuid(f"{self.users}-{user}"), _uuid(f"course-{(user * 17 + slot) % COURSES}")
+        return _uuid(f"{self.users}-{user}"), _uuid(f"course-{(user * 17 + slot) % self.courses}")
+
+    @property
+    def course_ids(self) -> list[UUID]:
+        """Returns the courses that the rows are of, at most."""
+        return [_uuid(f"course-{number}") for number in range(self.courses)]
 
     def event(self, rng: random.Random, number: int, lesson: int) -> LessonEvent:
         """Draws an event for this row: 70 % completed, 25 % accessed, 5 % un-completed."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
 
-from tests.bench import alternatives, api, attacked, drains, footprint, growth, latency, reads
+from tests.bench import alternatives, api, attacked, catalog, drains, footprint, growth, latency, reads, recount
 from tests.bench.bench import Bench
 from tests.bench.result import Result
 
@@ -30,6 +30,7 @@ SECTIONS = [
     Section("attacked", 6, attacked.attacked),
     Section("even", 4, drains.against_the_floor),
     Section("bursty", 4, drains.against_the_floor_in_bursts),
+    Section("catalog", 5, catalog.with_a_catalog),
     Section("peers", 15, alternatives.against_peers),
     Section("tables", 11, growth.growing_tables),
     Section("courses", 6, growth.longer_courses),
@@ -37,5 +38,6 @@ SECTIONS = [
     Section("batches", 3, growth.larger_batches),
     Section("partitions", 3, growth.more_partitions),
     Section("reads", 3, reads.reads),
+    Section("recount", 30, recount.republished),
     Section("footprint", 11, footprint.footprint),
 ]

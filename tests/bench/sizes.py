@@ -29,6 +29,7 @@ class Sizes:
     partitions: tuple[int, ...] = (1, 8, 64)
 
     progress_rows_read: int = 1_000_000
+    rows_recounted: int = 1_000_000
     reads: int = 2000  # of each operation
     writes: int = 400
 
@@ -57,6 +58,7 @@ QUICK = Sizes(
     batch_sizes=(200,),
     partitions=(4,),
     progress_rows_read=2000,
+    rows_recounted=2000,
     reads=20,
     writes=5,
     starts=1,

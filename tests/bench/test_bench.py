@@ -16,6 +16,7 @@ import pytest
 
 from tests.bench.ahead import ahead, allowed
 from tests.bench.bench import Bench, connected
+from tests.bench.catalog import publish_first_versions
 from tests.bench.drain import drain
 from tests.bench.floor import apply, recorded, scans
 from tests.bench.learners import Rows, bursty, even
@@ -25,6 +26,7 @@ from tests.bench.sections import SECTIONS, Section
 from tests.bench.shares import Shares
 from tests.bench.sizes import QUICK, Sizes
 from tests.bench.targets import TARGETS, Target, judged
+from tests.catalogs import recount_all
 from worker.devstack import Servers
 from worker.intake.lane import LANES
 from worker.postgres.connection import query
@@ -74,6 +76,19 @@ async def test_rows_that_are_there_beforehand_are_what_their_lessons_say(filled:
     async with connected(filled) as connection:
         assert await connection.fetch(query("repair/recount"), 0, 10**6, None, None) == []
         assert await connection.fetchval("select count(*) from lesson_progress") == 40 * 20
+
+
+async def test_rows_of_a_version_that_are_there_beforehand_are_what_a_recount_makes_of_them(bench: Bench) -> None:
+    rows = Rows(40, per_user=5, courses=7, version=1)
+    columns = "user_id, course_id, lessons_completed, total_lessons, completed_at, course_version, judged_by"
+    async with bench.filled(rows) as database, connected(database) as connection:
+        await publish_first_versions(database, rows)
+        before = await connection.fetch(f"select {columns} from course_progress_all order by id")
+        await connection.execute("update course_recount set finished_at = null")
+        await recount_all(database)
+
+        assert await connection.fetch(f"select {columns} from course_progress_all order by id") == before
+        assert {row["judged_by"] for row in before} == {1}
 
 
 async def test_the_floor_leaves_the_rows_that_a_worker_leaves(bench: Bench, filled: Settings) -> None:

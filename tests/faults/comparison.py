@@ -23,6 +23,7 @@ from events.models import (
     course_event_id,
 )
 from events.producer import OutgoingRecord
+from tests.catalogs import expect_standings, find_wrong_standings, read_standings
 from tests.faults.load import Happened, Load, Origin
 from worker.deadletters.headers import OFFSET, PARTITION, TOPIC, VALUE_SHA256, own_headers
 from worker.deadletters.letter import read_entry
@@ -30,6 +31,7 @@ from worker.demo.comparison import COMPLETIONS, Completions, list_expected_event
 from worker.kafka.inflation import LARGEST_BATCH
 from worker.progress.fold import CourseKey
 from worker.progress.reference import ProgressRow, expect_rows, find_wrong_rows, read_rows
+from worker.progress.version_reference import Standing
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, Parts, measure
 from worker.stream.outcome import Record
 
@@ -72,13 +74,15 @@ async def compare(
 ) -> Differences:
     """Compares everything when the scene is at rest."""
     happened = [happened for _, happened in load.good]
-    rows = expect_rows(happened)
+    standings = expect_standings(happened, load.versions)
+    rows = judge_rows(expect_rows(happened), standings)
     resets = latest_resets(happened)
     lessons = {
         (row["user_id"], row["course_id"], row["lesson_id"]): (row["changed_at"], row["completed"])
         for row in await connection.fetch("select * from lesson_progress")
     }
     kept = await read_rows(connection)
+    judged = await read_standings(connection, {version.course_id for version, _ in load.versions})
     if load.of_two_releases:
         rows, kept = forget_last_lessons(rows), forget_last_lessons(kept)
     gone_back = await connection.fetch("select * from offsets_gone_back")
@@ -86,6 +90,7 @@ async def compare(
         lost=find_lost(happened, lessons, await read_times(connection)),
         wrong_rows=[
             *find_wrong_rows(rows, kept),
+            *find_wrong_standings(standings, judged, load.versions),
             *find_differing_lessons(expected_lessons(happened, resets), lessons),
             *(needless_dead_letters(load.good, dead_letters) if not load.recreated else []),
             *(f"stored offset went back: {dict(row)}" for row in gone_back),
@@ -97,6 +102,24 @@ async def compare(
     complete = {key for key, row in rows.items() if row.complete}
     compare_announcements(found, completions, complete, course_events, load)
     return found
+
+
+def judge_rows(
+    rows: Mapping[CourseKey, ProgressRow], standings: Mapping[CourseKey, Standing]
+) -> dict[CourseKey, ProgressRow]:
+    """Puts what versions of courses say in the place of what totals say (rules 8 to 11)."""
+    return {key: judge_row(row, standings[key]) if key in standings else row for key, row in rows.items()}
+
+
+def judge_row(row: ProgressRow, standing: Standing) -> ProgressRow:
+    met, needed, complete = standing.lessons_completed, standing.total_lessons, standing.completed_at is not None
+    nearest = (200 * met + needed) // (2 * needed)  # rule 3
+    return row._replace(
+        lessons_completed=met,
+        total_lessons=needed,
+        progress_percentage=100 if complete else min(99, nearest),
+        complete=complete,
+    )
 
 
 def forget_last_lessons(rows: Mapping[CourseKey, ProgressRow]) -> dict[CourseKey, ProgressRow]:

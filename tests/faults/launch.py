@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 from events.producer import OutgoingRecord, Producer
 from worker.cli import main
+from worker.courses import recount
+from worker.courses.recount import Recount
 from worker.deadletters.writer import DeadLetterWriter
 from worker.intake.intake import Intake
 from worker.intake.lane import Lane
@@ -79,6 +81,23 @@ def kill_after_produce(at: int) -> None:
         return stored
 
     setattr(Producer, "send_all", wrapped)
+
+
+def kill_in_recount(at: int) -> None:
+    """Kills in the middle of a course, with a chunk written that is not committed. Its chunks are small."""
+    setattr(recount, "CHUNK", 5)
+    judge: Method = Recount._judge
+    left = at
+
+    async def wrapped(self: Recount, connection: Any, course: Any, users: list[Any]) -> Any:
+        nonlocal left
+        judged = await judge(self, connection, course, users)
+        left -= course["after_user"] is not None
+        if left <= 0:
+            kill()
+        return judged
+
+    setattr(Recount, "_judge", wrapped)
 
 
 def kill_when_revoked(at: int) -> None:
@@ -224,6 +243,11 @@ def without_waiting_for_older_rows(_: int) -> None:
     _rewrite_statement(relay, "outbox/next_rows", "where not exists (", "where true or not exists (")
 
 
+def without_the_epoch(_: int) -> None:
+    """Writes a batch that was folded without knowledge of a version, whatever epoch is stored."""
+    _rewrite_statement(store, "progress/apply", "(select epoch from known) =", "(select epoch from known) >=")
+
+
 def without_looking_at_offsets(_: int) -> None:
     """Believes its memory: it never compares the stored offsets with those that it knows."""
 
@@ -239,6 +263,7 @@ STEPS = [
     kill_after_commit,
     kill_after_dead_letters,
     kill_after_produce,
+    kill_in_recount,
     kill_when_revoked,
     kill_when_assigned,
     freeze_before_apply,
@@ -249,6 +274,7 @@ STEPS = [
     without_waiting_for_dead_letters,
     newest_first,
     without_waiting_for_older_rows,
+    without_the_epoch,
     without_looking_at_offsets,
 ]
 

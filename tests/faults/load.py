@@ -12,6 +12,7 @@ from uuid import UUID
 from events.envelope import binary
 from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
 from events.producer import OutgoingRecord, Producer, PublishFailed
+from tests.catalogs import Published
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TOTALS = (1, 2, 3, 5, 12)
@@ -34,6 +35,10 @@ def some_total(course: UUID) -> int:
     return TOTALS[course.int % len(TOTALS)]
 
 
+def lessons_of(course: UUID) -> list[str]:
+    return [f"lesson-{number}" for number in range(some_total(course))]
+
+
 class Learners:
     """Generates learners' events without end, the same for the same seed. No clock, no I/O."""
 
@@ -41,9 +46,9 @@ class Learners:
         self.rng = random.Random(seed)
         self.topic = topic
         self.odd_share = odd_share
-        self._courses = [self.uuid() for _ in range(30)]
+        self.courses = [self.uuid() for _ in range(30)]
         self._present = [self.uuid() for _ in range(LEARNERS)]
-        self._now = START
+        self.now = START  # of the learners: events are dated by it, or up to a hundred hours before
         self._repeatable: list[Sent] = []
 
     def __iter__(self) -> Iterator[Sent]:
@@ -60,17 +65,17 @@ class Learners:
             return self._odd()
         if chance < 0.15 and self._repeatable:
             return self.rng.choice(self._repeatable)
-        self._now += timedelta(seconds=self.rng.uniform(0, 20))
+        self.now += timedelta(seconds=self.rng.uniform(0, 20))
         late = timedelta(hours=self.rng.uniform(0, 100)) if self.rng.random() < 0.1 else timedelta()
-        return self.build_sent(self._event(), self._now - late)
+        return self.build_sent(self._event(), self.now - late)
 
     def _event(self) -> LessonEvent:
         slot = self.rng.randrange(LEARNERS)
         user = self._present[slot]
         if self.rng.random() < 0.03:
             self._present[slot] = self.uuid()
-        course = self._courses[(user.int + self.rng.randrange(2)) % len(self._courses)]
-        lesson = f"lesson-{self.rng.randrange(some_total(course))}"
+        course = self.courses[(user.int + self.rng.randrange(2)) % len(self.courses)]
+        lesson = self.rng.choice(lessons_of(course))
         kinds = [LessonCompleted, LessonUncompleted, CourseAccessed, ProgressReset]
         kind = self.rng.choices(kinds, [70, 8, 20, 2])[0]
         if kind is CourseAccessed:
@@ -142,6 +147,7 @@ class Load:
     good: list[tuple[Origin, Happened]] = field(default_factory=list)
     bad: list[tuple[Origin, OutgoingRecord]] = field(default_factory=list)
     skipped: int = 0
+    versions: list[Published] = field(default_factory=list)  # of courses, in the order in which Kafka stored them
     recreated: bool = False  # the new topic has other records at the same offsets
     commits_lost: bool = False  # course events were published whose transitions are lost
     of_two_releases: bool = False  # some is the work of the one before: other ids, another lesson to resume at

@@ -47,7 +47,7 @@ plays one fault. Only a whole run writes this page; `SEED=7 RESUME=file` keeps i
 `tests/faults/test_faults.py` proves that the suite can fail. It does so with the compare-and-swap switched off, with
 the outbox written outside the transaction, when the worker does not wait until a dead letter is written, when course
 events are published newest first or without waiting for a learner's older ones, when nobody looks for lost commits,
-and when a website calls done what is not applied.
+when a batch is written that was folded before a version was known, and when a website calls done what is not applied.
 """
 
 

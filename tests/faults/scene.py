@@ -174,9 +174,12 @@ class Scene:
         assert process.returncode is not None
         return process.returncode, output.decode()
 
-    async def rewind(self) -> None:
-        """Runs `rewind --to earliest`, which must succeed; stored offsets may go back by it."""
-        status, said = await self.run("rewind", "--to", "earliest")
+    async def rewind(self, *stream: str) -> None:
+        """Runs `rewind --to earliest`, of lesson events or of the stream that these options name.
+
+        It must succeed; stored offsets may go back by it.
+        """
+        status, said = await self.run("rewind", "--to", "earliest", *stream)
         if status:
             self.unexpected.append(f"rewind: {said}")
         await self.execute("delete from offsets_gone_back")
@@ -191,9 +194,10 @@ class Scene:
 
     # Recovery
 
-    async def read_ends(self) -> dict[TopicPartition, int]:
-        topic = self.settings.lesson_events_topic
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.servers.kafka)  # with all partitions that are there
+    async def read_ends(self, *topics: str) -> dict[TopicPartition, int]:
+        """Reads where each partition of these topics ends; without any, those of lesson events."""
+        topics = topics or (self.settings.lesson_events_topic,)
+        consumer = AIOKafkaConsumer(*topics, bootstrap_servers=self.servers.kafka)  # with all partitions that are there
         await consumer.start()
         try:
             return dict(await consumer.end_offsets(consumer.assignment()))
@@ -214,7 +218,10 @@ class Scene:
         await eventually(announced, RECOVERS_WITHIN_S)
 
     async def wait_until_applied(self) -> None:
-        """Waits until everything that is in the log now is applied. Raises AssertionError after RECOVERS_WITHIN_S."""
+        """Waits until everything that is in the log now is applied, and recounted where a version was published.
+
+        Raises AssertionError after RECOVERS_WITHIN_S.
+        """
         ends = await self.read_ends()
 
         async def applied() -> bool:
@@ -222,6 +229,20 @@ class Scene:
             return all(stored.get(tp.partition, 0) >= end for tp, end in ends.items())
 
         await eventually(applied, RECOVERS_WITHIN_S)
+        if self.load.versions:
+            await self._wait_until_recounted()
+
+    async def _wait_until_recounted(self) -> None:
+        topic = self.settings.course_catalog_topic
+        ends = await self.read_ends(topic)
+
+        async def recounted() -> bool:
+            rows = await self.sql("select partition, next_offset from consumed_offset where topic = $1", topic)
+            stored = {row["partition"]: row["next_offset"] for row in rows}
+            waits = await self.sql("select from course_recount where finished_at is null")
+            return not waits and all(stored.get(tp.partition, 0) >= end for tp, end in ends.items())
+
+        await eventually(recounted, RECOVERS_WITHIN_S)
 
     async def read_stored_offsets(self) -> dict[int, int]:
         query = "select partition, next_offset from consumed_offset where topic = $1"

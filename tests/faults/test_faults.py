@@ -9,6 +9,7 @@ import pytest
 
 from events.producer import OutgoingRecord
 from tests.faults import FAULTS, garbage
+from tests.faults.catalog_faults import publish_under_load
 from tests.faults.comparison import missing_dead_letters
 from tests.faults.fault import Fault, play
 from tests.faults.load import STAMPED
@@ -32,6 +33,7 @@ SHARE = [
     *("rolling-restart-static", "postgres-restarted-immediate", "connections-terminated", "disk-full"),
     *("broker-killed", "course-events-not-writable", "log-truncated", "topic-recreated", "kafka-cut", "postgres-cut"),
     *("bad-input", "flood", "value-refused", "clocks-apart", "devices-offline"),
+    *("killed-in-recount", "versions-published-under-load", "catalog-topic-recreated"),
     *("failed-over-asynchronously", "learners-in-two-partitions", "frozen-before-publishing", "website-failed-over"),
 ]
 
@@ -103,6 +105,16 @@ async def test_the_suite_goes_red_when_course_events_are_published_newest_first(
 
 async def older_rows_not_awaited(scene: Scene) -> None:
     await freeze_before_publishing(scene, "without-waiting-for-older-rows:0")
+
+
+async def without_the_epoch(scene: Scene) -> None:
+    await publish_under_load(scene, "without-the-epoch:0")
+
+
+async def test_the_suite_goes_red_when_a_batch_is_written_by_a_version_that_is_old(servers: Servers) -> None:
+    outcome = await play(servers, Fault(without_the_epoch, 1, {}), SEED)
+
+    assert outcome.wrong_rows > 0
 
 
 async def nothing_happens(scene: Scene) -> None:
