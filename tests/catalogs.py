@@ -62,9 +62,7 @@ def draw_version(rng: random.Random, course: UUID, number: int, lessons: Sequenc
         version=number,
         policy=rng.choice(["grandfather", "reopen"]),
         rule=rng.choice(["all", "all", AtLeast(at_least=rng.randint(1, len(kept) - len(needless)))]),
-        lessons=[
-            CatalogLesson(lesson_id=id, required=id not in needless, replaces=renamed.get(id, ())) for id in kept
-        ],
+        lessons=[CatalogLesson(lesson_id=id, required=id not in needless, replaces=renamed.get(id, ())) for id in kept],
     )
 
 
@@ -81,9 +79,7 @@ def expect_standings(happened: Iterable[Happened], published: Iterable[Published
         if event.course_id in versions:
             histories[event.user_id, event.course_id].append((event, at))
     counting = {key: drop_forgotten(history) for key, history in histories.items()}
-    return {
-        key: find_standing(versions[key[1]], date_lessons(history)) for key, history in counting.items() if history
-    }
+    return {key: find_standing(versions[key[1]], date_lessons(history)) for key, history in counting.items() if history}
 
 
 def drop_forgotten(history: Iterable[Happened]) -> list[Happened]:

@@ -92,7 +92,9 @@ async def republished(bench: Bench) -> Result:
 
 def build_figures(phases: dict[str, Phase], recounted: Recounted) -> dict[str, Figure]:
     before, meanwhile = (percentile(phases[name].visible, 99) for name in (BEFORE, MEANWHILE))
-    what = f"{recounted.rows:,} rows, of which {recounted.changed:,} changed and {recounted.completed:,} became complete"
+    what = (
+        f"{recounted.rows:,} rows, of which {recounted.changed:,} changed and {recounted.completed:,} became complete"
+    )
     shares = phases[MEANWHILE].shares
     return {
         "recount minutes": Figure(recounted.seconds / 60, what, shares),

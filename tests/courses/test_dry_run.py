@@ -33,9 +33,7 @@ async def sink(database_settings: Settings) -> AsyncIterator[CatalogSink]:
     await sink.close()
 
 
-async def test_it_counts_and_leaves_nothing_behind(
-    connection: asyncpg.Connection, database_settings: Settings
-) -> None:
+async def test_it_counts_and_leaves_nothing_behind(connection: asyncpg.Connection, database_settings: Settings) -> None:
     await learners(connection, VERSION.course_id, 3, ["a", "b"], total=2)
     await learners(connection, VERSION.course_id, 2, ["a"], total=2)
 

@@ -12,7 +12,9 @@ async def test_a_worker_tells_the_lag_of_its_own_partitions_only(settings: Setti
 
     async def told_of(metric: str = "progress_lag_events") -> dict[str, float]:
         values = await first.metric(metric)
-        return {labels: value for labels, value in values.items() if f'topic="{settings.lesson_events_topic}"' in labels}
+        return {
+            labels: value for labels, value in values.items() if f'topic="{settings.lesson_events_topic}"' in labels
+        }
 
     async def all_applied() -> bool:
         lag = await told_of()

@@ -164,7 +164,13 @@ async def test_everything_belongs_to_the_owner(connections: dict[str, asyncpg.Co
 async def test_only_members_get_into_the_database_and_only_owners_create_in_it(secured: Secured) -> None:
     connection = await asyncpg.connect(secured.admin_url)
     asked = "select has_database_privilege($1, 'course_progress', $2)"
-    wanted = {"progress_nobody": [], OWNER: ["CONNECT", "TEMP", "CREATE"], WORKER: ["CONNECT"], READER: ["CONNECT"], AUTHOR: ["CONNECT"]}
+    wanted = {
+        "progress_nobody": [],
+        OWNER: ["CONNECT", "TEMP", "CREATE"],
+        WORKER: ["CONNECT"],
+        READER: ["CONNECT"],
+        AUTHOR: ["CONNECT"],
+    }
     await connection.execute("create role progress_nobody")
     found = {
         role: [kind for kind in ("CONNECT", "TEMP", "CREATE") if await connection.fetchval(asked, role, kind)]

@@ -163,7 +163,9 @@ class CatalogService:
 def refuse_old_workers(old: Iterable[asyncpg.Record]) -> None:
     """Raises WorkersTooOld if there is a row of `old_workers.sql`."""
     if names := ", ".join(row["worker"] for row in old):
-        raise WorkersTooOld(f"these workers are too old to know versions of courses: {names}. Stop or upgrade them first")
+        raise WorkersTooOld(
+            f"these workers are too old to know versions of courses: {names}. Stop or upgrade them first"
+        )
 
 
 def _build_state(row: asyncpg.Record) -> CourseState:

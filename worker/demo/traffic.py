@@ -49,9 +49,7 @@ class Traffic:
         servers, topic = client_arguments(self._settings), self._settings.lesson_events_topic
         async with (
             LessonEventPublisher(**servers, topic=topic, source="demo") as publisher,
-            CourseCatalogPublisher(
-                **servers, topic=self._settings.course_catalog_topic, source="demo"
-            ) as catalog,
+            CourseCatalogPublisher(**servers, topic=self._settings.course_catalog_topic, source="demo") as catalog,
             Producer(**servers) as producer,
         ):
             while not self._stopping.is_set():

@@ -88,7 +88,6 @@ def find_dangers(lesson_events: TopicSettings, dead_letters: TopicSettings, cata
                     f"on {dead_letters.name}"
                 )
 
-
     for setting in RETENTIONS if "delete" in catalog.policies else ():
         if int(catalog.values.get(setting, ENDLESS)) != ENDLESS:
             yield (

@@ -246,8 +246,6 @@ async def test_a_version_is_not_even_read_without_the_scope(nowhere: FastAPI, is
 
     reads: list[str] = []
     async with client_of(nowhere, issuer.token(uuid4(), courses="*")) as client:
-        answer = await client.put(
-            f"{base}/versions/1", content=read(), headers={"Content-Type": "application/json"}
-        )
+        answer = await client.put(f"{base}/versions/1", content=read(), headers={"Content-Type": "application/json"})
 
     assert (name(answer), reads) == ((403, "forbidden"), [])

@@ -53,6 +53,29 @@ async def test_completing_a_lesson_answers_with_the_progress_after_it(
     }
 
 
+async def test_an_access_that_knows_the_total_completes_a_course_that_became_smaller(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson())
+    opened = {"courseId": str(course), "totalLessons": 1, "utcOffsetMinutes": 120}
+
+    answer = await client.post("/api/progress/access", json=opened)
+
+    assert answer.json()["progress"]["progressPercentage"] == 100
+
+
+async def test_without_a_total_a_lesson_is_completed_and_the_course_stays_at_0(
+    client: httpx.AsyncClient, lesson: Lesson
+) -> None:
+    body = lesson()
+    del body["totalLessons"]
+
+    answer = await client.post("/api/progress/complete", json=body)
+
+    progress = answer.json()["progress"]
+    assert (progress["completedLessons"], progress["totalLessons"], progress["progressPercentage"]) == (["a"], None, 0)
+
+
 async def test_taking_it_back_answers_with_the_progress_or_null_where_there_was_none(
     client: httpx.AsyncClient, lesson: Lesson, course: UUID
 ) -> None:

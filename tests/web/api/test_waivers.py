@@ -61,7 +61,9 @@ async def test_a_waiver_needs_a_version_that_names_the_lesson(
     unknown = [await staff.post(path, json=body), await staff.request("DELETE", path, json=body)]
 
     assert (without.status_code, without.json()["type"]) == (404, PROBLEM + "unknown-course")
-    assert [(answer.status_code, answer.json()["type"]) for answer in unknown] == [(404, PROBLEM + "unknown-lesson")] * 2
+    assert [(answer.status_code, answer.json()["type"]) for answer in unknown] == [
+        (404, PROBLEM + "unknown-lesson")
+    ] * 2
 
 
 @pytest.mark.parametrize(("body", "pointer"), [({"lessonId": "a"}, "/reason"), ({"reason": "ill"}, "/lessonId")])
@@ -82,6 +84,8 @@ async def test_nobody_else_waives(
     app: FastAPI, issuer: Issuer, user: UUID, path: str, scope: str, courses: Any
 ) -> None:
     async with client_of(app, issuer.token(user, scope, courses=courses)) as client:
-        answers = [await client.request(method, path, json={"lessonId": "a", "reason": "ill"}) for method in ("POST", "DELETE")]
+        answers = [
+            await client.request(method, path, json={"lessonId": "a", "reason": "ill"}) for method in ("POST", "DELETE")
+        ]
 
     assert [answer.status_code for answer in answers] == [403, 403]

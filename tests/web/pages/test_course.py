@@ -59,7 +59,9 @@ def test_with_versions_the_newest_decides_and_a_lesson_stands_where_the_one_that
 
 
 def test_the_steepest_step_is_named_and_none_where_nobody_is_lost() -> None:
-    lossy, level = (build_figures(found(*lessons), CourseCatalog(NoCatalog())) for lessons in ([("a", 90), ("b", 20)], [("a", 100)]))
+    lossy, level = (
+        build_figures(found(*lessons), CourseCatalog(NoCatalog())) for lessons in ([("a", 90), ("b", 20)], [("a", 100)])
+    )
 
     assert lossy.steepest is not None
     assert (lossy.steepest.title, lossy.steepest.lost) == ("b", 70)

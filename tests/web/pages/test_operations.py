@@ -70,7 +70,11 @@ def test_dead_letters_are_mentioned_without_alarm() -> None:
 @pytest.mark.parametrize(
     ("changed", "level", "text"),
     [
-        ({"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")}, Level.ACT, "PostgreSQL cannot be read"),
+        (
+            {"missing": dict.fromkeys(("stored", "statuses", "outbox", "recounts"), "x")},
+            Level.ACT,
+            "PostgreSQL cannot be read",
+        ),
         ({"missing": {"group": "x"}}, Level.ACT, "The consumer group cannot be read"),
         ({"breaker": "half of the last records"}, Level.ACT, "The breaker is open: half of the last records"),
         ({"workers": ()}, Level.ACT, "No worker is running"),

@@ -1,6 +1,6 @@
 """Defines the JSON bodies that the API takes, in camelCase. They refuse members that they do not know."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
@@ -54,21 +54,48 @@ def _to_integer(number: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
+Total = Annotated[
+    TotalLessons | None,
+    BeforeValidator(_to_integer),
+    Field(description="Decides nothing in a course with versions; another course needs it"),
+]
+
+
 class LessonBody(Body):
     """Names a lesson, its course, and how many lessons the course has."""
 
     model_config = with_examples({"courseId": COURSE, "lessonId": "intro", "totalLessons": 12})
 
     lesson_id: LessonId
-    total_lessons: Annotated[TotalLessons, BeforeValidator(_to_integer)]
+    total_lessons: Total = None
 
 
 class AccessBody(Body):
-    """Names the course that was opened, and the lesson if there is one."""
+    """Names the course that was opened, the lesson if there is one, and how many lessons the course has if known."""
 
     model_config = with_examples({"courseId": COURSE, "lessonId": "intro"})
 
     lesson_id: LessonId | None = None
+    total_lessons: Total = None
+
+
+class NowBody(ClosedModel):
+    """Says by what clock the learner's now is."""
+
+    utc_offset_minutes: int = Field(
+        0, ge=-840, le=840, description="Of the learner's clock: 120 is two hours ahead of UTC. The event keeps it"
+    )
+
+    def now(self) -> datetime:
+        return datetime.now(timezone(timedelta(minutes=self.utc_offset_minutes)))
+
+
+class CompleteBody(NowBody, LessonBody):
+    """Names a lesson that is completed, or un-completed, now."""
+
+
+class OpenedBody(NowBody, AccessBody):
+    """Names the course that is opened now."""
 
 
 class ResetBody(Body):
@@ -95,7 +122,8 @@ class BatchItem(CamelModel):
 
     def derive_event_id(self, user_id: UUID) -> str:
         """Returns an id that is the same whenever the device sends the event again."""
-        return str(uuid_v8(f"{user_id}/{self.model_dump_json()}"))
+        left_out = {"total_lessons"} if getattr(self, "total_lessons", None) is None else set()
+        return str(uuid_v8(f"{user_id}/{self.model_dump_json(exclude=left_out)}"))
 
 
 def with_item_example(type: str, **data: Any) -> ConfigDict:

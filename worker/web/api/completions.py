@@ -11,7 +11,16 @@ from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.learners.allowance import Allowance, Full
 from worker.learners.reads import CourseProgress, ReadResult
 from worker.learners.service import Accepted, ProgressService
-from worker.web.api.bodies import AccessBody, BatchBody, BatchItem, Item, LessonBody, ResetBody, find_errors
+from worker.web.api.bodies import (
+    BatchBody,
+    BatchItem,
+    CompleteBody,
+    Item,
+    LessonBody,
+    OpenedBody,
+    ResetBody,
+    find_errors,
+)
 from worker.web.api.body_guard import guarded_route
 from worker.web.api.dependencies import ServiceDep
 from worker.web.api.progress_poller import ProgressPoller
@@ -148,18 +157,20 @@ WritesDep = Annotated[LearnerWrites, Depends(learner_writes)]
 
 
 @router.post("/complete", response_model=WriteAnswer, responses=ACCEPTED)
-async def complete(body: LessonBody, writes: WritesDep) -> Response:
+async def complete(body: CompleteBody, writes: WritesDep) -> Response:
     """Completes a lesson. Completing it again changes no date."""
     return await writes.respond(
         body.course_id,
         body.lesson_id,
-        lambda: writes.service.mark_lesson_complete(writes.user_id, body.course_id, body.lesson_id, body.total_lessons),
+        lambda: writes.service.mark_lesson_complete(
+            writes.user_id, body.course_id, body.lesson_id, body.total_lessons, occurred_at=body.now()
+        ),
         completed=True,
     )
 
 
 @router.delete("/complete", response_model=WriteAnswer, responses=ACCEPTED)
-async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
+async def uncomplete(body: CompleteBody, writes: WritesDep) -> Response:
     """Takes a lesson's completion back.
 
     Without progress to take it from, `success` is false, `progress` is null, and the progress begins at 0 %.
@@ -168,19 +179,25 @@ async def uncomplete(body: LessonBody, writes: WritesDep) -> Response:
         body.course_id,
         body.lesson_id,
         lambda: writes.service.mark_lesson_incomplete(
-            writes.user_id, body.course_id, body.lesson_id, body.total_lessons
+            writes.user_id, body.course_id, body.lesson_id, body.total_lessons, occurred_at=body.now()
         ),
         completed=False,
     )
 
 
 @router.post("/access", response_model=WriteAnswer, responses=ACCEPTED)
-async def access(body: AccessBody, writes: WritesDep) -> Response:
+async def access(body: OpenedBody, writes: WritesDep) -> Response:
     """Records that the learner opened the course. The first access creates progress at 0 %."""
     return await writes.respond(
         body.course_id,
         body.lesson_id,
-        lambda: writes.service.update_last_accessed(writes.user_id, body.course_id, lesson_id=body.lesson_id),
+        lambda: writes.service.update_last_accessed(
+            writes.user_id,
+            body.course_id,
+            lesson_id=body.lesson_id,
+            total_lessons=body.total_lessons,
+            occurred_at=body.now(),
+        ),
     )
 
 

@@ -72,7 +72,9 @@ def complete_operation(operation: dict[str, Any], path: str, method: str) -> Non
 def build_problem_response(status: int) -> dict[str, Any]:
     titles = dict([PROBLEMS[status]]) | {name: title for name, (of, title) in NAMED.items() if of == status}
     examples = {
-        name: {"value": {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}}
+        name: {
+            "value": {"type": TYPE + name, "title": title, "status": status, "detail": "…", "instance": "/api/progress"}
+        }
         for name, title in titles.items()
     }
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}

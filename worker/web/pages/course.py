@@ -92,7 +92,8 @@ def build_steps(found: Analytics, catalog: CourseCatalog) -> tuple[Step, ...]:
     named = catalog.name_lessons(found.course_id, [lesson.lesson_id for lesson in lessons])
     counts = [found.learners, *(lesson.learners for lesson in lessons)]
     return tuple(
-        Step(lesson.title, after, before - after) for lesson, (before, after) in zip(named, pairwise(counts), strict=True)
+        Step(lesson.title, after, before - after)
+        for lesson, (before, after) in zip(named, pairwise(counts), strict=True)
     )
 
 

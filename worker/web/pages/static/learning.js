@@ -72,6 +72,7 @@ function write(card, button, wished) {
       courseId: card.dataset.course,
       lessonId: button.dataset.lesson,
       totalLessons: Number(card.dataset.total),
+      utcOffsetMinutes: -new Date().getTimezoneOffset(),
     }),
   });
 }
