@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import FailFast, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import FailFast, Field, StrictBool, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from events.catalog import MOST_LESSONS, AtLeast, CatalogLesson, CoursePublished, CourseVersion, Text
@@ -24,6 +24,8 @@ EVENT = "b0a6a3c6-4a63-4dbb-9f5e-0d3c7c1a2f10"
 class LessonContent(CatalogLesson, ClosedModel):
     """Describes a lesson in one version of a course."""
 
+    required: StrictBool = Field(True, description="Whether the course can be complete without it: not if true")
+    review: StrictBool = Field(False, description="Whether the lesson is worth repeating after a while")
     requires: Annotated[tuple[LessonId, ...], FailFast()] = Field(
         (), description="Lessons of this version to be completed before it"
     )
