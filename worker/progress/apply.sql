@@ -98,9 +98,9 @@ progress_before as materialized (
 -- at which the lesson was completed, and when it was last un-completed. Of one completed at most twice since then,
 -- completed_at and changed_at say all of that, and `completions` is null.
 lesson_changes as materialized (
-    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, completed,
-           greatest(last, cut) as changed_at, completed_at, cut as uncompleted_at,
-           case when not times <@ array[completed_at, case when completed then last end] then keep_times(times) end
+    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, state.completed,
+           greatest(last, cut) as changed_at, since.completed_at, cut as uncompleted_at,
+           case when not times <@ array[since.completed_at, case when state.completed then last end] then keep_times(times) end
                as completions
     from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
              as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
@@ -124,7 +124,7 @@ lesson_changes as materialized (
     cross join lateral (select times[cardinality(times)] as last) latest
     cross join lateral (select coalesce(last >= coalesce(cut, '-infinity'), false) as completed) state
     cross join lateral (
-        select case when not completed then null
+        select case when not state.completed then null
                     when cut is null then times[1]
                     else (select min(t) from unnest(times) t where t >= cut) end as completed_at
         offset 0 -- a fence: computed once
