@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from events.catalog import AtLeast, CatalogLesson, CoursePublished
 from events.models import (
     LessonCompleted,
-    LessonUncompleted,
     LessonWaived,
     LessonWaiverWithdrawn,
-    ProgressReset,
 )
+from tests.catalogs import Published, expect_standings
 from tests.databases import Database
 from tests.deliveries import ALL_KINDS, Delivery, deliveries, real_sql
 from tests.factories import COURSE, OTHER_USER, USER, at, completed, reset, uncompleted
@@ -29,14 +28,13 @@ from worker.courses.recount import Recount
 from worker.errors import ValueRefused
 from worker.postgres import connection
 from worker.progress.store import Store
-from worker.progress.version_reference import Standing, find_standing
+from worker.progress.version_reference import Standing
 from worker.repair.recount import Scope, Verify, connect_to_recount
 from worker.settings import Settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence, Record
 from worker.stream.sink import Applied, Span
 
-Published = tuple[CoursePublished, datetime]
 NAMES = ["ä", "b", "c", "d"]
 CATALOG = TopicPartition("course-catalog", 0)
 RECOUNT = "recount"
@@ -131,33 +129,6 @@ def version(draw: st.DrawFn, number: int) -> CoursePublished:
     return CoursePublished(course_id=COURSE, version=number, policy=policy, rule=rule, lessons=tuple(lessons))
 
 
-def expect(happened: list[Any], published: list[Published]) -> dict[Any, Standing]:
-    """Returns the standing of each learner with an event that counts."""
-    known = {version.version: (version, when) for version, when in published}
-    found = {}
-    for user in {event.user_id for event, _ in happened}:
-        mine = [(event, when) for event, when in happened if event.user_id == user]
-        since = max((when for event, when in mine if isinstance(event, ProgressReset)), default=None)
-        counting = [(event, when) for event, when in mine if since is None or when > since]
-        if counting:
-            found[user] = find_standing(known, date_lessons(counting))
-    return found
-
-
-def date_lessons(events: list[Any]) -> dict[str, datetime]:
-    """Returns the first completion or waiver of each lesson that is completed or waived now."""
-    dates: dict[str, list[datetime]] = {}
-    for yes, no in [(LessonCompleted, LessonUncompleted), (LessonWaived, LessonWaiverWithdrawn)]:
-        said = [
-            (event.lesson_id, when, isinstance(event, yes)) for event, when in events if isinstance(event, yes | no)
-        ]
-        for lesson in {lesson for lesson, _, _ in said}:
-            mine = [(when, so) for id, when, so in said if id == lesson]
-            if max(mine)[1]:
-                dates.setdefault(lesson, []).append(min(when for when, so in mine if so))
-    return {lesson: min(found) for lesson, found in dates.items()}
-
-
 EVERY_KIND = (*ALL_KINDS, LessonWaived, LessonWaiverWithdrawn)
 
 
@@ -179,7 +150,8 @@ async def test_any_order_of_events_versions_and_recounts_ends_as_the_rules_say(
                 await courses.recount_all()
     await courses.recount_all()
 
-    assert await courses.standings() == expect(delivery.happened, published)
+    wanted = expect_standings(delivery.happened, published)
+    assert await courses.standings() == {user: standing for (user, _), standing in wanted.items()}
     assert await courses.find_wrong_news() == []
     assert await courses.find_wrong_rows() == []
 
