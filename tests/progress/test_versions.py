@@ -132,6 +132,7 @@ def version(draw: st.DrawFn, number: int) -> CoursePublished:
 EVERY_KIND = (*ALL_KINDS, LessonWaived, LessonWaiverWithdrawn)
 
 
+@pytest.mark.timeout(600)
 @real_sql
 @given(delivery=deliveries(*EVERY_KIND), published=versions(), data=st.data())
 async def test_any_order_of_events_versions_and_recounts_ends_as_the_rules_say(
