@@ -125,6 +125,7 @@ begin
            (payload ->> 'completion_number')::integer, coalesce((payload ->> 'course_version')::integer, 0),
            coalesce(payload ->> 'cause', 'learner')
     from inserted
+    where type in ('CourseCompleted', 'CourseCompletionRevoked')
     on conflict (event_id) do nothing;
     return null;
 end
