@@ -1,4 +1,4 @@
-"""Publishes versions of courses to a database, recounts its rows, and says what the rules make of events."""
+"""Publishes versions of courses to a database, recounts its rows, and says what their rules make of events."""
 
 import random
 from collections import defaultdict

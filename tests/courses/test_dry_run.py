@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 
 from events.catalog import CatalogLesson, CoursePublished
 from tests.databases import NOON, learners
+from tests.processes import eventually
 from worker.courses import dry_run
 from worker.courses.catalog_sink import CatalogSink, store_version
 from worker.courses.dry_run import try_version_in_time
@@ -80,8 +81,11 @@ async def test_who_stores_the_version_meanwhile_waits_without_the_lock_that_less
     storing = asyncio.create_task(sink.apply_batch(batch))
     other = await asyncpg.connect(database_url)
     try:
-        while not await other.fetchval("select exists (select from pg_locks where not granted)"):
-            await asyncio.sleep(0.01)
+
+        async def waits() -> bool:
+            return bool(await other.fetchval("select exists (select from pg_locks where not granted)"))
+
+        await eventually(waits)
         epoch = await other.fetchval("select epoch from known_epoch for share nowait")
     finally:
         await other.close()

@@ -11,9 +11,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
+from events.catalog import CatalogLesson, CoursePublished
 from events.kinds import Kind
 from events.producer import OutgoingRecord, Producer
-from events.catalog import CatalogLesson, CoursePublished
 from tests.databases import execute, new_settings, publish_version, put
 from tests.factories import SNAPSHOT_AT as NOW
 from tests.operations.polling import until

@@ -10,7 +10,7 @@ from tests.factories import NOW
 from worker.metrics import prometheus as metrics
 from worker.metrics.disagreeing_totals import DisagreeingTotals
 from worker.progress.fold import FoldedBatch, fold
-from worker.progress.known_courses import WITHOUT_VERSION, KnownCourse, Knowledge
+from worker.progress.known_courses import WITHOUT_VERSION, Knowledge, KnownCourse
 from worker.stream.outcome import Occurrence
 
 PLAIN, VERSIONED = UUID(int=1), UUID(int=2)

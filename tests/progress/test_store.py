@@ -131,7 +131,10 @@ async def test_a_database_without_tables_says_what_to_run(admin_url: str) -> Non
 async def test_a_database_without_the_newest_function_says_what_to_run(
     store: Store, connection: asyncpg.Connection
 ) -> None:
-    await connection.execute("drop function course_event_payload")
+    await connection.execute(
+        "drop function course_event_payload(text, uuid, uuid, integer, integer, integer, timestamptz, timestamptz, "
+        "integer, text, text)"
+    )
 
     with pytest.raises(SetupError, match=r"course_event_payload.*course-progress migrate"):
         await store.apply(one_lesson(), {P0: Span(None, 1)})
@@ -236,7 +239,7 @@ async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_high
     )
     said = sorted((users.index(UUID(row["user"])), row["type"], row["number"], row["cause"]) for row in rows)
     assert said == [
-        (0, "CourseCompleted", 1, None),
+        (0, "CourseCompleted", 1, "learner"),
         (0, "CourseCompleted", 42, "recovered"),
         (1, "CourseCompletionRevoked", 41, "recovered"),
         (2, "CourseCompletionRevoked", 41, "recovered"),

@@ -43,7 +43,7 @@ SEED = int(os.environ.get("SEED", "18"))
 LEARNERS = 100  # of each course, which share its versions and its recount
 LESSONS = ["ä", "b", "c", "d", "e"]
 HOURS = 12  # few, so that events and publications meet
-KINDS = {
+KINDS: dict[type[LessonEvent], int] = {
     LessonCompleted: 70,
     LessonUncompleted: 10,
     LessonWaived: 4,

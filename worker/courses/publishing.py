@@ -24,7 +24,7 @@ from worker.settings import Settings
 
 LONGEST_S = 5.0
 PUBLISH_WITHIN_S = 5.0
-POLL_EVERY_S = 0.05
+POLL_EVERY_S, SLOWEST_POLL_S = 0.02, 0.2
 GONE_AFTER_S = 10.0  # a worker that has not written its row for so long
 
 
@@ -144,8 +144,10 @@ class CatalogService:
         """Tells whether the stored offset passed the event within the deadline; False also without PostgreSQL."""
         try:
             async with asyncio.timeout(self._settings.apply_deadline_s):
+                poll_s = POLL_EVERY_S
                 while not await self._is_applied(receipt):
-                    await asyncio.sleep(POLL_EVERY_S)
+                    await asyncio.sleep(poll_s)
+                    poll_s = min(SLOWEST_POLL_S, poll_s * 1.3)
         except (TimeoutError, DatabaseUnavailable):
             return False
         return True

@@ -98,10 +98,10 @@ progress_before as materialized (
 -- at which the lesson was completed, and when it was last un-completed. Of one completed at most twice since then,
 -- completed_at and changed_at say all of that, and `completions` is null.
 lesson_changes as materialized (
-    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, completed,
-           greatest(last, cut) as changed_at, completed_at, cut as uncompleted_at,
-           case when not times <@ array[completed_at, case when completed then last end] then keep_times(times) end
-               as completions
+    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, state.completed,
+           greatest(last, cut) as changed_at, since.completed_at, cut as uncompleted_at,
+           case when not times <@ array[since.completed_at, case when state.completed then last end]
+                then keep_times(times) end as completions
     from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
              as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
     join progress_before p on p.batch_row = g.batch_row
@@ -124,7 +124,7 @@ lesson_changes as materialized (
     cross join lateral (select times[cardinality(times)] as last) latest
     cross join lateral (select coalesce(last >= coalesce(cut, '-infinity'), false) as completed) state
     cross join lateral (
-        select case when not completed then null
+        select case when not state.completed then null
                     when cut is null then times[1]
                     else (select min(t) from unnest(times) t where t >= cut) end as completed_at
         offset 0 -- a fence: computed once
@@ -144,6 +144,8 @@ lessons_written as (
         values (g.user_id, g.course_id, g.lesson_id, g.completed, g.changed_at, g.completed_at, g.uncompleted_at,
                 g.completions)
     returning g.batch_row, g.total_lessons, g.lesson_id, new.completed, new.completed_at,
+              -- Under an earlier version, a completion that was taken back may count again (rule 9).
+              new.completions is not null as has_past,
               case when g.counts then new.completed::integer - coalesce(old.completed, false)::integer end as change
 ),
 -- What each progress row becomes, except the date of a new completion (rules 2 and 4).
@@ -155,13 +157,15 @@ progress_after as materialized (
            not to_judge and enough and completed_at is null as completes,
            not to_judge and not enough and completed_at is not null as reopens
     from progress_before p
-    left join (select batch_row, sum(change)::integer as change from lessons_written group by batch_row) d
+    left join (select batch_row, sum(change)::integer as change, bool_or(has_past) as has_past
+               from lessons_written group by batch_row) d
         using (batch_row)
     cross join lateral (select p.lessons_completed + coalesce(d.change, 0) as counted)
     cross join lateral (select coalesce(counted >= p.total_lessons, false) as enough)
     cross join lateral (
         select p.left_to_judge
-               or (p.course_version > 0 and d.batch_row is not null and (enough or p.completed_at is not null))
+               or (p.course_version > 0 and d.batch_row is not null
+                   and (enough or p.completed_at is not null or d.has_past))
                    as to_judge)
 ),
 -- Rule 4: a course is complete since the completion that made up its total, whichever arrived last.

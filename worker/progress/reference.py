@@ -51,7 +51,11 @@ def _build_row(history: list[tuple[datetime, LessonEvent]]) -> ProgressRow | Non
         state = (at, isinstance(e, LessonCompleted))
         lessons[e.lesson_id] = max(lessons.get(e.lesson_id, state), state)  # rule 1
     done = frozenset(lesson_id for lesson_id, (_, completed) in lessons.items() if completed)
-    totals = [(at, e.total_lessons) for at, e in history if getattr(e, "total_lessons", None)]
+    totals = [
+        (at, e.total_lessons)
+        for at, e in history
+        if isinstance(e, LessonCompleted | LessonUncompleted | CourseAccessed) and e.total_lessons
+    ]
     total = max(totals, default=(None, None))[1]  # rule 2
     complete = total is not None and len(done) >= total  # rule 4
     nearest = (200 * len(done) + total) // (2 * total) if total else 0

@@ -1,4 +1,4 @@
-"""Opens what an API process has beside a learner's progress: courses and their catalog, lessons, activity, operations."""
+"""Opens what an API process has beside a learner's progress: courses, their catalog, activity, operations."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self

@@ -54,8 +54,8 @@ class ApiSettings(Settings):
     )
     api_unknown_courses: Literal["auto", "trust", "refuse"] = Field(
         "auto",
-        description="Whether calls may write progress in a course that has no version ([catalog](catalog.md)): `trust`: "
-        "they may, `refuse`: they may not, `auto`: they may until the first course has one",
+        description="Whether calls may write progress in a course without a version ([catalog](catalog.md)): `trust`, "
+        "`refuse`, or `auto`: until the first course has one",
     )
     api_body_limit: PositiveInt = Field(1_048_576, description="The most bytes in a request's body")
 

@@ -120,8 +120,12 @@ class DryRunAnswer(Answer):
             "required": 1,
             "needed": 1,
             "figures": {
-                **{"learners": 120, "completed": 5, "revoked": 0},
-                **{"grandfathered": 40, "raised": 10, "lowered": 60},
+                "learners": 120,
+                "completed": 5,
+                "revoked": 0,
+                "grandfathered": 40,
+                "raised": 10,
+                "lowered": 60,
             },
             "vanished": [{"lessonId": "quiz", "title": "Quiz", "completions": 45, "renamedTo": "quiz-2"}],
         }
@@ -160,8 +164,13 @@ class CatalogAnswer(Answer):
             "content": CONTENT,
             "deletedAt": None,
             "recount": {
-                **{"version": 2, "startedAt": "2026-11-20T08:00:00Z", "finishedAt": None},
-                **{"seen": 60, "learners": 120, "completed": 5, "revoked": 0},
+                "version": 2,
+                "startedAt": "2026-11-20T08:00:00Z",
+                "finishedAt": None,
+                "seen": 60,
+                "learners": 120,
+                "completed": 5,
+                "revoked": 0,
             },
         }
     )
