@@ -13,11 +13,14 @@ create table lesson_progress (
     uncompleted_at timestamptz,        -- the last un-completion: it interrupts earlier completions
     completed boolean not null,
     lesson_id text collate "C" not null,
+    -- every time since the last reset at which the lesson was completed, in order, of more than 100 the first and last 50; null: completed_at alone, or also changed_at while it is completed; null, too: never
+    completions timestamptz[],
     PRIMARY KEY (user_id, course_id, lesson_id),
     constraint completed_has_its_time CHECK (completed = (completed_at IS NOT NULL))
 );
 grant delete, insert, select, update on lesson_progress to course_progress_worker;
 grant select on lesson_progress to course_progress_reader;
+grant select on lesson_progress to course_progress_author;
 
 -- One row: one user in one course, also after a reset that no event followed (rule 6). Readers use course_progress.
 create table course_progress_all (
@@ -49,6 +52,8 @@ create table course_progress_all (
     course_version integer not null default 0,
     -- the newest version of the course when the row was judged last; 0: none
     judged_by integer not null default 0,
+    -- how many of the required lessons of course_version are waived, completed or not (rule 8)
+    lessons_waived integer not null default 0,
     PRIMARY KEY (id),
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
@@ -59,6 +64,7 @@ create table course_progress_all (
 CREATE INDEX course_progress_all_course_id ON course_progress_all USING btree (course_id, user_id);
 grant insert, select, update on course_progress_all to course_progress_worker;
 grant select (user_id, course_id) on course_progress_all to course_progress_reader;
+grant select on course_progress_all to course_progress_author;
 
 -- The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that
 -- writes them, so it is the truth. The offset committed to Kafka serves tools that show lag. Ahead of this one, it
@@ -129,6 +135,8 @@ create table worker_status (
     breaker text,                                   -- why its breaker is open; null: it is closed
     waiting_for text,                               -- why it waits; null: it does not
     knows_versions boolean not null default false,  -- whether it counts by versions of courses
+    -- the courses in which events lately said another total than the newest version needs, the latest first, ten at most: course_id, total, needed, at
+    disagreeing_totals jsonb not null default '[]'::jsonb,
     PRIMARY KEY (consumer_group, worker)
 ) with (fillfactor=50);
 grant delete, insert, select, update on worker_status to course_progress_worker;
@@ -153,6 +161,7 @@ create table course_version (
 );
 grant delete, insert, select, update on course_version to course_progress_worker;
 grant select on course_version to course_progress_reader;
+grant insert, select on course_version to course_progress_author;
 
 -- One row: one lesson of one version of a course.
 create table course_lesson (
@@ -166,6 +175,7 @@ create table course_lesson (
 );
 grant delete, insert, select, update on course_lesson to course_progress_worker;
 grant select on course_lesson to course_progress_reader;
+grant insert, select on course_lesson to course_progress_author;
 
 -- One row: a lesson counts as completed where the other is, by any version of the course (rule 8). Transitive.
 create table course_replacement (
@@ -176,6 +186,7 @@ create table course_replacement (
 );
 grant delete, insert, select, update on course_replacement to course_progress_worker;
 grant select on course_replacement to course_progress_reader;
+grant insert, select on course_replacement to course_progress_author;
 
 -- One row: when the owner stopped offering the course. A version published later brings it back.
 create table course_deleted (
@@ -208,10 +219,46 @@ create table course_recount (
     revoked bigint not null default 0,
     started_at timestamptz not null default now(),
     finished_at timestamptz,
+    -- how many progress rows the course had when the recount began; null: not counted yet
+    rows_expected bigint,
     PRIMARY KEY (course_id)
 );
+CREATE INDEX course_recount_waiting ON course_recount USING btree (started_at) WHERE finished_at IS NULL;
 grant delete, insert, select, update on course_recount to course_progress_worker;
 grant select on course_recount to course_progress_reader;
+
+-- One row: the waivers of one lesson for one user. The last of waived_at and withdrawn_at decides (rule 8).
+create table lesson_waiver (
+    user_id uuid not null,
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    -- each waiver, in order; those up to the reset of the progress row do not count
+    waived_at timestamptz[] not null,
+    withdrawn_at timestamptz,          -- the last withdrawal
+    reason text,                                    -- of the last waiver
+    PRIMARY KEY (user_id, course_id, lesson_id)
+);
+grant delete, insert, select, update on lesson_waiver to course_progress_worker;
+grant select on lesson_waiver to course_progress_reader;
+grant select on lesson_waiver to course_progress_author;
+
+-- One row: one transition of a progress row, as it was announced (rules 7 and 12). Rows are only added.
+create table transition (
+    event_id uuid not null,                         -- the id of the course event
+    type text not null,
+    user_id uuid not null,
+    course_id uuid not null,
+    occurred_at timestamptz not null,
+    completion_number integer not null,
+    course_version integer not null,                -- the version of the course that decided; 0: none
+    cause text not null,                            -- as in the course event: docs/rules.md
+    recorded_at timestamptz not null default now(),  -- when the database learnt of it
+    PRIMARY KEY (event_id),
+    constraint transition_type_check CHECK (type = ANY (ARRAY['CourseCompleted'::text, 'CourseCompletionRevoked'::text]))
+);
+CREATE INDEX transition_of_learner ON transition USING btree (user_id, course_id, completion_number);
+grant insert, select on transition to course_progress_worker;
+grant select on transition to course_progress_reader;
 
 -- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
@@ -229,7 +276,8 @@ create view course_progress as
     reset_at,
     created_at,
     updated_at,
-    course_version
+    course_version,
+    lessons_waived
    FROM course_progress_all
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
@@ -325,6 +373,47 @@ CREATE OR REPLACE FUNCTION course_event_id(type text, user_id uuid, course_id uu
 RETURN uuid_v8(((((((((type || '/'::text) || user_id) || '/'::text) || course_id) || '/'::text) || completion_number) || '/'::text) || ((EXTRACT(epoch FROM (at - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint));
 grant execute on function course_event_id(text,uuid,uuid,integer,timestamptz) to course_progress_worker;
 
+-- The completions of a lesson row, some null or twice.
+CREATE OR REPLACE FUNCTION known_times(completions timestamptz[], completed boolean, completed_at timestamptz, changed_at timestamptz)
+ RETURNS timestamptz[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN COALESCE(completions, ARRAY[completed_at, CASE WHEN completed THEN changed_at ELSE NULL::timestamptz END]);
+grant execute on function known_times(timestamptz[],boolean,timestamptz,timestamptz) to course_progress_worker;
+
+-- The times as they are stored: of more than 100 the first and last 50.
+CREATE OR REPLACE FUNCTION keep_times(times timestamptz[])
+ RETURNS timestamptz[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (cardinality(times) > 100) THEN ((times)[:50] || (times)[(cardinality(times) - 49):]) ELSE times END;
+grant execute on function keep_times(timestamptz[]) to course_progress_worker;
+
+-- The data of a CourseCompleted or CourseCompletionRevoked. Null for any other type.
+CREATE OR REPLACE FUNCTION course_event_payload(type text, user_id uuid, course_id uuid, completion_number integer, lessons_completed integer, total_lessons integer, started_at timestamptz, occurred_at timestamptz, course_version integer, title text, cause text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons, started_at, occurred_at) || jsonb_build_object('course_version', course_version, 'title', title, 'cause', cause));
+grant execute on function course_event_payload(text,uuid,uuid,integer,integer,integer,timestamptz,timestamptz,integer,text,text) to course_progress_worker;
+
+-- Keeps in `transition` what the outbox announces.
+CREATE OR REPLACE FUNCTION record_transitions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+    insert into transition (event_id, type, user_id, course_id, occurred_at, completion_number, course_version, cause)
+    select id, type, (payload ->> 'user_id')::uuid, (payload ->> 'course_id')::uuid, occurred_at,
+           (payload ->> 'completion_number')::integer, coalesce((payload ->> 'course_version')::integer, 0),
+           coalesce(payload ->> 'cause', 'learner')
+    from inserted
+    on conflict (event_id) do nothing;
+    return null;
+end
+$function$;
+grant execute on function record_transitions() to course_progress_worker;
+
 -- One step of rules 9 and 10: which version a learner is complete under once this one is published, and since when.
 CREATE OR REPLACE FUNCTION hold_to_version(held course_completion, version integer, policy text, in_force timestamptz, until timestamptz, made_up_at timestamptz)
  RETURNS course_completion
@@ -332,15 +421,17 @@ CREATE OR REPLACE FUNCTION hold_to_version(held course_completion, version integ
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (((held).version IS NOT NULL) AND (policy = 'grandfather'::text)) THEN held WHEN (((held).version IS NOT NULL) AND (made_up_at <= GREATEST((held).completed_at, in_force))) THEN ROW(version, (held).completed_at)::course_completion WHEN ((made_up_at IS NOT NULL) AND (GREATEST(made_up_at, in_force) < until)) THEN ROW(version, GREATEST(made_up_at, in_force))::course_completion ELSE NULL::course_completion END;
 grant execute on function hold_to_version(course_completion,integer,text,timestamptz,timestamptz,timestamptz) to course_progress_worker;
+grant execute on function hold_to_version(course_completion,integer,text,timestamptz,timestamptz,timestamptz) to course_progress_author;
 
 -- Rules 9 and 10 over the versions of a course, in their order; null: not complete.
 CREATE AGGREGATE held_version(integer, text, timestamptz, timestamptz, timestamptz) (sfunc = hold_to_version, stype = course_completion);
 grant execute on function held_version(integer,text,timestamptz,timestamptz,timestamptz) to course_progress_worker;
+grant execute on function held_version(integer,text,timestamptz,timestamptz,timestamptz) to course_progress_author;
 
 -- What the progress rows of these users in these courses must say by the versions of the courses (rules 8 to 11).
 -- Leaves out rows that are not there, and courses without a version.
 CREATE OR REPLACE FUNCTION judge_progress(users uuid[], courses uuid[])
- RETURNS TABLE(id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer, judged_by integer, newest_since timestamptz)
+ RETURNS TABLE(id bigint, lessons_completed integer, total_lessons integer, completed_at timestamptz, course_version integer, judged_by integer, newest_since timestamptz, lessons_waived integer, title text)
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$
@@ -356,7 +447,7 @@ rows_judged as materialized (
 ),
 -- Each version with the time from which it is in force: its publication, or that of a lower version if that is later.
 versions as materialized (
-    select v.*, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
+    select v.*, t.title, coalesce(lead(v.in_force) over (partition by v.course_id order by v.version), 'infinity') as until
     from (
         select course_id, version, policy, needed,
                coalesce(max(published_later) over (partition by course_id order by version), '-infinity') as in_force
@@ -367,26 +458,35 @@ versions as materialized (
             where course_id in (select course_id from rows_judged)
         ) v
     ) v
+    join course_version t using (course_id, version)
 ),
 -- Rule 8: the required lessons that are met, each with its earliest date.
 lessons_met as (
-    select r.id, c.course_id, c.version, c.lesson_id, min(l.completed_at) as met_at
+    select r.id, c.course_id, c.version, c.lesson_id, min(met.met_at) as met_at, bool_or(met.waived) as waived
     from rows_judged r
     cross join lateral (
-        select lesson_id, completed_at from lesson_progress l
+        select lesson_id, coalesce(completions[1], completed_at) as met_at, false as waived from lesson_progress l
         where l.user_id = r.user_id and l.course_id = r.course_id and l.completed and l.changed_at > r.counts_after
+        union all
+        select w.lesson_id, first, true
+        from lesson_waiver w
+        cross join lateral (
+            select min(t) as first, max(t) as last from unnest(w.waived_at) t where t > r.counts_after
+        ) waived
+        where w.user_id = r.user_id and w.course_id = r.course_id and last >= coalesce(w.withdrawn_at, '-infinity')
         offset 0 -- a fence, as above
-    ) l
+    ) met
     cross join lateral (
-        select l.lesson_id
+        select met.lesson_id
         union
-        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = l.lesson_id
+        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = met.lesson_id
     ) counts_as
     join course_lesson c on c.course_id = r.course_id and c.lesson_id = counts_as.lesson_id and c.required
     group by r.id, c.course_id, c.version, c.lesson_id
 ),
 lessons_counted as (
-    select m.id, m.version, count(*)::integer as met, (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
+    select m.id, m.version, count(*)::integer as met, count(*) filter (where m.waived)::integer as waived,
+           (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
     from lessons_met m
     join versions v using (course_id, version)
     group by m.id, m.version, v.needed
@@ -401,10 +501,12 @@ rows_held as (
     group by r.id
 )
 -- Rule 11.
-select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since
+select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since,
+       coalesce(l.waived, 0), v.title
 from rows_held h
 join rows_judged r on r.id = h.id
 join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
 left join lessons_counted l on l.id = h.id and l.version = v.version
 $function$;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;
+grant execute on function judge_progress(uuid[],uuid[]) to course_progress_author;

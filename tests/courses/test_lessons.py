@@ -149,8 +149,9 @@ async def complete(
 ) -> None:
     await enrolled(connection, user, course)
     await connection.execute(
-        "update course_progress_all set course_version = $3, judged_by = 2, completed_at = case when $4 then now() end, "
-        "lessons_completed = case when $4 then total_lessons else 0 end where user_id = $1 and course_id = $2",
+        "update course_progress_all set course_version = $3, judged_by = 2, "
+        "completed_at = case when $4 then now() end, lessons_completed = case when $4 then total_lessons else 0 end "
+        "where user_id = $1 and course_id = $2",
         user,
         course,
         under,

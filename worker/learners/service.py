@@ -138,7 +138,7 @@ class ProgressService:
     ) -> CourseProgress | Accepted:
         """Completes a lesson and returns the progress after it. Completing it again changes no date.
 
-        A course whose owner has published versions needs no `total_lessons`: what is given decides nothing there.
+        A course with versions needs no `total_lessons` (rule 8).
         """
         event = _build_event(LessonCompleted, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         return await self._publish_and_read(event, occurred_at)
@@ -175,10 +175,7 @@ class ProgressService:
         total_lessons: int | None = None,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Records that the user opened the course, and returns the progress; new progress begins at 0 %.
-
-        With `total_lessons` a course without versions that has become smaller is complete for who did all that is left.
-        """
+        """Records that the user opened the course, and returns the progress; new progress begins at 0 % (rules 2, 5)."""
         event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         return await self._publish_and_read(event, occurred_at)
 

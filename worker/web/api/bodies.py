@@ -82,8 +82,12 @@ class AccessBody(Body):
 class NowBody(ClosedModel):
     """Says by what clock the learner's now is."""
 
-    utc_offset_minutes: int = Field(
-        0, ge=-840, le=840, description="Of the learner's clock: 120 is two hours ahead of UTC. The event keeps it"
+    utc_offset_minutes: Annotated[int, BeforeValidator(_to_integer)] = Field(
+        0,
+        strict=True,
+        ge=-840,
+        le=840,
+        description="Of the learner's clock: 120 is two hours ahead of UTC. The event keeps it",
     )
 
     def now(self) -> datetime:

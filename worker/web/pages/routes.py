@@ -24,12 +24,12 @@ from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
 from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
-from worker.web.pages.course import build_course_page
+from worker.web.pages.course import CoursePage, build_course_page
 from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
 from worker.web.pages.operations import build_operations_page
 from worker.web.pages.render import Templates, read_assets
 from worker.web.problems import PROBLEMS, Problem, to_problem
-from worker.web.readers import ReadersDep
+from worker.web.readers import Readers, ReadersDep
 
 COURSES = 24  # on one page
 WEEKS = 12
@@ -110,10 +110,7 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
-        found, versions = await asyncio.gather(
-            readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
-        )
-        page = build_course_page(course_id, found, CourseCatalog(catalog, versions))
+        page = await read_course_page(readers, course_id, catalog)
         return await templates.render_in_turns("course", caller=caller, page=page)
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
@@ -124,6 +121,14 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         return await templates.render_in_turns("ops", caller=caller, page=view)
 
     return router
+
+
+async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) -> CoursePage:
+    """Reads the figures of a course and the titles of its newest version."""
+    found, versions = await asyncio.gather(
+        readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
+    )
+    return build_course_page(course_id, found, CourseCatalog(catalog, versions))
 
 
 async def read_catalog(
