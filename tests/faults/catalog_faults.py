@@ -112,7 +112,7 @@ async def versions_and_lessons_in_either_order(scene: Scene) -> None:
 
 @fault()
 async def catalog_topic_recreated(scene: Scene) -> None:
-    """course-catalog deleted and created again under two workers; then its `rewind`, and every version published again"""
+    """course-catalog deleted and created again under two workers; then its `rewind`, and all versions once more"""
     topic = scene.settings.course_catalog_topic
     await scene.start_two_workers()
     await publish_versions(scene, 1)
