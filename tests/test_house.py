@@ -30,7 +30,6 @@ OF_SEVERAL_MODULES = {
     "tests/courses/test_dry_run_and_recount.py": "a dry run and the recount that follows, on many rows",
     "tests/progress/test_payload.py": "the payload of course events, as SQL builds it",
     "tests/progress/test_rules.py": "docs/rules.md in fold.py and apply.sql together",
-    "tests/courses/test_dry_run_and_recount.py": "the dry run and the recount together",
     "tests/progress/test_versions.py": "rules 8 to 11 in SQL, with the catalog's sink and the recount",
     "tests/events/test_any_record.py": "envelope and models together, on any bytes",
     "tests/events/test_envelope_on_kafka.py": "the envelope through a real topic",

@@ -175,7 +175,7 @@ class ProgressService:
         total_lessons: int | None = None,
         occurred_at: datetime | None = None,
     ) -> CourseProgress | Accepted:
-        """Records that the user opened the course, and returns the progress; new progress begins at 0 % (rules 2, 5)."""
+        """Records that the user opened the course, and returns the progress; new progress begins at 0 % (rule 5)."""
         event = _build_event(CourseAccessed, user_id, course_id, lesson_id=lesson_id, total_lessons=total_lessons)
         return await self._publish_and_read(event, occurred_at)
 
