@@ -71,6 +71,7 @@ def build_settings(running: Servers) -> Settings:
     """Builds the settings of this process, and puts them into the environment, from which its worker takes them."""
     os.environ.update(running.environment)
     os.environ.setdefault("PROGRESS_HTTP_PORT", "0")
+    os.environ.setdefault("PROGRESS_RECOUNT_SHARE", "1")  # of few rows, which a visitor waits for
     # With a static id, a killed worker gets its partitions back at once instead of after the session timeout.
     os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4().hex[:8]}")
     return Settings()
