@@ -34,13 +34,16 @@ class Rows:
 
     def key(self, number: int) -> tuple[UUID, UUID]:
         """Returns user and course of the row with this number, from 0: random like real ids, as fill_progress.sql."""
+        return _uuid(f"{self.users}-{number // self.per_user}"), _uuid(f"course-{self._course(number)}")
+
+    def _course(self, number: int) -> int:
         user, slot = divmod(number, self.per_user)
-        return _uuid(f"{self.users}-{user}"), _uuid(f"course-{(user * 17 + slot) % self.courses}")
+        return (user * 17 + slot) % self.courses
 
     @property
     def course_ids(self) -> list[UUID]:
-        """Returns the courses that the rows are of, at most."""
-        return [_uuid(f"course-{number}") for number in range(self.courses)]
+        """Returns the courses that the rows are of."""
+        return [_uuid(f"course-{number}") for number in sorted({self._course(each) for each in range(self.rows)})]
 
     def event(self, rng: random.Random, number: int, lesson: int) -> LessonEvent:
         """Draws an event for this row: 70 % completed, 25 % accessed, 5 % un-completed."""
