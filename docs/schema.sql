@@ -461,9 +461,16 @@ versions as materialized (
     ) v
     join course_version t using (course_id, version)
 ),
--- Rule 8: the required lessons that are met, each with its earliest date.
-lessons_met as (
-    select r.id, c.course_id, c.version, c.lesson_id, min(met.met_at) as met_at, bool_or(met.waived) as waived
+lessons_required as materialized (
+    select c.*
+    from (select distinct course_id from rows_judged) r
+    cross join lateral (
+        select course_id, version, lesson_id from course_lesson l where l.course_id = r.course_id and l.required
+        offset 0 -- a fence, as above
+    ) c
+),
+lessons_done as materialized (
+    select r.id, r.course_id, met.*
     from rows_judged r
     cross join lateral (
         select lesson_id, coalesce(completions[1], completed_at) as met_at, false as waived from lesson_progress l
@@ -477,37 +484,50 @@ lessons_met as (
         where w.user_id = r.user_id and w.course_id = r.course_id and last >= coalesce(w.withdrawn_at, '-infinity')
         offset 0 -- a fence, as above
     ) met
-    cross join lateral (
-        select met.lesson_id
-        union
-        select m.lesson_id from course_replacement m where m.course_id = r.course_id and m.replaced_id = met.lesson_id
-    ) counts_as
-    join course_lesson c on c.course_id = r.course_id and c.lesson_id = counts_as.lesson_id and c.required
-    group by r.id, c.course_id, c.version, c.lesson_id
 ),
+-- Rule 8: the required lessons that are met, each with its earliest date.
+lessons_met as (
+    select d.id, d.course_id, c.version, c.lesson_id, min(d.met_at) as met_at, bool_or(d.waived) as waived
+    from (
+        select * from lessons_done
+        union all
+        select d.id, d.course_id, m.lesson_id, d.met_at, d.waived
+        from lessons_done d
+        join course_replacement m on m.course_id = d.course_id and m.replaced_id = d.lesson_id
+    ) d
+    join lessons_required c on c.course_id = d.course_id and c.lesson_id = d.lesson_id
+    group by d.id, d.course_id, c.version, c.lesson_id
+),
+-- A row per progress row and version, also where no lesson is met. No outer join: the planner would take it for small,
+-- and compare each progress row with all others.
 lessons_counted as (
-    select m.id, m.version, count(*)::integer as met, count(*) filter (where m.waived)::integer as waived,
-           (array_agg(m.met_at order by m.met_at))[v.needed] as made_up_at
-    from lessons_met m
-    join versions v using (course_id, version)
-    group by m.id, m.version, v.needed
+    select id, course_id, version, count(lesson_id)::integer as met, count(*) filter (where waived)::integer as waived,
+           array_agg(met_at order by met_at) as met_at
+    from (
+        select id, course_id, version, lesson_id, met_at, waived from lessons_met
+        union all
+        select r.id, r.course_id, v.version, null, null, false
+        from rows_judged r
+        join versions v on v.course_id = r.course_id
+    ) lesson
+    group by id, course_id, version
 ),
 -- Rules 9 and 10.
 rows_held as (
-    select r.id, max(v.version) as newest, max(v.in_force) as newest_since,
-           held_version(v.version, v.policy, v.in_force, v.until, l.made_up_at order by v.version) as held
-    from rows_judged r
-    join versions v on v.course_id = r.course_id
-    left join lessons_counted l on l.id = r.id and l.version = v.version
-    group by r.id
+    select l.id, max(v.version) as newest, max(v.in_force) as newest_since,
+           held_version(v.version, v.policy, v.in_force, v.until, l.met_at[v.needed] order by v.version) as held,
+           array_agg(v.version order by v.version) as version, array_agg(v.needed order by v.version) as needed,
+           array_agg(v.title order by v.version) as title, array_agg(l.met order by v.version) as met,
+           array_agg(l.waived order by v.version) as waived
+    from lessons_counted l
+    join versions v on v.course_id = l.course_id and v.version = l.version
+    group by l.id
 )
 -- Rule 11.
-select h.id, least(coalesce(l.met, 0), v.needed), v.needed, (h.held).completed_at, v.version, h.newest, h.newest_since,
-       coalesce(l.waived, 0), v.title
-from rows_held h
-join rows_judged r on r.id = h.id
-join versions v on v.course_id = r.course_id and v.version = coalesce((h.held).version, h.newest)
-left join lessons_counted l on l.id = h.id and l.version = v.version
+select id, least(met[n], needed[n]), needed[n], (held).completed_at, version[n], newest, newest_since, waived[n],
+       title[n]
+from rows_held
+cross join lateral (select array_position(version, coalesce((held).version, newest)) as n) of_version
 $function$;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_author;
