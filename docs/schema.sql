@@ -378,7 +378,7 @@ CREATE OR REPLACE FUNCTION known_times(completions timestamptz[], completed bool
  RETURNS timestamptz[]
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN COALESCE(completions, ARRAY[completed_at, CASE WHEN completed THEN changed_at ELSE NULL::timestamptz END]);
+RETURN (COALESCE(completions, '{}'::timestamptz[]) || ARRAY[completed_at, CASE WHEN completed THEN changed_at ELSE NULL::timestamptz END]);
 grant execute on function known_times(timestamptz[],boolean,timestamptz,timestamptz) to course_progress_worker;
 
 -- The times as they are stored: of more than 100 the first and last 50.

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from events.models import ContractEvent, LessonId
 
 MOST_LESSONS = 2_000
+MOST_REPLACED = 10_000  # pairs of a lesson and one that it replaces, also by others between them
 LARGEST_VERSION = 900_000  # bytes as JSON: less than Kafka's usual limit for a record
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 Link = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
@@ -66,7 +67,7 @@ class CoursePublished(ContractEvent):
     @model_validator(mode="after")
     def _require_sound(self) -> Self:
         require_sound(self.lessons, self.needed)
-        if len(self.model_dump_json()) > LARGEST_VERSION:
+        if len(self.model_dump_json().encode()) > LARGEST_VERSION:
             raise PydanticCustomError("too_large", "the version has more than {most} bytes", {"most": LARGEST_VERSION})
         return self
 
@@ -116,6 +117,7 @@ def require_sound(lessons: Sequence[CatalogLesson], needed: int) -> None:
         )
     _require_known(lessons, known)
     _require_order(lessons)
+    _require_few_replaced({lesson.lesson_id: lesson.replaces for lesson in lessons if lesson.replaces})
 
 
 def _require_known(lessons: Iterable[CatalogLesson], known: set[str]) -> None:
@@ -128,6 +130,24 @@ def _require_known(lessons: Iterable[CatalogLesson], known: set[str]) -> None:
             )
         if lesson.lesson_id in lesson.replaces:
             raise PydanticCustomError("replaces_itself", "the lesson {id} replaces itself", {"id": lesson.lesson_id})
+
+
+def _require_few_replaced(replaces: Mapping[str, Sequence[str]]) -> None:
+    """Bounds the pairs that every progress row of the course is compared with (rule 8)."""
+    left = MOST_REPLACED
+    for first in replaces:
+        found, unseen = {first}, [first]
+        while unseen and left >= 0:
+            new = set(replaces.get(unseen.pop(), ())) - found
+            found |= new
+            unseen += new
+            left -= len(new)
+        if left < 0:
+            raise PydanticCustomError(
+                "too_many_replaced",
+                "the lessons replace more than {most} others, all together",
+                {"most": MOST_REPLACED},
+            )
 
 
 def _require_order(lessons: Iterable[CatalogLesson]) -> None:

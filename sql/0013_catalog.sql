@@ -95,12 +95,13 @@ where last_accessed_at is not null;
 -- A worker of an earlier release would count a course with versions by its events' totals: `catalog publish` asks.
 alter table worker_status add column knows_versions boolean not null default false;
 
--- Both are one expression, which the planner puts in place of the call.
+-- Workers of the release before write no `completions`, so completed_at and changed_at may say more than these. Both are
+-- one expression, which the planner puts in place of the call.
 create function known_times(
     completions timestamptz[], completed boolean, completed_at timestamptz, changed_at timestamptz
 ) returns timestamptz[]
 language sql immutable parallel safe
-return coalesce(completions, array[completed_at, case when completed then changed_at end]);
+return coalesce(completions, '{}') || array[completed_at, case when completed then changed_at end];
 
 create function keep_times(times timestamptz[]) returns timestamptz[]
 language sql immutable parallel safe

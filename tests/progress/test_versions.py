@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from events.catalog import AtLeast, CatalogLesson, CoursePublished
 from events.models import (
+    CourseAccessed,
     LessonCompleted,
     LessonWaived,
     LessonWaiverWithdrawn,
@@ -360,3 +361,62 @@ async def test_each_transition_is_kept_with_its_cause(courses: Courses) -> None:
         ("CourseCompletionRevoked", at(5), 2, 2, "course-changed"),
     ]  # fmt: skip
     assert {row["event_id"] for row in kept} == {row["id"] for row in await courses.take_outbox()}
+
+
+async def test_a_late_reset_of_what_does_not_count_any_more_changes_nothing(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+    await courses.apply([completed("a", 10), completed("b", 11)])
+    await courses.take_outbox()
+
+    await courses.apply([reset(9)])
+
+    assert (await courses.standings())[USER] == Standing(1, 2, 2, at(11))
+    assert await courses.take_outbox() == []
+
+
+async def test_a_course_that_is_reset_and_completed_again_in_one_batch_is_a_new_completion(courses: Courses) -> None:
+    await courses.empty()
+    await courses.apply([completed("a", 1), completed("b", 2)])  # with a total, before there was a version
+    await courses.publish(*published(1, "a", "b"))
+    await courses.recount_all()
+    await courses.take_outbox()
+
+    opened = CourseAccessed(user_id=USER, course_id=COURSE, total_lessons=2)
+    again = [completed("x", 4), completed("y", 5), (opened, at(6)), completed("a", 7), completed("b", 8)]
+    await courses.apply([reset(3), *again])
+
+    news = [(row["type"], row["occurred_at"], json.loads(row["payload"])) for row in await courses.take_outbox()]
+    assert [(type, when, data["completion_number"], data["cause"]) for type, when, data in news] == [
+        ("CourseCompletionRevoked", at(3), 1, "reset"),
+        ("CourseCompleted", at(8), 2, "learner"),
+    ]
+    assert await courses.find_wrong_rows() == []
+
+
+async def test_verify_finds_a_row_that_an_old_worker_wrote_behind_the_recount(courses: Courses) -> None:
+    await courses.empty()
+    await courses.publish(*published(1, "a", "b"))
+    await courses.recount_all()
+    await courses.apply([completed("a", 1, total=1)])
+    await courses.connection.execute(
+        "update course_progress_all set judged_by = 0, course_version = 0, total_lessons = 1, completed_at = now()"
+    )
+
+    [found] = await courses.find_wrong_rows()
+
+    assert (found.recounted["judged_by"], found.recounted["total_lessons"], found.announce) == (1, 2, None)
+
+
+async def test_what_a_worker_of_the_release_before_wrote_is_not_forgotten(courses: Courses) -> None:
+    await courses.empty()
+    await courses.apply([completed("a", 1), uncompleted("a", 2)])
+    # It knows no `completions`, and leaves them as they are.
+    await courses.connection.execute(
+        "update lesson_progress set completed = true, changed_at = $1, completed_at = $1", at(3)
+    )
+
+    await courses.apply([uncompleted("a", 2)])
+
+    row = await courses.connection.fetchrow("select completed, completed_at, completions from lesson_progress")
+    assert tuple(row) == (True, at(3), [at(1), at(3)])

@@ -49,8 +49,14 @@ class CatalogSink:
         return moved or Applied(0)
 
     async def _apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
-        # Waits for a dry run of one of these versions before it holds up lesson events, and not meanwhile.
+        # Waits for dry runs and for a chunk of a recount before it holds up lesson events, and not meanwhile.
+        await connection.execute("set local lock_timeout = '40s'")
         await connection.execute("lock table course_version in share row exclusive mode")
+        courses = {occurrence.event.course_id for occurrence in batch.occurrences}
+        await connection.execute(
+            "select from course_recount where course_id = any($1) order by course_id for update", sorted(courses)
+        )
+        await connection.execute("set local lock_timeout to default")
         # Waits for the batches of lesson events under way, and they cannot overtake it, as they could a row's lock.
         await connection.execute("lock table known_epoch in exclusive mode")
         published: set[UUID] = set()

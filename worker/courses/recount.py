@@ -37,6 +37,7 @@ class Recount(Service):
         self._on_transitions = on_transitions
         self._connection: asyncpg.Connection | None = None
         self._partitions: list[int] = []
+        self._chunk = CHUNK  # fewer after a chunk that took too long, or met batches that wrote its rows
 
     async def on_stop(self) -> None:
         if self._connection is not None:
@@ -48,8 +49,10 @@ class Recount(Service):
             began = time.monotonic()
             try:
                 worked = await self.recount_chunk()
+                self._chunk = min(CHUNK, 2 * self._chunk)
             except Unavailable as error:
-                log.warning("a recount waits", error=str(error))
+                log.warning("a recount waits", error=str(error), rows=self._chunk)
+                self._chunk = max(1, self._chunk // 2)
                 worked = False
             took = time.monotonic() - began
             await self.sleep(took * (1 / self._settings.recount_share - 1) if worked else LOOK_EVERY_S)
@@ -61,6 +64,8 @@ class Recount(Service):
         Raises Unavailable, also where a batch of lesson events wrote one of the rows meanwhile: repeat the call.
         """
         connection = await self._ensure_connected()
+        topic = self._settings.lesson_events_topic
+        self._partitions = self._partitions or await fetch_partitions(self._settings, topic)
         with translate_errors(connection):
             async with connection.transaction(isolation="repeatable_read"):
                 course = await connection.fetchrow(query("courses/next_recount"))
@@ -79,12 +84,13 @@ class Recount(Service):
         return True
 
     async def _next_users(self, connection: asyncpg.Connection, course: asyncpg.Record) -> list[UUID]:
-        rows = await connection.fetch(query("courses/recount_chunk"), course["course_id"], course["after_user"], CHUNK)
+        rows = await connection.fetch(
+            query("courses/recount_chunk"), course["course_id"], course["after_user"], self._chunk
+        )
         return [row["user_id"] for row in rows]
 
     async def _judge(self, connection: asyncpg.Connection, course: asyncpg.Record, users: list[UUID]) -> asyncpg.Record:
         topic = self._settings.lesson_events_topic
-        self._partitions = self._partitions or await fetch_partitions(self._settings, topic)
         partitioner = DefaultPartitioner()  # as `verify --fix`: a learner's course events keep their order (0012)
         partitions = [partitioner(str(user).encode(), self._partitions, []) for user in users]
         courses, topics = [course["course_id"]] * len(users), [topic] * len(users)
@@ -98,7 +104,7 @@ class Recount(Service):
             judged["changed"],
             judged["completed"],
             judged["revoked"],
-            len(users) < CHUNK,
+            len(users) < self._chunk,
         )
         return judged
 

@@ -99,17 +99,16 @@ def build_reset_columns(folded: FoldedBatch) -> Columns:
     return _turn(rows, 5)
 
 
-def build_judged_columns(folded: FoldedBatch, known: Knowledge, to_judge: Collection[int]) -> Columns:
+def build_judged_columns(folded: FoldedBatch, to_judge: Collection[int]) -> Columns:
     """Builds the parameters of judge.sql; `to_judge` are the numbers of progress rows, as in apply.sql, from 1."""
     courses = list(folded.courses.items())
-    rows = {
-        key: (*key, reset.topic, reset.partition, "reset")
-        for key, reset in folded.resets.items()
-        if known.get(key[1]).version
-    }
-    for key, change in (courses[number - 1] for number in to_judge):
-        rows[key] = (*key, change.topic, change.partition, change.cause)
-    return _turn(list(rows.values()), 5)
+    return _turn([(*key, c.topic, c.partition, c.cause) for key, c in (courses[number - 1] for number in to_judge)], 5)
+
+
+def build_judged_reset_columns(folded: FoldedBatch, known: Knowledge) -> Columns:
+    """Builds the parameters of judge.sql for the rows that reset.sql leaves to it."""
+    resets = [(key, reset) for key, reset in folded.resets.items() if known.get(key[1]).version]
+    return _turn([(*key, reset.topic, reset.partition, "reset") for key, reset in resets], 5)
 
 
 def build_recovered_columns(recovered: Recovered, spans: Spans) -> Columns:

@@ -33,6 +33,7 @@ progress_written as (
 transitions as (
     select case when completed_after is null then 'CourseCompletionRevoked' else 'CourseCompleted' end as type, w.*,
            case when completed_after is not null then completed_after
+                when known_cause = 'reset' and not changed then reset_at
                 when changed then greatest(newest_since, last_accessed_at)
                 else coalesce(last_accessed_at, reset_at) end as occurred_at,
            case when changed then 'course-changed' else known_cause end as caused_by

@@ -58,8 +58,8 @@ progress_written as (
         on p.id = r.id
     when matched then update set
         reset_at = r.reset_at,
-        lessons_completed = r.lessons_completed,
-        total_lessons = case when p.total_at > r.reset_at then p.total_lessons end,
+        lessons_completed = case when p.judged_by > 0 then p.lessons_completed else r.lessons_completed end,
+        total_lessons = case when p.judged_by > 0 or p.total_at > r.reset_at then p.total_lessons end,
         total_at = case when p.total_at > r.reset_at then p.total_at end,
         last_lesson_id = case when p.last_lesson_at > r.reset_at then p.last_lesson_id end,
         last_lesson_at = case when p.last_lesson_at > r.reset_at then p.last_lesson_at end,
@@ -68,7 +68,9 @@ progress_written as (
                           when p.last_accessed_at > r.reset_at then least(r.started_at, p.last_accessed_at,
                                      case when p.completed_at > r.reset_at then p.completed_at end) end,
         -- Rule 4: an announced date that still counts stays; else it is that of the lesson that makes up the total.
-        completed_at = case when p.total_at > r.reset_at and r.lessons_completed >= p.total_lessons
+        -- Of a course with versions, judge.sql finds the date next, and whether there is one.
+        completed_at = case when p.judged_by > 0 then case when p.completed_at is not null then 'infinity'::timestamptz end
+                            when p.total_at > r.reset_at and r.lessons_completed >= p.total_lessons
                             then case when p.completed_at > r.reset_at then p.completed_at
                                       else r.dates[p.total_lessons] end
                        end,

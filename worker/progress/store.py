@@ -18,9 +18,11 @@ from worker.postgres.connection import close, connect, fetch_one, query
 from worker.postgres.failures import translate_errors
 from worker.postgres.stream_offsets import StreamOffsets
 from worker.progress.columns import (
+    Columns,
     Recovered,
     build_columns,
     build_judged_columns,
+    build_judged_reset_columns,
     build_recovered_columns,
     build_reset_columns,
     build_waiver_columns,
@@ -123,6 +125,7 @@ class Store:
             await self._plan_for_arrays(connection)
         if folded.resets:
             announced += await connection.fetchval(query("progress/reset"), *build_reset_columns(folded))
+            announced += await self._judge(connection, build_judged_reset_columns(folded, known))
         if folded.has_waivers:
             await connection.execute(query("progress/waive"), *build_waiver_columns(folded))
         row = await self._apply(connection, folded, spans, known)
@@ -130,17 +133,21 @@ class Store:
         if not isinstance(result, Applied):
             raise _RollBack(result)
         announced += result.announced
-        judged = build_judged_columns(folded, known, row["to_judge"])
-        if judged[0]:
-            await self._plan_for_arrays(connection)
-            _, completed, revoked = await fetch_one(connection, "progress/judge", *judged)
-            announced += completed + revoked
+        announced += await self._judge(connection, build_judged_columns(folded, row["to_judge"]))
         if recovered:
             await self._plan_for_arrays(connection)
             announced += await connection.fetchval(
                 query("progress/recover"), *build_recovered_columns(recovered, spans)
             )
         return announced
+
+    async def _judge(self, connection: asyncpg.Connection, rows: Columns) -> int:
+        """Judges progress rows by the versions of their courses; returns how many course events that announces."""
+        if not rows[0]:
+            return 0
+        await self._plan_for_arrays(connection)
+        _, completed, revoked = await fetch_one(connection, "progress/judge", *rows)
+        return int(completed + revoked)
 
     async def _plan_for_arrays(self, connection: asyncpg.Connection) -> None:
         """Has the statements of this transaction planned for the arrays at hand, which apply.sql does not need."""
@@ -175,6 +182,7 @@ class Store:
 
     async def _ensure_connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
+            self._known.forget(0)  # a database that was put back may come to the same epoch by other versions
             self._connection = await connect(
                 self._settings,
                 # apply.sql needs it. As the session's default it costs no round trip.

@@ -43,6 +43,7 @@ RECOUNTED = (
     "total_lessons",
     "course_version",
     "lessons_waived",
+    "judged_by",
 )
 
 

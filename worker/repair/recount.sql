@@ -10,7 +10,7 @@ with
 judged as materialized (
     select j.*
     from (select array_agg(user_id) as users, array_agg(course_id) as courses from course_progress_all
-          where id > $1 and id <= $2 and judged_by > 0) r
+          where id > $1 and id <= $2 and course_id in (select course_id from course_version)) r
     cross join lateral judge_progress(r.users, r.courses) j
 )
 select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset,
@@ -18,6 +18,7 @@ select p.id, p.user_id, p.course_id, lesson.before_reset as lessons_before_reset
        p.total_lessons as found_total_lessons, counted.total_lessons,
        p.course_version as found_course_version, counted.course_version,
        p.lessons_waived as found_lessons_waived, counted.lessons_waived,
+       p.judged_by as found_judged_by, counted.judged_by,
        p.last_accessed_at as found_last_accessed_at, accessed.last_accessed_at,
        p.started_at as found_started_at, begun.started_at,
        p.completed_at as found_completed_at, finished.completed_at,
@@ -43,11 +44,15 @@ cross join lateral (
         offset 0 -- a fence: the few rows are looked up by index, the table is never scanned
     ) l
 ) lesson
-left join judged j on j.id = p.id and j.judged_by = p.judged_by
+left join judged j
+    on j.id = p.id
+    and (j.judged_by = p.judged_by
+         or not exists (select from course_recount r where r.course_id = p.course_id and r.finished_at is null))
 -- Rules 2 and 4, or 8 to 11. What waits for a recount is as it is found.
 cross join lateral (
-    select case when p.judged_by = 0 then lesson.completed
+    select case when p.judged_by = 0 and j.id is null then lesson.completed
                 else coalesce(j.lessons_completed, p.lessons_completed) end as lessons_completed,
+           coalesce(j.judged_by, p.judged_by) as judged_by,
            coalesce(j.total_lessons, p.total_lessons) as total_lessons,
            coalesce(j.course_version, p.course_version) as course_version,
            coalesce(j.lessons_waived, p.lessons_waived) as lessons_waived
@@ -66,7 +71,7 @@ cross join lateral (
 -- Rule 4.
 cross join lateral (
     select case when not complete then null
-                when p.judged_by > 0 then coalesce(j.completed_at, p.completed_at)
+                when counted.judged_by > 0 then coalesce(j.completed_at, p.completed_at)
                 when p.completed_at > since and p.completed_at <= accessed.last_accessed_at
                      and (p.reset_at is not null or p.completed_at >= started.started_at) then p.completed_at
                 else lesson.dates[p.total_lessons] end as completed_at
@@ -81,9 +86,9 @@ cross join lateral (
 where p.id > $1 and p.id <= $2 and ($3::uuid is null or p.course_id = $3)
   and ($4::timestamptz is null or p.updated_at >= $4)
   and (lesson.before_reset > 0
-       or (p.lessons_completed, p.total_lessons, p.course_version, p.lessons_waived, p.last_accessed_at, p.started_at,
-           p.completed_at, p.completion_number)
+       or (p.lessons_completed, p.total_lessons, p.course_version, p.lessons_waived, p.judged_by, p.last_accessed_at,
+           p.started_at, p.completed_at, p.completion_number)
            is distinct from (counted.lessons_completed, counted.total_lessons, counted.course_version,
-                             counted.lessons_waived, accessed.last_accessed_at, begun.started_at, finished.completed_at,
+                             counted.lessons_waived, counted.judged_by, accessed.last_accessed_at, begun.started_at, finished.completed_at,
                              numbered.completion_number))
 order by p.id
