@@ -202,11 +202,15 @@ def happened(step: Any, user: UUID, course: UUID) -> tuple[Any, datetime]:
 
 
 async def let_happen(settings: Settings, workers: Workers, events: Sequence[tuple[Any, datetime]]) -> None:
-    """Publishes events to their topics, and has a worker apply them."""
+    """Publishes versions and has a worker store them, then the other events and has a worker apply them.
+
+    In this order, because a course counts by totals until its first version is stored.
+    """
     versions = [(event, at) for event, at in events if isinstance(event, CoursePublished)]
     topic = settings.course_catalog_topic
     async with CourseCatalogPublisher(settings.kafka_bootstrap_servers, topic=topic) as publisher:
         await publisher.publish_many(versions)
+    assert await asyncio.to_thread(workers.start("--until-idle").wait) == 0
     await publish(settings, [(event, at) for event, at in events if not isinstance(event, CoursePublished)])
     assert await asyncio.to_thread(workers.start("--until-idle").wait) == 0
 
