@@ -32,10 +32,10 @@ from worker.operations.watch import Operations
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
 MAY: dict[str, dict[str, set[str]]] = {
     "player": {LESSONS: WRITE},
-    "worker": {LESSONS: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
+    "worker": {LESSONS: READ, CATALOG: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
     "certificates": {COURSES: READ, "certificates-1": READ},
-    "operator": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
-    "api": {LESSONS: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "operator": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "api": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
 GROUPS = (GROUP, "certificates-1", "payments")
@@ -163,7 +163,7 @@ async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker:
     with pytest.raises(SetupError) as refused:
         await require_access(client_arguments(user(broker, "operator")), worker_permissions(names()))
 
-    assert f"Read on topic {LESSONS}, Write on topic {COURSES}:" in str(refused.value)
+    assert f"Read on topic {LESSONS}, Read on topic {CATALOG}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)
 
 

@@ -67,6 +67,8 @@ ARGUMENTS = {
     "rewind": ["--to", "earliest"],
     "show": ["--user", USER, "--course", COURSE],
     "stack": ["--", "true"],
+    "unwaive": ["--user", USER, "--course", COURSE, "--lesson", "a"],
+    "waive": ["--user", USER, "--course", COURSE, "--lesson", "a", "--reason", "ill"],
 }
 UNUSABLE = [
     f"mysql://worker:{MARK}@127.0.0.1/none",
