@@ -177,7 +177,8 @@ def _rewrite_statement(module: ModuleType, name: str, old: str, new: str) -> Non
             return text.replace(old, new)
         return text
 
-    setattr(module, "query", query)
+    for reader in (module, database):  # whose `fetch_one` reads it, too
+        setattr(reader, "query", query)
 
 
 def without_compare_and_swap(at: int) -> None:
