@@ -14,9 +14,12 @@ from events.catalog import (
     CoursePublished,
 )
 from events.envelope import Envelope, MalformedEvent, UnknownType, binary, data_of, read
+from events.learners import LEARNER_EVENTS, LearnerDescribed, LearnerEvent, MailConsent
 from events.models import (
     COURSE_EVENTS,
     LESSON_EVENTS,
+    CertificateIssued,
+    CertificateRevoked,
     CourseAccessed,
     CourseCompleted,
     CourseCompletionRevoked,
@@ -30,16 +33,19 @@ from events.models import (
     course_event_id,
 )
 from events.producer import PublishFailed
-from events.publisher import CourseCatalogPublisher, LessonEventPublisher, Receipt
+from events.publisher import CourseCatalogPublisher, LearnerPublisher, LessonEventPublisher, Receipt
 from events.subscriber import CourseEventSubscriber, Received
 
 __all__ = [
     "CATALOG_EVENTS",
     "COURSE_EVENTS",
+    "LEARNER_EVENTS",
     "LESSON_EVENTS",
     "AtLeast",
     "CatalogEvent",
     "CatalogLesson",
+    "CertificateIssued",
+    "CertificateRevoked",
     "CourseAccessed",
     "CourseCatalogPublisher",
     "CourseCompleted",
@@ -49,12 +55,16 @@ __all__ = [
     "CourseEventSubscriber",
     "CoursePublished",
     "Envelope",
+    "LearnerDescribed",
+    "LearnerEvent",
+    "LearnerPublisher",
     "LessonCompleted",
     "LessonEvent",
     "LessonEventPublisher",
     "LessonUncompleted",
     "LessonWaived",
     "LessonWaiverWithdrawn",
+    "MailConsent",
     "MalformedEvent",
     "ProgressReset",
     "PublishFailed",

@@ -16,11 +16,12 @@ from uuid import UUID
 from events import topics
 from events.catalog import CATALOG_EVENTS
 from events.envelope import CAUSE, CONTENT_TYPE, binary, build_dataschema
+from events.learners import LEARNER_EVENTS
 from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, Event, course_event_id
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-MODELS: dict[str, type[ContractEvent]] = {**LESSON_EVENTS, **COURSE_EVENTS, **CATALOG_EVENTS}
+MODELS: dict[str, type[ContractEvent]] = {**LESSON_EVENTS, **COURSE_EVENTS, **CATALOG_EVENTS, **LEARNER_EVENTS}
 
 DESCRIPTION = """\
 How far every learner is in every course. The application is the worker: it receives lesson events,
@@ -36,6 +37,7 @@ USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
 COURSE = UUID("c7f3a1de-2b44-4e0b-8a51-64a4b8f0c902")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 COMPLETION = {"completion_number": 1, "total_lessons": 20, "course_version": 2, "title": "JavaScript"}
+CERTIFICATE = {"code": "k5xw63tfon2ca5dimuqgy2lomu", "course_version": 2, "completion_number": 1, "issue": 1}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "LessonCompleted": {"lesson_id": "closures-2", "total_lessons": 20},
     "LessonUncompleted": {"lesson_id": "closures-2", "total_lessons": 20},
@@ -54,6 +56,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CourseDeleted": {},
     "CourseCompleted": {**COMPLETION, "lessons_completed": 20, "completed_at": NOON, "started_at": NOON},
     "CourseCompletionRevoked": {**COMPLETION, "lessons_completed": 19, "revoked_at": NOON},
+    "CertificateIssued": {**CERTIFICATE, "issued_at": NOON},
+    "CertificateRevoked": {**CERTIFICATE, "revoked_at": NOON, "status": "revoked"},
+    "LearnerDescribed": {"name": "Ada Lovelace", "locale": "en-GB", "timezone": "Europe/London"},
 }
 
 
@@ -83,11 +88,15 @@ def build_asyncapi() -> dict[str, Any]:
                 "counts.",
                 CATALOG_EVENTS,
             ),
+            "learners": _build_channel(
+                topics.LEARNERS, "Whoever knows the learners writes it. It is compacted.", LEARNER_EVENTS
+            ),
             "courseEvents": _build_channel(topics.COURSE_EVENTS, "The worker writes it.", COURSE_EVENTS),
         },
         "operations": {
             "receiveLessonEvents": _build_operation("receive", "lessonEvents", LESSON_EVENTS),
             "receiveCourseCatalog": _build_operation("receive", "courseCatalog", CATALOG_EVENTS),
+            "receiveLearners": _build_operation("receive", "learners", LEARNER_EVENTS),
             "sendCourseEvents": _build_operation("send", "courseEvents", COURSE_EVENTS),
         },
         "components": {"messages": {name: _build_message(name, model) for name, model in MODELS.items()}},
@@ -112,8 +121,8 @@ def _build_operation(action: str, channel: str, models: Mapping[str, type[Contra
 
 
 def _build_message(name: str, model: type[ContractEvent]) -> dict[str, Any]:
-    ids = {"user_id": USER} if issubclass(model, Event) else {}
-    key = {"type": "string", "format": "uuid", "description": "user_id" if ids else "course_id"}
+    ids = {name: id for name, id in {"user_id": USER, "course_id": COURSE}.items() if name in model.model_fields}
+    key = {"type": "string", "format": "uuid", "description": next(iter(ids))}
     return {
         "name": name,
         "summary": model.__doc__,
@@ -121,7 +130,7 @@ def _build_message(name: str, model: type[ContractEvent]) -> dict[str, Any]:
         "headers": _build_headers_schema(name, model),
         "payload": {"$ref": f"./schemas/{name}.json"},
         "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
-        "examples": [_build_example(model(course_id=COURSE, **ids, **EXAMPLES[name]))],
+        "examples": [_build_example(model(**ids, **EXAMPLES[name]))],
     }
 
 

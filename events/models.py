@@ -52,6 +52,9 @@ Cause = Annotated[
     ),
 ]
 LEARNER = "learner"
+CertificateCode = Annotated[
+    str, Field(pattern=r"^[a-z2-7]{26}$", description="128 random bits in base32, the end of the certificate's link")
+]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
@@ -135,10 +138,34 @@ class CourseCompletionRevoked(Event):
     cause: Cause = LEARNER
 
 
+class CertificateEvent(Event):
+    """Names a certificate: of a learner, for one version of a course."""
+
+    code: CertificateCode
+    course_version: CourseVersionInForce
+    completion_number: CompletionNumber
+
+
+class CertificateIssued(CertificateEvent):
+    """The learner has a certificate. It comes again with a higher `issue` when the same certificate is issued anew."""
+
+    issue: Annotated[int, Field(strict=True, ge=1, description="Grows with each credential of this certificate")]
+    issued_at: AwareDatetime
+
+
+class CertificateRevoked(CertificateEvent):
+    """The certificate is not valid any more, up to and with this `issue`."""
+
+    issue: Annotated[int, Field(strict=True, ge=1, description="The last issue that it revokes")]
+    revoked_at: AwareDatetime
+    status: Annotated[str, Field(description="revoked; withdrawn: a waiver that it stands on was taken back")]
+    cause: Cause = LEARNER
+
+
 LessonEvent = (
     LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset | LessonWaived | LessonWaiverWithdrawn
 )
-CourseEvent = CourseCompleted | CourseCompletionRevoked
+CourseEvent = CourseCompleted | CourseCompletionRevoked | CertificateIssued | CertificateRevoked
 
 # The events of each topic, by the type's name in the envelope.
 LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
@@ -152,6 +179,8 @@ LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
 COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
     "CourseCompleted": CourseCompleted,
     "CourseCompletionRevoked": CourseCompletionRevoked,
+    "CertificateIssued": CertificateIssued,
+    "CertificateRevoked": CertificateRevoked,
 }
 
 

@@ -12,6 +12,7 @@ from aiokafka.structs import RecordMetadata
 from events import topics
 from events.catalog import CatalogEvent, CoursePublished, digest_version
 from events.envelope import binary
+from events.learners import LearnerEvent
 from events.models import EARLIEST, ContractEvent, LessonEvent, uuid_v8
 from events.producer import OutgoingRecord, Producer
 
@@ -142,6 +143,24 @@ class CourseCatalogPublisher(EventPublisher[CatalogEvent]):
         if isinstance(event, CoursePublished):
             return str(uuid_v8(f"CoursePublished/{event.course_id}/{event.version}/{digest_version(event).hex()}"))
         return super()._make_id(event)
+
+
+class LearnerPublisher(EventPublisher[LearnerEvent]):
+    """Publishes how to address learners, as EventPublisher. Of several descriptions the latest `occurred_at` counts."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        topic: str = topics.LEARNERS,
+        source: str = "learners",
+        timeout_s: float = 30,
+        **producer: Any,
+    ) -> None:
+        super().__init__(bootstrap_servers, topic=topic, source=source, timeout_s=timeout_s, **producer)
+
+    def _make_key(self, event: LearnerEvent) -> bytes:
+        return str(event.user_id).encode()
 
 
 def _build_receipt(event_id: str, now_ms: int, stored: RecordMetadata) -> Receipt:

@@ -11,14 +11,15 @@ Modules = dict[str, ast.Module]
 
 FAUST = {
     "worker/agents.py": "the app without Kafka, and one agent per stream",
-    "worker/app.py": "serves /live, /ready and /metrics on the app's port",
     "worker/cli/worker.py": "runs the app until it stops",
     "worker/courses/recount.py": "a service of the app",
+    "worker/effects/performer.py": "a service of the app",
     "worker/health/heartbeat.py": "a service of the app",
     "worker/health/until_idle.py": "a service of the app",
     "worker/intake/intake.py": "a service of the app",
     "worker/kafka/permissions.py": "a service of the app",
     "worker/outbox/relay.py": "a service of the app",
+    "worker/web/port.py": "serves /live, /ready and /metrics on the app's port",
 }
 LONGEST_FUNCTION, LONGEST_MODULE = 45, 300
 

@@ -6,12 +6,7 @@ course-catalog goes the same way; its sink stores the versions of courses -> rec
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
-from functools import partial
-
-from faust.contrib.asgi import AsgiService, serve_asgi
-from starlette.applications import Starlette
 
 from events.producer import Producer
 from worker.agents import AgentApp, Handovers, add_agent
@@ -19,7 +14,6 @@ from worker.courses.catalog_sink import CatalogSink
 from worker.courses.recount import Recount
 from worker.deadletters.writer import DeadLetterWriter
 from worker.decode import decode, decode_catalog
-from worker.errors import SetupError
 from worker.health.endpoints import create_health
 from worker.health.heartbeat import Heartbeat
 from worker.health.until_idle import UntilIdle
@@ -34,11 +28,7 @@ from worker.progress.known_courses import KnownCourses
 from worker.progress.store import Store
 from worker.settings import Settings, settings
 from worker.stream.stream import Stream
-from worker.web.connection import Connection, Port
-
-# Of the worker's own port, which is for probes.
-MOST_CONNECTIONS = 256
-STOP_WITHIN_S = 5
+from worker.web.port import require_free_port, serve_health
 
 
 class Worker(AgentApp):
@@ -47,7 +37,7 @@ class Worker(AgentApp):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.consumer_group, settings)
         self.settings = settings
-        self.permissions = PermissionWatch(settings)
+        self.permissions = PermissionWatch(settings, worker_permissions(settings))
         self.to_course_events = Producer(**client_arguments(settings))
         # aiokafka measures a record before it is compressed, the broker as it comes.
         self.to_dead_letters = Producer(
@@ -77,7 +67,7 @@ class Worker(AgentApp):
         self.heartbeat = Heartbeat(settings, self.intakes)
         self.until_idle: UntilIdle | None = None
         self.topic_warnings: list[str] = []
-        health = create_health(self.intakes, self.relay, settings, warnings=self.topic_warnings)
+        health = create_health(self.intakes, {"relay": self.relay}, settings, warnings=self.topic_warnings)
         serve_health(self, health, settings)
 
     def _take(self, stream: Stream, sinks: Sequence[Store | CatalogSink], *, name: str, description: str) -> Intake:
@@ -99,7 +89,7 @@ class Worker(AgentApp):
         await super().on_start()
         require_free_port(self.settings)
         await require_access(client_arguments(self.settings), worker_permissions(self.settings))
-        await require_topics(self.settings)
+        await require_topics(self.settings, *worker_permissions(self.settings))
         self.topic_warnings += await warn_of_topics(self.settings)
         await self.add_async_context(self.to_course_events)
         await self.add_async_context(self.to_dead_letters)
@@ -119,30 +109,6 @@ class Worker(AgentApp):
         # Not in on_stop, which runs before the intake has drained.
         await asyncio.gather(*(sink.close() for sink in self.sinks))
         await super().on_shutdown()
-
-
-def serve_health(app: AgentApp, health: Starlette, settings: Settings) -> type[AsgiService]:
-    """Has the app serve this while it runs, with the same limits on connections as the API's."""
-    return serve_asgi(
-        app,
-        health,
-        host=settings.http_host,
-        port=settings.http_port,
-        access_log=False,
-        http=partial(Connection, Port(MOST_CONNECTIONS)),
-        ws="none",
-        backlog=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=STOP_WITHIN_S,
-    )
-
-
-def require_free_port(settings: Settings) -> None:
-    """Raises SetupError before this worker joins the group, so that it disturbs no other worker for nothing."""
-    try:
-        socket.create_server((settings.http_host, settings.http_port)).close()
-    except OSError as error:
-        where = f"{settings.http_host}:{settings.http_port}"
-        raise SetupError(f"cannot listen on {where} ({error.strerror}): set PROGRESS_HTTP_PORT, 0 is any") from error
 
 
 app = Worker(settings())

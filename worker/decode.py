@@ -10,7 +10,8 @@ from time import time as now
 from events.catalog import CATALOG_EVENTS
 from events.envelope import MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
-from events.models import AHEAD_S, EARLIEST, EPOCH, LESSON_EVENTS, ContractEvent
+from events.learners import LEARNER_EVENTS
+from events.models import AHEAD_S, COURSE_EVENTS, EARLIEST, EPOCH, LESSON_EVENTS, ContractEvent
 from worker.stream.cut_record import CutRecord
 from worker.stream.outcome import EARLIEST_STAMP, BadHeaderRecord, Occurrence, Outcome, Record, Rejected, Skipped
 
@@ -23,6 +24,16 @@ def decode(record: Record) -> Outcome:
 def decode_catalog(record: Record) -> Outcome:
     """Decodes one record of course-catalog, as `decode`."""
     return decode_event(record, CATALOG_EVENTS)
+
+
+def decode_course_event(record: Record) -> Outcome:
+    """Decodes one record of course-events, as `decode`."""
+    return decode_event(record, COURSE_EVENTS)
+
+
+def decode_learner(record: Record) -> Outcome:
+    """Decodes one record of learners, as `decode`."""
+    return decode_event(record, LEARNER_EVENTS)
 
 
 def decode_event(record: Record, models: Mapping[str, type[ContractEvent]]) -> Outcome:

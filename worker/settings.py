@@ -119,6 +119,7 @@ class Settings(BaseSettings):
         topics.COURSE_CATALOG, description="The topic that the owner of the courses publishes their versions to"
     )
     course_events_topic: str = Field(topics.COURSE_EVENTS, description="The topic that certificate services read from")
+    learners_topic: str = Field(topics.LEARNERS, description="The topic that says how to address learners")
     dead_letter_topic: str = Field(topics.DEAD_LETTERS, description="The topic of records that can never be applied")
     topic_partitions: PositiveInt = Field(
         12, description="Partitions of a topic that is created, which limits how many workers can share it"

@@ -119,7 +119,7 @@ class NotesWorker(AgentApp):
         self.intakes = [add_notes(self, settings, stream, self.to_dead_letters)]
         self.until_idle = UntilIdle(settings, self.intakes)
         relay = Relay(settings, self.to_dead_letters, owned=set)  # for /live alone; it has nothing to relay
-        health = create_health(self.intakes, relay, settings)
+        health = create_health(self.intakes, {"relay": relay}, settings)
         serve_asgi(self, health, host=settings.http_host, port=settings.http_port)
 
     async def on_start(self) -> None:

@@ -16,7 +16,7 @@ from worker.stream.stream import Stream
 
 
 async def live(intake: Any, relay: Any, *, later_s: float = 0) -> int:
-    app = create_health([intake], relay, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s)
+    app = create_health([intake], {"relay": relay}, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://worker") as client:
         return (await client.get("/live")).status_code
 
@@ -68,7 +68,7 @@ async def test_a_worker_without_its_relay_or_its_intake_is_not_live() -> None:
 
 async def test_warnings_that_come_after_the_start_are_shown_and_make_no_worker_unready() -> None:
     intake, warnings = await in_group(), list[str]()
-    app = create_health([intake], Relay(Settings(), None, owned=set), Settings(), warnings=warnings)
+    app = create_health([intake], {"relay": Relay(Settings(), None, owned=set)}, Settings(), warnings=warnings)
     warnings.append("topic x has cleanup.policy=compact")
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://worker") as client:

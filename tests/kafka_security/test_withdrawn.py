@@ -25,7 +25,7 @@ from tests.secured import Secured
 from worker.errors import SetupError
 from worker.kafka import permissions as access
 from worker.kafka.client import client_arguments
-from worker.kafka.permissions import PermissionWatch
+from worker.kafka.permissions import PermissionWatch, worker_permissions
 
 
 @pytest.mark.parametrize(("operation", "topic"), [("READ", LESSONS), ("WRITE", DEAD), ("WRITE", COURSES)])
@@ -90,7 +90,7 @@ async def test_a_user_who_is_removed_is_noticed_while_old_connections_last(
 ) -> None:
     monkeypatch.setattr(access, "CHECK_PERMISSIONS_EVERY_S", 0.05)
     broker.allow("worker", *OF_WORKER, user="goer")
-    watch = PermissionWatch(user(broker, "goer"))
+    watch = PermissionWatch(user(broker, "goer"), worker_permissions(user(broker, "goer")))
     await watch.start()
     try:
         removal = UserScramCredentialDeletion("goer", ScramMechanism.SCRAM_SHA_256)

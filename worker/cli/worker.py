@@ -10,7 +10,8 @@ import structlog
 import uvloop
 
 from worker.agents import AgentApp
-from worker.errors import ProgressError
+from worker.effects.settings import EffectsSettings
+from worker.errors import ProgressError, SetupError
 from worker.gc_tuning import collect_rarely
 from worker.health.until_idle import UntilIdle
 from worker.logs import configure
@@ -72,6 +73,20 @@ def run(settings: Settings, *, until_idle: bool = False) -> int:
     if until_idle:
         app.until_idle = UntilIdle(settings, app.intakes)
     return run_app(app, settings, loop)
+
+
+def run_effects(settings: EffectsSettings) -> int:
+    """Runs `course-progress effects`, and returns the exit status, as `run`."""
+    configure(settings)
+    if settings.environment != "production":
+        asyncio.run(prepare(settings))
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        from worker.effects.app import Effects  # belongs to this loop
+    except ModuleNotFoundError as error:
+        raise SetupError(f"{error.name} is not installed: pip install 'course-progress[certificates]'") from error
+    return run_app(Effects(settings), settings, loop)
 
 
 def run_app(app: AgentApp, settings: Settings, loop: asyncio.AbstractEventLoop) -> int:

@@ -1,7 +1,8 @@
 """Serves `/live`, `/ready` and `/metrics`, on the worker's one port."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -11,31 +12,41 @@ from starlette.routing import Route
 
 from worker.health.waiting import find_wait
 from worker.intake.intake import Intake
-from worker.outbox.relay import Relay
 from worker.settings import Settings
 
 DEAD_LETTERS_S = 120
 
 
+class Task(Protocol):
+    """Runs beside the intakes for as long as the process does."""
+
+    @property
+    def dead(self) -> bool:
+        """Says whether it has ended."""
+
+
 def create_health(
     intakes: Sequence[Intake],
-    relay: Relay,
+    tasks: Mapping[str, Task],
     settings: Settings,
     now: Callable[[], float] = time.monotonic,
     warnings: Sequence[str] = (),
+    topic: str | None = None,
 ) -> Starlette:
     """Serves the health of a worker, which means progress.
 
     A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
     in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
-    `partitions` are those of lesson events; of another stream it shows only what that waits for.
+    `partitions` are those of `topic`, without it of lesson events; of another stream it shows only what that waits for.
     `warnings` may be filled later; they are shown, and make no worker unready.
     """
 
+    topic = topic or settings.lesson_events_topic
+
     async def live(_: Request) -> Response:
         silent_s = max(intake.silent_s(now()) for intake in intakes)
-        died = {"intake": any(intake.dead for intake in intakes), "relay": relay.dead}
-        dead = [name for name, is_dead in died.items() if is_dead]
+        dead = ["intake"] if any(intake.dead for intake in intakes) else []
+        dead += [name for name, task in tasks.items() if task.dead]
         fine = not dead and silent_s <= longest_turn_s(settings)
         return JSONResponse(
             {"live": fine, "seconds_since_last_turn": round(silent_s, 3), "dead": dead},
@@ -43,7 +54,6 @@ def create_health(
         )
 
     async def ready(_: Request) -> Response:
-        topic = settings.lesson_events_topic
         waiting = find_wait(intakes, topic)
         partitions = sorted(tp.partition for intake in intakes for tp in intake.owned if tp.topic == topic)
         return JSONResponse(

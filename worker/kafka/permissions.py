@@ -36,6 +36,15 @@ def worker_permissions(settings: Settings) -> dict[str, int]:
     }
 
 
+def effects_permissions(settings: Settings) -> dict[str, int]:
+    """Returns the operation that `course-progress effects` needs on each topic."""
+    return {
+        settings.course_events_topic: READ,
+        settings.learners_topic: READ,
+        settings.dead_letter_topic: WRITE,
+    }
+
+
 async def require_access(arguments: Mapping[str, Any], needed: Mapping[str, int]) -> None:
     """Asks Kafka whether it allows these operations on these topics. `arguments` are those of a client.
 
@@ -51,9 +60,9 @@ async def require_access(arguments: Mapping[str, Any], needed: Mapping[str, int]
 class PermissionWatch(Service):
     """Stops the worker when Kafka has withdrawn its access. Nothing is lost, and a restart reads new credentials."""
 
-    def __init__(self, settings: Settings, **service: Any) -> None:
+    def __init__(self, settings: Settings, needed: Mapping[str, int], **service: Any) -> None:
         super().__init__(**service)
-        self._needed = worker_permissions(settings)
+        self._needed = needed
         self._arguments = client_arguments(settings)  # with the certificates that the worker's clients started with
 
     async def on_started(self) -> None:

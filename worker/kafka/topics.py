@@ -30,6 +30,7 @@ def build_topics(settings: Settings) -> list[NewTopic]:
         settings.lesson_events_topic: {},
         settings.course_catalog_topic: FOR_EVER,
         settings.course_events_topic: {},
+        settings.learners_topic: {"cleanup.policy": "compact"},
         settings.dead_letter_topic: DEAD_LETTERS,
     }
     return [

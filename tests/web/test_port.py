@@ -13,9 +13,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tests.processes import eventually
-from worker import app
 from worker.settings import Settings
-from worker.web import connection
+from worker.web import connection, port
 
 
 @asynccontextmanager
@@ -30,7 +29,7 @@ async def served() -> AsyncIterator[tuple[str, int]]:
         with socket.socket() as asking:
             return asking.connect_ex(address) == 0
 
-    async with app.serve_health(faust, health, Settings(http_port=address[1]))():
+    async with port.serve_health(faust, health, Settings(http_port=address[1]))():
         await eventually(listens)
         async with asyncio.timeout(30):
             yield address
@@ -49,7 +48,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
 
 
 async def test_a_flood_of_connections_keeps_no_probe_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "MOST_CONNECTIONS", 5)
+    monkeypatch.setattr(port, "MOST_CONNECTIONS", 5)
     async with served() as address:
         held = [await asyncio.open_connection(*address) for _ in range(20)]
         async with httpx.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:

@@ -1,0 +1,40 @@
+"""Defines what the topic `learners` says: how to address a learner.
+
+The topic is compacted by user: a reader gets the latest description of each learner.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from events.models import ContractEvent
+
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class MailConsent(ContractEvent):
+    """Says to which kinds of mail the learner has agreed."""
+
+    milestones: bool = False
+    reminders: bool = False
+
+
+class LearnerDescribed(ContractEvent):
+    """Says how to address a learner. It replaces what was said before: what it leaves out is not known any more."""
+
+    user_id: UUID
+    name: Line | None = Field(None, description="As it stands on a certificate")
+    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")] | None = None
+    locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
+        None, description="A language tag, such as pt-BR"
+    )
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = Field(
+        None, description="A zone of the IANA database, such as Europe/Berlin: in it the learner's days begin"
+    )
+    mail: MailConsent = MailConsent()
+
+
+LearnerEvent = LearnerDescribed
+LEARNER_EVENTS: Mapping[str, type[LearnerEvent]] = {"LearnerDescribed": LearnerDescribed}

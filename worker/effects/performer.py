@@ -1,0 +1,131 @@
+"""Performs the effects that are due, one transaction each. Any number of processes may do so at once."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from mode import Service
+
+from worker.errors import ProgressError, Unavailable
+from worker.metrics import effects as metrics
+from worker.postgres.connection import close, connect, query
+from worker.postgres.failures import translate_errors
+from worker.settings import Settings
+from worker.stream.effect import Later, Perform, Planned
+
+log = structlog.get_logger("effects")
+
+LOOK_EVERY_S = 1.0
+FIRST_BACK_OFF_S = 1.0
+LONGEST_BACK_OFF_S = 600.0
+STOP_WITHIN_S = 5.0
+
+
+class Performer(Service):
+    """Claims effects with `for update skip locked`, performs them, and deletes their rows with the same commit.
+
+    A process that is killed meanwhile has done nothing, and another one claims the effect again.
+    """
+
+    def __init__(self, settings: Settings, performs: Mapping[str, Perform], at_once: int, **service: Any) -> None:
+        super().__init__(**service)
+        self._settings = settings
+        self._performs = performs
+        self._at_once = at_once
+        self._nudged = asyncio.Event()
+        self._running: set[asyncio.Future[None]] = set()
+        self.last_turn = time.monotonic()
+        self.waiting_for: str | None = None
+
+    @property
+    def dead(self) -> bool:
+        """Says whether a task has ended while the service runs."""
+        return any(task.done() for task in self._running)
+
+    def nudge(self) -> None:
+        """Looks at once, because something was planned."""
+        self._nudged.set()
+
+    async def on_started(self) -> None:
+        self._running = {self.add_future(self._run()) for _ in range(self._at_once)}
+
+    async def on_stop(self) -> None:
+        """Lets the effects in hand finish, for at most STOP_WITHIN_S; another process claims those that did not."""
+        self.nudge()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_WITHIN_S)
+
+    async def _run(self) -> None:
+        connection: asyncpg.Connection | None = None
+        failures = 0
+        try:
+            while not self.should_stop:
+                try:
+                    if connection is None or connection.is_closed():
+                        connection = await connect(self._settings)
+                    found = await self.perform_next(connection)
+                    self.waiting_for, failures = None, 0
+                except Unavailable as error:
+                    log.warning("effects wait", error=str(error))
+                    self.waiting_for, found, failures = str(error), False, failures + 1
+                self.last_turn = time.monotonic()
+                if not found:
+                    await self._pause(min(LOOK_EVERY_S * 2**failures, 30))
+        finally:
+            if connection is not None:
+                await close(connection)
+
+    async def _pause(self, longest_s: float) -> None:
+        try:
+            async with asyncio.timeout(longest_s):
+                await self._nudged.wait()
+        except TimeoutError:
+            pass
+        self._nudged.clear()
+
+    async def perform_next(self, connection: asyncpg.Connection) -> bool:
+        """Performs one effect that is due. Returns whether there was one. Raises Unavailable."""
+        with translate_errors(connection):
+            async with connection.transaction():
+                row = await connection.fetchrow(query("effects/claim"), [*self._performs])
+                if row is None:
+                    return False
+                kind, planned = row["kind"], Planned(*row[1:])
+                later = await self._perform(connection, kind, planned)
+                await self._settle(connection, kind, planned, later)
+        metrics.count(kind, later is None)
+        return True
+
+    async def _perform(self, connection: asyncpg.Connection, kind: str, planned: Planned) -> Later | None:
+        """Performs it in a savepoint, so that what fails leaves nothing behind but its reason."""
+        try:
+            async with connection.transaction():
+                return await self._performs[kind](connection, planned)
+        except Unavailable:
+            raise
+        except ProgressError as error:
+            later = Later(str(error))
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+            raise  # PostgreSQL, which translate_errors explains
+        except Exception as error:
+            log.exception("an effect cannot be performed: this is a bug", kind=kind, error=type(error).__name__)
+            return Later(f"bug: {type(error).__name__}")
+        log.warning("an effect waits", kind=kind, reason=later.reason)
+        return later
+
+    async def _settle(self, connection: asyncpg.Connection, kind: str, planned: Planned, later: Later | None) -> None:
+        if later is None:
+            await connection.execute("delete from effect where kind = $1 and key = $2", kind, planned.key)
+            return
+        back_off = min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S)
+        await connection.execute(
+            "update effect set due_at = $3, attempts = least(attempts + 1, 30), reason = $4 where kind = $1 and key = $2",
+            kind,
+            planned.key,
+            later.at or datetime.now(UTC) + timedelta(seconds=back_off),
+            later.reason,
+        )
