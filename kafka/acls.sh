@@ -14,10 +14,9 @@ Roles:
   worker         reads lesson events and the catalog, writes course events and dead letters
   certificates   reads course events, in groups whose names begin with GROUP
   operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events and the
-                 catalog (to replay),
-                 sees whether the workers' group is alive
-  api            course-progress api: the rights of an operator, for /api/ops and the page Operations. Without these
-                 two the rights of a player are enough
+                 catalog (to replay), reads them and commits offsets in the workers' groups (to rewind)
+  api            course-progress api: the rights of an operator but for rewind, for /api/ops and the page Operations.
+                 Without these two the rights of a player are enough
 
 Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
   --group GROUP            course-progress; for certificates: certificates, with which group names begin
@@ -115,7 +114,14 @@ case $role in
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$dead_letters"
         allow "$@" --add --allow-principal "$principal" --operation Write \
             --topic "$dead_letters" --topic "$lesson_events" --topic "$course_catalog"
-        allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
+        if [ "$role" = api ]; then
+            allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
+        else
+            # A rewind commits offsets in the group, too.
+            allow "$@" --add --allow-principal "$principal" --operation Read \
+                --topic "$lesson_events" --topic "$course_catalog" \
+                --group "${group:-course-progress}" --group "${group:-course-progress}-catalog"
+        fi
         ;;
     *) wrong "ROLE must be player, author, worker, certificates, operator or api" ;;
 esac

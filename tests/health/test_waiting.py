@@ -1,29 +1,30 @@
-"""A worker of several streams says which of them waits, lesson events first."""
+"""A process of several streams says which of them waits, the first one first."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from worker.decode import decode
 from worker.health.waiting import find_wait
+from worker.stream.stream import Stream
 
 
-def intake(topic: str, waiting_for: str | None) -> Any:
-    return SimpleNamespace(stream=SimpleNamespace(topic=topic), waiting_for=waiting_for)
+def intake(group: str, waiting_for: str | None) -> Any:
+    return SimpleNamespace(stream=Stream("lessons", group, decode), waiting_for=waiting_for)
 
 
 @pytest.mark.parametrize(
-    ("lessons", "catalog", "said"),
+    ("first", "second", "said"),
     [
         (None, None, None),
         ("Kafka is away", None, "Kafka is away"),
         ("Kafka is away", "Kafka is away", "Kafka is away"),
-        (None, "the breaker", "catalog: the breaker"),
+        (None, "the breaker", "history/lessons: the breaker"),
     ],
 )
 def test_another_stream_is_named_and_only_when_it_alone_waits(
-    lessons: str | None, catalog: str | None, said: str | None
+    first: str | None, second: str | None, said: str | None
 ) -> None:
-    streams = [intake("catalog", catalog), intake("lessons", lessons)]
-
-    assert find_wait(streams, "lessons") == said
+    """Both read the same topic, each in a group of its own."""
+    assert find_wait([intake("progress", first), intake("history", second)]) == said

@@ -28,13 +28,14 @@ from worker.kafka.permissions import require_access, worker_permissions
 from worker.kafka.topic_settings import fetch_topics
 from worker.learners.service import Accepted, ProgressService
 from worker.operations.watch import Operations
+from worker.repair.rewind import rewind
 
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
 MAY: dict[str, dict[str, set[str]]] = {
     "player": {LESSONS: WRITE},
     "worker": {LESSONS: READ, CATALOG: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
     "certificates": {COURSES: READ, "certificates-1": READ},
-    "operator": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "operator": {LESSONS: READ | WRITE, CATALOG: READ | WRITE, DEAD: READ | WRITE, GROUP: READ},
     "api": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
@@ -159,9 +160,17 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
     assert tally.replayed == 1
 
 
+async def test_an_operator_rewinds_each_stream(broker: Secured, database_url: str) -> None:
+    settings = user(broker, "operator", database_url=database_url)
+    for topic, group in ((LESSONS, GROUP), (CATALOG, settings.catalog_group)):
+        moves = await rewind(settings, "earliest", [], topic=topic, group=group)
+
+        assert {move.tp.topic for move in moves} == {topic}
+
+
 async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker: Secured) -> None:
     with pytest.raises(SetupError) as refused:
-        await require_access(client_arguments(user(broker, "operator")), worker_permissions(names()))
+        await require_access(client_arguments(user(broker, "api")), worker_permissions(names()))
 
     assert f"Read on topic {LESSONS}, Read on topic {CATALOG}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)

@@ -102,8 +102,8 @@ async def replay(
 ) -> Tally:
     """Replays the selected open letters, at most `limit` of them and `rate` a second; a dry run only counts.
 
-    Each goes to the topic it came from if `decoders`, by default that of lesson events, has it, or all go to `to`. The
-    resolutions name `by`, by default the user that runs this process. Repeating and killing a replay are safe.
+    Each goes to the topic it came from if `decoders`, by default those of a worker's two streams, has it, or all go to
+    `to`. The resolutions name `by`, by default the user that runs this process. Repeating and killing it are safe.
 
     Raises KafkaUnavailable, with how many were replayed, or SetupError if a topic or a permission is missing.
     """

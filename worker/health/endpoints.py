@@ -15,6 +15,7 @@ from worker.intake.intake import Intake
 from worker.settings import Settings
 
 DEAD_LETTERS_S = 120
+STATEMENTS_OF_A_BATCH = 6  # that may be slow: reset, judge, waive, apply, judge again, recover
 
 
 class Task(Protocol):
@@ -31,17 +32,14 @@ def create_health(
     settings: Settings,
     now: Callable[[], float] = time.monotonic,
     warnings: Sequence[str] = (),
-    topic: str | None = None,
 ) -> Starlette:
     """Serves the health of a worker, which means progress.
 
     A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
     in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
-    `partitions` are those of `topic`, without it of lesson events; of another stream it shows only what that waits for.
+    `partitions` are those of the first stream, lesson events; of another it shows only what that waits for.
     `warnings` may be filled later; they are shown, and make no worker unready.
     """
-
-    topic = topic or settings.lesson_events_topic
 
     async def live(_: Request) -> Response:
         silent_s = max(intake.silent_s(now()) for intake in intakes)
@@ -54,8 +52,8 @@ def create_health(
         )
 
     async def ready(_: Request) -> Response:
-        waiting = find_wait(intakes, topic)
-        partitions = sorted(tp.partition for intake in intakes for tp in intake.owned if tp.topic == topic)
+        waiting = find_wait(intakes)
+        partitions = sorted(tp.partition for tp in intakes[0].owned)
         return JSONResponse(
             {"ready": not waiting, "waiting_for": waiting, "partitions": partitions, "warnings": [*warnings]},
             status_code=503 if waiting else 200,
@@ -70,7 +68,7 @@ def create_health(
 def longest_turn_s(settings: Settings) -> float:
     """Returns the longest that a turn may take: a lane that is silent for longer is stuck.
 
-    A batch that hangs in the database comes back as DatabaseUnavailable after the time limit of a statement, and a
-    batch with resets has two statements. Its dead letters may take DEAD_LETTERS_S before.
+    A batch that hangs in the database comes back as DatabaseUnavailable after the time limit of a statement. Its dead
+    letters may take DEAD_LETTERS_S before.
     """
-    return DEAD_LETTERS_S + 2 * settings.database_timeout_s
+    return DEAD_LETTERS_S + STATEMENTS_OF_A_BATCH * settings.database_timeout_s

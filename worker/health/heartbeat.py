@@ -59,7 +59,6 @@ class Heartbeat(Service):
 
     def _build_row(self) -> tuple[Any, ...]:
         throughput = metrics.THROUGHPUT.summary(time.monotonic())
-        topic = self._settings.lesson_events_topic
         disagreeing = metrics.DISAGREEING_TOTALS.list_latest(datetime.now(UTC))
         breaker = next((intake.breaker_open for intake in self._intakes if intake.breaker_open), None)
         return (
@@ -67,10 +66,10 @@ class Heartbeat(Service):
             self._worker,
             *self._runs_as,
             self._started_at,
-            sorted(tp.partition for intake in self._intakes for tp in intake.owned if tp.topic == topic),
+            sorted(tp.partition for tp in self._intakes[0].owned),
             *astuple(throughput),
             str(breaker) if breaker else None,
-            find_wait(self._intakes, topic),
+            find_wait(self._intakes),
             json.dumps([asdict(found) for found in disagreeing], default=str),
         )
 

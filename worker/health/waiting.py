@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from worker.intake.intake import Intake
 
 
-def find_wait(intakes: Sequence[Intake], lesson_events_topic: str) -> str | None:
-    """Returns why a stream of a worker stands still; None while none is known to.
+def find_wait(intakes: Sequence[Intake]) -> str | None:
+    """Returns why a stream of a process stands still; None while none is known to.
 
-    Lesson events come first. The reason of another stream begins with its topic, because lesson events go on.
+    The first stream, lesson events for a worker, comes first. The reason of another begins with its group and topic,
+    because the first goes on.
     """
-    reasons = {intake.stream.topic: reason for intake in intakes if (reason := intake.waiting_for)}
-    if lesson_events_topic in reasons:
-        return reasons[lesson_events_topic]
-    return next((f"{topic}: {reason}" for topic, reason in reasons.items()), None)
+    first, *others = intakes
+    if first.waiting_for:
+        return first.waiting_for
+    return next((f"{other.stream.name}: {reason}" for other in others if (reason := other.waiting_for)), None)
