@@ -170,6 +170,18 @@ def test_a_time_at_the_end_of_all_times_never_comes() -> None:
     assert judge(announce([completed(1), taken_back(1, at=end)]), REVOKED_BY, DAY, LATER).changes_at is None
 
 
+@pytest.mark.parametrize(
+    ("cause", "status"), [("learner", "revoked"), ("imported", "revoked"), ("waived", "withdrawn")]
+)
+def test_it_is_withdrawn_where_the_last_that_was_taken_back_was_waived(cause: str, status: str) -> None:
+    verdict = judge_late(completed(1), taken_back(1, "imported"), completed(2, 2), taken_back(2, cause))
+
+    wanted = Revoke(status, cause, False, cause)
+
+    assert decide(verdict, 1, Held(verdict.completions[1], "valid"), may_issue=True) == wanted
+    assert decide(verdict, 1, Held(verdict.completions[1], "revoked", "reset"), may_issue=True) == wanted
+
+
 def test_no_completion_makes_valid_what_somebody_has_revoked() -> None:
     verdict = judge_late(completed(1), completed(2))
     completion = verdict.completions[1]
