@@ -97,6 +97,8 @@ create table certificate (
     status_at timestamptz not null,
     reason text,
     revoked_by_hand boolean not null default false,
+    wish text check (wish in ('revoke', 'reissue')),
+    wish_reason text,
     listed boolean not null default true,
     issue integer not null default 1,
     rendered_with jsonb not null,
@@ -114,6 +116,7 @@ comment on column certificate.status is
 comment on column certificate.status_at is 'since when';
 comment on column certificate.reason is 'why it is not valid: the cause of the revocation, or what somebody wrote';
 comment on column certificate.revoked_by_hand is 'then no completion makes it valid again';
+comment on column certificate.wish is 'what somebody wants of it, until effects have done it';
 comment on column certificate.listed is 'false: the public page tells no more than that it is valid, or is not';
 comment on column certificate.issue is 'grows with each credential of this certificate: 1, 2, 3';
 comment on column certificate.rendered_with is 'digest of the template and the fonts, version of typst';
@@ -167,11 +170,14 @@ end $$;
 grant select, insert, update, delete on consumed_offset to course_progress_effects;
 grant select, insert, update on known_topic to course_progress_effects;
 grant insert on outbox to course_progress_effects;
+grant insert on transition to course_progress_effects; -- the trigger of outbox does, with no rows
 grant select on transition, course_progress, course_progress_all, course_version to course_progress_effects;
 grant select on certificate, status_list, credential_status, signing_key, course_version
     to course_progress_certificates;
-grant update (listed) on certificate to course_progress_certificates;
+-- A reader of theirs may hide a certificate; an administrator may wish that one is revoked or issued anew.
+grant update (listed, wish, wish_reason) on certificate to course_progress_certificates;
 grant select (kind, key, planned_at, due_at, attempts, reason) on effect to course_progress_certificates;
+grant insert, update (due_at, attempts) on effect to course_progress_certificates;
 -- For the reconciliation on Operations, and the reasons why certificates wait.
 grant select on announced_completion, transition, course_progress, course_progress_all to course_progress_certificates;
 -- migrate:down
