@@ -131,8 +131,7 @@ comment on column status_list.credential is 'the signed list, as it is served; n
 create table credential_status (
     list integer not null references status_list (list),
     list_index integer not null,
-    -- Deferred: the credential of a certificate holds its place, so the place is taken before the certificate is there.
-    code text collate "C" not null references certificate (code) deferrable initially deferred,
+    code text not null references certificate (code) deferrable initially deferred, -- the place is signed before
     revoked boolean not null default false,
     primary key (list, list_index)
 );

@@ -34,4 +34,4 @@ def build_credential_link(public_url: str, code: str) -> str:
 
 def build_list_link(public_url: str, number: int) -> str:
     """Builds the link of a status list, which is its id as well."""
-    return f"{public_url.rstrip('/')}/status-lists/{number}"
+    return f"{public_url.rstrip('/')}/credentials/status/{number}"

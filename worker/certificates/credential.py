@@ -10,6 +10,8 @@ from worker.certificates.status_bits import ListPlace, encode_bits
 
 CREDENTIALS_V2 = "https://www.w3.org/ns/credentials/v2"
 OPEN_BADGES = "https://purl.imsglobal.org/spec/ob/v3p0/context-3.0.3.json"
+# Libraries disagree on how these are written in what is signed, and a signature would be right for some of them only.
+CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 LIST_IS_VALID = timedelta(hours=48)
 LIST_MAY_BE_KEPT_MS = 5 * 60 * 1000
 
@@ -21,18 +23,24 @@ def build_credential(
 
     Its id stays when the certificate is issued again: of two with the same id the later `validFrom` counts.
     """
+    title = certificate.title.translate(CONTROLS)
     return {
         "@context": [CREDENTIALS_V2, OPEN_BADGES],
         "id": build_credential_link(public_url, certificate.code),
         "type": ["VerifiableCredential", "OpenBadgeCredential"],
-        "name": certificate.title,
-        "issuer": {"id": did_of(public_url), "type": ["Profile"], "name": issuer, "url": public_url},
+        "name": title,
+        "issuer": {
+            "id": did_of(public_url),
+            "type": ["Profile"],
+            "name": issuer.translate(CONTROLS),
+            "url": public_url,
+        },
         "validFrom": _write(certificate.issued_at),
         "awardedDate": _write(certificate.completed_at),
         "credentialSubject": {
             "type": ["AchievementSubject"],
             "identifier": [_build_identity(certificate, email, salt)],
-            "achievement": _build_achievement(certificate),
+            "achievement": _build_achievement(certificate, title),
         },
         "credentialStatus": _build_status(build_list_link(public_url, place.list), place.index),
     }
@@ -58,15 +66,15 @@ def build_status_list(number: int, bits: bytes, public_url: str, now: datetime) 
     }
 
 
-def _build_achievement(certificate: Certificate) -> dict[str, Any]:
+def _build_achievement(certificate: Certificate, title: str) -> dict[str, Any]:
     version = certificate.course_version
     required = f"everything that version {version} of the course requires" if version else "every lesson of the course"
     return {
         "id": f"urn:uuid:{certificate.course_id}#version-{version}",
         "type": ["Achievement"],
         "achievementType": "Course",
-        "name": certificate.title,
-        "description": f"Completion of the course “{certificate.title}”.",
+        "name": title,
+        "description": f"Completion of the course “{title}”.",
         "criteria": {"narrative": f"The learner completed {required}."},
     }
 

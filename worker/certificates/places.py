@@ -27,10 +27,9 @@ async def take_place(connection: asyncpg.Connection, code: str) -> ListPlace:
             await plan_signing(connection, [begun])
 
 
-async def set_bits(connection: asyncpg.Connection, code: str, keep: ListPlace | None = None) -> None:
-    """Revokes all credentials of a certificate, or all but the one at `keep`, and plans that their lists are signed.
+async def set_bits(connection: asyncpg.Connection, code: str) -> None:
+    """Revokes all credentials that a certificate has so far, and plans that their lists are signed.
 
     It happens in the caller's transaction. Repeating it changes nothing. Raises the driver's errors.
     """
-    lists = await connection.fetchval(query("certificates/set_bits"), code, *(keep or (None, None)))
-    await plan_signing(connection, lists)
+    await plan_signing(connection, await connection.fetchval(query("certificates/set_bits"), code))

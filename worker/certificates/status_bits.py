@@ -1,15 +1,16 @@
-"""Builds the bits of a Bitstring Status List (W3C, version 1.0): one for each credential, set where it is revoked. Pure."""
+"""Builds the bits of a Bitstring Status List (W3C): one for each credential, set where it is revoked. Pure."""
 
 import base64
 import gzip
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 SIZE = 131_072  # bits: the least that the specification allows, so that a reader's interest shows nobody
 HALF = SIZE // 2  # places given away of a list before the next begins: a free one is then found in two attempts
 
 
-class ListPlace(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ListPlace:
     """Names the place of a credential: the number of its list, and the index in it."""
 
     list: int
