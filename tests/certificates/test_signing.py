@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -239,7 +239,7 @@ def write_public(path: Path) -> None:
     path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, Callable[[Path], Any]] = {
     "does not exist: restore it": lambda _: None,
     "cannot be read .Is a directory.": Path.mkdir,
     "has a passphrase: write it without one": write_encrypted,
