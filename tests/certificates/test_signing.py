@@ -24,7 +24,7 @@ from tests.certificates.examples import CERTIFICATE, PUBLIC_URL, new_key, signin
 from tests.certificates.node import find_verifier
 from worker.certificates.did import build_did_document, did_of
 from worker.certificates.signing import CannotSign, Signer, read_keys
-from worker.certificates.status_bits import ListPlace, build_bits
+from worker.certificates.status_bits import ListPlace, build_bits, encode_bits
 
 PLACE = ListPlace(1, 77)
 NOW = datetime.now(UTC)
@@ -159,6 +159,22 @@ def test_a_credential_with_any_byte_changed_is_refused(signer: Signer) -> None:
 
 def flip(rng: random.Random, character: str) -> str:
     return rng.choice([c for c in 'aZ09":,{}[]/# \\é' if c != character])
+
+
+@pytest.mark.processes
+def test_a_list_that_was_changed_or_signed_by_another_is_not_believed(signer: Signer, tmp_path: Path) -> None:
+    verifier, credential = find_verifier(), sign(signer)
+    other = Signer(signing_settings(new_key(tmp_path, "other.pem")))
+    address = f"{PUBLIC_URL}/credentials/status/1"
+    documents = published(signer, 77)
+    cleared = json.loads(json.dumps(documents))
+    cleared[address]["credentialSubject"]["encodedList"] = encode_bits(build_bits([]))
+    replaced = documents | {address: published(other)[address]}
+
+    for false_documents in (cleared, replaced):
+        (verdict,) = verifier.verify(false_documents, [credential])
+        assert not verdict.verified
+        assert "not verified" in str(verdict.error)
 
 
 @pytest.mark.processes
