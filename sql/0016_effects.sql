@@ -124,27 +124,26 @@ comment on column certificate.credential is 'the Open Badges 3.0 credential, sig
 
 create table status_list (
     list integer primary key,
-    bits bytea not null,
-    used integer not null default 0,
     credential jsonb,
     signed_at timestamptz
 );
 
 comment on table status_list is 'One row: a Bitstring Status List of revoked credentials.';
-comment on column status_list.bits is 'not compressed; the bit of an index is counted from the left';
-comment on column status_list.used is 'how many indexes are given away';
 comment on column status_list.credential is 'the signed list, as it is served; null: to be signed';
 
 create table credential_status (
     list integer not null references status_list (list),
     list_index integer not null,
-    code text not null references certificate (code),
+    code text not null references certificate (code) deferrable initially deferred, -- the place is signed before
+    revoked boolean not null default false,
     primary key (list, list_index)
 );
 create index credential_status_code on credential_status (code);
+create index credential_status_revoked on credential_status (list, list_index) where revoked;
 
 comment on table credential_status is
     'One row: the place of one credential in a status list. A certificate that is issued again gets another.';
+comment on column credential_status.revoked is 'the bit: it is never taken back';
 
 create table signing_key (
     key_id text primary key,
