@@ -11,7 +11,6 @@ from worker.cli.options import WithExamples
 from worker.cli.output import say
 from worker.errors import SetupError
 
-WIDTH = 1600  # pixels of a PNG
 PUBLIC_URL = "https://learn.example"
 CODE = "mfrggzdfmztwq2lkobqwg23bni"
 
@@ -30,8 +29,11 @@ CODE = "mfrggzdfmztwq2lkobqwg23bni"
 )
 @click.option("--name", default="Ada Lovelace", show_default=True, help="The learner's name.")
 @click.option("--title", default="Event Streaming with Kafka", show_default=True, help="The course's title.")
+@click.option(
+    "--width", type=click.IntRange(200, 8000), default=1600, show_default=True, help="How many pixels wide a PNG is."
+)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def preview(template: Path | None, name: str, title: str, file: Path) -> None:
+def preview(template: Path | None, name: str, title: str, width: int, file: Path) -> None:
     """Writes a sample certificate to FILE, a PDF or a PNG by its name: with the settings of this environment.
 
     It needs neither Kafka nor a database, and the sample has no credential.
@@ -41,7 +43,7 @@ def preview(template: Path | None, name: str, title: str, file: Path) -> None:
         raise click.UsageError(f"{file} must end in .pdf or .png")
     if not (name.strip() and title.strip()):
         raise click.UsageError("--name and --title must not be empty")
-    content = asyncio.run(_render(template, name, title, form))
+    content = asyncio.run(_render(template, name, title, width if form == ".png" else None))
     try:
         file.write_bytes(content)
     except OSError as error:
@@ -49,7 +51,7 @@ def preview(template: Path | None, name: str, title: str, file: Path) -> None:
     say(f"wrote {file}")
 
 
-async def _render(template: Path | None, name: str, title: str, form: str) -> bytes:
+async def _render(template: Path | None, name: str, title: str, width: int | None) -> bytes:
     from worker.certificates.certificate import Certificate
     from worker.certificates.rendering import Renderer
     from worker.certificates.settings import CertificateSettings
@@ -64,4 +66,4 @@ async def _render(template: Path | None, name: str, title: str, form: str) -> by
     day = date(2026, 11, 30)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     sample = Certificate(CODE, UUID(int=1), UUID(int=2), 1, 1, name, title, day, noon, noon)
-    return await (renderer.draw(sample, WIDTH) if form == ".png" else renderer.render(sample, None))
+    return await (renderer.render(sample, None) if width is None else renderer.draw(sample, width))
