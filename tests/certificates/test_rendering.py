@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -24,6 +25,7 @@ from worker.errors import CannotRender, RenderingBusy
 CODE = "mfrggzdfmztwq2lkobqwg23bni"
 ISSUED_AT = datetime(2026, 12, 1, 8, 30, 15, tzinfo=UTC)
 CREDENTIAL = {"type": ["VerifiableCredential"], "credentialSubject": {"achievement": {"name": "Ströme"}}}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "certificate-templates.md"
 NOTO = Path("/usr/share/fonts/truetype/noto")
 MARGIN, MM = 20, 72 / 25.4  # nothing that is read stands nearer to the edge than so many millimetres
 LONG_TITLE = ("Distributed systems, with an emphasis on consistency and replication; " * 5)[:300]
@@ -338,6 +340,16 @@ async def test_a_template_may_be_of_several_files_and_need_not_know_of_pdf(tmp_p
     assert "credential.json" in pypdf.PdfReader(io.BytesIO(pdf)).attachments
 
 
+async def test_the_template_of_the_documents_is_whole(tmp_path: Path) -> None:
+    example = DOCUMENT.read_text().partition("```typst\n")[2].partition("```")[0]
+    renderer = build_renderer(certificate_template=write_template(tmp_path, example))
+
+    text = read_text(await renderer.render(certify(), CREDENTIAL))
+
+    for words in ("Urkunde", "Ada Lovelace", "30.11.2026", "Event Streaming", CODE):
+        assert words in text
+
+
 async def test_fonts_of_the_machine_never_count(tmp_path: Path) -> None:
     """Otherwise the same certificate would have other bytes on another machine."""
     source = '#json(bytes(sys.inputs.certificate)).fonts.join(", ")'
@@ -346,6 +358,19 @@ async def test_fonts_of_the_machine_never_count(tmp_path: Path) -> None:
     )
 
     assert text == "DejaVu Sans Mono, Libertinus Serif, New Computer Modern, New Computer Modern Math"
+
+
+async def test_the_documents_name_all_that_a_template_is_given(tmp_path: Path) -> None:
+    source = '#json(bytes(sys.inputs.certificate)).keys().join(" ") #sys.inputs.keys().join(" ")'
+    logo = tmp_path / "logo.svg"
+    logo.write_text(SVG.format("red"))
+    renderer = build_renderer(
+        certificate_template=write_template(tmp_path, source), certificate_logo=logo, certificate_signature=logo
+    )
+    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    named = {word.removeprefix("sys.inputs.") for row in rows for word in re.findall(r"`([\w.]+)`", row.split("|")[1])}
+
+    assert set(read_text(await renderer.render(certify(), CREDENTIAL)).split()) == named
 
 
 async def test_a_template_that_was_put_right_is_read_again(tmp_path: Path) -> None:
