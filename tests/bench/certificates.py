@@ -13,7 +13,7 @@ import asyncpg
 from worker.certificates.people import describe_learners
 from worker.certificates.plan import plan_certificates
 from worker.certificates.rendering import Renderer
-from worker.certificates.signing import create_key
+from worker.certificates.keys import create_key
 
 from events.catalog import CatalogLesson, CoursePublished
 from events.learners import LearnerDescribed

@@ -21,7 +21,7 @@ from tests.faults.scene import RECOVERS_WITHIN_S, Scene
 from tests.faults.supervised import SupervisedWorker
 from tests.faults.worker_faults import wait_until_killed
 from tests.processes import eventually
-from worker.certificates.signing import create_key
+from worker.certificates.keys import create_key
 from worker.devstack.process import find_free_ports
 from worker.effects.settings import EffectsSettings
 from worker.stream.outcome import Record

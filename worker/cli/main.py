@@ -17,8 +17,11 @@ from pydantic import ValidationError
 from events import PublishFailed
 from worker.cli.api import api
 from worker.cli.catalog import catalog
+from worker.cli.certificate_key import key
+from worker.cli.certificate_preview import preview
 from worker.cli.certificates import certificates
 from worker.cli.deadletters import deadletters
+from worker.cli.effects import effects
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
 from worker.cli.options import Group
@@ -43,6 +46,7 @@ for command in (
     catalog,
     certificates,
     deadletters,
+    effects,
     import_,
     publish,
     rewind,
@@ -54,6 +58,8 @@ for command in (
     watch,
 ):
     cli.add_command(command)
+for command in (key, preview):
+    certificates.add_command(command)
 
 
 def main() -> None:
