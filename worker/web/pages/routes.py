@@ -22,8 +22,10 @@ from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
+from worker.web.certificates import CertificateService
 from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
+from worker.web.pages.certificates import add_certificates
 from worker.web.pages.course import CoursePage, build_course_page
 from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
 from worker.web.pages.operations import build_operations_page
@@ -105,7 +107,12 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
         known = await read_catalog(readers.lessons, user, rows, catalog)
         listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
-        view = build_learning_page(stats.value, listed, weeks, show, first=after is None, older=older)
+        has = readers.certificates is not None
+        if readers.certificates is not None:
+            listed = await read_certificates(readers.certificates, user, listed, known, page.as_of)
+        view = build_learning_page(
+            stats.value, listed, weeks, show, first=after is None, older=older, has_certificates=has
+        )
         return await templates.render_in_turns("learning", caller=caller, page=view)
 
     @router.get("/courses/{courseId}")
@@ -172,6 +179,19 @@ async def read_cards(
     ]
     completed = cut | await reads.find_completed(user_id, asked) if asked else cut
     return fill_cards(rows, catalog, shown, page.as_of, completed)
+
+
+async def read_certificates(
+    service: CertificateService, user_id: UUID, cards: tuple[CourseCard, ...], catalog: CourseCatalog, now: datetime
+) -> tuple[CourseCard, ...]:
+    """Adds the learner's certificates to these cards."""
+    if not cards:
+        return cards
+    _, found = await service.reads.read_of_learner(user_id, [card.id for card in cards])
+    everywhere = service.settings.certificates_without_catalog
+    return add_certificates(
+        cards, found, service.build_link, lambda course: everywhere or catalog.version(course) is not None, now
+    )
 
 
 def page_route(templates: Templates) -> type[APIRoute]:
