@@ -27,7 +27,14 @@ from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.certificates import add_certificates
 from worker.web.pages.course import CoursePage, build_course_page
-from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
+from worker.web.pages.learning import (
+    CourseCard,
+    LearningPage,
+    build_cards,
+    build_learning_page,
+    choose_shown,
+    fill_cards,
+)
 from worker.web.pages.operations import build_operations_page
 from worker.web.pages.render import Templates, read_assets
 from worker.web.problems import PROBLEMS, Problem, to_problem
@@ -36,6 +43,7 @@ from worker.web.readers import Readers, ReadersDep
 COURSES = 24  # on one page
 WEEKS = 12
 FOREVER = "public, max-age=31536000, immutable"
+Show = Literal["all", "current", "completed"]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -89,31 +97,10 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         service: ServiceDep,
         readers: ReadersDep,
         after: Annotated[ListCursor | None, Depends(parse_place)],
-        show: Literal["all", "current", "completed"] = "all",
+        show: Show = "all",
     ) -> Response:
-        reads, user = service.reads, caller.user_id
-        page, stats, weeks = await asyncio.gather(
-            reads.list_courses(
-                user,
-                include_completed=show != "current",
-                include_current=show != "completed",
-                after=after,
-                limit=COURSES + 1,
-            ),
-            reads.read_stats(user),
-            readers.activity.count_per_week(user, WEEKS),
-        )
-        rows = page.value[:COURSES]
-        older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
-        known = await read_catalog(readers.lessons, user, rows, catalog)
-        listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
-        has = readers.certificates is not None
-        if readers.certificates is not None:
-            listed = await read_certificates(readers.certificates, user, listed, known, page.as_of)
-        view = build_learning_page(
-            stats.value, listed, weeks, show, first=after is None, older=older, has_certificates=has
-        )
-        return await templates.render_in_turns("learning", caller=caller, page=view)
+        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show)
+        return await templates.render_in_turns("learning", caller=caller, page=page)
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
@@ -128,6 +115,38 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         return await templates.render_in_turns("ops", caller=caller, page=view)
 
     return router
+
+
+async def read_learning_page(
+    reads: ProgressReader, readers: Readers, user: UUID, catalog: Catalog, after: ListCursor | None, show: Show
+) -> LearningPage:
+    """Reads a page of the learner's courses, and what stands around it."""
+    page, stats, weeks = await asyncio.gather(
+        reads.list_courses(
+            user,
+            include_completed=show != "current",
+            include_current=show != "completed",
+            after=after,
+            limit=COURSES + 1,
+        ),
+        reads.read_stats(user),
+        readers.activity.count_per_week(user, WEEKS),
+    )
+    rows = page.value[:COURSES]
+    older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
+    known = await read_catalog(readers.lessons, user, rows, catalog)
+    cards = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
+    if readers.certificates is not None:
+        cards = await read_certificates(readers.certificates, user, cards, known, page.as_of)
+    return build_learning_page(
+        stats.value,
+        cards,
+        weeks,
+        show,
+        first=after is None,
+        older=older,
+        has_certificates=readers.certificates is not None,
+    )
 
 
 async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) -> CoursePage:
