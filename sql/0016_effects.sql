@@ -97,6 +97,8 @@ create table certificate (
     status_at timestamptz not null,
     reason text,
     revoked_by_hand boolean not null default false,
+    wish text check (wish in ('revoke', 'reissue')),
+    wish_reason text,
     listed boolean not null default true,
     issue integer not null default 1,
     rendered_with jsonb not null,
@@ -114,6 +116,7 @@ comment on column certificate.status is
 comment on column certificate.status_at is 'since when';
 comment on column certificate.reason is 'why it is not valid: the cause of the revocation, or what somebody wrote';
 comment on column certificate.revoked_by_hand is 'then no completion makes it valid again';
+comment on column certificate.wish is 'what somebody wants of it, until effects have done it';
 comment on column certificate.listed is 'false: the public page tells no more than that it is valid, or is not';
 comment on column certificate.issue is 'grows with each credential of this certificate: 1, 2, 3';
 comment on column certificate.rendered_with is 'digest of the template and the fonts, version of typst';
@@ -121,27 +124,26 @@ comment on column certificate.credential is 'the Open Badges 3.0 credential, sig
 
 create table status_list (
     list integer primary key,
-    bits bytea not null,
-    used integer not null default 0,
     credential jsonb,
     signed_at timestamptz
 );
 
 comment on table status_list is 'One row: a Bitstring Status List of revoked credentials.';
-comment on column status_list.bits is 'not compressed; the bit of an index is counted from the left';
-comment on column status_list.used is 'how many indexes are given away';
 comment on column status_list.credential is 'the signed list, as it is served; null: to be signed';
 
 create table credential_status (
     list integer not null references status_list (list),
     list_index integer not null,
-    code text not null references certificate (code),
+    code text not null references certificate (code) deferrable initially deferred, -- the place is signed before
+    revoked boolean not null default false,
     primary key (list, list_index)
 );
 create index credential_status_code on credential_status (code);
+create index credential_status_revoked on credential_status (list, list_index) where revoked;
 
 comment on table credential_status is
     'One row: the place of one credential in a status list. A certificate that is issued again gets another.';
+comment on column credential_status.revoked is 'the bit: it is never taken back';
 
 create table signing_key (
     key_id text primary key,
@@ -167,11 +169,14 @@ end $$;
 grant select, insert, update, delete on consumed_offset to course_progress_effects;
 grant select, insert, update on known_topic to course_progress_effects;
 grant insert on outbox to course_progress_effects;
+grant insert on transition to course_progress_effects; -- the trigger of outbox does, with no rows
 grant select on transition, course_progress, course_progress_all, course_version to course_progress_effects;
 grant select on certificate, status_list, credential_status, signing_key, course_version
     to course_progress_certificates;
-grant update (listed) on certificate to course_progress_certificates;
+-- A reader of theirs may hide a certificate; an administrator may wish that one is revoked or issued anew.
+grant update (listed, wish, wish_reason) on certificate to course_progress_certificates;
 grant select (kind, key, planned_at, due_at, attempts, reason) on effect to course_progress_certificates;
+grant insert, update (due_at, attempts) on effect to course_progress_certificates;
 -- For the reconciliation on Operations, and the reasons why certificates wait.
 grant select on announced_completion, transition, course_progress, course_progress_all to course_progress_certificates;
 -- migrate:down

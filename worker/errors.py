@@ -73,6 +73,10 @@ class VersionKnown(ProgressError):
     """The version of the course is known with another content, and a version never changes."""
 
 
+class UnknownCertificate(ProgressError):
+    """No certificate has this code."""
+
+
 class InvalidUserId(ProgressError):
     """The user id is not a UUID."""
 

@@ -101,6 +101,7 @@ class Bench:
             "lesson_events_topic": f"lesson-events-{mark}",
             "course_catalog_topic": f"course-catalog-{mark}",
             "course_events_topic": f"course-events-{mark}",
+            "learners_topic": f"learners-{mark}",
             "dead_letter_topic": f"lesson-events-{mark}.dlq",
         }
         settings = settings.model_copy(update={**names, "topic_partitions": partitions})

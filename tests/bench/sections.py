@@ -4,7 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import cleandoc
 
-from tests.bench import alternatives, api, attacked, catalog, drains, footprint, growth, latency, reads, recount
+from tests.bench import (
+    alternatives,
+    api,
+    attacked,
+    catalog,
+    certificates,
+    drains,
+    footprint,
+    growth,
+    latency,
+    reads,
+    recount,
+)
 from tests.bench.bench import Bench
 from tests.bench.result import Result
 
@@ -39,5 +51,6 @@ SECTIONS = [
     Section("partitions", 3, growth.more_partitions),
     Section("reads", 3, reads.reads),
     Section("recount", 30, recount.republished),
+    Section("certificates", 6, certificates.certificates),
     Section("footprint", 11, footprint.footprint),
 ]

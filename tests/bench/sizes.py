@@ -33,6 +33,9 @@ class Sizes:
     reads: int = 2000  # of each operation
     writes: int = 400
 
+    certificates: int = 2000
+    certificates_per_s: float = 10  # at a steady rate
+
     starts: int = 3
     soak_s: float = 600
 
@@ -61,6 +64,7 @@ QUICK = Sizes(
     rows_recounted=2000,
     reads=20,
     writes=5,
+    certificates=20,
     starts=1,
     soak_s=2,
 )

@@ -100,6 +100,23 @@ def kill_in_recount(at: int) -> None:
     setattr(Recount, "_judge", wrapped)
 
 
+def kill_before_effect_commit(at: int) -> None:
+    """Kills with an effect performed, such as a certificate signed, whose transaction is not committed."""
+    from worker.effects.performer import Performer  # a worker needs nothing of it
+
+    settle: Method = Performer._settle
+    left = at
+
+    async def wrapped(self: Performer, connection: Any, kind: str, planned: Any, later: Any) -> None:
+        nonlocal left
+        await settle(self, connection, kind, planned, later)
+        left -= later is None
+        if left <= 0:
+            kill()
+
+    setattr(Performer, "_settle", wrapped)
+
+
 def kill_when_revoked(at: int) -> None:
     _kill_before("on_partitions_revoked", at)
 
@@ -265,6 +282,7 @@ STEPS = [
     kill_after_dead_letters,
     kill_after_produce,
     kill_in_recount,
+    kill_before_effect_commit,
     kill_when_revoked,
     kill_when_assigned,
     freeze_before_apply,

@@ -13,10 +13,14 @@ from worker.kafka.topics import create_missing
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
-# Workers have the same rights as in production.
+# Workers, and the processes of effects, have the same rights as in production.
 WORKER_LOGIN = """
 do $$ begin
     create role faults_worker login in role course_progress_worker;
+exception when duplicate_object then null;
+end $$;
+do $$ begin
+    create role faults_effects login in role course_progress_effects;
 exception when duplicate_object then null;
 end $$;
 """
@@ -51,6 +55,7 @@ def worker_settings(servers: Servers, mark: str) -> Settings:
         lesson_events_topic=f"lesson-events-{mark}",
         course_catalog_topic=f"course-catalog-{mark}",
         course_events_topic=f"course-events-{mark}",
+        learners_topic=f"learners-{mark}",
         dead_letter_topic=f"lesson-events-{mark}.dlq",
         topic_partitions=PARTITIONS,
         session_timeout_s=SESSION_TIMEOUT_S,

@@ -21,7 +21,7 @@ DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") els
 
 @dataclass
 class SupervisedWorker:
-    """Keeps a worker running. Whatever it was started as, it starts again as `course-progress worker`."""
+    """Keeps a process running. Whatever it was started as, it starts again with its command, `worker` by default."""
 
     settings: Settings
     log: Path
@@ -30,6 +30,7 @@ class SupervisedWorker:
     exits: list[int] = field(default_factory=list)
     expected: set[int] = field(default_factory=set)  # exit statuses that the fault causes
     wanted: bool = True
+    command: str = "worker"
 
     def start(self, arguments: tuple[str, ...]) -> None:
         with self.log.open("ab") as log:
@@ -51,7 +52,7 @@ class SupervisedWorker:
                 await asyncio.sleep(RESTART_AFTER_S)
                 if not self.wanted:
                     return
-                self.start(("worker.cli", "worker"))
+                self.start(("worker.cli", self.command))
             await asyncio.sleep(0.02)
 
     def signal(self, number: int) -> None:

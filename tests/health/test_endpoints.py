@@ -16,7 +16,9 @@ from worker.stream.stream import Stream
 
 
 async def live(intake: Any, relay: Any, *, later_s: float = 0) -> int:
-    app = create_health([intake], {"relay": relay}, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s)
+    app = create_health(
+        [intake], {"relay": relay}, Settings(database_timeout_s=60), now=lambda: time.monotonic() + later_s
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://worker") as client:
         return (await client.get("/live")).status_code
 

@@ -25,3 +25,13 @@ class Certificate:
 def build_link(public_url: str, code: str) -> str:
     """Builds the public link of a certificate, where anybody can verify it."""
     return f"{public_url.rstrip('/')}/verify/{code}"
+
+
+def build_credential_link(public_url: str, code: str) -> str:
+    """Builds the link of a certificate's credential, which is the credential's id as well."""
+    return f"{build_link(public_url, code)}/credential"
+
+
+def build_list_link(public_url: str, number: int) -> str:
+    """Builds the link of a status list, which is its id as well."""
+    return f"{public_url.rstrip('/')}/credentials/status/{number}"

@@ -12,8 +12,8 @@ class CertificateSettings(Settings):
 
     public_url: HttpUrl | None = Field(
         None,
-        description="The address of the API as strangers reach it, such as `https://learn.example`: links and QR codes of "
-        "certificates begin with it, and it is the issuer's name (did:web). Without it there are no certificates",
+        description="The address of the API as strangers reach it, such as `https://learn.example`: links and QR codes "
+        "of certificates begin with it, and it is the issuer's name (did:web). Without it there are no certificates",
     )
     certificates_without_catalog: bool = Field(
         False,
@@ -27,7 +27,7 @@ class CertificateSettings(Settings):
     certificate_grace_s: float = Field(
         24 * 60 * 60,
         ge=0,
-        description="A completion that was taken back revokes its certificate after this many seconds without a new one",
+        description="A completion that was taken back revokes its certificate after so many seconds without a new one",
     )
     certificate_key_files: str = Field(
         "",

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from events import PublishFailed
 from worker.cli.api import api
 from worker.cli.catalog import catalog
+from worker.cli.certificates import certificates
 from worker.cli.deadletters import deadletters
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
@@ -37,7 +38,21 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (api, catalog, deadletters, import_, publish, rewind, show, stack, unwaive, verify, waive, watch):
+for command in (
+    api,
+    catalog,
+    certificates,
+    deadletters,
+    import_,
+    publish,
+    rewind,
+    show,
+    stack,
+    unwaive,
+    verify,
+    waive,
+    watch,
+):
     cli.add_command(command)
 
 

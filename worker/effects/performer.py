@@ -123,7 +123,8 @@ class Performer(Service):
             return
         back_off = min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S)
         await connection.execute(
-            "update effect set due_at = $3, attempts = least(attempts + 1, 30), reason = $4 where kind = $1 and key = $2",
+            "update effect set due_at = $3, attempts = least(attempts + 1, 30), reason = $4 "
+            "where kind = $1 and key = $2",
             kind,
             planned.key,
             later.at or datetime.now(UTC) + timedelta(seconds=back_off),

@@ -34,9 +34,12 @@ async def plan_effects(connection: asyncpg.Connection, kind: str, rows: Iterable
 
 
 async def wake_effects(connection: asyncpg.Connection, kind: str, users: Iterable[UUID]) -> int:
-    """Makes the effects of one kind that wait for these learners due now, and returns how many."""
+    """Makes the effects of one kind that wait for these learners due now, and returns how many.
+
+    Waits for one that is being performed: it may have looked before, and would wait for its back-off.
+    """
     status = await connection.execute(
-        "update effect set due_at = now(), attempts = 0 where kind = $1 and user_id = any($2) and due_at > now()",
+        "update effect set due_at = least(due_at, now()), attempts = 0 where kind = $1 and user_id = any($2)",
         kind,
         sorted(set(users)),
     )

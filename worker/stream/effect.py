@@ -9,6 +9,7 @@ import asyncpg
 
 from worker.stream.outcome import Occurrence
 
+
 class Planned(NamedTuple):
     """Holds an effect that is due: what it is about, and the record that caused it."""
 
