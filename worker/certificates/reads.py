@@ -61,15 +61,15 @@ class Certificates:
         self._settings = with_time_limit(settings, LONGEST_S)
 
     async def __aenter__(self) -> Self:
-        self._pool = await connect_pool(self._settings, max_size=5)
+        self.pool = await connect_pool(self._settings, max_size=5)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._pool.close()
+        await self.pool.close()
 
     async def find(self, code: str) -> IssuedCertificate | None:
         """Reads the certificate with this code. One round trip, whether or not there is one."""
-        rows = await self._pool.fetch(query("certificates/find"), code) if is_code(code) else []
+        rows = await self.pool.fetch(query("certificates/find"), code) if is_code(code) else []
         return _build_certificate(rows[0]) if rows else None
 
     async def read_of_learner(
@@ -81,7 +81,7 @@ class Certificates:
         than MOST_CERTIFICATES has the older ones left out.
         """
         wanted = None if courses is None else list(courses)
-        rows = await self._pool.fetch(query("certificates/of_learner"), user_id, wanted, MOST_CERTIFICATES)
+        rows = await self.pool.fetch(query("certificates/of_learner"), user_id, wanted, MOST_CERTIFICATES)
         return rows[0]["as_of"], [_build_certificate(row) for row in rows if row["code"] is not None]
 
     async def set_listed(self, code: str, user_id: UUID, listed: bool) -> datetime | None:
@@ -89,19 +89,19 @@ class Certificates:
 
         Returns the time by the database's clock, or None where the learner has no such certificate.
         """
-        rows = await self._pool.fetch(query("certificates/set_listed"), code, user_id, listed) if is_code(code) else []
+        rows = await self.pool.fetch(query("certificates/set_listed"), code, user_id, listed) if is_code(code) else []
         return rows[0]["as_of"] if rows else None
 
     async def read_status_list(self, number: int) -> str | None:
         """Reads a status list as it was last signed. None where there is none yet."""
         if not 0 <= number <= LAST_LIST:
             return None
-        rows = await self._pool.fetch("select credential::text from status_list where list = $1", number)
+        rows = await self.pool.fetch("select credential::text from status_list where list = $1", number)
         return rows[0]["credential"] if rows else None
 
     async def read_keys(self) -> dict[str, str]:
         """Reads the public keys that credentials were signed with, multibase, by their ids; the newest first."""
-        rows = await self._pool.fetch("select key_id, public_key from signing_key order by first_used_at desc, key_id")
+        rows = await self.pool.fetch("select key_id, public_key from signing_key order by first_used_at desc, key_id")
         return {row["key_id"]: row["public_key"] for row in rows}
 
 

@@ -1,13 +1,16 @@
-"""Opens what an API process has of certificates: their rows, and a renderer, which is built at the first PDF."""
+"""Opens what an API process has of certificates: their rows, what is missing, and a renderer for PDFs."""
 
 import asyncio
 import hashlib
 import json
+from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self
 
 from worker.certificates.certificate import Certificate, build_link
+from worker.certificates.did import build_did_document
 from worker.certificates.reads import Certificates, IssuedCertificate, are_certificates_on
 from worker.certificates.settings import CertificateSettings
+from worker.certificates.watch import Reconciliation
 from worker.settings import Settings
 
 
@@ -27,15 +30,20 @@ class CertificateService:
         self.settings = settings
         self.public_url = str(settings.public_url).rstrip("/")
         self.reads = Certificates(settings)
+        self.reconciliation = Reconciliation(settings)
+        self._opened = AsyncExitStack()
         self._renderer = renderer
         self._building = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self.reads.__aenter__()
+        async with AsyncExitStack() as opening:
+            for part in (self.reads, self.reconciliation):
+                await opening.enter_async_context(part)
+            self._opened = opening.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.reads.__aexit__(*exc_info)
+        await self._opened.aclose()
 
     def build_link(self, code: str) -> str:
         """Builds the public link of a certificate."""
@@ -55,8 +63,6 @@ class CertificateService:
 
     async def build_did_document(self) -> dict[str, Any]:
         """Builds the document by which anybody finds the public keys of all credentials. Raises DatabaseUnavailable."""
-        from worker.certificates.did import build_did_document
-
         return build_did_document(self.public_url, await self.reads.read_keys())
 
     async def _open_renderer(self) -> Rendering:

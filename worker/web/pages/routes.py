@@ -36,6 +36,7 @@ from worker.web.pages.learning import (
     fill_cards,
 )
 from worker.web.pages.operations import build_operations_page
+from worker.web.pages.reconciliation import build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
 from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import Readers, ReadersDep
@@ -111,8 +112,11 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
         operating = readers.operations
         snapshot = await operating.snapshot()
-        view = build_operations_page(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
-        return await templates.render_in_turns("ops", caller=caller, page=view)
+        now = datetime.now(UTC)
+        view = build_operations_page(snapshot, operating.history(), operating.delays(), now)
+        service = readers.certificates
+        card = build_reconciliation_card(service.reconciliation.latest(), now) if service is not None else None
+        return await templates.render_in_turns("ops", caller=caller, page=view, certificates=card)
 
     return router
 
