@@ -122,7 +122,8 @@ class Issuer:
             certificate = replace(certificate, title=await _find_title(connection, certificate, step.completion))
         self._tools = tools = self._tools or Tools.of(self._settings)
         await tools.renderer.render(certificate, None)  # so that what cannot be rendered is not issued
-        await tools.set_bits(connection, certificate.code)
+        if holding:
+            await tools.set_bits(connection, certificate.code)
         place = await tools.take_place(connection, certificate.code)
         credential = tools.signer.sign_certificate(certificate, place, learner.email)
         await tools.publish_keys(connection, tools.signer)
