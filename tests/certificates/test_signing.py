@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.certificates.examples import CERTIFICATE, PUBLIC_URL, new_key, signin
 from tests.certificates.node import find_verifier
 from worker.certificates.did import build_did_document, did_of
 from worker.certificates.signing import CannotSign, Signer, read_keys
-from worker.certificates.status_bits import ListPlace, build_bits
+from worker.certificates.status_bits import ListPlace, build_bits, encode_bits
 
 PLACE = ListPlace(1, 77)
 NOW = datetime.now(UTC)
@@ -162,6 +162,22 @@ def flip(rng: random.Random, character: str) -> str:
 
 
 @pytest.mark.processes
+def test_a_list_that_was_changed_or_signed_by_another_is_not_believed(signer: Signer, tmp_path: Path) -> None:
+    verifier, credential = find_verifier(), sign(signer)
+    other = Signer(signing_settings(new_key(tmp_path, "other.pem")))
+    address = f"{PUBLIC_URL}/credentials/status/1"
+    documents = published(signer, 77)
+    cleared = json.loads(json.dumps(documents))
+    cleared[address]["credentialSubject"]["encodedList"] = encode_bits(build_bits([]))
+    replaced = documents | {address: published(other)[address]}
+
+    for false_documents in (cleared, replaced):
+        (verdict,) = verifier.verify(false_documents, [credential])
+        assert not verdict.verified
+        assert "not verified" in str(verdict.error)
+
+
+@pytest.mark.processes
 def test_whatever_is_in_a_title_a_stranger_can_verify_it(signer: Signer) -> None:
     rows = ["".join(map(chr, range(first, first + 16))) for first in range(0, 0x100, 16)]
     titles = ["", " ", "\\t", "t" * 5000, "\u2028\u202e\ufeff\ufffe🎓<>", *rows, "".join(rows)]
@@ -239,7 +255,7 @@ def write_public(path: Path) -> None:
     path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, Callable[[Path], Any]] = {
     "does not exist: restore it": lambda _: None,
     "cannot be read .Is a directory.": Path.mkdir,
     "has a passphrase: write it without one": write_encrypted,
