@@ -29,6 +29,10 @@ class KafkaUnavailable(Unavailable):
     """Kafka cannot be reached or does not answer in time."""
 
 
+class RenderingBusy(Unavailable):
+    """So many certificates are being rendered that another one would wait too long."""
+
+
 class AgentGone(Unavailable):
     """The agent was cancelled while it had a batch. Faust starts it again."""
 
@@ -47,6 +51,10 @@ class WorkersTooOld(SetupError):
 
 class OffsetBeyondLog(SetupError):
     """The stored offset lies beyond the end of its partition: the topic was recreated or truncated."""
+
+
+class CannotRender(SetupError):
+    """A template, a font, a picture or a setting has to change before this certificate can be rendered."""
 
 
 class TokenUnavailable(KafkaUnavailable, OSError):

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Defines the commands `certificates`: shows them, revokes one or has it issued anew, and finds what is missing."""
 
 import asyncio
@@ -187,3 +188,23 @@ def format_unfounded(one: "Unfounded") -> str:
         f"user {one.user_id} course {one.course_id} version {one.course_version}: certificate {one.code} is valid, and "
         f"completion {one.completion_number} was never announced"
     )
+=======
+"""Defines the commands of `course-progress certificates`."""
+
+import click
+
+from worker.cli.certificate_preview import preview
+from worker.cli.options import Group
+
+
+@click.group(
+    cls=Group,
+    short_help="Says what becomes of certificates: preview.",
+    epilog="course-progress certificates preview certificate.pdf",
+)
+def certificates() -> None:
+    """Says what becomes of certificates (docs/certificates.md)."""
+
+
+certificates.add_command(preview)
+>>>>>>> c19-pdf

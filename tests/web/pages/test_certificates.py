@@ -27,7 +27,7 @@ from worker.web.settings import ApiSettings
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SINCE = datetime(2026, 11, 29, 12, tzinfo=UTC)
 COURSE = uuid4()
-CHESS = next(course for course in COURSES if course.title == "Chess openings")
+BAKING = next(course for course in COURSES if course.title == "Baking bread")  # which the learner has completed
 STATES: dict[str, dict[str, Any]] = {
     "valid": {},
     "revoked": {"status": "revoked", "status_at": SINCE, "reason": "learner"},
@@ -99,7 +99,7 @@ def test_the_version_is_named_only_when_there_is_a_later_one() -> None:
 @pytest.fixture
 async def mine(site: Site, learner: UUID, rows: asyncpg.Connection) -> str:
     """Gives the learner's completed course a certificate, and returns its code."""
-    return await issue(rows, learner, CHESS.id, title=CHESS.title)
+    return await issue(rows, learner, BAKING.id, title=BAKING.title)
 
 
 @pytest.fixture
@@ -166,14 +166,14 @@ async def test_a_certificate_that_comes_late_appears_by_itself(
     await rows.execute(
         "update course_progress_all set completed_at = now() where user_id = $1 and course_id = $2",
         learner,
-        CHESS.id,
+        BAKING.id,
     )
     async with site.window(site.issuer.token(learner)) as window:
         page = await window.new_page()
         await page.goto(site.address)
-        card = page.locator(f"#course-{CHESS.id}")
+        card = page.locator(f"#course-{BAKING.id}")
         await expect(card).to_contain_text("Your certificate is being made")
-        await issue(rows, learner, CHESS.id)
+        await issue(rows, learner, BAKING.id)
         await expect(card).to_contain_text("Completed on")
 
 
