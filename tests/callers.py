@@ -18,6 +18,7 @@ from worker.web.settings import ApiSettings
 
 ISSUER, AUDIENCE = "https://login.example", "progress"
 GENEROUS = "100000/second"
+PUBLIC_URL = "https://learn.example"
 Lesson = Callable[..., dict[str, Any]]  # builds a body of `complete` from a lesson's id and changed fields
 
 
@@ -52,6 +53,8 @@ def api_settings(settings: Settings, issuer: Issuer, **changed: Any) -> ApiSetti
             "rate_limit_reads": GENEROUS,
             "rate_limit_writes": GENEROUS,
             "rate_limit_batches": GENEROUS,
+            "rate_limit_public": GENEROUS,
+            "public_url": PUBLIC_URL,
             "apply_deadline_s": 30,
             "api_unknown_courses": "trust",  # else the version of one test would refuse the courses of all others
         }

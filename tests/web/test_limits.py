@@ -7,7 +7,7 @@ import pytest
 
 from tests.processes import eventually
 from worker.web import limits
-from worker.web.limits import RateLimits
+from worker.web.limits import COUNTERS, RateLimits, choose_counter
 from worker.web.settings import ApiSettings
 
 
@@ -32,3 +32,16 @@ async def test_counters_without_calls_are_removed(monkeypatch: pytest.MonkeyPatc
 
     assert counters.storage.storage
     await eventually(forgotten)
+
+
+def test_any_number_of_addresses_takes_constant_memory() -> None:
+    assert len({choose_counter(f"2001:db8:{n:x}::1") for n in range(40_000)}) <= COUNTERS < 40_000
+
+
+def test_a_whole_network_of_ipv6_counts_as_one_address() -> None:
+    assert choose_counter("2001:db8::1") == choose_counter("2001:db8::ffff:1")
+    assert len({choose_counter(f"192.0.2.{n}") for n in range(250)}) > 200
+
+
+def test_whoever_has_no_address_is_counted_too() -> None:
+    assert choose_counter("") == choose_counter("a socket")

@@ -17,6 +17,7 @@ from worker.web.keys import Keys
 from worker.web.limits import RateLimits
 from worker.web.middleware import STREAMS, CatchAllMiddleware, OuterMiddleware
 from worker.web.problems import add_problems
+from worker.web.public import public_router
 from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
@@ -56,6 +57,8 @@ def create_api(
     if pages is not None and cookie is not None and readers is not None:
         app.include_router(pages)
         app.router.default = pages.default
+    if readers is not None and readers.certificates is not None:
+        app.include_router(public_router(readers.certificates))
     add_problems(app)
     app.add_middleware(CatchAllMiddleware)
     _add_cors(app, settings.cors_origins)
@@ -71,7 +74,7 @@ def _add_cors(app: FastAPI, origins: str) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[origin.strip() for origin in origins.split(",")],
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
         expose_headers=["ETag", "Retry-After"],
     )

@@ -1,7 +1,10 @@
-"""Limits how often a learner may call. Each process counts by itself."""
+"""Limits how often a learner, or a visitor without a token, may call. Each process counts by itself."""
 
+import hashlib
+import secrets
 import threading
 import time
+from ipaddress import ip_address
 from typing import Literal
 from uuid import UUID
 
@@ -16,7 +19,9 @@ from worker.web.problems import build_retry_problem
 from worker.web.settings import ApiSettings
 
 SWEEP_EVERY_S = 10
-CallKind = Literal["reads", "writes", "batches"]
+CallKind = Literal["reads", "writes", "batches", "public"]
+COUNTERS = 32_768  # of visitors: those who share one by chance share its rate
+SECRET = secrets.token_bytes(16)  # so that nobody can choose whose counter to fill
 
 
 class SweepTimer(threading.Timer):
@@ -43,13 +48,14 @@ class RateLimits:
             "reads": _parse("PROGRESS_RATE_LIMIT_READS", settings.rate_limit_reads),
             "writes": _parse("PROGRESS_RATE_LIMIT_WRITES", settings.rate_limit_writes),
             "batches": _parse("PROGRESS_RATE_LIMIT_BATCHES", settings.rate_limit_batches),
+            "public": _parse("PROGRESS_RATE_LIMIT_PUBLIC", settings.rate_limit_public),
         }
 
-    def hit(self, kind: CallKind, user_id: UUID) -> None:
+    def hit(self, kind: CallKind, who: UUID | str) -> None:
         """Counts a call. Raises a problem, 429, when it is one too many."""
         limit = self._limits[kind]
-        if not self._limiter.hit(limit, kind, str(user_id)):
-            free_at = self._limiter.get_window_stats(limit, kind, str(user_id)).reset_time
+        if not self._limiter.hit(limit, kind, str(who)):
+            free_at = self._limiter.get_window_stats(limit, kind, str(who)).reset_time
             raise build_retry_problem(429, f"the limit for {kind} is {limit}", free_at - time.time())
 
 
@@ -70,3 +76,22 @@ async def count_write(request: Request, caller: CallerDep) -> None:
     """Counts the call: a dependency of routes that write and have no body."""
     limits_of_all: RateLimits = request.app.state.limits
     limits_of_all.hit("writes", caller.user_id)
+
+
+async def count_visit(request: Request) -> None:
+    """Counts the call by the visitor's address: a dependency of routes that need no token."""
+    limits_of_all: RateLimits = request.app.state.limits
+    limits_of_all.hit("public", choose_counter(request.client.host if request.client else ""))
+
+
+def choose_counter(address: str) -> str:
+    """Returns which of COUNTERS counts for an address, so that any number of addresses takes constant memory.
+
+    A household or a server has a whole /64 of IPv6, which therefore counts as one address.
+    """
+    try:
+        ip = ip_address(address)
+        network = ip.packed if ip.version == 4 else ip.packed[:8]
+    except ValueError:  # a socket of the file system has none
+        network = b""
+    return str(int.from_bytes(hashlib.blake2s(network, key=SECRET).digest()[:8]) % COUNTERS)

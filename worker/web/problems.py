@@ -23,6 +23,7 @@ from worker.errors import (
     TooMuchToCompare,
     TooMuchToCount,
     Unavailable,
+    UnknownCertificate,
     ValueRefused,
     VersionKnown,
     WorkersTooOld,
@@ -136,6 +137,8 @@ def to_problem(error: ProgressError) -> Problem:
     """Translates an error. Its text goes out only if it is about the input: other texts name settings and servers."""
     if isinstance(error, INVALID):
         return Problem(400, str(error))
+    if isinstance(error, UnknownCertificate):
+        return Problem(404, str(error))
     if isinstance(error, VersionKnown):
         return build_named_problem("version-known", str(error))
     if isinstance(error, WorkersTooOld):

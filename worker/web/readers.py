@@ -1,4 +1,4 @@
-"""Opens what an API process has beside a learner's progress: courses, their catalog, activity, operations."""
+"""Opens what an API process has beside a learner's progress: courses, activity, operations, certificates."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
@@ -11,10 +11,12 @@ from worker.courses.publishing import CatalogService
 from worker.learners.activity import Activity
 from worker.operations.watch import Operations
 from worker.settings import Settings
+from worker.web.certificates import CertificateService, open_certificates
+from worker.web.problems import Problem
 
 
 class Readers:
-    """Opens and closes the five together, as an async context manager."""
+    """Opens and closes them together, as an async context manager. `certificates` is None where they are off."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
@@ -22,12 +24,15 @@ class Readers:
         self.activity = Activity(settings)
         self.lessons = KnownLessons(settings)
         self.operations = Operations(settings)
+        self.certificates = open_certificates(settings)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             for part in (self.analytics, self.catalog, self.activity, self.lessons, self.operations):
                 await opening.enter_async_context(part)
+            if self.certificates is not None:
+                await opening.enter_async_context(self.certificates)
             self._opened = opening.pop_all()
         return self
 
@@ -41,4 +46,13 @@ async def readers(request: Request) -> Readers:
     return found
 
 
+async def certificates(request: Request) -> CertificateService:
+    """Provides the certificates. Raises a problem, 404, where this process serves none."""
+    found: Readers | None = request.app.state.readers
+    if found is None or found.certificates is None:
+        raise Problem(404, "this website has no certificates")
+    return found.certificates
+
+
+CertificatesDep = Annotated[CertificateService, Depends(certificates)]
 ReadersDep = Annotated[Readers, Depends(readers)]

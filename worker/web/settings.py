@@ -10,10 +10,11 @@ from pydantic import (
     field_validator,
 )
 
-from worker.settings import LOOPBACK, Settings
+from worker.certificates.settings import CertificateSettings
+from worker.settings import LOOPBACK
 
 
-class ApiSettings(Settings):
+class ApiSettings(CertificateSettings):
     """Holds the settings of an API process: every process has the others too."""
 
     api_host: str = Field("127.0.0.1", description="The address on which the API listens")
@@ -37,6 +38,10 @@ class ApiSettings(Settings):
     rate_limit_writes: str = Field("120/minute", description="The most calls that write, per learner and API process")
     rate_limit_batches: str = Field(
         "12/minute", description="The most calls with a batch of up to 500 events, per learner and API process"
+    )
+    rate_limit_public: str = Field(
+        "120/minute",
+        description="The most requests to the public pages of certificates, per address of the visitor and API process",
     )
     api_streams_per_learner: PositiveInt = Field(
         5, description="The most live streams that a learner may have open at once, per API process"

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from axe_playwright_python.async_playwright import Axe
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.callers import Issuer
 from worker.demo.catalog import DemoCatalog
@@ -17,6 +19,7 @@ from worker.web.readers import Readers
 from worker.web.settings import ApiSettings
 
 COOKIE = "session"
+SERIOUS = ("serious", "critical")
 
 
 def with_pages(settings: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
@@ -60,3 +63,22 @@ class Alone:
     site: Site
     database: str
     service: ProgressService
+
+
+async def find_faults(page: Page, url: str, scheme: str, picture: Path | None) -> list[tuple[str, str]]:
+    """Opens a page, unfolds it, and returns what axe finds serious, and whether it is wider than the window.
+
+    Leaves a picture of the page as it opens, without what was unfolded.
+    """
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing half faded
+    await page.goto(url)
+    await expect(page.locator("h1")).to_be_visible()
+    await page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    found = await Axe().run(page)
+    overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    if picture is not None:
+        await page.reload()
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=picture, full_page=True)
+    serious = [(v["id"], v["nodes"][0]["html"]) for v in found.response["violations"] if v["impact"] in SERIOUS]
+    return serious + [("too wide", f"{overflow} px")] * (overflow > 0)

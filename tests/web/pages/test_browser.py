@@ -8,12 +8,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.databases import execute, learners
 from tests.processes import eventually
-from tests.web.pages.site import Alone, Site
+from tests.web.pages.site import Alone, Site, find_faults
 from worker.demo.player import COURSES
 from worker.learners.service import ProgressService
 from worker.web.auth import LEEWAY_S, Scope
@@ -21,7 +20,6 @@ from worker.web.settings import ApiSettings
 
 STATISTICS = next(course for course in COURSES if course.title == "Statistics")
 PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}
-SERIOUS = ("serious", "critical")
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -263,24 +261,7 @@ async def test_a_page_whose_server_hangs_does_not_go_on_as_if_all_were_well(site
 async def test_a_page_fits_the_window_and_axe_finds_nothing_serious(
     site: Site, everything: str, name: str, width: int, scheme: str, request: pytest.FixtureRequest
 ) -> None:
+    directory = request.config.getoption("--screenshots")
+    picture = Path(directory) / f"{name}-{scheme}-{width}.png" if directory else None
     async with site.window(everything, width=width, scheme=scheme) as window:
-        page = await window.new_page()
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # nothing half faded
-        await page.goto(site.address + PATHS[name])
-        await expect(page.locator("h1")).to_be_visible()
-        await page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
-        found = await Axe().run(page)
-        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if directory := request.config.getoption("--screenshots"):
-            await pictured(page, Path(directory) / f"{name}-{scheme}-{width}.png")
-
-    serious = [(v["id"], v["nodes"][0]["html"]) for v in found.response["violations"] if v["impact"] in SERIOUS]
-    assert serious == []
-    assert overflow <= 0
-
-
-async def pictured(page: Page, path: Path) -> None:
-    """Takes a picture of the page as it opens, without what the test unfolded."""
-    await page.reload()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=path, full_page=True)
+        assert await find_faults(await window.new_page(), site.address + PATHS[name], scheme, picture) == []

@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter, Depends
 
-from worker.web.api import catalog, completions, courses, operations, progress, stream, waivers
+from worker.web.api import (
+    administration,
+    catalog,
+    certificates,
+    completions,
+    courses,
+    operations,
+    progress,
+    stream,
+    waivers,
+)
 from worker.web.auth import caller
 
 
@@ -10,8 +20,11 @@ def api_router(*, readers: bool = True) -> APIRouter:
     """Returns the routes under /api, none of which is reached without a token."""
     router = APIRouter(dependencies=[Depends(caller)])
     learners = (completions.batches, completions.router, progress.router, stream.router, progress.by_course)
+    own = (certificates.reads, certificates.writes)
     courses_of_owners = (courses.router, catalog.reads, catalog.writes, catalog.deletes, waivers.router)
-    others = (*courses_of_owners, operations.reads, operations.writes) if readers else ()
+    certified = (administration.reads, administration.bodies, administration.writes)
+    of_operators = (operations.reads, operations.writes, *certified)
+    others = (*own, *courses_of_owners, *of_operators) if readers else ()
     for part in (*learners, *others):
         router.include_router(part)
     return router

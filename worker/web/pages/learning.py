@@ -38,6 +38,17 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateCard:
+    """Shows the learner's certificate of a course."""
+
+    code: str
+    link: str
+    is_valid: bool
+    listed: bool
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
 class CourseCard:
     """Shows a learner's progress in one course."""
 
@@ -58,6 +69,8 @@ class CourseCard:
     unknown: int  # those whose ids are not known
     resume: Tile | None  # where to go on
     added: int  # lessons that came since the learner completed the course, by a version before
+    certificate: CertificateCard | None = None
+    awaits_certificate: bool = False  # it will be there in a moment
 
     @property
     def done(self) -> str:
@@ -84,6 +97,7 @@ class LearningPage:
     first: bool  # of the pages of the list
     older: str | None  # the cursor of the next page
     counted: int = MOST_LESSONS  # the most lessons of which the weeks tell
+    has_certificates: bool = False  # whether this website issues any
 
     @property
     def resume(self) -> CourseCard | None:
@@ -100,6 +114,7 @@ def build_learning_page(
     *,
     first: bool = True,
     older: str | None = None,
+    has_certificates: bool = False,
 ) -> LearningPage:
     return LearningPage(
         stats.in_progress_courses,
@@ -111,6 +126,7 @@ def build_learning_page(
         show,
         first,
         older,
+        has_certificates=has_certificates,
     )
 
 

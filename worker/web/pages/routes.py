@@ -22,11 +22,21 @@ from worker.web.api.dependencies import ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
+from worker.web.certificates import CertificateService
 from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
+from worker.web.pages.certificates import add_certificates
 from worker.web.pages.course import CoursePage, build_course_page
-from worker.web.pages.learning import CourseCard, build_cards, build_learning_page, choose_shown, fill_cards
+from worker.web.pages.learning import (
+    CourseCard,
+    LearningPage,
+    build_cards,
+    build_learning_page,
+    choose_shown,
+    fill_cards,
+)
 from worker.web.pages.operations import build_operations_page
+from worker.web.pages.reconciliation import build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
 from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import Readers, ReadersDep
@@ -34,6 +44,7 @@ from worker.web.readers import Readers, ReadersDep
 COURSES = 24  # on one page
 WEEKS = 12
 FOREVER = "public, max-age=31536000, immutable"
+Show = Literal["all", "current", "completed"]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -87,26 +98,10 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         service: ServiceDep,
         readers: ReadersDep,
         after: Annotated[ListCursor | None, Depends(parse_place)],
-        show: Literal["all", "current", "completed"] = "all",
+        show: Show = "all",
     ) -> Response:
-        reads, user = service.reads, caller.user_id
-        page, stats, weeks = await asyncio.gather(
-            reads.list_courses(
-                user,
-                include_completed=show != "current",
-                include_current=show != "completed",
-                after=after,
-                limit=COURSES + 1,
-            ),
-            reads.read_stats(user),
-            readers.activity.count_per_week(user, WEEKS),
-        )
-        rows = page.value[:COURSES]
-        older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
-        known = await read_catalog(readers.lessons, user, rows, catalog)
-        listed = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
-        view = build_learning_page(stats.value, listed, weeks, show, first=after is None, older=older)
-        return await templates.render_in_turns("learning", caller=caller, page=view)
+        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show)
+        return await templates.render_in_turns("learning", caller=caller, page=page)
 
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
@@ -117,10 +112,45 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
         operating = readers.operations
         snapshot = await operating.snapshot()
-        view = build_operations_page(snapshot, operating.history(), operating.delays(), datetime.now(UTC))
-        return await templates.render_in_turns("ops", caller=caller, page=view)
+        now = datetime.now(UTC)
+        view = build_operations_page(snapshot, operating.history(), operating.delays(), now)
+        service = readers.certificates
+        card = build_reconciliation_card(service.reconciliation.latest(), now) if service is not None else None
+        return await templates.render_in_turns("ops", caller=caller, page=view, certificates=card)
 
     return router
+
+
+async def read_learning_page(
+    reads: ProgressReader, readers: Readers, user: UUID, catalog: Catalog, after: ListCursor | None, show: Show
+) -> LearningPage:
+    """Reads a page of the learner's courses, and what stands around it."""
+    page, stats, weeks = await asyncio.gather(
+        reads.list_courses(
+            user,
+            include_completed=show != "current",
+            include_current=show != "completed",
+            after=after,
+            limit=COURSES + 1,
+        ),
+        reads.read_stats(user),
+        readers.activity.count_per_week(user, WEEKS),
+    )
+    rows = page.value[:COURSES]
+    older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
+    known = await read_catalog(readers.lessons, user, rows, catalog)
+    cards = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
+    if readers.certificates is not None:
+        cards = await read_certificates(readers.certificates, user, cards, known, page.as_of)
+    return build_learning_page(
+        stats.value,
+        cards,
+        weeks,
+        show,
+        first=after is None,
+        older=older,
+        has_certificates=readers.certificates is not None,
+    )
 
 
 async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) -> CoursePage:
@@ -172,6 +202,19 @@ async def read_cards(
     ]
     completed = cut | await reads.find_completed(user_id, asked) if asked else cut
     return fill_cards(rows, catalog, shown, page.as_of, completed)
+
+
+async def read_certificates(
+    service: CertificateService, user_id: UUID, cards: tuple[CourseCard, ...], catalog: CourseCatalog, now: datetime
+) -> tuple[CourseCard, ...]:
+    """Adds the learner's certificates to these cards."""
+    if not cards:
+        return cards
+    _, found = await service.reads.read_of_learner(user_id, [card.id for card in cards])
+    everywhere = service.settings.certificates_without_catalog
+    return add_certificates(
+        cards, found, service.build_link, lambda course: everywhere or catalog.version(course) is not None, now
+    )
 
 
 def page_route(templates: Templates) -> type[APIRoute]:

@@ -194,4 +194,6 @@ async function explainRefusal() {
   }
 }
 
+document.addEventListener("stale", refreshSoon); // certificates.js says so
+
 openStream();
