@@ -45,7 +45,7 @@ def describe(found: IssuedCertificate) -> str:
     version = f" · version {found.certificate.course_version} of the course" if found.extended else ""
     if not found.is_valid:
         return f"{WORDS[found.status]} on {format_date(found.status_at.date())}{version}"
-    return f"Completed on {format_date(found.certificate.completed_on)}{version}"
+    return f"{format_date(found.certificate.completed_on)}{version}"
 
 
 def format_date(day: date) -> str:
