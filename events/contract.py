@@ -17,7 +17,7 @@ from events import topics
 from events.catalog import CATALOG_EVENTS
 from events.envelope import CAUSE, CONTENT_TYPE, binary, build_dataschema
 from events.learners import LEARNER_EVENTS
-from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, Event, course_event_id
+from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, course_event_id
 
 HERE = Path(__file__).parent
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

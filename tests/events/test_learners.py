@@ -1,6 +1,7 @@
 """What may be said about a learner, that it arrives, and that no error repeats it."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,8 +32,10 @@ SECRET = "Zuleikha Quisling"  # neither in the own words of an error, nor a loca
 fields = st.sampled_from([*LearnerDescribed.model_fields, "more"])
 attributes = st.sampled_from([*ATTRIBUTES, "data", "data_base64", "dataschema", "cause"])
 secrets = st.sampled_from(
-    [SECRET, f"{SECRET}@mail.example", f"{SECRET}@", f"{SECRET}\x00", f"{SECRET}\n", SECRET * 80, [SECRET]]
-    + [{"milestones": SECRET}, {SECRET: SECRET}, {"milestones": {SECRET: 1}}]
+    [
+        *(SECRET, f"{SECRET}@mail.example", f"{SECRET}@", f"{SECRET}\x00", f"{SECRET}\n", SECRET * 80, [SECRET]),
+        *({"milestones": SECRET}, {SECRET: SECRET}, {"milestones": {SECRET: 1}}),
+    ]
 )
 
 
@@ -141,14 +144,15 @@ def test_no_reason_repeats_what_is_not_even_json(form: Form, position: int, junk
 
 
 def assert_kept_secret(value: bytes, headers: Any) -> None:
+    with suppress(UnknownType):  # whose text gets nowhere: the worker counts it under a reason of its own
+        assert SECRET[:6] not in show(value, headers)
+
+
+def show(value: bytes, headers: Any) -> str:
     try:
-        event = decoded(value, headers)
+        return repr(decoded(value, headers))
     except MalformedEvent as error:
-        assert SECRET[:6] not in f"{error} {error!r}"
-    except UnknownType:
-        pass  # the worker only counts it, under a reason of its own
-    else:
-        assert SECRET[:6] not in repr(event)
+        return f"{error} {error!r}"
 
 
 @pytest.mark.parametrize("change", [{"name": [SECRET]}, {"email": SECRET}, {"mail": {"milestones": SECRET}}], ids=str)
