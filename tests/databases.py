@@ -56,6 +56,7 @@ async def new_settings(database_url: str, kafka_bootstrap_servers: str) -> Setti
         lesson_events_topic=f"lesson-events-{mark}",
         course_catalog_topic=f"course-catalog-{mark}",
         course_events_topic=f"course-events-{mark}",
+        learners_topic=f"learners-{mark}",
         dead_letter_topic=f"lesson-events-{mark}.dlq",
         topic_partitions=PARTITIONS,
         http_port=0,

@@ -20,6 +20,7 @@ from worker.cli.catalog import catalog
 from worker.cli.deadletters import deadletters
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
+from worker.cli.learners_describe import learners
 from worker.cli.options import Group
 from worker.cli.output import say
 from worker.cli.rewind import rewind
@@ -37,8 +38,9 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (api, catalog, deadletters, import_, publish, rewind, show, stack, unwaive, verify, waive, watch):
+for command in (api, catalog, deadletters, import_, learners, publish, rewind, show, stack, unwaive, verify, waive):
     cli.add_command(command)
+cli.add_command(watch)
 
 
 def main() -> None:
