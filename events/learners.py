@@ -12,6 +12,9 @@ from pydantic import ConfigDict, Field
 from events.models import ContractEvent
 
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
+Locale = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+Timezone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
 
 
 class AboutAPerson(ContractEvent):
@@ -33,13 +36,9 @@ class LearnerDescribed(AboutAPerson):
     user_id: UUID
     # Neither stands in `repr`, because that gets into logs.
     name: Line | None = Field(None, repr=False, description="As it stands on a certificate")
-    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")] | None = Field(
-        None, repr=False
-    )
-    locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
-        None, description="A language tag, such as pt-BR"
-    )
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = Field(
+    email: Email | None = Field(None, repr=False)
+    locale: Locale | None = Field(None, description="A language tag, such as pt-BR")
+    timezone: Timezone | None = Field(
         None, description="A zone of the IANA database, such as Europe/Berlin: in it the learner's days begin"
     )
     mail: MailConsent = MailConsent()

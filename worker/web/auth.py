@@ -37,6 +37,7 @@ class Scope(StrEnum):
     ANALYTICS = "course:analytics"
     CATALOG = "catalog:write"
     WAIVERS = "waivers:write"
+    LEARNERS = "learners:write"
     OPS = "ops"
 
 

@@ -1,4 +1,4 @@
-"""Opens what an API process has beside a learner's progress: courses, their catalog, activity, operations."""
+"""Opens what an API process has beside a learner's progress: courses, their catalog, activity, people, operations."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
@@ -9,24 +9,33 @@ from worker.courses.analytics import CourseAnalytics
 from worker.courses.lessons import KnownLessons
 from worker.courses.publishing import CatalogService
 from worker.learners.activity import Activity
+from worker.learners.descriptions import Descriptions
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
 
 class Readers:
-    """Opens and closes the five together, as an async context manager."""
+    """Opens and closes all of them together, as an async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self.analytics = CourseAnalytics(settings)
         self.catalog = CatalogService(settings)
         self.activity = Activity(settings)
         self.lessons = KnownLessons(settings)
+        self.descriptions = Descriptions(settings)
         self.operations = Operations(settings)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            for part in (self.analytics, self.catalog, self.activity, self.lessons, self.operations):
+            for part in (
+                self.analytics,
+                self.catalog,
+                self.activity,
+                self.lessons,
+                self.descriptions,
+                self.operations,
+            ):
                 await opening.enter_async_context(part)
             self._opened = opening.pop_all()
         return self
