@@ -18,6 +18,7 @@ from events import PublishFailed
 from worker.cli.api import api
 from worker.cli.catalog import catalog
 from worker.cli.deadletters import deadletters
+from worker.cli.effects import effects
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
 from worker.cli.learners_describe import learners
@@ -38,9 +39,9 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (api, catalog, deadletters, import_, learners, publish, rewind, show, stack, unwaive, verify, waive):
+COMMANDS = (api, catalog, deadletters, effects, import_, learners, publish, rewind, show, stack, unwaive, verify, waive)
+for command in (*COMMANDS, watch):
     cli.add_command(command)
-cli.add_command(watch)
 
 
 def main() -> None:
