@@ -16,6 +16,9 @@ Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x
 Locale = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
 
+# Strict: "yes" and 1 are signs of a broken producer, not of an agreement.
+Agreed = Annotated[bool, Field(strict=True)]
+
 
 class AboutAPerson(ContractEvent):
     """Keeps what it holds out of the texts of errors, which get into logs."""
@@ -26,8 +29,8 @@ class AboutAPerson(ContractEvent):
 class MailConsent(AboutAPerson):
     """Says to which kinds of mail the learner has agreed."""
 
-    milestones: bool = False
-    reminders: bool = False
+    milestones: Agreed = False
+    reminders: Agreed = False
 
 
 class LearnerDescribed(AboutAPerson):

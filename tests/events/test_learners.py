@@ -100,6 +100,8 @@ def test_people_everywhere_can_be_described(change: dict[str, Any]) -> None:
         {"timezone": "Europe / Berlin"},
         {"mail": "yes"},
         {"mail": {"reminders": "often"}},
+        {"mail": {"reminders": "true"}},
+        {"mail": {"reminders": 1}},
     ],
     ids=str,
 )

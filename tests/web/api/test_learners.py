@@ -68,6 +68,7 @@ async def test_a_description_is_stored_on_kafka_under_its_learner(
         ({"timezone": SECRET}, "/timezone"),
         ({"mail": SECRET}, "/mail"),
         ({"mail": {"milestones": SECRET}}, "/mail/milestones"),
+        ({"mail": {"reminders": "yes"}}, "/mail/reminders"),
         ({"mail": {"news": True}}, "/mail/news"),
         ({"nickname": SECRET}, "/nickname"),
         ({"userId": SECRET}, "/userId"),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from events.learners import Email, LearnerDescribed, Line, Locale, MailConsent, Timezone
+from events.learners import Agreed, Email, LearnerDescribed, Line, Locale, MailConsent, Timezone
 from worker.learners.descriptions import NOT_A_ZONE, is_zone
 from worker.web.api.bodies import ClosedModel
 from worker.web.api.body_guard import guarded_route
@@ -31,8 +31,8 @@ def _require_zone(name: str) -> str:
 class MailBody(ClosedModel):
     """Says to which kinds of mail the learner has agreed."""
 
-    milestones: bool = False
-    reminders: bool = False
+    milestones: Agreed = False
+    reminders: Agreed = False
 
 
 class DescriptionBody(ClosedModel):
