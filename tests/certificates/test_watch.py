@@ -50,7 +50,7 @@ async def test_a_reader_gets_news_after_a_while(found: Found, monkeypatch: pytes
     monkeypatch.setattr(watch, "FRESH_S", 0.01)
     async with Reconciliation(SETTINGS) as compared:
         await compared.read()
-        found.missing = [object()]  # type: ignore[list-item]
+        found.missing = [object()]
 
         async def news() -> bool:
             return len(compared.latest().missing) == 1

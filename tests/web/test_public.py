@@ -1,5 +1,6 @@
 """Anybody verifies a certificate by its link: without a token, at a bounded rate, and out of search engines."""
 
+import io
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -9,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from pypdf import PdfReader
 
 from events import CatalogLesson, CoursePublished
 from tests.callers import PUBLIC_URL, Issuer, client_of
@@ -179,6 +181,33 @@ async def test_the_pdf_and_the_credential_are_there_for_everybody(
     assert {"noindex, nofollow"} == {answer.headers["X-Robots-Tag"] for answer in (pdf, credential)}
 
 
+async def test_the_pdf_is_rendered_by_the_compiler_with_the_credential_in_it(
+    app: FastAPI, rows: asyncpg.Connection
+) -> None:
+    code = await issue(rows, uuid4(), credential=json.dumps({"id": "urn:1"}))
+    async with client_of(app) as client:
+        pdf = await client.get(f"/verify/{code}/certificate.pdf")
+        again = await client.get(f"/verify/{code}/certificate.pdf")
+    read = PdfReader(io.BytesIO(pdf.content))
+
+    assert "Ada Lovelace" in read.pages[0].extract_text()
+    assert json.loads(read.attachments["credential.json"][0]) == {"id": "urn:1"}
+    assert (again.content, again.headers["ETag"]) == (pdf.content, pdf.headers["ETag"])
+
+
+async def test_the_keys_of_the_issuer_are_found_by_its_name(
+    visitor: httpx.AsyncClient, rows: asyncpg.Connection
+) -> None:
+    key_id = f"key-{uuid4().hex}"
+    await rows.execute("insert into signing_key (key_id, public_key) values ($1, 'z6Mk')", key_id)
+    answer = await visitor.get("/.well-known/did.json")
+    document = answer.json()
+
+    assert document["id"] == "did:web:learn.example"
+    assert f"did:web:learn.example#{key_id}" in document["assertionMethod"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
 async def test_a_status_list_is_served_as_it_was_signed(visitor: httpx.AsyncClient, rows: asyncpg.Connection) -> None:
     number = uuid4().int % 10**9
     await rows.execute("insert into status_list (list) values ($1)", number)
@@ -205,7 +234,9 @@ async def test_a_public_url_with_a_path_has_its_pages_below_it(
         async with client_of(app) as client:
             page = await client.get(f"/school/verify/{code}", headers=PAGE)
             elsewhere = await client.get(f"/verify/{code}", headers=PAGE)
+            did = await client.get("/school/did.json")
 
     assert (page.status_code, elsewhere.status_code) == (200, 404)
+    assert did.json()["id"] == "did:web:learn.example:school"
     assert f"{PUBLIC_URL}/school/verify/{code}" in page.text
     assert f'href="/school/verify/{code}/certificate.pdf"' in page.text

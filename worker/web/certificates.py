@@ -15,9 +15,11 @@ from worker.settings import Settings
 
 
 class Rendering(Protocol):
-    """Renders certificates. `versions` names all that their bytes depend on beside the row and the settings."""
+    """Renders certificates."""
 
-    versions: dict[str, str]
+    @property
+    def versions(self) -> dict[str, str]:
+        """Returns all that the bytes depend on beside the row and the public URL. Raises SetupError."""
 
     async def render(self, certificate: Certificate, credential: dict[str, Any] | None) -> bytes:
         """Returns a PDF. Raises Unavailable when too many are rendered at once, or SetupError."""
@@ -51,9 +53,9 @@ class CertificateService:
 
     async def tag_pdf(self, found: IssuedCertificate) -> str:
         """Returns the ETag of a certificate's PDF, which costs no rendering: it names all that the bytes depend on."""
-        settings = self.settings.model_dump(mode="json", include=APPEARANCE)
-        versions = (await self._open_renderer()).versions
-        parts = [found.certificate.code, found.certificate.issue, found.listed, versions, settings]
+        renderer = await self._open_renderer()
+        versions = await asyncio.to_thread(lambda: renderer.versions)  # which reads files
+        parts = [found.certificate.code, found.certificate.issue, found.listed, versions, self.public_url]
         return f'"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]}"'
 
     async def render(self, found: IssuedCertificate) -> bytes:
@@ -70,16 +72,6 @@ class CertificateService:
             if self._renderer is None:
                 self._renderer = await asyncio.to_thread(_build_renderer, self.settings)
             return self._renderer
-
-
-APPEARANCE = {
-    "public_url",
-    "certificate_issuer",
-    "certificate_signatory",
-    "certificate_logo",
-    "certificate_signature",
-    "certificate_colour",
-}
 
 
 def open_certificates(settings: Settings) -> CertificateService | None:

@@ -51,7 +51,7 @@ CARD = CourseCard(COURSE, "Statistics", 100, 1, 1, 1, True, True, "", NOON, (), 
 def issued(version: int, **changed: object) -> IssuedCertificate:
     frozen = Certificate(f"code{version}", uuid4(), COURSE, version, 1, "Ada", "S", date(2026, 11, 22), NOON, NOON)
     found = IssuedCertificate(frozen, "valid", NOON, None, False, True, "{}", False)
-    return replace(found, **changed)  # type: ignore[arg-type]
+    return replace(found, **changed)
 
 
 def add(found: list[IssuedCertificate], card: CourseCard = CARD, *, owed: bool = True, after: int = 1) -> CourseCard:
