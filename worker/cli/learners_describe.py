@@ -16,6 +16,7 @@ from events.publisher import LearnerPublisher, Receipt
 from worker.cli.options import Group, WithExamples
 from worker.cli.output import say
 from worker.errors import KafkaUnavailable, ProgressError
+from worker.plain_text import escape
 from worker.settings import Settings, settings
 
 AT_ONCE = 1000
@@ -88,7 +89,7 @@ def require_right(path: Path) -> None:
         if isinstance(found, str):
             wrong += 1
             if wrong <= MOST_SHOWN:
-                say(f"{path}: {found}", err=True)
+                say(escape(f"{path}: {found}"), err=True)
     if wrong:
         raise ProgressError(f"{path}: {wrong:,} lines are wrong, and nothing is published")
 

@@ -13,7 +13,6 @@ from events.envelope import data_of, read
 from events.learners import LEARNER_EVENTS, LearnerDescribed, MailConsent
 from tests.callers import Issuer, client_of
 from tests.topics import records_of
-from worker.learners.descriptions import is_zone
 from worker.web.settings import ApiSettings
 
 SECRET = "Zuleikha Quisling"
@@ -118,11 +117,3 @@ async def test_an_id_is_a_uuid(office: httpx.AsyncClient) -> None:
 
     assert (answer.status_code, json.loads(answer.text)["errors"][0]["parameter"]) == (400, "userId")
     assert "uleikha" not in answer.text
-
-
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [("UTC", True), ("Asia/Kathmandu", True), ("Europe", False), ("Mars/Base", False), ("/etc/localtime", False)],
-)
-def test_a_zone_is_known_or_not(name: str, known: bool) -> None:
-    assert is_zone(name) is known
