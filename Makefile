@@ -55,6 +55,8 @@ contract: setup ## writes what is generated: events/schemas, the AsyncAPI and Op
 lock: setup ## pins the dependencies again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements-dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra worker $(LOCK) -o requirements.txt
+	@cp requirements-dev.txt requirements-certificates.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra certificates $(LOCK) -o requirements-certificates.txt
 	@cp requirements-dev.txt requirements-bench.txt # uv keeps these versions wherever the peers allow them
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group bench $(LOCK) -o requirements-bench.txt
 	@$(BIN)/uv pip compile --group audit $(LOCK) -o requirements-audit.txt

@@ -7,30 +7,41 @@ from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from events.models import ContractEvent
 
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
+Locale = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
+Timezone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
+
+# Strict: "yes" and 1 are signs of a broken producer, not of an agreement.
+Agreed = Annotated[bool, Field(strict=True)]
 
 
-class MailConsent(ContractEvent):
+class AboutAPerson(ContractEvent):
+    """Keeps what it holds out of the texts of errors, which get into logs."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class MailConsent(AboutAPerson):
     """Says to which kinds of mail the learner has agreed."""
 
-    milestones: bool = False
-    reminders: bool = False
+    milestones: Agreed = False
+    reminders: Agreed = False
 
 
-class LearnerDescribed(ContractEvent):
+class LearnerDescribed(AboutAPerson):
     """Says how to address a learner. It replaces what was said before: what it leaves out is not known any more."""
 
     user_id: UUID
-    name: Line | None = Field(None, description="As it stands on a certificate")
-    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")] | None = None
-    locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = Field(
-        None, description="A language tag, such as pt-BR"
-    )
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = Field(
+    # Neither stands in `repr`, because that gets into logs.
+    name: Line | None = Field(None, repr=False, description="As it stands on a certificate")
+    email: Email | None = Field(None, repr=False)
+    locale: Locale | None = Field(None, description="A language tag, such as pt-BR")
+    timezone: Timezone | None = Field(
         None, description="A zone of the IANA database, such as Europe/Berlin: in it the learner's days begin"
     )
     mail: MailConsent = MailConsent()

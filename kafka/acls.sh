@@ -12,17 +12,23 @@ Roles:
   player         writes lesson events: course players, and websites that use ProgressService
   author         publishes versions of courses: who owns them, and course-progress catalog
   worker         reads lesson events and the catalog, writes course events and dead letters
-  certificates   reads course events, in groups whose names begin with GROUP
-  operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events and the
-                 catalog (to replay), reads them and commits offsets in the workers' groups (to rewind)
-  api            course-progress api: the rights of an operator but for rewind, for /api/ops and the page Operations.
-                 Without these two the rights of a player are enough
+  effects        course-progress effects: reads course events and learners, writes dead letters
+  registrar      says how to address learners: course-progress learners, and whoever else knows them
+  certificates   a certificate service of your own, or any other: reads course events, in groups whose names begin with
+                 GROUP
+  operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events, the
+                 catalog and learners (to replay), reads the streams of workers and commits offsets in their groups
+                 (to rewind)
+  api            course-progress api: the rights of an operator but for rewind, for /api/ops, the page Operations and
+                 /api/learners. Without these the rights of a player are enough
 
 Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
-  --group GROUP            course-progress; for certificates: certificates, with which group names begin
+  --group GROUP            course-progress; for effects: course-progress-effects; for certificates: certificates, with
+                           which group names begin
   --lesson-events TOPIC    lesson-events
   --course-events TOPIC    course-events
   --course-catalog TOPIC   course-catalog
+  --learners TOPIC         learners
   --dead-letters TOPIC     lesson-events.dlq
   --topic-settings         worker: also allow it to read the settings of lesson events and dead letters, so that it
                            warns where these topics do not keep what they should
@@ -46,19 +52,21 @@ wrong() {
 
 role="" principal="" group="" topic_settings="" apply=""
 lesson_events=lesson-events course_events=course-events dead_letters=lesson-events.dlq course_catalog=course-catalog
+learners=learners
 while [ $# -gt 0 ]; do
     case $1 in
         --help) usage; exit ;;
         --topic-settings) topic_settings=yes ;;
         --apply) apply=yes ;;
         --) shift; break ;;
-        --group | --lesson-events | --course-events | --course-catalog | --dead-letters)
+        --group | --lesson-events | --course-events | --course-catalog | --learners | --dead-letters)
             [ $# -gt 1 ] && [ -n "$2" ] || wrong "$1 needs a name"
             case $1 in
                 --group) group=$2 ;;
                 --lesson-events) lesson_events=$2 ;;
                 --course-events) course_events=$2 ;;
                 --course-catalog) course_catalog=$2 ;;
+                --learners) learners=$2 ;;
                 --dead-letters) dead_letters=$2 ;;
             esac
             shift
@@ -105,6 +113,15 @@ case $role in
         [ -z "$topic_settings" ] || allow "$@" --add --allow-principal "$principal" --operation DescribeConfigs \
             --topic "$lesson_events" --topic "$dead_letters" --topic "$course_catalog"
         ;;
+    effects)
+        allow "$@" --add --allow-principal "$principal" --operation Read \
+            --topic "$course_events" --topic "$learners" \
+            --group "${group:-course-progress-effects}" --group "${group:-course-progress-effects}-learners"
+        allow "$@" --add --allow-principal "$principal" --operation Write --topic "$dead_letters"
+        ;;
+    registrar)
+        allow "$@" --add --allow-principal "$principal" --operation Write --topic "$learners"
+        ;;
     certificates)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$course_events"
         allow "$@" --add --allow-principal "$principal" --operation Read \
@@ -113,7 +130,7 @@ case $role in
     operator | api)
         allow "$@" --add --allow-principal "$principal" --operation Read --topic "$dead_letters"
         allow "$@" --add --allow-principal "$principal" --operation Write \
-            --topic "$dead_letters" --topic "$lesson_events" --topic "$course_catalog"
+            --topic "$dead_letters" --topic "$lesson_events" --topic "$course_catalog" --topic "$learners"
         if [ "$role" = api ]; then
             allow "$@" --add --allow-principal "$principal" --operation Describe --group "${group:-course-progress}"
         else
@@ -123,5 +140,5 @@ case $role in
                 --group "${group:-course-progress}" --group "${group:-course-progress}-catalog"
         fi
         ;;
-    *) wrong "ROLE must be player, author, worker, certificates, operator or api" ;;
+    *) wrong "ROLE must be player, author, worker, effects, registrar, certificates, operator or api" ;;
 esac

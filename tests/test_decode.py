@@ -1,14 +1,18 @@
 """What a record says, or why it can never be applied."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from events.envelope import binary
 from events.kinds import Kind
+from events.learners import LearnerDescribed
 from tests.factories import APPENDED, EVENT, record
-from worker.decode import decode
+from worker.decode import decode, decode_learner
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, cut, measure
 from worker.stream.outcome import Occurrence, Record, Rejected, Skipped
 
@@ -73,6 +77,47 @@ def test_a_rejection_is_of_a_kind(changed: dict[str, Any], kind: Kind) -> None:
 
     assert isinstance(outcome, Rejected)
     assert outcome.kind is kind
+
+
+def learner_record(value: bytes | None = None, at: datetime = APPENDED) -> Record:
+    event = LearnerDescribed(user_id=uuid4(), name="Zuleikha Quisling", email="zuleikha@mail.example")
+    headers, good = binary(event, id="1", time=at, source="tests")
+    return record(topic="learners", value=value or good, headers=headers)
+
+
+def test_a_description_of_a_learner_is_an_event_of_learners_and_of_no_other_topic() -> None:
+    outcome = decode_learner(learner_record())
+
+    assert isinstance(outcome, Occurrence)
+    assert (outcome.occurred_at, outcome.topic, outcome.event.name) == (APPENDED, "learners", "Zuleikha Quisling")
+    assert decode(learner_record()) == Skipped("unknown type")
+    assert decode_learner(record()) == Skipped("unknown type")
+    assert decode_learner(record(value=None)) == Skipped("no value")  # a learner who is forgotten
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (b'{"user_id": "Zuleikha Quisling", "name": "Zuleikha Quisling"}', Kind.SCHEMA),
+        (b'{"user_id": "0190a6e2-0000-7000-8000-000000000001", "email": "Zuleikha Quisling"}', Kind.SCHEMA),
+        (b'"Zuleikha Quisling"', Kind.NOT_JSON),
+        (b'{"name": "Zuleikha Quisling"', Kind.NOT_JSON),
+        (b'{"user_id": "0190a6e2-0000-7000-8000-000000000001", "name": "Zuleikha \\ud800 Quisling"}', Kind.NOT_JSON),
+    ],
+)
+def test_no_reason_names_the_learner(value: bytes, kind: Kind) -> None:
+    outcome = decode_learner(learner_record(value))
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.kind is kind
+    assert "uleikha" not in outcome.reason
+    assert outcome.record.value == value
+
+
+def test_nor_does_what_an_event_looks_like_in_a_log() -> None:
+    outcome = decode_learner(learner_record())
+
+    assert not {"Zuleikha", "zuleikha"} & set(re.findall(r"\w+", repr(outcome)))
 
 
 def test_a_kind_that_nobody_knows_is_unknown() -> None:

@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 from worker.cli.main import cli
+from worker.effects.settings import EffectsSettings
 from worker.web.settings import ApiSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = ("migrate", "topics", "worker", "api")
+OURS = ("migrate", "topics", "worker", "api", "effects")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -81,7 +82,7 @@ def test_the_compose_file_runs_commands_that_exist_after_what_they_need() -> Non
 
 @pytest.mark.parametrize("name", OURS)
 def test_compose_sets_only_settings_that_exist(name: str) -> None:
-    known = {f"PROGRESS_{field}".upper() for field in ApiSettings.model_fields}
+    known = {f"PROGRESS_{field}".upper() for field in ApiSettings.model_fields | EffectsSettings.model_fields}
 
     assert COMPOSE["services"][name]["environment"].keys() <= known | {"PGPASSWORD"}  # asyncpg's own
 
@@ -120,7 +121,36 @@ def test_the_image_is_built_of_what_is_pinned_with_hashes() -> None:
         else:
             assert "--require-hashes" in step
             assert f"!{file}" in ignored
-    assert len(steps) == 4
+    assert len(steps) == 5
+
+
+def test_the_image_for_certificates_is_what_compose_builds_and_the_usual_one_has_none_of_it() -> None:
+    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    [certificates] = [stage for stage in stages if stage.splitlines()[0].endswith("AS certificates")]
+    lean, full = (
+        set(re.findall(r"^[a-z0-9.-]+(?===)|^[a-z0-9.-]+(?=\[)", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements.txt", "requirements-certificates.txt")
+    )
+
+    assert COMPOSE["services"]["migrate"]["build"]["target"] == "certificates"
+    assert "fonts-noto-core" in certificates
+    assert "--from=build-certificates" in certificates
+    assert "--from=build /app" in stages[-1]
+    assert not {"typst", "segno", "openbadgeslib"} & lean
+    assert lean < full >= {"typst", "segno", "openbadgeslib", "tzdata"}
+
+
+def test_compose_signs_with_a_key_that_stays() -> None:
+    services = COMPOSE["services"]
+    key = services["effects"]["environment"]["PROGRESS_CERTIFICATE_KEY_FILES"]
+
+    assert key in services["certificate-key"]["entrypoint"][-1]
+    assert services["effects"]["volumes"] == ["keys:/keys:ro"]
+    assert "keys" in COMPOSE["volumes"]
+    assert (
+        services["effects"]["environment"]["PROGRESS_PUBLIC_URL"]
+        == (services["api"]["environment"]["PROGRESS_PUBLIC_URL"])
+    )
 
 
 def test_compose_builds_the_image_that_every_service_of_ours_runs() -> None:

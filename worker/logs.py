@@ -1,6 +1,7 @@
 """Configures structured logs: one line per event on standard error, as JSON or for a terminal."""
 
 import logging.config
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -15,6 +16,7 @@ from worker.settings import Settings
 # Libraries log warnings and errors only. mode logs the start and stop of services under their modules' names
 # (`worker.…`, and `abc` for Faust's HTTP service); our own loggers have plain names.
 QUIET = ("aiokafka", "faust", "mode", "asyncio", "worker", "abc")
+DETAIL = re.compile(r"^DETAIL:.*$", re.MULTILINE)  # as asyncpg writes it
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _drop_our_tracebacks,
         structlog.processors.format_exc_info,
+        _drop_details,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -62,6 +65,13 @@ def _drop_our_tracebacks(_: Any, __: str, entry: MutableMapping[str, Any]) -> Mu
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, (ProgressError, PublishFailed)):
         del entry["exc_info"]
+    return entry
+
+
+def _drop_details(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drops what PostgreSQL quotes of a row in the text of an error: it may be the name of a learner."""
+    if isinstance(text := entry.get("exception"), str):
+        entry["exception"] = DETAIL.sub("DETAIL: not shown", text)
     return entry
 
 

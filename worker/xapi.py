@@ -256,7 +256,7 @@ def _number_lines(file: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[tuple[
         if len(line) > LONGEST_LINE:
             raise ProgressError(
                 f"{path} cannot be read: line {number:,} has more than {LONGEST_LINE:,} bytes. "
-                "Is there one statement on each line?"
+                "Is everything on a line of its own?"
             )
         if not line.isspace():
             yield number, line

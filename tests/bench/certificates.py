@@ -10,10 +10,6 @@ from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import asyncpg
-from worker.certificates.people import describe_learners
-from worker.certificates.plan import plan_certificates
-from worker.certificates.rendering import Renderer
-from worker.certificates.keys import create_key
 
 from events.catalog import CatalogLesson, CoursePublished
 from events.learners import LearnerDescribed
@@ -26,6 +22,10 @@ from tests.bench.result import Figure, Result
 from tests.catalogs import publish_versions
 from tests.processes import WorkerProcess, eventually
 from worker.certificates.certificate import Certificate
+from worker.certificates.keys import create_key
+from worker.certificates.people import describe_learners
+from worker.certificates.plan import plan_certificates
+from worker.certificates.rendering import Renderer
 from worker.effects.settings import EffectsSettings
 from worker.settings import Settings
 from worker.stream.outcome import Occurrence

@@ -20,7 +20,7 @@ from worker.stream.outcome import Occurrence
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 USER, COURSE = UUID(int=1), UUID(int=2)
-TABLES = "announced_completion, certificate, credential_status, status_list, signing_key, learner, effect, outbox"
+TABLES = ("announced_completion", "certificate", "learner", "effect", "outbox")
 
 
 def completed(
@@ -64,7 +64,8 @@ class Desk:
         return Issuer(self.settings, Tools(self, self, self.publish_keys, self.take_place, self.set_bits))
 
     async def empty(self) -> None:
-        await self.connection.execute(f"reset role; truncate {TABLES}; set role course_progress_effects")
+        emptied = "; ".join(f"delete from {table}" for table in TABLES)  # which takes less time than truncate
+        await self.connection.execute(f"reset role; {emptied}; set role course_progress_effects")
         self.rendered.clear()
         self.places.clear()
         self.bits.clear()
@@ -108,7 +109,7 @@ class Desk:
         """Takes what waits in the outbox, as a worker does."""
         await self.connection.execute("reset role")
         rows = await self.connection.fetch("select * from outbox order by seq")
-        await self.connection.execute("truncate outbox; set role course_progress_effects")
+        await self.connection.execute("delete from outbox; set role course_progress_effects")
         return rows
 
     async def waiting(self) -> list[str | None]:

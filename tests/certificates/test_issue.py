@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from events.models import COURSE_EVENTS, CourseEvent, uuid_v8
@@ -46,9 +47,12 @@ def deliveries(draw: st.DrawFn) -> tuple[list[CourseEvent], list[list[CourseEven
     return happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)]
 
 
-@pytest.mark.parametrize("without_catalog", [False, True])
-@real_sql
-@given(delivery=deliveries(), performed=st.lists(st.booleans(), min_size=5, max_size=5))
+@hypothesis_settings(real_sql, max_examples=100)
+@given(
+    delivery=deliveries(),
+    performed=st.lists(st.booleans(), min_size=5, max_size=5),
+    without_catalog=st.booleans(),
+)
 async def test_certificates_are_what_the_model_says_and_each_is_announced_once(
     desk: Desk,
     without_catalog: bool,

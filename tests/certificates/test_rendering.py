@@ -18,6 +18,7 @@ import pytest
 
 from worker.certificates import rendering
 from worker.certificates.certificate import Certificate
+from worker.certificates.design import look_at_files
 from worker.certificates.rendering import Renderer, find_direction
 from worker.certificates.settings import CertificateSettings
 from worker.errors import CannotRender, RenderingBusy
@@ -218,10 +219,11 @@ def test_the_first_letter_decides_the_direction(text: str, direction: str) -> No
     [
         (("Maximiliane Alexandra von Hohenstein-Wittelsbach " * 5)[:200].strip(), LONG_TITLE.strip()),
         ("W" * 200, "m" * 300),
+        ("Anna-Maria-" * 18, "und/oder/" * 33),
         ("Ж", "Щ"),
         ("ÁÇĞŐŲ Ỗỹ " * 20, "gjpqyQ " * 40),
     ],
-    ids=["words", "one word", "one letter", "accents"],
+    ids=["words", "one word", "parts", "one letter", "accents"],
 )
 async def test_any_length_stays_in_its_room(name: str, title: str) -> None:
     pdf = await build_renderer().render(certify(name, title), None)
@@ -429,13 +431,12 @@ async def test_a_picture_of_the_page_is_as_wide_as_it_is_asked_for() -> None:
 
 async def test_it_renders_in_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = set()
-    look = rendering.look_at_files
 
     def look_and_note(settings: CertificateSettings) -> Any:
         threads.add(threading.current_thread().name)
-        return look(settings)
+        return look_at_files(settings)
 
-    monkeypatch.setattr(rendering, "look_at_files", look_and_note)
+    monkeypatch.setattr("worker.certificates.rendering.look_at_files", look_and_note)
     renderer = build_renderer()
     await asyncio.gather(*(renderer.render(certify(), None) for _ in range(8)))
 

@@ -3,17 +3,20 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiokafka.structs import RecordMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.envelope import binary
 from events.kinds import Kind
+from events.learners import LearnerDescribed
 from events.producer import OutgoingRecord
 from tests.factories import APPENDED, letter, record
-from worker.deadletters.letter import Letter, Position
-from worker.deadletters.replay import NoReplay, Pacer, ReplayRounds, prepare_replay
+from worker.deadletters.letter import Letter, Origin, Position
+from worker.deadletters.replay import NoReplay, Pacer, ReplayRounds, choose_decoders, prepare_replay
 from worker.deadletters.selection import Selection
 from worker.decode import decode
 from worker.kafka.topics import LARGEST_REQUEST
@@ -129,6 +132,20 @@ def test_each_letter_goes_back_to_its_topic_after_the_decoder_of_that_topic() ->
     assert prepare_replay(from_topic("elsewhere"), Selection(), both) == NoReplay(
         "from elsewhere, not lesson-events or course-catalog (see --to)"
     )
+
+
+def test_a_description_of_a_learner_goes_back_to_learners_once_it_is_right() -> None:
+    headers, value = binary(LearnerDescribed(user_id=uuid4(), name="Ada"), id="1", time=APPENDED, source="tests")
+    original = replace(
+        repaired(record(topic="learners", value=value, headers=headers)), origin=Origin("learners", 0, 1)
+    )
+
+    produced = prepare_replay(original, Selection(), choose_decoders(Settings()))
+
+    assert not isinstance(produced, NoReplay)
+    assert (produced.topic, produced.value) == ("learners", value)
+    broken = replace(original, record=record(topic="learners", value=b"{}", headers=headers))
+    assert prepare_replay(broken, Selection(), choose_decoders(Settings())) == NoReplay("still schema")
 
 
 def test_a_topic_that_is_named_has_the_last_word_and_its_decoder_too() -> None:

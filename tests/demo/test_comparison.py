@@ -5,6 +5,7 @@ import pytest
 
 from events import (
     CatalogLesson,
+    CertificateIssued,
     CourseCompleted,
     CourseCompletionRevoked,
     CourseEvent,
@@ -49,6 +50,20 @@ def test_every_completion_is_announced_and_every_one_but_the_present_taken_back(
 
     assert find_wrong_announcements(times(2, complete=True), received) == []
     assert find_wrong_announcements(times(2, complete=False), dict([*received.items(), revoked(2)])) == []
+
+
+def test_what_follows_from_a_completion_is_no_completion() -> None:
+    certificate = CertificateIssued(
+        user_id=USER,
+        course_id=COURSE,
+        completion_number=1,
+        code="k5xw63tfon2ca5dimuqgy2lomu",
+        course_version=1,
+        issue=1,
+        issued_at=NOW,
+    )
+
+    assert find_wrong_announcements(times(1, complete=True), dict([completed(1), ("c", certificate)])) == []
 
 
 def test_a_completion_that_nobody_heard_of_is_a_difference() -> None:

@@ -12,7 +12,12 @@ import asyncpg
 import psutil
 import pytest
 
+from events.envelope import data_of, read
+from events.learners import LEARNER_EVENTS
 from tests.processes import environment, eventually
+from tests.topics import records_of
+from worker.demo.effects import KEYS
+from worker.demo.player import make_name
 from worker.settings import Settings
 
 
@@ -84,6 +89,25 @@ async def test_a_killed_worker_loses_nothing(start: Any, some_are_applied: Any) 
 
     assert status == 0, errors
     assert json.loads(output)["wrong_rows"] == 0
+
+
+async def test_it_says_who_its_learners_are_and_signs_nothing_in_a_database_of_somebody_else(
+    start: Any, some_are_applied: Any, settings: Settings
+) -> None:
+    demo = start("--learners", "50", **{KEYS: ""})
+    await some_are_applied()
+    described = await records_of(settings, settings.learners_topic, 50)
+    demo.process.send_signal(signal.SIGINT)
+    status, output, errors = demo.end()
+
+    people = [data_of(read(record.value, record.headers), LEARNER_EVENTS) for record in described]
+    assert len({person.user_id for person in people}) == 50
+    assert all(person.name == make_name(person.user_id) for person in people)
+    assert (status, errors.count(f"no certificates are issued: the database is not the demo's own, and {KEYS}")) == (
+        0,
+        1,
+    )
+    assert "certificates" not in output
 
 
 async def test_a_difference_is_found(start: Any, some_are_applied: Any, connection: asyncpg.Connection) -> None:

@@ -13,6 +13,7 @@ from worker.demo.parts import Parts
 from worker.demo.player import make_name
 from worker.demo.run import Demo, assemble, format_summary
 from worker.demo.view import SPARKS, Rate, View, draw_sparkline, format_short_time
+from worker.demo.workers import Supervisor
 from worker.learners.reads import CourseProgress
 from worker.settings import Settings
 
@@ -60,6 +61,17 @@ def test_80_columns_and_24_lines_have_room_for_everything(parts: Parts) -> None:
 
     for text in ("a worker starts", "1,234/s", "12,345,678 in all", "lag 0", "43 %", "3/7", "completions", "no UUID"):
         assert text in picture
+
+
+def test_where_certificates_are_issued_they_are_counted(parts: Parts, tmp_path: Path) -> None:
+    parts.certificates.issued, parts.certificates.certified = 1_234, 1_198
+    issuing = replace(parts, effects=Supervisor(tmp_path, "effects"))
+    [with_them, without] = ["\n".join(drawn(each, 80, 24)) for each in (issuing, parts)]
+
+    assert "completions 1,234, certificates 1,198" in with_them
+    assert "1,198 certificates" in View(issuing, "", Console(), live=False).line
+    assert "completions 1,234, revoked 0" in without
+    assert "certificates" not in View(parts, "", Console(), live=False).line
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 10), (20, 5), (10, 2)])

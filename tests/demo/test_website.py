@@ -45,7 +45,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         app = create_api(
             settings, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
         )
-        app.include_router(build_masquerade(keys, service, []))
+        app.include_router(build_masquerade(keys, service, readers.descriptions, []))
         async with client_of(app) as client:
             client.headers.update(FROM_ITS_PAGE)
             yield client
@@ -171,9 +171,10 @@ async def test_a_website_that_fails_ends_the_demo(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(EmbeddedServer, "main_loop", fails)
     monkeypatch.setattr(run, "prepare", nothing)
+    monkeypatch.setenv("PROGRESS_PUBLIC_URL", "http://127.0.0.1:1")  # else the website sets it in this process
     part = SimpleNamespace(run=for_ever)
     traffic = SimpleNamespace(run=for_ever, player=SimpleNamespace(learners=[]))
-    parts = SimpleNamespace(certificates=part, supervisor=part, traffic=traffic, observer=Observing())
+    parts = SimpleNamespace(certificates=part, supervisor=part, traffic=traffic, observer=Observing(), effects=None)
     demo = run.Demo(AWAY, "none", parts, Observing(), None)
 
     running = asyncio.create_task(demo.run())

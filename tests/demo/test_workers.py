@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.demo.workers import describe_end
+from worker.demo.workers import build_command, describe_end
 
 
 @pytest.mark.parametrize("status", [-9, 247])
@@ -23,3 +23,13 @@ def test_whatever_it_said(words: str, tmp_path: Path) -> None:
     log.write_text(words)
 
     assert describe_end(2, log) == f"exited with 2: {words}"
+
+
+def test_only_the_worker_has_the_port_that_is_set() -> None:
+    commands = {name: build_command(name)[-1] for name in ("worker", "effects")}
+
+    assert {name: "PROGRESS_HTTP_PORT=0" in line for name, line in commands.items()} == {
+        "worker": False,
+        "effects": True,
+    }
+    assert all(line.endswith(f"-m worker.cli {name}") for name, line in commands.items())

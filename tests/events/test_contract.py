@@ -12,11 +12,14 @@ from pydantic import ValidationError
 from events import contract, topics
 from events.catalog import CATALOG_EVENTS
 from events.envelope import binary
+from events.learners import LearnerDescribed, MailConsent
 from events.models import (
+    CertificateIssued,
+    CertificateRevoked,
+    ContractEvent,
     CourseAccessed,
     CourseCompleted,
     CourseCompletionRevoked,
-    Event,
     LessonCompleted,
     LessonUncompleted,
     ProgressReset,
@@ -32,13 +35,24 @@ totals = st.integers(1, 10_000)
 instants = st.datetimes(timezones=st.just(UTC))
 lesson = {**who_and_where, "lesson_id": lesson_ids, "total_lessons": totals}
 completion = {**who_and_where, "completion_number": st.integers(1), "lessons_completed": st.integers(0)}
-events: st.SearchStrategy[Event] = st.one_of(
+certificate = {
+    **who_and_where,
+    "code": st.from_regex(r"[a-z2-7]{26}", fullmatch=True),
+    "course_version": st.integers(0),
+    "completion_number": st.integers(1),
+    "issue": st.integers(1),
+}
+lines = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", codec="utf-8"), min_size=1, max_size=200)
+events: st.SearchStrategy[ContractEvent] = st.one_of(
     st.builds(LessonCompleted, **lesson),
     st.builds(LessonUncompleted, **lesson),
     st.builds(CourseAccessed, **who_and_where, lesson_id=st.none() | lesson_ids),
     st.builds(ProgressReset, **who_and_where),
     st.builds(CourseCompleted, **completion, total_lessons=totals, completed_at=instants, started_at=instants),
     st.builds(CourseCompletionRevoked, **completion, total_lessons=st.none() | totals, revoked_at=instants),
+    st.builds(CertificateIssued, **certificate, issued_at=instants),
+    st.builds(CertificateRevoked, **certificate, revoked_at=instants, status=st.sampled_from(["revoked", "withdrawn"])),
+    st.builds(LearnerDescribed, user_id=st.uuids(), name=st.none() | lines, mail=st.builds(MailConsent)),
 )
 
 
@@ -75,7 +89,7 @@ def test_every_schema_is_a_json_schema_of_2020_12(name: str) -> None:
 
 @unhurried
 @given(event=events)
-def test_what_the_models_emit_is_what_the_schemas_accept(event: Event) -> None:
+def test_what_the_models_emit_is_what_the_schemas_accept(event: ContractEvent) -> None:
     assert accepts(schema(type(event).__name__), json.loads(event.model_dump_json()))
 
 
@@ -111,7 +125,7 @@ def test_a_schema_lets_a_producer_say_more(name: str) -> None:
 # The AsyncAPI document
 
 
-def test_the_worker_receives_lesson_events_and_the_catalog_and_sends_course_events() -> None:
+def test_it_receives_lesson_events_the_catalog_and_learners_and_sends_course_events() -> None:
     directions = {
         resolve(operation["channel"]["$ref"])["address"]: operation["action"]
         for operation in ASYNCAPI["operations"].values()
@@ -121,6 +135,7 @@ def test_the_worker_receives_lesson_events_and_the_catalog_and_sends_course_even
     assert directions == {
         topics.LESSON_EVENTS: "receive",
         topics.COURSE_CATALOG: "receive",
+        topics.LEARNERS: "receive",
         topics.COURSE_EVENTS: "send",
     }
 
@@ -158,7 +173,7 @@ def test_every_message_names_its_schema_and_its_example_keeps_it(name: str) -> N
 
 @unhurried
 @given(event=events, time=instants)
-def test_the_headers_that_are_written_are_the_headers_that_are_documented(event: Event, time: datetime) -> None:
+def test_the_headers_that_are_written_are_the_headers_that_are_documented(event: ContractEvent, time: datetime) -> None:
     headers, _ = binary(event, id="event-1", time=time, source="player")
     documented = resolve(f"#/components/messages/{type(event).__name__}")["headers"]
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from events.models import (
     COURSE_EVENTS,
     LESSON_EVENTS,
+    CertificateIssued,
     CourseAccessed,
     CourseCompleted,
     CourseCompletionRevoked,
@@ -102,6 +103,27 @@ def test_a_revocation_may_know_no_total() -> None:
     assert CourseCompletionRevoked.model_validate_json(event.model_dump_json()) == event
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code": "k5xw63tfon2ca5dimuqgy2lom"},  # 25 characters
+        {"code": "K5XW63TFON2CA5DIMUQGY2LOMU"},
+        {"code": "k5xw63tfon2ca5dimuqgy2lom1"},
+        {"issue": 0},
+        {"issued_at": "2026-11-23T12:00:00"},
+        {"completion_number": 0},
+    ],
+    ids=str,
+)
+def test_a_certificate_that_has_no_such_code_or_number_is_refused(change: dict[str, object]) -> None:
+    good = {**WHO_AND_WHERE, "code": "k5xw63tfon2ca5dimuqgy2lomu", "course_version": 2, "completion_number": 1}
+    good |= {"issue": 1, "issued_at": "2026-11-23T12:00:00Z"}
+    assert CertificateIssued.model_validate(good).issue == 1
+
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        CertificateIssued.model_validate(good | change)
+
+
 def test_the_type_on_the_wire_is_the_name_of_the_model() -> None:
     models = {**LESSON_EVENTS, **COURSE_EVENTS}
 
@@ -116,11 +138,11 @@ def test_the_id_of_a_course_event_is_for_ever_the_same() -> None:
     assert first.version == 8
 
 
-def test_every_completion_and_revocation_has_an_id_of_its_own() -> None:
+def test_every_event_of_every_completion_has_an_id_of_its_own() -> None:
     times = (NOON, NOON + timedelta(microseconds=1))
     ids = {course_event_id(name, USER, COURSE, n, at) for name in COURSE_EVENTS for n in (1, 2, 3) for at in times}
 
-    assert len(ids) == 12
+    assert len(ids) == len(COURSE_EVENTS) * 3 * 2
 
 
 def test_the_id_names_an_instant_in_whatever_time_zone_it_is_written() -> None:

@@ -1,4 +1,4 @@
-"""Plays what happens to `course-progress effects`: certificates are owed, each once, whatever is delivered or killed."""
+"""Plays what happens to `course-progress effects`: each certificate that is owed is issued, once and right."""
 
 import asyncio
 import signal
@@ -35,7 +35,7 @@ def delivered_topic(scene: Scene) -> str:
 
 
 def start_effects(scene: Scene, *patch: str, number: int = 2) -> list[SupervisedWorker]:
-    """Starts processes of effects with one key, which are started again whenever they end; with a patch the first time."""
+    """Starts processes of effects with one key; with a patch, which lasts until they are started again."""
     key = scene.directory / "key.pem"
     if not key.exists():
         create_key(key)

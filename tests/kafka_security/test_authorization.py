@@ -14,8 +14,22 @@ from confluent_kafka.admin import (
     AdminClient,
 )
 
+from events.learners import LearnerDescribed
 from events.producer import OutgoingRecord, Producer, PublishFailed
-from tests.kafka_security.users import CATALOG, COURSES, DEAD, GROUP, LESSONS, OF_WORKER, SCRAM, TOPICS, names, user
+from tests.kafka_security.users import (
+    CATALOG,
+    COURSES,
+    DEAD,
+    EFFECTS_GROUP,
+    GROUP,
+    LESSONS,
+    OF_WORKER,
+    PEOPLE,
+    SCRAM,
+    TOPICS,
+    names,
+    user,
+)
 from tests.processes import DEADLINE_S, Workers, eventually
 from tests.secured import PASSWORD, Secured
 from worker.deadletters.letter import Position
@@ -24,22 +38,26 @@ from worker.deadletters.selection import Selection
 from worker.errors import SetupError
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
-from worker.kafka.permissions import require_access, worker_permissions
+from worker.kafka.permissions import effects_permissions, require_access, worker_permissions
 from worker.kafka.topic_settings import fetch_topics
+from worker.learners.descriptions import Descriptions
 from worker.learners.service import Accepted, ProgressService
 from worker.operations.watch import Operations
 from worker.repair.rewind import rewind
 
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
+GROUPS_OF_EFFECTS = (EFFECTS_GROUP, f"{EFFECTS_GROUP}-learners")
 MAY: dict[str, dict[str, set[str]]] = {
     "player": {LESSONS: WRITE},
     "worker": {LESSONS: READ, CATALOG: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
+    "effects": {COURSES: READ, PEOPLE: READ, DEAD: WRITE, **dict.fromkeys(GROUPS_OF_EFFECTS, READ)},
+    "registrar": {PEOPLE: WRITE},
     "certificates": {COURSES: READ, "certificates-1": READ},
-    "operator": {LESSONS: READ | WRITE, CATALOG: READ | WRITE, DEAD: READ | WRITE, GROUP: READ},
-    "api": {LESSONS: WRITE, CATALOG: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
+    "operator": {LESSONS: READ | WRITE, CATALOG: READ | WRITE, PEOPLE: WRITE, DEAD: READ | WRITE, GROUP: READ},
+    "api": {LESSONS: WRITE, CATALOG: WRITE, PEOPLE: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
-GROUPS = (GROUP, "certificates-1", "payments")
+GROUPS = (GROUP, *GROUPS_OF_EFFECTS, "certificates-1", "payments")
 STARTING = (KafkaCode.NOT_COORDINATOR, KafkaCode.COORDINATOR_NOT_AVAILABLE, KafkaCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 
@@ -174,6 +192,27 @@ async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker:
 
     assert f"Read on topic {LESSONS}, Read on topic {CATALOG}, Write on topic {COURSES}:" in str(refused.value)
     assert DEAD not in str(refused.value)
+
+
+async def test_what_effects_needs_is_what_its_role_has_and_neither_a_players_nor_a_certificate_services(
+    broker: Secured,
+) -> None:
+    needed = effects_permissions(names())
+    await require_access(client_arguments(user(broker, "effects")), needed)
+
+    with pytest.raises(SetupError, match=f"Read on topic {PEOPLE}, Write on topic {DEAD}:"):
+        await require_access(client_arguments(user(broker, "certificates")), needed)
+
+
+async def test_a_registrar_describes_learners_and_a_player_does_not(broker: Secured) -> None:
+    event = LearnerDescribed(user_id=uuid4(), name="Zuleikha Quisling")
+    async with Descriptions(user(broker, "registrar")) as descriptions:
+        assert await descriptions.publish(event)
+
+    async with Descriptions(user(broker, "player")) as descriptions:
+        with pytest.raises(SetupError, match=PEOPLE) as refused:
+            await descriptions.publish(event)
+    assert "Zuleikha" not in str(refused.value)
 
 
 async def test_a_worker_in_a_group_that_is_not_its_own_ends(broker: Secured, database_url: str) -> None:

@@ -6,14 +6,18 @@ from typing import Any
 from tests.secured import CLIENT_SECRET, KEY_PASSWORD, PASSWORD, Endpoint, Secured
 from worker.settings import Settings
 
-LESSONS, CATALOG, COURSES, DEAD, OTHER = TOPICS = "lessons", "catalog", "courses", "lessons.dead", "payments"
-GROUP = "progress"
-NAMES = ("--lesson-events", LESSONS, "--course-events", COURSES, "--course-catalog", CATALOG, "--dead-letters", DEAD)
+TOPICS = "lessons", "catalog", "courses", "people", "lessons.dead", "payments"
+LESSONS, CATALOG, COURSES, PEOPLE, DEAD, OTHER = TOPICS
+GROUP, EFFECTS_GROUP = "progress", "effects"
+OUTPUTS = ("--course-events", COURSES, "--dead-letters", DEAD)
+NAMES = ("--lesson-events", LESSONS, "--course-catalog", CATALOG, "--learners", PEOPLE, *OUTPUTS)
 OF_WORKER = (*NAMES, "--group", GROUP)
 ROLES = {
     "player": NAMES,
     "author": NAMES,
     "worker": OF_WORKER,
+    "effects": (*NAMES, "--group", EFFECTS_GROUP),
+    "registrar": NAMES,
     "certificates": (*NAMES, "--group", "certificates-"),
     "operator": OF_WORKER,
     "api": OF_WORKER,
@@ -27,6 +31,7 @@ def names(**more: Any) -> Settings:
         "lesson_events_topic": LESSONS,
         "course_catalog_topic": CATALOG,
         "course_events_topic": COURSES,
+        "learners_topic": PEOPLE,
         "dead_letter_topic": DEAD,
         "consumer_group": GROUP,
         "topic_partitions": 2,

@@ -6,10 +6,13 @@ from pathlib import Path
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from worker.metrics import effects
 from worker.metrics import prometheus as metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
-ALL = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+ALL = [
+    metric for module in (metrics, effects) for metric in vars(module).values() if isinstance(metric, MetricWrapperBase)
+]
 
 
 def test_the_page_lists_every_metric_with_its_labels_and_meaning() -> None:

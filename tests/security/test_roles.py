@@ -357,13 +357,21 @@ async def test_a_role_that_may_not_give_the_tables_away_gets_one_line_with_the_r
 ODD_PASSWORD = "it's \"odd\"; drop role worker; -- \\ :'x' $HOME `id` %L @/#?&%41"
 
 
-@pytest.mark.parametrize(("name", "roles"), [("worker", [WORKER]), ("api", [AUTHOR, READER])])
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("worker", [WORKER]),
+        ("api", [AUTHOR, "course_progress_certificates", READER]),
+        ("effects", ["course_progress_effects"]),
+    ],
+)
 @pytest.mark.parametrize("password", [None, ODD_PASSWORD], ids=["the default", "an odd one"])
 async def test_compose_gives_each_a_login_of_its_own_however_often_it_is_brought_up(
     secured: Secured, name: str, roles: list[str], password: str | None
 ) -> None:
     """A password may have any character: none has a meaning in the file's SQL, its shell or its URLs."""
-    set_outside = {} if password is None else {"WORKER_PASSWORD": password, "WEBSITE_PASSWORD": password}
+    names = () if password is None else ("WORKER_PASSWORD", "WEBSITE_PASSWORD", "EFFECTS_PASSWORD")
+    set_outside = dict.fromkeys(names, password or "")
     login, service = (read_service(service, set_outside) for service in ("login", name))
     programs = postgres_wheel.find_wheel() / postgres_wheel.PACKAGE / "pginstall/bin"
     here = {"PGHOST": "127.0.0.1", "PGPORT": str(secured.port), "PATH": f"{programs}:{os.environ['PATH']}"}

@@ -28,7 +28,11 @@ DIFFERENCES, ERROR = 1, 3  # exit statuses; 2 is a wrong command line
 MOST_UNFOUNDED = 10_000
 
 
-@click.group(cls=Group, epilog="course-progress certificates reconcile\ncourse-progress certificates COMMAND --help")
+@click.group(
+    cls=Group,
+    short_help="Shows, revokes and reissues certificates.",
+    epilog="course-progress certificates reconcile\ncourse-progress certificates COMMAND --help",
+)
 def certificates() -> None:
     """Shows certificates, revokes them or has them issued anew, and finds those that are missing.
 

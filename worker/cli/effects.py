@@ -9,6 +9,7 @@ from worker.cli.options import WithExamples
 
 @click.command(
     cls=WithExamples,
+    short_help="Runs one process that issues certificates.",
     epilog="PROGRESS_PUBLIC_URL=https://learn.example PROGRESS_CERTIFICATE_KEY_FILES=key.pem course-progress effects\n"
     "PROGRESS_HTTP_PORT=8081 course-progress effects    # beside a worker on the same machine",
 )

@@ -24,6 +24,7 @@ from worker.cli.deadletters import deadletters
 from worker.cli.effects import effects
 from worker.cli.events import import_, publish, watch
 from worker.cli.learners import show
+from worker.cli.learners_describe import learners
 from worker.cli.options import Group
 from worker.cli.output import say
 from worker.cli.rewind import rewind
@@ -41,22 +42,8 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-for command in (
-    api,
-    catalog,
-    certificates,
-    deadletters,
-    effects,
-    import_,
-    publish,
-    rewind,
-    show,
-    stack,
-    unwaive,
-    verify,
-    waive,
-    watch,
-):
+COMMANDS = (api, catalog, certificates, deadletters, effects, import_, learners, publish, rewind, show, stack, unwaive)
+for command in (*COMMANDS, verify, waive, watch):
     cli.add_command(command)
 for command in (key, preview):
     certificates.add_command(command)

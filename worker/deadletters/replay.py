@@ -15,7 +15,7 @@ from worker.deadletters.headers import ATTEMPTS
 from worker.deadletters.letter import Fate, Letter, Origin, Position, Resolution
 from worker.deadletters.selection import Selection
 from worker.deadletters.topic import Advance, build_resolution, open_topic, write_resolutions
-from worker.decode import decode, decode_catalog
+from worker.decode import decode, decode_catalog, decode_learner
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.topics import LARGEST_REQUEST, require_topics
@@ -102,14 +102,15 @@ async def replay(
 ) -> Tally:
     """Replays the selected open letters, at most `limit` of them and `rate` a second; a dry run only counts.
 
-    Each goes to the topic it came from if `decoders`, by default those of a worker's two streams, has it, or all go to
-    `to`. The resolutions name `by`, by default the user that runs this process. Repeating and killing it are safe.
+    Each goes to the topic it came from if `decoders`, by default those of `choose_decoders`, has it, or all go to `to`.
+    The resolutions name `by`, by default the user that runs this process. Repeating and killing it are safe.
 
     Raises KafkaUnavailable, with how many were replayed, or SetupError if a topic or a permission is missing.
     """
-    decoders = decoders or {settings.lesson_events_topic: decode, settings.course_catalog_topic: decode_catalog}
+    decoders = decoders or choose_decoders(settings)
     tally = Tally()
-    await require_topics(settings, *([to] if to else decoders))
+    # Only `course-progress effects` reads learners: an installation without it may lack the topic.
+    await require_topics(settings, *([to] if to else decoders.keys() - {settings.learners_topic}))
     async with open_topic(settings, advance) as box, Producer(**client_arguments(settings), **LIMITS) as producer:
         rounds = ReplayRounds(settings, producer, rate, by)
         async for letter, copies in box.read_open_letters(await box.read_ledger(), selection):
@@ -125,6 +126,15 @@ async def replay(
                 break
         await rounds.flush()
     return tally
+
+
+def choose_decoders(settings: Settings) -> Decoders:
+    """Returns the decoder of each topic that others write and a process of ours reads."""
+    return {
+        settings.lesson_events_topic: decode,
+        settings.course_catalog_topic: decode_catalog,
+        settings.learners_topic: decode_learner,
+    }
 
 
 class ReplayRounds:

@@ -1,4 +1,4 @@
-"""Simulates a small certificate service: it subscribes to course events, and ignores repeated ones."""
+"""Simulates a small service of another team: it subscribes to course events, and ignores repeated ones."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,14 @@ from uuid import uuid4
 
 from aiokafka.errors import KafkaError
 
-from events import CourseCompleted, CourseEvent, CourseEventSubscriber, Received
+from events import (
+    CertificateIssued,
+    CourseCompleted,
+    CourseCompletionRevoked,
+    CourseEvent,
+    CourseEventSubscriber,
+    Received,
+)
 from worker.kafka.client import client_arguments
 from worker.settings import Settings
 
@@ -19,6 +26,7 @@ class Certificates:
 
     def __init__(self, settings: Settings, *, remember: bool) -> None:
         self.issued = self.revoked = 0
+        self.certified = 0  # certificates that `course-progress effects` has issued
         self.received: dict[str, CourseEvent] = {}
         self.latest: deque[CourseCompleted] = deque(maxlen=50)
         self.positions: dict[int, int] = {}  # partition → the next offset
@@ -50,5 +58,7 @@ class Certificates:
         if isinstance(received.event, CourseCompleted):
             self.issued += 1
             self.latest.appendleft(received.event)
-        else:
+        elif isinstance(received.event, CourseCompletionRevoked):
             self.revoked += 1
+        elif isinstance(received.event, CertificateIssued):
+            self.certified += received.event.issue == 1  # a later one is the same certificate

@@ -16,3 +16,4 @@ class Parts:
     certificates: Certificates
     supervisor: Supervisor
     traffic: Traffic
+    effects: Supervisor | None = None  # issues certificates, where that is installed

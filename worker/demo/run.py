@@ -1,4 +1,4 @@
-"""Runs the demo: broker and database, a worker, simulated learners, a certificate service, pages, and the picture."""
+"""Runs the demo: broker and database, a worker, effects, simulated learners, a subscriber, pages, and the picture."""
 
 import asyncio
 import logging.config
@@ -21,6 +21,7 @@ from rich.console import Console
 from worker.demo.author import SECOND_AFTER_S, Author
 from worker.demo.certificates import Certificates
 from worker.demo.comparison import Report, build_uncompared_report, compare
+from worker.demo.effects import find_obstacle, require_key
 from worker.demo.observer import Observer
 from worker.demo.parts import Parts
 from worker.demo.player import Player
@@ -53,7 +54,8 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
             print(f"broker: {running.broker}, database: {running.database} (env: the environment's)", file=sys.stderr)
         settings = build_settings(running)
         send_logs_to(directory / "log", settings)
-        parts = assemble(settings, learners, directory, duration_s)
+        effects = choose_effects(running, directory)
+        parts = assemble(settings, learners, directory, duration_s, effects)
         console = Console(stderr=as_json or not sys.stdout.isatty())
         live = console.file.isatty() and not console.is_dumb_terminal
         view = View(parts, f"broker: {running.broker}, database: {running.database}", console, live=live)
@@ -84,7 +86,22 @@ def send_logs_to(path: Path, settings: Settings) -> None:
     logging.config.dictConfig(config)
 
 
-def assemble(settings: Settings, learners: int, directory: Path, duration_s: float | None = None) -> Parts:
+def choose_effects(running: Servers, directory: Path) -> Supervisor | None:
+    """Prepares the process that issues certificates; where there is an obstacle, says so in one line."""
+    if obstacle := find_obstacle(running.database):
+        print(obstacle, file=sys.stderr)
+        return None
+    require_key(directory)
+    return Supervisor(directory, "effects")
+
+
+def assemble(
+    settings: Settings,
+    learners: int,
+    directory: Path,
+    duration_s: float | None = None,
+    effects: Supervisor | None = None,
+) -> Parts:
     """Builds the parts, which are not running yet. With a duration they keep everything for the comparison."""
     remember = duration_s is not None
     author = Author(min(SECOND_AFTER_S, (duration_s or math.inf) / 2))
@@ -95,6 +112,7 @@ def assemble(settings: Settings, learners: int, directory: Path, duration_s: flo
         certificates=certificates,
         supervisor=Supervisor(directory),
         traffic=Traffic(settings, player, author, remember=remember),
+        effects=effects,
     )
 
 
@@ -125,8 +143,10 @@ class Demo:
             learners = self._parts.traffic.player.learners
             site = await started.enter_async_context(serve_website(self._settings, learners))
             self._view.address = site.address
+            if self._parts.effects:  # after the website, whose address certificates bear
+                parts.append(await started.enter_async_context(run_task(self._parts.effects.run())))
             started.enter_context(self._view)
-            course = await started.enter_async_context(run_task(self._play(parts[-1], signalled)))
+            course = await started.enter_async_context(run_task(self._play(parts[2], signalled)))
             interruption = await started.enter_async_context(run_task(signalled.wait()))
             await wait_for_first({course, interruption} if self._duration_s else {course}, watched=[*parts, site.task])
             return course.result() if course.done() else (None, [])

@@ -5,10 +5,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID, uuid4
 
-from events import CourseCatalogPublisher, CoursePublished, LessonEvent, LessonEventPublisher, PublishFailed
+from events import (
+    CourseCatalogPublisher,
+    CoursePublished,
+    LearnerPublisher,
+    LessonEvent,
+    LessonEventPublisher,
+    PublishFailed,
+)
 from events.producer import OutgoingRecord, Producer
 from worker.demo.author import Author, describe
+from worker.demo.people import describe_person
 from worker.demo.player import BrokenRecord, Happening, Player
 from worker.kafka.client import client_arguments
 from worker.settings import Settings
@@ -22,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 class Traffic:
-    """Publishes the player's turns to lesson-events, and the author's to course-catalog.
+    """Publishes the player's turns to lesson-events, the author's to course-catalog, and who the learners are.
 
     With `remember` it keeps everything that was acknowledged, for the comparison. A demo without end cannot keep it.
     """
@@ -38,6 +47,7 @@ class Traffic:
         self.bad: set[Origin] = set()
         self.trouble = ""
         self._settings = settings
+        self._described: set[UUID] = set()  # of the learners who study now
         self._remember = remember
         self._stopping = asyncio.Event()
 
@@ -50,11 +60,13 @@ class Traffic:
         async with (
             LessonEventPublisher(**servers, topic=topic, source="demo") as publisher,
             CourseCatalogPublisher(**servers, topic=self._settings.course_catalog_topic, source="demo") as catalog,
+            LearnerPublisher(**servers, topic=self._settings.learners_topic, source="demo") as learners,
             Producer(**servers) as producer,
         ):
             while not self._stopping.is_set():
                 now = datetime.now(UTC)
                 await self._publish_versions(catalog, self.author.turn(now), now)
+                await self._describe_learners(learners, now)
                 turn = self.player.turn(now)
                 await self._publish(publisher, turn.happenings)
                 await self._publish_broken(producer, turn.broken)
@@ -68,6 +80,13 @@ class Traffic:
             await self._send_until_acknowledged(publisher.publish_many, [(version, now) for version in versions])
             self.versions += versions
             self.news = describe(versions[-1])
+
+    async def _describe_learners(self, publisher: LearnerPublisher, now: datetime) -> None:
+        studying = {learner.user_id for learner in self.player.learners}
+        if new := studying - self._described:
+            described = [(describe_person(user_id), now, str(uuid4())) for user_id in new]
+            await self._send_until_acknowledged(publisher.publish_many, described)
+        self._described = studying
 
     async def _publish(self, publisher: LessonEventPublisher, happenings: list[Happening]) -> None:
         receipts = await self._send_until_acknowledged(publisher.publish_many, happenings)

@@ -103,7 +103,8 @@ class View:
             f"{self._elapsed} {self.phase}: "
             f"{self._parts.traffic.published:,} published ({self._published.latest:,}/s), "
             f"{observer.applied:,} applied ({self._applied.latest:,}/s), lag {observer.lag:,}, "
-            f"{self._parts.certificates.issued:,} completions, {observer.dead_letters:,} dead letters; "
+            f"{self._parts.certificates.issued:,} completions, {self._certificates}"
+            f"{observer.dead_letters:,} dead letters; "
             f"{self._state}"
         )
 
@@ -172,7 +173,9 @@ class View:
             table.add_row(
                 make_name(completed.user_id), title, Text(format_short_time(completed.completed_at, now), "dim")
             )
-        return build_panel(f"completions {certificates.issued:,}, revoked {certificates.revoked:,}", table)
+        more = "certificates" if self._parts.effects else "revoked"
+        number = certificates.certified if self._parts.effects else certificates.revoked
+        return build_panel(f"completions {certificates.issued:,}, {more} {number:,}", table)
 
     def _draw_dead_letters(self) -> Panel:
         table = Table.grid(expand=True, padding=(0, 1))
@@ -196,12 +199,17 @@ class View:
         return f"{self._trouble}; {worker}" if self._trouble else worker + restarts + news
 
     @property
+    def _certificates(self) -> str:
+        return f"{self._parts.certificates.certified:,} certificates, " if self._parts.effects else ""
+
+    @property
     def _worker(self) -> str:
         return str(self._parts.supervisor.pid or "its process id")
 
     @property
     def _trouble(self) -> str:
-        return self._parts.supervisor.trouble or self._parts.observer.trouble or self._parts.traffic.trouble
+        effects = self._parts.effects.trouble if self._parts.effects else ""
+        return self._parts.supervisor.trouble or self._parts.observer.trouble or self._parts.traffic.trouble or effects
 
 
 def format_short_time(time: datetime, now: datetime) -> str:

@@ -1,7 +1,9 @@
 """Serves API and pages in the demo, where a visitor can choose any identity. Nothing else may import it."""
 
 import asyncio
+import os
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +19,9 @@ from events import LessonCompleted
 from events.publisher import OutgoingEvent
 from worker.demo.catalog import DemoCatalog
 from worker.demo.keys import AUDIENCE, ISSUER, DemoKeys
+from worker.demo.people import describe_person
 from worker.demo.player import COURSES, Learner, make_name
+from worker.learners.descriptions import Descriptions
 from worker.learners.service import ProgressService
 from worker.settings import Settings
 from worker.web.app import create_api
@@ -55,21 +59,26 @@ class ServedApp:
 @asynccontextmanager
 async def serve_website(settings: Settings, learners: Sequence[Learner]) -> AsyncIterator[ServedApp]:
     """Serves API and pages for the time of the block. The address is that of the page that offers the identities."""
+    listening = listen(build_api_settings(settings))
+    # For the links on certificates, here and in `course-progress effects`, which is started later.
+    os.environ.setdefault("PROGRESS_PUBLIC_URL", format_address(listening))
     own = build_api_settings(settings)
     keys = DemoKeys()
     async with build_service(own) as service, Readers(own) as readers:
         app = create_api(
             own, keys, service, readers=readers, cookie=COOKIE, pages=pages_router(DemoCatalog(), login=PAGE)
         )
-        app.include_router(build_masquerade(keys, service, learners))
-        async with serve_app(app, own) as serving:
+        app.include_router(build_masquerade(keys, service, readers.descriptions, learners))
+        async with serve_app(app, own, listening) as serving:
             yield replace(serving, address=serving.address + PAGE)
 
 
 @asynccontextmanager
-async def serve_app(app: FastAPI, settings: ApiSettings) -> AsyncIterator[ServedApp]:
-    """Serves the app over HTTP in this process, for the time of the block."""
-    listening = listen(settings)
+async def serve_app(
+    app: FastAPI, settings: ApiSettings, listening: socket.socket | None = None
+) -> AsyncIterator[ServedApp]:
+    """Serves the app over HTTP in this process, for the time of the block; without a socket, on one of its own."""
+    listening = listening or listen(settings)
     server = EmbeddedServer(build_config(app, settings), app.state.poller)
     serving = asyncio.create_task(server.serve([listening]), name="website")
     try:
@@ -95,7 +104,9 @@ class Person:
     course: str
 
 
-def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequence[Learner]) -> APIRouter:
+def build_masquerade(
+    keys: DemoKeys, service: ProgressService, descriptions: Descriptions, learners: Sequence[Learner]
+) -> APIRouter:
     """Builds the routes of the page that offers the identities, and of the form that sets the chosen one's token."""
     templates = Templates("worker.demo", "worker.web.pages", login=PAGE)
     router = APIRouter(include_in_schema=False)
@@ -117,6 +128,7 @@ def build_masquerade(keys: DemoKeys, service: ProgressService, learners: Sequenc
         except (ValueError, KeyError):
             raise Problem(400, "the demo has no such identity") from None
         if role == "newcomer":
+            await descriptions.publish(describe_person(user_id))
             await service.publish_and_wait(list(build_history(user_id, datetime.now(UTC))))
         answer = RedirectResponse(page, 303)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="lax")

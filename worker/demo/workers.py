@@ -1,4 +1,4 @@
-"""Keeps one worker running, as a supervisor does in production: a worker that is killed is started again."""
+"""Keeps one process of ours running, as a supervisor does in production: one that is killed is started again."""
 
 import asyncio
 import json
@@ -12,17 +12,16 @@ from pathlib import Path
 
 from worker.devstack.process import KeptCommand, run_kept
 
-# The shell writes its process id before it becomes the worker, because `run_kept` only knows the keeper's.
-COMMAND = ["sh", "-c", f"echo $$ > pid && exec {shlex.join([sys.executable, '-m', 'worker.cli', 'worker'])}"]
 CHECK_WORKER_EVERY_S = 0.1
 RESTART_AFTER_S = 0.5
 SHOWN_S = 8.0
 
 
 class Supervisor:
-    """Runs `course-progress worker` in the environment of this process, and again whenever it ends."""
+    """Runs `course-progress COMMAND` in the environment of this process, and again whenever it ends."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: str = "worker") -> None:
+        self._name = command
         self.pid: int | None = None
         self.restarts = 0
         self._trouble = ""
@@ -31,15 +30,15 @@ class Supervisor:
 
     @property
     def trouble(self) -> str:
-        """Says why a worker ended less than SHOWN_S ago; else empty."""
+        """Says why a process ended less than SHOWN_S ago; else empty."""
         return self._trouble if time.monotonic() - self._ended_at < SHOWN_S else ""
 
     async def run(self) -> None:
-        """Runs workers until it is cancelled; then sends SIGTERM, and waits until the worker has drained."""
+        """Runs processes until it is cancelled; then sends SIGTERM, and waits until the last has drained."""
         while True:
-            directory = self._directory / f"worker-{self.restarts}"
+            directory = self._directory / f"{self._name}-{self.restarts}"
             os.mkdir(directory)
-            with run_kept(COMMAND, directory) as worker:
+            with run_kept(build_command(self._name), directory) as worker:
                 await self._watch(worker)
             self.restarts += 1
             await asyncio.sleep(RESTART_AFTER_S)
@@ -48,9 +47,17 @@ class Supervisor:
         while worker.keeper.poll() is None:
             self.pid = read_pid(worker.log.parent)
             await asyncio.sleep(CHECK_WORKER_EVERY_S)
-        self._trouble = f"worker {self.pid} {describe_end(worker.keeper.returncode, worker.log)}"
+        self._trouble = f"{self._name} {self.pid} {describe_end(worker.keeper.returncode, worker.log)}"
         self._ended_at = time.monotonic()
         self.pid = None
+
+
+def build_command(command: str) -> list[str]:
+    """Builds the command line. The shell writes its process id before it becomes the process, because `run_kept` only
+    knows the keeper's."""
+    own = [] if command == "worker" else ["env", "PROGRESS_HTTP_PORT=0"]  # the worker has the one that is set
+    ours = shlex.join([*own, sys.executable, "-m", "worker.cli", command])
+    return ["sh", "-c", f"echo $$ > pid && exec {ours}"]
 
 
 def read_pid(directory: Path) -> int | None:

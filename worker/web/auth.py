@@ -38,6 +38,7 @@ class Scope(StrEnum):
     CATALOG = "catalog:write"
     WAIVERS = "waivers:write"
     CERTIFICATES = "certificates"
+    LEARNERS = "learners:write"
     OPS = "ops"
 
 

@@ -1,4 +1,4 @@
-"""Opens what an API process has beside a learner's progress: courses, activity, operations, certificates."""
+"""Opens what an API process has beside a learner's progress: courses, people, operations, certificates."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
@@ -9,6 +9,7 @@ from worker.courses.analytics import CourseAnalytics
 from worker.courses.lessons import KnownLessons
 from worker.courses.publishing import CatalogService
 from worker.learners.activity import Activity
+from worker.learners.descriptions import Descriptions
 from worker.operations.watch import Operations
 from worker.settings import Settings
 from worker.web.certificates import CertificateService, open_certificates
@@ -23,13 +24,21 @@ class Readers:
         self.catalog = CatalogService(settings)
         self.activity = Activity(settings)
         self.lessons = KnownLessons(settings)
+        self.descriptions = Descriptions(settings)
         self.operations = Operations(settings)
         self.certificates = open_certificates(settings)
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            for part in (self.analytics, self.catalog, self.activity, self.lessons, self.operations):
+            for part in (
+                self.analytics,
+                self.catalog,
+                self.activity,
+                self.lessons,
+                self.descriptions,
+                self.operations,
+            ):
                 await opening.enter_async_context(part)
             if self.certificates is not None:
                 await opening.enter_async_context(self.certificates)

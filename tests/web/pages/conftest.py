@@ -27,7 +27,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 @pytest.fixture
 def app(shared: ApiSettings, issuer: Issuer, service: ProgressService, readers: Readers) -> FastAPI:
     app = with_pages(shared, issuer, service, readers)
-    app.include_router(build_masquerade(DemoKeys(), service, Player(6, 1, datetime.now(UTC)).learners))
+    app.include_router(
+        build_masquerade(DemoKeys(), service, readers.descriptions, Player(6, 1, datetime.now(UTC)).learners)
+    )
     return app
 
 
