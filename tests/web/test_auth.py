@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import iter_route_contexts
 
 from tests.callers import AUDIENCE, ISSUER, Issuer, api_settings, client_of
+from tests.issued import new_code
 from tests.processes import eventually
 from worker.demo.keys import DemoKeys
 from worker.learners.service import ProgressService
@@ -28,7 +29,8 @@ from worker.web.pages.catalog import NoCatalog
 from worker.web.pages.render import Templates
 from worker.web.pages.routes import page_router
 
-PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json"}
+PUBLIC = {"/live", "/ready", "/metrics", "/api/openapi.json", "/.well-known/did.json"}
+PUBLIC_BELOW = ("/static/", "/verify/", "/credentials/status/")
 decode = jwt.decode
 HEADER = {"alg": "none", "typ": "JWT"}
 
@@ -38,7 +40,9 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     found = []
     for context in iter_route_contexts(app.routes):
         path = context.path.replace("{courseId}", str(uuid4())).replace("{userId}", str(uuid4()))
-        path = path.replace("{version}", "1")
+        path = path.replace("{version}", "1").replace("{code}", new_code())
+        if path.startswith(PUBLIC_BELOW):
+            continue
         assert "{" not in path, "say what this test should put into the path"
         found += [(method, path) for method in sorted(context.methods - {"HEAD"})]
     return found
