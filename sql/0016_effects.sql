@@ -72,7 +72,6 @@ create table announced_completion (
     completed_at timestamptz,
     revoked_at timestamptz,
     revoked_cause text,
-    revocation_seen_at timestamptz,
     primary key (user_id, course_id, completion_number)
 );
 
@@ -80,7 +79,6 @@ comment on table announced_completion is
     'One row: a completion, as course events announced it. It says the same in whatever order they came.';
 comment on column announced_completion.course_version is 'null: its CourseCompleted has not come';
 comment on column announced_completion.revoked_at is 'null: no CourseCompletionRevoked of this number has come';
-comment on column announced_completion.revocation_seen_at is 'when the revocation came first: from then on it waits';
 
 create table certificate (
     code text collate "C" primary key,

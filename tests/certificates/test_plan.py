@@ -19,8 +19,8 @@ told = st.one_of(
 
 async def read(desk: Desk) -> list[tuple[object, ...]]:
     rows = await desk.connection.fetch(
-        "select completion_number, course_version, coalesce(title, ''), completed_at, revoked_at, revoked_cause,"
-        " revocation_seen_at is not null from announced_completion order by 1"
+        "select completion_number, course_version, coalesce(title, ''), completed_at, revoked_at, revoked_cause"
+        " from announced_completion order by 1"
     )
     return [tuple(row) for row in rows]
 
@@ -46,17 +46,7 @@ async def test_of_two_that_tell_of_the_same_completion_the_earlier_holds(desk: D
     await desk.tell(completed(1, 1, at=NOON, title="Ropes"), taken_back(1, "learner", at=NOON))
     await desk.tell(completed(1, 3, at=NOON + timedelta(hours=1)))
 
-    assert await read(desk) == [(1, 1, "Ropes", NOON, NOON, "learner", True)]
-
-
-async def test_a_repeated_revocation_does_not_begin_the_grace_anew(desk: Desk) -> None:
-    await desk.tell(taken_back(1))
-    seen_at = "select revocation_seen_at from announced_completion"
-    first = await desk.connection.fetchval(seen_at)
-
-    await desk.tell(completed(1), taken_back(1, at=NOON))
-
-    assert await desk.connection.fetchval(seen_at) == first
+    assert await read(desk) == [(1, 1, "Ropes", NOON, NOON, "learner")]
 
 
 async def test_one_effect_is_planned_for_each_learner_and_course(desk: Desk) -> None:

@@ -57,5 +57,4 @@ def _build_announced(row: asyncpg.Record) -> Announced:
         row["completed_at"],
         row["revoked_at"],
         row["revoked_cause"],
-        row["revocation_seen_at"],
     )

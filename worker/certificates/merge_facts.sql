@@ -23,10 +23,8 @@ revoked as (
     order by user_id, course_id, completion_number, revoked_at, cause
 )
 insert into announced_completion as a (
-    user_id, course_id, completion_number, course_version, title, completed_at, revoked_at, revoked_cause,
-    revocation_seen_at)
-select user_id, course_id, completion_number, course_version, title, completed_at, revoked_at, cause,
-       case when revoked_at is not null then now() end
+    user_id, course_id, completion_number, course_version, title, completed_at, revoked_at, revoked_cause)
+select user_id, course_id, completion_number, course_version, title, completed_at, revoked_at, cause
 from completed
 full join revoked using (user_id, course_id, completion_number)
 order by user_id, course_id, completion_number -- callers lock in one order, so that they do not deadlock
@@ -39,10 +37,9 @@ set (course_version, title, completed_at) = (
                   a.completed_at is null
                   or (excluded.completed_at, excluded.course_version, coalesce(excluded.title, ''))
                       < (a.completed_at, a.course_version, coalesce(a.title, ''))) as earlier) e),
-    (revoked_at, revoked_cause, revocation_seen_at) = (
+    (revoked_at, revoked_cause) = (
         select case when earlier then excluded.revoked_at else a.revoked_at end,
-               case when earlier then excluded.revoked_cause else a.revoked_cause end,
-               coalesce(a.revocation_seen_at, excluded.revocation_seen_at)
+               case when earlier then excluded.revoked_cause else a.revoked_cause end
         from (select excluded.revoked_at is not null and (
                   a.revoked_at is null
                   or (excluded.revoked_at, excluded.revoked_cause) < (a.revoked_at, a.revoked_cause)) as earlier) e)

@@ -25,7 +25,6 @@ class Announced:
     completed_at: datetime | None = None
     revoked_at: datetime | None = None
     cause: str | None = None
-    revocation_seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +111,8 @@ def _find_end(taken_back: Announced | None, revoked_by: Collection[str], grace_s
     cause = taken_back.cause or LEARNER
     if cause not in revoked_by and (cause in CAUSES or LEARNER not in revoked_by):
         return None
-    since = max(taken_back.revoked_at, taken_back.revocation_seen_at or taken_back.revoked_at)
     try:
-        return since + timedelta(seconds=grace_s)
+        return taken_back.revoked_at + timedelta(seconds=grace_s)
     except OverflowError:
         return None
 
