@@ -7,9 +7,11 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from tests.callers import PUBLIC_URL, Issuer, client_of
 from tests.issued import CountingRenderer, issue, new_code
+from worker.certificates import reads
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.auth import Scope
@@ -116,3 +118,13 @@ async def test_without_a_public_url_there_are_none_and_nothing_is_opened(
                 assert (await client.get(path)).status_code == 404, path
 
     assert readers.certificates is None
+
+
+async def test_without_the_extra_there_are_none_and_the_log_says_what_to_install(
+    shared: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "EXTRA", ("typst", "no_such_package"))
+    with capture_logs() as logged:
+        assert Readers(shared).certificates is None
+
+    assert "course-progress[certificates]" in logged[0]["reason"]
