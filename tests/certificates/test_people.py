@@ -1,13 +1,16 @@
 """The latest description of a learner holds, and certificates that wait for it are issued by themselves."""
 
+import asyncio
 from datetime import timedelta
 
+import asyncpg
 from hypothesis import given
 from hypothesis import strategies as st
 
 from events.learners import LearnerDescribed, MailConsent
 from tests.certificates.desk import NOON, USER, Desk, completed
 from tests.deliveries import real_sql
+from tests.processes import eventually
 from worker.certificates.people import describe_learners
 from worker.stream.outcome import Occurrence
 
@@ -65,6 +68,29 @@ async def test_a_description_wakes_the_certificate_that_waits_for_it_once(desk: 
 
     assert (await desk.only())["name"] == "Ada"
     assert await desk.waiting() == []
+
+
+async def test_a_description_that_comes_while_a_certificate_is_looked_at_wakes_it(
+    desk: Desk, database_url: str
+) -> None:
+    """The one who looks has found no name, and would look again only after a back-off."""
+    await desk.tell(completed(1))
+    looking = await asyncpg.connect(database_url)
+    async with looking.transaction():
+        await looking.execute("select from effect for update")
+        describing = asyncio.create_task(desk.describe(name="Ada"))
+
+        async def waits() -> bool:
+            blocked = "select count(*) from pg_locks where not granted and pid = $1"
+            return describing.done() or bool(await looking.fetchval(blocked, desk.connection.get_server_pid()))
+
+        await eventually(waits)
+        await looking.execute("update effect set due_at = now() + interval '10 minutes', reason = 'no name'")
+    assert await describing == 1
+    await looking.close()
+    await desk.perform()
+
+    assert (await desk.only())["name"] == "Ada"
 
 
 async def test_nobody_described_is_nothing_to_do(desk: Desk) -> None:

@@ -21,7 +21,7 @@ async def put(connection: asyncpg.Connection, code: str, version: int, status: s
     await connection.execute(
         "insert into certificate (code, user_id, course_id, course_version, completion_number, name, title,"
         " completed_on, completed_at, issued_at, status, status_at, rendered_with, credential)"
-        " values ($1, $2, $3, $4, 1, 'Ada', 'Knots', $5, $5, $5, $6, $5, '{}', '{}')",
+        " values ($1, $2, $3, $4, 1, 'Ada', 'Knots', $5::timestamptz::date, $5, $5, $6, $5, '{}', '{}')",
         *(code, USER, COURSE, version, NOON, status),
     )
 

@@ -167,7 +167,7 @@ async def test_an_effect_may_say_when_it_is_due_again(
 
     await perform_all(wait)
 
-    assert await notes.fetchval("select due_at from effect") == tomorrow
+    assert tuple(await notes.fetchrow("select due_at, attempts, reason from effect")) == (tomorrow, 0, None)
 
 
 async def test_a_server_that_is_away_changes_nothing(notes: asyncpg.Connection, database_settings: Settings) -> None:

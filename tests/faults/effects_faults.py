@@ -176,7 +176,7 @@ async def rewind_effects(scene: Scene, processes: list[SupervisedWorker]) -> Non
     """Stops effects, rewinds what they read to its start, and has two new processes do all of it again."""
     for process in processes:
         await process.stop()
-    await scene.rewind("--topic", delivered_topic(scene), "--group", processes[0].settings.effects_group)
+    await scene.rewind("--topic", delivered_topic(scene), "--group", f"{scene.settings.consumer_group}-effects")
     start_effects(scene)
     await wait_until_performed(scene)
 

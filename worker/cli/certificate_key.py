@@ -9,7 +9,11 @@ from worker.cli.output import say
 from worker.plain_text import escape
 
 
-@click.command(cls=WithExamples, epilog="course-progress certificates key /etc/course-progress/key.pem")
+@click.command(
+    cls=WithExamples,
+    short_help="Creates a key that signs certificates.",
+    epilog="course-progress certificates key /etc/course-progress/key.pem",
+)
 @click.argument("file", type=click.Path(path_type=Path))
 def key(file: Path) -> None:
     """Creates a key that signs certificates, in a new FILE that only its owner may read.

@@ -97,7 +97,7 @@ class Performer(Service):
                 kind, planned = row["kind"], Planned(*row[1:])
                 later = await self._perform(connection, kind, planned)
                 await self._settle(connection, kind, planned, later)
-        metrics.count(kind, later is None)
+        metrics.count(kind, later is None or later.reason is None)
         return True
 
     async def _perform(self, connection: asyncpg.Connection, kind: str, planned: Planned) -> Later | None:
@@ -123,8 +123,8 @@ class Performer(Service):
             return
         back_off = min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S)
         await connection.execute(
-            "update effect set due_at = $3, attempts = least(attempts + 1, 30), reason = $4 "
-            "where kind = $1 and key = $2",
+            "update effect set due_at = $3, reason = $4, "
+            "attempts = case when $4::text is null then 0 else least(attempts + 1, 30) end where kind = $1 and key = $2",
             kind,
             planned.key,
             later.at or datetime.now(UTC) + timedelta(seconds=back_off),
