@@ -225,11 +225,17 @@ async def test_a_status_list_is_served_as_it_was_signed(visitor: httpx.AsyncClie
 
 
 async def test_a_public_url_with_a_path_has_its_pages_below_it(
-    shared: ApiSettings, issuer: Issuer, service: ProgressService, rows: asyncpg.Connection
+    shared: ApiSettings,
+    issuer: Issuer,
+    service: ProgressService,
+    readers: Readers,
+    rows: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = ApiSettings(**shared.model_dump() | {"public_url": f"{PUBLIC_URL}/school"})
     code = await issue(rows, uuid4())
-    async with Readers(settings) as readers:
+    async with CertificateService(settings) as certificates:
+        monkeypatch.setattr(readers, "certificates", certificates)
         app = create_api(settings, PemKeys(issuer.key_file), service, readers=readers)
         async with client_of(app) as client:
             page = await client.get(f"/school/verify/{code}", headers=PAGE)

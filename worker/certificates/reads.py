@@ -46,9 +46,9 @@ def is_code(text: str) -> bool:
     return CODE.fullmatch(text) is not None
 
 
-def are_certificates_on(settings: CertificateSettings) -> bool:
-    """Returns whether this process serves certificates: the public URL is set, and the extra is installed."""
-    return settings.public_url is not None and all(find_spec(name) is not None for name in EXTRA)
+def is_extra_installed() -> bool:
+    """Returns whether the packages of the extra `certificates` are there."""
+    return all(find_spec(name) is not None for name in EXTRA)
 
 
 class Certificates:

@@ -6,12 +6,16 @@ import json
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self
 
+import structlog
+
 from worker.certificates.certificate import Certificate, build_link
 from worker.certificates.did import build_did_document
-from worker.certificates.reads import Certificates, IssuedCertificate, are_certificates_on
+from worker.certificates.reads import Certificates, IssuedCertificate, is_extra_installed
 from worker.certificates.settings import CertificateSettings
 from worker.certificates.watch import Reconciliation
 from worker.settings import Settings
+
+log = structlog.get_logger("api")
 
 
 class Rendering(Protocol):
@@ -76,9 +80,12 @@ class CertificateService:
 
 def open_certificates(settings: Settings) -> CertificateService | None:
     """Returns the service, not entered yet, or None in a process that serves no certificates."""
-    if isinstance(settings, CertificateSettings) and are_certificates_on(settings):
-        return CertificateService(settings)
-    return None
+    if not isinstance(settings, CertificateSettings) or settings.public_url is None:
+        return None
+    if not is_extra_installed():
+        log.warning("no certificates are served", reason="pip install 'course-progress[certificates]'")
+        return None
+    return CertificateService(settings)
 
 
 def _build_renderer(settings: CertificateSettings) -> Rendering:

@@ -7,9 +7,11 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from tests.callers import PUBLIC_URL, Issuer, client_of
 from tests.issued import CountingRenderer, issue, new_code
+from worker.certificates import reads
 from worker.learners.service import ProgressService
 from worker.web.app import create_api
 from worker.web.auth import Scope
@@ -106,13 +108,27 @@ async def test_anothers_certificate_is_none(client: httpx.AsyncClient, rows: asy
 
 
 async def test_without_a_public_url_there_are_none_and_nothing_is_opened(
-    shared: ApiSettings, issuer: Issuer, service: ProgressService, user: UUID
+    shared: ApiSettings,
+    issuer: Issuer,
+    service: ProgressService,
+    readers: Readers,
+    user: UUID,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = shared.model_copy(update={"public_url": None})
-    async with Readers(settings) as readers:
-        app = create_api(settings, PemKeys(issuer.key_file), service, readers=readers)
-        async with client_of(app, issuer.token(user)) as client:
-            for path in (HERE, f"{HERE}/{new_code()}.pdf", f"/verify/{new_code()}", "/.well-known/did.json"):
-                assert (await client.get(path)).status_code == 404, path
+    assert Readers(settings).certificates is None
+    monkeypatch.setattr(readers, "certificates", None)
+    app = create_api(settings, PemKeys(issuer.key_file), service, readers=readers)
+    async with client_of(app, issuer.token(user)) as client:
+        for path in (HERE, f"{HERE}/{new_code()}.pdf", f"/verify/{new_code()}", "/.well-known/did.json"):
+            assert (await client.get(path)).status_code == 404, path
 
-    assert readers.certificates is None
+
+async def test_without_the_extra_there_are_none_and_the_log_says_what_to_install(
+    shared: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "EXTRA", ("typst", "no_such_package"))
+    with capture_logs() as logged:
+        assert Readers(shared).certificates is None
+
+    assert "course-progress[certificates]" in logged[0]["reason"]
