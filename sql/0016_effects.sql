@@ -35,6 +35,7 @@ create table effect (
     primary key (kind, key)
 );
 create index effect_due on effect (due_at);
+create index effect_failed on effect (kind) where reason is not null;
 create index effect_user on effect (user_id);
 
 comment on table effect is

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import asyncpg
 import structlog
 from mode import Service
 
-from worker.errors import ProgressError, Unavailable
+from worker.errors import ProgressError, Unavailable, ValueRefused
 from worker.metrics import effects as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
@@ -23,6 +24,8 @@ LOOK_EVERY_S = 1.0
 FIRST_BACK_OFF_S = 1.0
 LONGEST_BACK_OFF_S = 600.0
 STOP_WITHIN_S = 5.0
+REPORT_EVERY_S = 10.0
+COUNT_UP_TO = 10_000
 
 
 class Performer(Service):
@@ -38,7 +41,7 @@ class Performer(Service):
         self._at_once = at_once
         self._nudged = asyncio.Event()
         self._running: set[asyncio.Future[None]] = set()
-        self.last_turn = time.monotonic()
+        self._reported_at = 0.0
         self.waiting_for: str | None = None
 
     @property
@@ -67,12 +70,12 @@ class Performer(Service):
                 try:
                     if connection is None or connection.is_closed():
                         connection = await connect(self._settings)
+                    await self._report_waiting(connection)
                     found = await self.perform_next(connection)
                     self.waiting_for, failures = None, 0
                 except Unavailable as error:
                     log.warning("effects wait", error=str(error))
                     self.waiting_for, found, failures = str(error), False, failures + 1
-                self.last_turn = time.monotonic()
                 if not found:
                     await self._pause(min(LOOK_EVERY_S * 2**failures, 30))
         finally:
@@ -86,6 +89,15 @@ class Performer(Service):
         except TimeoutError:
             pass
         self._nudged.clear()
+
+    async def _report_waiting(self, connection: asyncpg.Connection) -> None:
+        """Reports every few seconds how many effects have failed and wait."""
+        if time.monotonic() - self._reported_at < REPORT_EVERY_S:
+            return
+        self._reported_at = time.monotonic()
+        with translate_errors(connection):
+            for row in await connection.fetch(query("effects/count_waiting"), [*self._performs], COUNT_UP_TO):
+                metrics.WAITING.labels(row["kind"]).set(row["waiting"])
 
     async def perform_next(self, connection: asyncpg.Connection) -> bool:
         """Performs one effect that is due. Returns whether there was one. Raises Unavailable."""
@@ -104,18 +116,26 @@ class Performer(Service):
         """Performs it in a savepoint, so that what fails leaves nothing behind but its reason."""
         try:
             async with connection.transaction():
-                return await self._performs[kind](connection, planned)
+                with translate_errors(connection):
+                    return await self._performs[kind](connection, planned)
         except Unavailable:
             raise
+        except ValueRefused as error:
+            return self._report_bug(kind, error.__cause__ or error)
         except ProgressError as error:
-            later = Later(str(error))
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
-            raise  # PostgreSQL, which translate_errors explains
-        except Exception as error:
-            log.exception("an effect cannot be performed: this is a bug", kind=kind, error=type(error).__name__)
-            return Later(f"bug: {type(error).__name__}")
-        log.warning("an effect waits", kind=kind, reason=later.reason)
-        return later
+            log.warning("an effect waits", kind=kind, reason=str(error))
+            return Later(str(error))
+        except Exception as error:  # noqa: BLE001 -- one effect that cannot be performed holds up no other
+            return self._report_bug(kind, error)
+
+    def _report_bug(self, kind: str, error: BaseException) -> Later:
+        """Logs where a bug is. Its own text may quote a learner's name, so nobody gets to see it."""
+        frames = traceback.extract_tb(error.__traceback__)
+        name, where = type(error).__name__, next((f for f in reversed(frames) if "worker" in f.filename), frames[-1])
+        log.error(
+            "an effect cannot be performed: this is a bug", kind=kind, error=name, at=f"{where.filename}:{where.lineno}"
+        )
+        return Later(f"bug: {name}")
 
     async def _settle(self, connection: asyncpg.Connection, kind: str, planned: Planned, later: Later | None) -> None:
         if later is None:
@@ -123,10 +143,10 @@ class Performer(Service):
             return
         back_off = min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S)
         await connection.execute(
-            "update effect set due_at = $3, reason = $4, "
-            "attempts = case when $4::text is null then 0 else least(attempts + 1, 30) end where kind = $1 and key = $2",
+            "update effect set due_at = $3, reason = $4, attempts = $5 where kind = $1 and key = $2",
             kind,
             planned.key,
             later.at or datetime.now(UTC) + timedelta(seconds=back_off),
             later.reason,
+            0 if later.reason is None else min(planned.attempts + 1, 30),
         )
