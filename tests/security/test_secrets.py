@@ -53,16 +53,23 @@ OAUTH = {
 }
 VERSION = str(Path(__file__).parent / "version.json")
 # What a command needs to get as far as its servers.
+CODE = "a" * 26
 ARGUMENTS = {
     "catalog check": [VERSION],
     "catalog delete": [COURSE, "--yes"],
     "catalog publish": [VERSION, "--yes"],
     "catalog show": [COURSE],
+    "certificates key": ["/nowhere/key.pem"],
+    "certificates preview": ["/nowhere/certificate.pdf"],
+    "certificates reissue": [CODE],
+    "certificates revoke": [CODE, "--reason", "copied"],
+    "certificates show": [CODE],
     "deadletters discard": ["0:0", "--yes"],
     "deadletters show": ["0:0"],
     "deadletters truncate": ["--yes"],
     "demo": ["--duration", "1"],
     "import xapi": [__file__],
+    "learners describe": ["--user", USER, "--name", "Ada"],
     "publish": [*PUBLISH[1:], "--lesson", "a", "--total-lessons", "1"],
     "rewind": ["--to", "earliest"],
     "show": ["--user", USER, "--course", COURSE],
