@@ -65,8 +65,7 @@ class Scene:
 
         Its code is this one, or that of another checkout.
         """
-        [port] = find_free_ports(1)
-        settings = self.settings.model_copy(update={"http_port": port, **changed})
+        settings = self.settings.model_copy(update={"http_port": self.choose_port(), **changed})
         first = ("tests.faults.launch", *patch, "worker") if patch else ("worker.cli", "worker")
         worker = SupervisedWorker(settings, self.directory / f"worker-{len(self.workers)}.log", checkout)
         worker.expected |= {-signal.SIGKILL} if patch else set()
@@ -74,6 +73,11 @@ class Scene:
         self.workers.append(worker)
         self.tasks.append(asyncio.create_task(worker.run(), name=str(worker.log)))
         return worker
+
+    def choose_port(self) -> int:
+        """Chooses a free port that no worker of this scene has, not even one that is only about to take its own."""
+        taken = {worker.settings.http_port for worker in self.workers}
+        return next(port for port in find_free_ports(len(taken) + 1) if port not in taken)
 
     async def start_two_workers(self) -> None:
         """Starts a load and two workers, and returns at a moment that the seed chooses, when they work."""
