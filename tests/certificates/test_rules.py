@@ -154,7 +154,7 @@ def test_an_operator_may_name_other_causes() -> None:
 
 def test_a_day_counts_from_when_the_completion_was_taken_back() -> None:
     """So what is revoked for long is never issued, not even for a day, by effects that read everything once more."""
-    told = announce([completed(1), taken_back(1)])
+    told = announce([completed(1), taken_back(1, at=NOON)])
 
     assert judge(told, REVOKED_BY, DAY, NOON).changes_at == NOON + timedelta(days=1)
     assert judge(told, REVOKED_BY, DAY, NOON + timedelta(days=1)).standing == 0

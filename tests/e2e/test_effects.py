@@ -104,7 +104,7 @@ async def test_a_completion_has_a_certificate_until_it_is_taken_back(
     status, _, errors = run("certificates", "revoke", code, "--reason", "copied", **variables)
     assert status == 0, errors
     await wait_for(connection, "select status || ': ' || reason from certificate", "revoked: copied")
-    assert json.loads(run("certificates", "show", code, "--json", **variables)[1])["status"] == "revoked"
+    assert json.loads(run("certificates", "show", code, **variables)[1])["status"] == "revoked"
 
     records = await records_of(settings, settings.course_events_topic, 7)
     events = [data_of(read(record.value, record.headers), COURSE_EVENTS) for record in records]

@@ -22,7 +22,6 @@ from tests.faults.supervised import SupervisedWorker
 from tests.faults.worker_faults import wait_until_killed
 from tests.processes import eventually
 from worker.certificates.keys import create_key
-from worker.devstack.process import find_free_ports
 from worker.effects.settings import EffectsSettings
 from worker.stream.outcome import Record
 
@@ -42,7 +41,7 @@ def start_effects(scene: Scene, *patch: str, number: int = 2) -> list[Supervised
     started = []
     url = scene.settings.database_url.get_secret_value()
     for _ in range(number):
-        [port] = find_free_ports(1)
+        port = scene.choose_port()
         settings = EffectsSettings(
             **scene.settings.model_dump()
             | {
