@@ -3,15 +3,28 @@
 The topic is compacted by user: a reader gets the latest description of each learner.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from events.models import ContractEvent
 
-Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+def _require_letter(text: str) -> str:
+    if not any(unicodedata.category(character)[0] in "LN" for character in text):
+        raise ValueError("has no letter and no digit")
+    return text
+
+
+# No character that breaks a line, or turns the direction of what follows.
+Line = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"),
+    AfterValidator(_require_letter),
+]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
 Locale = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]

@@ -105,6 +105,9 @@ create table certificate (
     unique (user_id, course_id, course_version)
 );
 
+create index certificate_issued on certificate (issued_at desc, code);
+create index certificate_course on certificate (course_id, issued_at desc);
+
 comment on table certificate is
     'One row: the certificate of a learner for one version of a course (rule 21). What it says does not change but by '
     'a reissue.';

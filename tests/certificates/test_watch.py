@@ -1,5 +1,7 @@
 """Certificates and completions are compared for all readers together, also while PostgreSQL is away."""
 
+import math
+
 import pytest
 
 from tests.processes import eventually
@@ -8,7 +10,7 @@ from worker.certificates.reconcile import Missing, Unfounded
 from worker.certificates.settings import CertificateSettings
 from worker.certificates.watch import Reconciliation
 from worker.errors import DatabaseUnavailable
-from worker.metrics.certificates import MISSING, UNFOUNDED
+from worker.metrics.certificates import LIST_AGE, MISSING, UNFOUNDED
 
 SETTINGS = CertificateSettings(database_url="postgresql://postgres@127.0.0.1:1/none")
 
@@ -22,12 +24,16 @@ class Found:
         self.error: Exception | None = None
         monkeypatch.setattr(watch, "find_missing", self.find_missing)
         monkeypatch.setattr(watch, "find_unfounded", self.find_unfounded)
+        monkeypatch.setattr(watch, "find_age_of_lists", self.find_age_of_lists)
 
     async def find_missing(self, *_: object) -> list[Missing]:
         self.looks += 1
         if self.error is not None:
             raise self.error
         return self.missing
+
+    async def find_age_of_lists(self, *_: object) -> float:
+        return 7.0
 
     async def find_unfounded(self, *_: object) -> list[Unfounded]:
         return []
@@ -58,7 +64,7 @@ async def test_a_reader_gets_news_after_a_while(found: Found, monkeypatch: pytes
         await eventually(news)
 
         async def counted() -> bool:
-            return (MISSING._value.get(), UNFOUNDED._value.get()) == (1, 0)
+            return (MISSING._value.get(), UNFOUNDED._value.get(), LIST_AGE._value.get()) == (1, 0, 7)
 
         await eventually(counted)
 
@@ -68,6 +74,7 @@ async def test_a_database_that_is_away_is_told_and_tried_again(found: Found, mon
     found.error = DatabaseUnavailable("PostgreSQL is away")
     async with Reconciliation(SETTINGS) as compared:
         assert (await compared.read()).problem == "PostgreSQL is away"
+        assert all(math.isnan(gauge._value.get()) for gauge in (MISSING, UNFOUNDED, LIST_AGE))
         found.error = None
 
         async def recovered() -> bool:

@@ -102,23 +102,30 @@ async def test_a_learner_whom_effects_wait_for_wakes_them(
     assert await read_notes(notes) == ["a"]
 
 
-@pytest.mark.parametrize("error", [SetupError("no key: set it"), RuntimeError("oh")], ids=["setup", "bug"])
+FAILURES = {
+    "no key: set it": SetupError("no key: set it"),
+    "busy": DatabaseUnavailable("busy"),
+    "bug: RuntimeError": RuntimeError("the name of a learner"),
+    "/logo.svg: Permission denied": PermissionError(13, "Permission denied", "/logo.svg"),
+    "what it needs did not answer in time": TimeoutError(),
+}
+
+
+@pytest.mark.parametrize("reason", FAILURES)
 async def test_what_fails_leaves_its_reason_and_nothing_else_and_stops_no_other(
-    notes: asyncpg.Connection, perform_all: Callable[..., object], error: Exception
+    notes: asyncpg.Connection, perform_all: Callable[..., object], reason: str
 ) -> None:
     await plan(notes, "a", "b", "c")
 
     async def perform(connection: asyncpg.Connection, planned: Planned) -> None:
         await write_note(connection, planned)
         if planned.key == "b":
-            raise error
+            raise FAILURES[reason]
 
     await perform_all(perform)
 
     assert await read_notes(notes) == ["a", "c"]
-    assert await waiting(notes) == [
-        ("b", 1, "no key: set it" if isinstance(error, SetupError) else "bug: RuntimeError")
-    ]
+    assert await waiting(notes) == [("b", 1, reason)]
 
 
 async def test_what_postgresql_refuses_leaves_its_reason(
@@ -175,10 +182,12 @@ async def test_a_server_that_is_away_changes_nothing(notes: asyncpg.Connection, 
 
     async def perform(connection: asyncpg.Connection, planned: Planned) -> None:
         await write_note(connection, planned)
-        raise DatabaseUnavailable("away")
+        connection.terminate()
+        await connection.fetch("select")
 
+    away = await asyncpg.connect(database_settings.database_url.get_secret_value())
     with pytest.raises(DatabaseUnavailable):
-        await Performer(database_settings, {"note": perform}, at_once=1).perform_next(notes)
+        await Performer(database_settings, {"note": perform}, at_once=1).perform_next(away)
 
     assert await read_notes(notes) == []
     assert await waiting(notes) == [("a", 0, None)]

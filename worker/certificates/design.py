@@ -44,8 +44,13 @@ def look_at_files(settings: CertificateSettings) -> State:
     paths = _list_files(TEMPLATE, settings.certificate_template or OUR_TEMPLATE)
     if settings.certificate_fonts:
         paths += _list_files(TYPEFACES, settings.certificate_fonts)
-    paths += [path for path in (settings.certificate_logo, settings.certificate_signature) if path and path.exists()]
-    return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+    pictures = (settings.certificate_logo, settings.certificate_signature)
+    try:
+        paths += [path for path in pictures if path and path.exists()]
+        found = [(str(path), path.stat()) for path in paths]
+    except OSError as error:
+        raise CannotRender(f"{error.filename}: {error.strerror}") from None
+    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in found)
 
 
 def read_design(settings: CertificateSettings, state: State, around: bytes) -> Design:
@@ -78,9 +83,9 @@ def read_design(settings: CertificateSettings, state: State, around: bytes) -> D
 def _list_files(setting: str, folder: Path) -> list[Path]:
     try:
         os.listdir(folder)  # rglob is silent about a folder that is missing or closed
+        return sorted(path for path in folder.rglob("*") if path.is_file())
     except OSError as error:
-        raise CannotRender(f"{setting}: {folder}: {error.strerror}") from None
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+        raise CannotRender(f"{setting}: {error.filename or folder}: {error.strerror}") from None
 
 
 def _read_files(setting: str, folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,11 +1,12 @@
 """Issues and revokes certificates: makes those of a learner in a course what they should be (rules 21 and 22)."""
 
+import asyncio
 import base64
 import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,6 +24,8 @@ from worker.postgres.connection import query
 from worker.stream.effect import Later, Planned
 
 log = structlog.get_logger("certificates")
+
+LOOK_AGAIN = timedelta(days=1)
 
 
 class Waits(SetupError):
@@ -48,6 +51,8 @@ class Renders(Protocol):
 
 class Signs(Protocol):
     """Signs certificates, as worker/certificates/signing.py does."""
+
+    def load(self) -> None: ...
 
     def sign_certificate(self, certificate: Certificate, place: Any, email: str | None) -> dict[str, Any]: ...
 
@@ -89,7 +94,7 @@ class Issuer:
         user_id, course_id = map(UUID, planned.key.split("/"))
         case = await read_case(connection, user_id, course_id)
         verdict = judge(case.announced, self._revoked_by, self._settings.certificate_grace_s, case.now)
-        reasons: dict[str, None] = {}
+        reasons: dict[str, bool] = {}  # whether only the learner is not described well
         for version in sorted(verdict.completions.keys() | case.holdings.keys()):
             holding = case.holdings.get(version)
             may_issue = version > 0 or self._settings.certificates_without_catalog
@@ -100,11 +105,13 @@ class Issuer:
                         await self._issue(connection, planned, case, version, step)
                     elif isinstance(step, Revoke) and holding:
                         await self._revoke(connection, planned, holding, step, case.now)
-            except Waits as error:
-                reasons[str(error)] = None
             except SetupError as error:
-                log.warning("a certificate waits", reason=str(error))
-                reasons[str(error)] = None
+                if not isinstance(error, Waits):
+                    log.warning("a certificate waits", reason=str(error))
+                reasons[str(error)] = isinstance(error, Waits)
+        if reasons and all(reasons.values()):  # a description of the learner wakes it
+            soonest = case.now + LOOK_AGAIN
+            return Later("; ".join(reasons), min(soonest, verdict.changes_at or soonest))
         if reasons:
             return Later("; ".join(reasons))
         return Later(None, verdict.changes_at) if verdict.changes_at else None
@@ -121,11 +128,12 @@ class Issuer:
         if holding and step.anew:
             certificate = replace(certificate, title=await _find_title(connection, certificate, step.completion))
         self._tools = tools = self._tools or Tools.of(self._settings)
+        tools.signer.load()  # without a key nothing is rendered for nothing
         await tools.renderer.render(certificate, None)  # so that what cannot be rendered is not issued
         if holding:
             await tools.set_bits(connection, certificate.code)
         place = await tools.take_place(connection, certificate.code)
-        credential = tools.signer.sign_certificate(certificate, place, learner.email)
+        credential = await asyncio.to_thread(tools.signer.sign_certificate, certificate, place, learner.email)
         await tools.publish_keys(connection, tools.signer)
         await _store(connection, certificate, tools.renderer.versions, credential)
         event = CertificateIssued(**_about(certificate), issued_at=certificate.issued_at)

@@ -1,7 +1,7 @@
 """Plans certificates from course events: keeps what they said of completions, and plans to look at it."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -48,14 +48,10 @@ async def plan_certificates(connection: asyncpg.Connection, occurrences: Sequenc
     """
     told = [o for o in occurrences if isinstance(o.event, CourseCompleted | CourseCompletionRevoked)]
     await merge_facts(connection, [Fact.of(o.event) for o in told])
-    now = datetime.now(UTC)
     return await plan_effects(
         connection,
         CERTIFICATE,
-        [
-            EffectRow(key_of(o.event.user_id, o.event.course_id), o.event.user_id, o.topic, o.partition, now)
-            for o in told
-        ],
+        [EffectRow(key_of(o.event.user_id, o.event.course_id), o.event.user_id, o.topic, o.partition) for o in told],
     )
 
 

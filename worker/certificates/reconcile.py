@@ -5,7 +5,7 @@ It alone looks into the tables of progress: all else knows of completions what c
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -99,6 +99,12 @@ async def find_unfounded(reader: Reader, limit: int) -> list[Unfounded]:
     return [Unfounded(*row) for row in await reader.fetch(query("certificates/unfounded"), limit)]
 
 
+async def find_age_of_lists(reader: Reader) -> float:
+    """Returns the seconds since the status list that was signed longest ago was signed; 0 where there is none."""
+    [row] = await reader.fetch("select extract(epoch from now() - min(signed_at))::float as age_s from status_list")
+    return row["age_s"] or 0.0
+
+
 async def fix(connection: asyncpg.Connection, settings: CertificateSettings, missing: Sequence[Missing]) -> int:
     """Plans the certificates that are missing, and returns for how many learners and courses; durable on return.
 
@@ -111,10 +117,9 @@ async def fix(connection: asyncpg.Connection, settings: CertificateSettings, mis
         async with connection.transaction():
             rows = await connection.fetch(query("certificates/facts"), *map(list, zip(*part, strict=True)))
             await merge_facts(connection, [Fact(*row) for row in rows])
-            now = datetime.now(UTC)
             planned += await plan_effects(
                 connection,
                 CERTIFICATE,
-                [EffectRow(key_of(*case), case[0], settings.course_events_topic, 0, now) for case in part],
+                [EffectRow(key_of(*case), case[0], settings.course_events_topic, 0) for case in part],
             )
     return planned

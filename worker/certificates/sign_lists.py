@@ -1,5 +1,6 @@
 """Signs status lists anew: when a bit of theirs was set, and every 24 hours, because they are valid for 48."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,7 @@ async def plan_signing(connection: asyncpg.Connection, lists: Iterable[int]) -> 
     Whoever signs a list holds its row of `effect` until the commit, and this waits for it: so no bit set in this
     transaction is missed.
     """
-    now = datetime.now(UTC)
-    rows = [EffectRow(str(number), None, "", 0, now) for number in lists]  # no record is its cause: it sends no event
+    rows = [EffectRow(str(number), None, "", 0) for number in lists]  # no record is its cause: it sends no event
     await plan_effects(connection, SIGN_LISTS, rows)
 
 
@@ -42,6 +42,6 @@ class ListSigner:
         number, now = int(planned.key), datetime.now(UTC)
         await publish_keys(connection, self._signer)
         revoked = await connection.fetchval(query("certificates/revoked_places"), number)
-        credential = self._signer.sign_status_list(number, build_bits(revoked), now)
+        credential = await asyncio.to_thread(self._signer.sign_status_list, number, build_bits(revoked), now)
         await connection.execute(query("certificates/store_list"), number, json.dumps(credential), now)
         return Later(None, now + SIGN_EVERY)

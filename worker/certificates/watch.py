@@ -1,6 +1,7 @@
 """Compares certificates with completions now and then, for operators and for Prometheus."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from typing import Self
 
 import structlog
 
-from worker.certificates.reconcile import Missing, Unfounded, find_missing, find_unfounded
+from worker.certificates.reconcile import Missing, Unfounded, find_age_of_lists, find_missing, find_unfounded
 from worker.certificates.settings import CertificateSettings
 from worker.errors import ProgressError
-from worker.metrics.certificates import MISSING, UNFOUNDED
+from worker.metrics.certificates import LIST_AGE, MISSING, UNFOUNDED
 from worker.postgres.connection import with_time_limit
 from worker.postgres.pool import connect_pool
 
@@ -88,9 +89,13 @@ class Reconciliation:
         try:
             missing = await find_missing(self._pool, self._settings, MOST_FOUND)
             unfounded = await find_unfounded(self._pool, MOST_FOUND)
+            age_s = await find_age_of_lists(self._pool)
         except ProgressError as error:
+            for gauge in (MISSING, UNFOUNDED, LIST_AGE):
+                gauge.set(math.nan)  # not known: the last figures could be wrong by now
             log.warning("certificates are not compared with completions", reason=str(error))
             return Compared(at, problem=str(error))
         MISSING.set(len(missing))
         UNFOUNDED.set(len(unfounded))
+        LIST_AGE.set(age_s)
         return Compared(at, missing, unfounded)

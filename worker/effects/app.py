@@ -49,7 +49,9 @@ class Effects(AgentApp):
             self._take(course_events, [plan_certificates], "effects", "Plans what follows from course events."),
             self._take(learners, [describe_learners], "learners", "Stores how to address learners."),
         ]
-        health = create_health(self.intakes, {"performer": self.performer}, settings)
+        health = create_health(
+            self.intakes, {"performer": self.performer}, settings, waits=lambda: self.performer.waiting_for
+        )
         serve_health(self, health, settings)
 
     def _take(self, stream: Stream, plans: list[Plan], name: str, description: str) -> Intake:

@@ -4,14 +4,13 @@ import asyncio
 import time
 import traceback
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import structlog
 from mode import Service
 
-from worker.errors import ProgressError, Unavailable, ValueRefused
+from worker.errors import DatabaseUnavailable, ProgressError, Unavailable, ValueRefused
 from worker.metrics import effects as metrics
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
@@ -31,7 +30,8 @@ COUNT_UP_TO = 10_000
 class Performer(Service):
     """Claims effects with `for update skip locked`, performs them, and deletes their rows with the same commit.
 
-    A process that is killed meanwhile has done nothing, and another one claims the effect again.
+    A process that is killed meanwhile has done nothing, and another one claims the effect again. `waiting_for` says why
+    nothing at all can be performed; None: nothing is known to be in the way.
     """
 
     def __init__(self, settings: Settings, performs: Mapping[str, Perform], at_once: int, **service: Any) -> None:
@@ -113,20 +113,21 @@ class Performer(Service):
         return True
 
     async def _perform(self, connection: asyncpg.Connection, kind: str, planned: Planned) -> Later | None:
-        """Performs it in a savepoint, so that what fails leaves nothing behind but its reason."""
+        """Performs it in a savepoint: what fails leaves nothing behind but its reason, and holds up no other.
+
+        Raises DatabaseUnavailable where the connection was lost.
+        """
         try:
             async with connection.transaction():
-                with translate_errors(connection):
-                    return await self._performs[kind](connection, planned)
-        except Unavailable:
-            raise
-        except ValueRefused as error:
-            return self._report_bug(kind, error.__cause__ or error)
-        except ProgressError as error:
-            log.warning("an effect waits", kind=kind, reason=str(error))
-            return Later(str(error))
-        except Exception as error:  # noqa: BLE001 -- one effect that cannot be performed holds up no other
-            return self._report_bug(kind, error)
+                return await self._performs[kind](connection, planned)
+        except Exception as error:
+            if connection.is_closed():
+                raise DatabaseUnavailable("the connection to PostgreSQL was lost") from error
+            reason = explain(error)
+            if reason is None:
+                return self._report_bug(kind, error)
+            log.warning("an effect waits", kind=kind, reason=reason)
+            return Later(reason)
 
     def _report_bug(self, kind: str, error: BaseException) -> Later:
         """Logs where a bug is. Its own text may quote a learner's name, so nobody gets to see it."""
@@ -141,12 +142,29 @@ class Performer(Service):
         if later is None:
             await connection.execute("delete from effect where kind = $1 and key = $2", kind, planned.key)
             return
-        back_off = min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S)
         await connection.execute(
-            "update effect set due_at = $3, reason = $4, attempts = $5 where kind = $1 and key = $2",
+            query("effects/postpone"),
             kind,
             planned.key,
-            later.at or datetime.now(UTC) + timedelta(seconds=back_off),
+            later.at,
+            min(FIRST_BACK_OFF_S * 2**planned.attempts, LONGEST_BACK_OFF_S),
             later.reason,
             0 if later.reason is None else min(planned.attempts + 1, 30),
         )
+
+
+def explain(error: Exception) -> str | None:
+    """Returns in one line what keeps an effect from being performed. None: a bug."""
+    if isinstance(error, TimeoutError):
+        return "what it needs did not answer in time"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}"
+    try:
+        with translate_errors():
+            raise error
+    except ValueRefused:
+        return None
+    except ProgressError as known:
+        return str(known)
+    except Exception:  # noqa: BLE001 -- whatever else it is
+        return None

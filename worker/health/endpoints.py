@@ -32,13 +32,15 @@ def create_health(
     settings: Settings,
     now: Callable[[], float] = time.monotonic,
     warnings: Sequence[str] = (),
+    waits: Callable[[], str | None] = lambda: None,
 ) -> Starlette:
     """Serves the health of a worker, which means progress.
 
     A worker is live while its lanes turn. That includes waiting: for a server that is known to be away, for the group
     in a rebalance, or, because the breaker is open, for an operator. It is ready when nothing known is in the way.
     `partitions` are those of the first stream, lesson events; of another it shows only what that waits for.
-    `warnings` may be filled later; they are shown, and make no worker unready.
+    `waits` says why something else of the process waits. `warnings` may be filled later; they are shown, and make no
+    worker unready.
     """
 
     async def live(_: Request) -> Response:
@@ -52,7 +54,7 @@ def create_health(
         )
 
     async def ready(_: Request) -> Response:
-        waiting = find_wait(intakes)
+        waiting = find_wait(intakes) or waits()
         partitions = sorted(tp.partition for tp in intakes[0].owned)
         return JSONResponse(
             {"ready": not waiting, "waiting_for": waiting, "partitions": partitions, "warnings": [*warnings]},

@@ -17,7 +17,7 @@ class EffectRow(NamedTuple):
     user_id: UUID | None
     source_topic: str
     source_partition: int
-    due_at: datetime
+    due_at: datetime | None = None  # None: at once
 
 
 async def plan_effects(connection: asyncpg.Connection, kind: str, rows: Iterable[EffectRow]) -> int:

@@ -40,6 +40,6 @@ class Perform(Protocol):
     async def __call__(self, connection: asyncpg.Connection, planned: Planned) -> Later | None:
         """Performs it. None: it is done, and its row is deleted with the same commit.
 
-        May be called again for what was done, after a crash. Raises Unavailable (everything waits), or SetupError
-        with what an operator has to change (this effect waits with that reason, and others go on).
+        May be called again for what was done, after a crash. What it raises becomes the reason why this effect waits,
+        and others go on: a ProgressError its own line, anything else a bug whose text is not shown.
         """
