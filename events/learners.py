@@ -12,9 +12,11 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from events.models import ContractEvent
 
+BLANKS = "\u115f\u1160\u3164\uffa0"  # letters by their category, and nothing to be seen
+
 
 def _require_letter(text: str) -> str:
-    if not any(unicodedata.category(character)[0] in "LN" for character in text):
+    if not any(unicodedata.category(character)[0] in "LN" and character not in BLANKS for character in text):
         raise ValueError("has no letter and no digit")
     return text
 
