@@ -17,14 +17,14 @@ Roles:
   certificates   a certificate service of your own, or any other: reads course events, in groups whose names begin with
                  GROUP
   operator       course-progress deadletters and rewind: reads and writes dead letters, writes lesson events, the
-                 catalog and learners (to replay), reads the streams of workers and commits offsets in their groups
-                 (to rewind)
+                 catalog and learners (to replay), reads the streams of workers and of effects and commits offsets in
+                 their groups (to rewind)
   api            course-progress api: the rights of an operator but for rewind, for /api/ops, the page Operations and
                  /api/learners. Without these the rights of a player are enough
 
 Options (for names that are not the defaults of PROGRESS_LESSON_EVENTS_TOPIC and so on):
-  --group GROUP            course-progress; for effects: course-progress-effects; for certificates: certificates, with
-                           which group names begin
+  --group GROUP            course-progress, also for an operator, who may rewind GROUP-effects too; for effects:
+                           course-progress-effects; for certificates: certificates, with which group names begin
   --lesson-events TOPIC    lesson-events
   --course-events TOPIC    course-events
   --course-catalog TOPIC   course-catalog
@@ -136,8 +136,9 @@ case $role in
         else
             # A rewind commits offsets in the group, too.
             allow "$@" --add --allow-principal "$principal" --operation Read \
-                --topic "$lesson_events" --topic "$course_catalog" \
-                --group "${group:-course-progress}" --group "${group:-course-progress}-catalog"
+                --topic "$lesson_events" --topic "$course_catalog" --topic "$course_events" --topic "$learners" \
+                --group "${group:-course-progress}" --group "${group:-course-progress}-catalog" \
+                --group "${group:-course-progress}-effects" --group "${group:-course-progress}-effects-learners"
         fi
         ;;
     *) wrong "ROLE must be player, author, worker, effects, registrar, certificates, operator or api" ;;

@@ -53,7 +53,10 @@ MAY: dict[str, dict[str, set[str]]] = {
     "effects": {COURSES: READ, PEOPLE: READ, DEAD: WRITE, **dict.fromkeys(GROUPS_OF_EFFECTS, READ)},
     "registrar": {PEOPLE: WRITE},
     "certificates": {COURSES: READ, "certificates-1": READ},
-    "operator": {LESSONS: READ | WRITE, CATALOG: READ | WRITE, PEOPLE: WRITE, DEAD: READ | WRITE, GROUP: READ},
+    "operator": {
+        **dict.fromkeys((LESSONS, CATALOG, PEOPLE, DEAD), READ | WRITE),
+        **dict.fromkeys((COURSES, GROUP, *GROUPS_OF_EFFECTS), READ),
+    },
     "api": {LESSONS: WRITE, CATALOG: WRITE, PEOPLE: WRITE, DEAD: READ | WRITE, GROUP: {"DESCRIBE"}},
     "nobody": {},
 }
@@ -180,7 +183,8 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
 
 async def test_an_operator_rewinds_each_stream(broker: Secured, database_url: str) -> None:
     settings = user(broker, "operator", database_url=database_url)
-    for topic, group in ((LESSONS, GROUP), (CATALOG, settings.catalog_group)):
+    of_effects = zip((COURSES, PEOPLE), GROUPS_OF_EFFECTS, strict=True)
+    for topic, group in ((LESSONS, GROUP), (CATALOG, settings.catalog_group), *of_effects):
         moves = await rewind(settings, "earliest", [], topic=topic, group=group)
 
         assert {move.tp.topic for move in moves} == {topic}

@@ -8,7 +8,7 @@ from worker.settings import Settings
 
 TOPICS = "lessons", "catalog", "courses", "people", "lessons.dead", "payments"
 LESSONS, CATALOG, COURSES, PEOPLE, DEAD, OTHER = TOPICS
-GROUP, EFFECTS_GROUP = "progress", "effects"
+GROUP, EFFECTS_GROUP = "progress", "progress-effects"
 OUTPUTS = ("--course-events", COURSES, "--dead-letters", DEAD)
 NAMES = ("--lesson-events", LESSONS, "--course-catalog", CATALOG, "--learners", PEOPLE, *OUTPUTS)
 OF_WORKER = (*NAMES, "--group", GROUP)
