@@ -64,6 +64,8 @@ create table course_progress_all (
 CREATE INDEX course_progress_all_course_id ON course_progress_all USING btree (course_id, user_id);
 grant insert, select, update on course_progress_all to course_progress_worker;
 grant select (user_id, course_id) on course_progress_all to course_progress_reader;
+grant select on course_progress_all to course_progress_effects;
+grant select on course_progress_all to course_progress_certificates;
 grant select on course_progress_all to course_progress_author;
 
 -- The stored offset of each partition: the tables reflect every record before it. It moves in the transaction that
@@ -81,6 +83,7 @@ create table consumed_offset (
 ) with (fillfactor=50);
 grant delete, insert, select, update on consumed_offset to course_progress_worker;
 grant select on consumed_offset to course_progress_reader;
+grant delete, insert, select, update on consumed_offset to course_progress_effects;
 
 -- Course events that are not yet published, inserted with the rows that they are about. The relay deletes a row when
 -- Kafka has acknowledged its event. Debezium's outbox event router reads the same columns.
@@ -103,6 +106,7 @@ CREATE INDEX outbox_source ON outbox USING btree (source_topic, source_partition
 CREATE INDEX outbox_learner ON outbox USING btree (aggregateid, seq);
 grant delete, insert, select on outbox to course_progress_worker;
 grant select (seq, source_topic, source_partition, created_at) on outbox to course_progress_reader;
+grant insert on outbox to course_progress_effects;
 
 -- The topic that the stored offsets belong to: one that was deleted and created again has the same name and another id.
 create table known_topic (
@@ -113,6 +117,7 @@ create table known_topic (
 );
 grant insert, select, update on known_topic to course_progress_worker;
 grant select on known_topic to course_progress_reader;
+grant insert, select, update on known_topic to course_progress_effects;
 
 -- The status that each worker reports, for the operations page. A worker writes its row every two seconds, with or
 -- without work; a clean stop deletes it. No rule uses it.
@@ -161,6 +166,8 @@ create table course_version (
 );
 grant delete, insert, select, update on course_version to course_progress_worker;
 grant select on course_version to course_progress_reader;
+grant select on course_version to course_progress_effects;
+grant select on course_version to course_progress_certificates;
 grant insert, select on course_version to course_progress_author;
 
 -- One row: one lesson of one version of a course.
@@ -259,6 +266,128 @@ create table transition (
 CREATE INDEX transition_of_learner ON transition USING btree (user_id, course_id, completion_number);
 grant insert, select on transition to course_progress_worker;
 grant select on transition to course_progress_reader;
+grant insert, select on transition to course_progress_effects;
+grant select on transition to course_progress_certificates;
+
+-- One row: something that follows from events and is still to be done. It is deleted in the transaction that does it.
+create table effect (
+    kind text not null,                             -- which effect, such as certificate
+    key text collate "C" not null,                  -- what it is about: planning it again changes nothing
+    user_id uuid,                                   -- the learner whom it waits for
+    -- topic and partition of the record that caused it, for the course events that it sets off in turn
+    source_topic text not null,
+    source_partition integer not null,
+    planned_at timestamptz not null default now(),
+    due_at timestamptz not null default now(),  -- not performed before
+    attempts integer not null default 0,            -- how often it has failed since it was last done or planned
+    reason text,                                    -- why the last attempt did not do it; null: none has failed
+    PRIMARY KEY (kind, key)
+);
+CREATE INDEX effect_due ON effect USING btree (due_at);
+CREATE INDEX effect_failed ON effect USING btree (kind) WHERE reason IS NOT NULL;
+CREATE INDEX effect_user ON effect USING btree (user_id);
+grant delete, insert, select, update on effect to course_progress_effects;
+grant insert, select (kind, key, planned_at, due_at, attempts, reason), update (due_at, attempts) on effect to course_progress_certificates;
+
+-- One row: how to address a learner, as the latest LearnerDescribed says.
+create table learner (
+    user_id uuid not null,
+    described_at timestamptz not null,  -- the event's time: the latest event counts
+    name text,
+    email text,
+    locale text,
+    timezone text,
+    -- to which kinds of mail the learner has agreed: true or false for each
+    mail jsonb not null default '{}'::jsonb,
+    PRIMARY KEY (user_id)
+);
+grant delete, insert, select, update on learner to course_progress_effects;
+
+-- One row: a completion, as course events announced it. It says the same in whatever order they came.
+create table announced_completion (
+    user_id uuid not null,
+    course_id uuid not null,
+    completion_number integer not null,
+    course_version integer,                         -- null: its CourseCompleted has not come
+    title text,
+    completed_at timestamptz,
+    revoked_at timestamptz,            -- null: no CourseCompletionRevoked of this number has come
+    revoked_cause text,
+    PRIMARY KEY (user_id, course_id, completion_number)
+);
+grant delete, insert, select, update on announced_completion to course_progress_effects;
+grant select on announced_completion to course_progress_certificates;
+
+-- One row: the certificate of a learner for one version of a course (rule 21). What it says does not change but by a
+-- reissue.
+create table certificate (
+    code text collate "C" not null,                 -- random, 128 bits in base32: who has it may see the certificate
+    user_id uuid not null,
+    course_id uuid not null,
+    course_version integer not null,
+    completion_number integer not null,
+    name text not null,
+    title text not null,
+    completed_on date not null,                     -- the day of completed_at in the learner's time zone at the issue
+    completed_at timestamptz not null,
+    issued_at timestamptz not null,
+    -- revoked: the completion was taken back, or by hand. withdrawn: a waiver that it stands on was taken back
+    status text not null,
+    status_at timestamptz not null,    -- since when
+    -- why it is not valid: the cause of the revocation, or what somebody wrote
+    reason text,
+    revoked_by_hand boolean not null default false,  -- then no completion makes it valid again
+    wish text,                                      -- what somebody wants of it, until effects have done it
+    wish_reason text,
+    -- false: the public page tells no more than that it is valid, or is not
+    listed boolean not null default true,
+    issue integer not null default 1,               -- grows with each credential of this certificate: 1, 2, 3
+    rendered_with jsonb not null,                   -- digest of the template and the fonts, version of typst
+    credential jsonb not null,                      -- the Open Badges 3.0 credential, signed
+    PRIMARY KEY (code),
+    UNIQUE (user_id, course_id, course_version),
+    constraint certificate_status_check CHECK (status = ANY (ARRAY['valid'::text, 'revoked'::text, 'withdrawn'::text])),
+    constraint certificate_wish_check CHECK (wish = ANY (ARRAY['revoke'::text, 'reissue'::text]))
+);
+CREATE INDEX certificate_issued ON certificate USING btree (issued_at DESC, code);
+CREATE INDEX certificate_course ON certificate USING btree (course_id, issued_at DESC);
+grant delete, insert, select, update on certificate to course_progress_effects;
+grant select, update (wish, wish_reason, listed) on certificate to course_progress_certificates;
+
+-- One row: a Bitstring Status List of revoked credentials.
+create table status_list (
+    list integer not null,
+    credential jsonb,                               -- the signed list, as it is served; null: to be signed
+    signed_at timestamptz,
+    PRIMARY KEY (list)
+);
+grant delete, insert, select, update on status_list to course_progress_effects;
+grant select on status_list to course_progress_certificates;
+
+-- One row: the place of one credential in a status list. A certificate that is issued again gets another.
+create table credential_status (
+    list integer not null,
+    list_index integer not null,
+    code text not null,
+    revoked boolean not null default false,         -- the bit: it is never taken back
+    PRIMARY KEY (list, list_index),
+    FOREIGN KEY (list) REFERENCES status_list(list),
+    FOREIGN KEY (code) REFERENCES certificate(code) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX credential_status_code ON credential_status USING btree (code);
+CREATE INDEX credential_status_revoked ON credential_status USING btree (list, list_index) WHERE revoked;
+grant delete, insert, select, update on credential_status to course_progress_effects;
+grant select on credential_status to course_progress_certificates;
+
+-- One row: a public key that credentials were signed with. It stays, so that they can be verified for ever.
+create table signing_key (
+    key_id text not null,
+    public_key text not null,                       -- Ed25519, as publicKeyMultibase
+    first_used_at timestamptz not null default now(),
+    PRIMARY KEY (key_id)
+);
+grant delete, insert, select, update on signing_key to course_progress_effects;
+grant select on signing_key to course_progress_certificates;
 
 -- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
@@ -281,6 +410,8 @@ create view course_progress as
    FROM course_progress_all
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
+grant select on course_progress to course_progress_effects;
+grant select on course_progress to course_progress_certificates;
 
 -- the version of a course that a learner is complete under, and since when
 create type course_completion as (version integer, completed_at timestamptz);
