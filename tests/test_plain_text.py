@@ -1,7 +1,10 @@
 """Plain text is printable, and JSON says the same as before."""
 
 import json
+from datetime import UTC, datetime
+from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,3 +33,11 @@ def test_json_is_printable_ascii_and_says_the_same(value: object) -> None:
     assert shown.isascii()
     assert shown.isprintable()
     assert json.loads(shown) == value
+
+
+def test_ids_and_times_are_texts_in_json_and_nothing_else_is() -> None:
+    id, at = uuid4(), datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+    assert json.loads(to_json([id, at, at.date()])) == [str(id), "2026-11-30T12:00:00+00:00", "2026-11-30"]
+    with pytest.raises(TypeError, match="bytes"):
+        to_json(b"")

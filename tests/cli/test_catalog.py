@@ -1,6 +1,7 @@
 """Before the first version of all, an author is told which other courses websites write to."""
 
 import asyncio
+import json
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -47,6 +48,12 @@ async def test_the_first_version_of_all_names_the_courses_that_are_left_without_
     assert workers.start("--until-idle").wait() == 0
     status, second, _ = await run_publish(settings, write_version(tmp_path, course, 2), "--yes")
     assert (status, "no course has had a version" in second) == (0, False)
+
+    _, known, _ = await run_publish(settings, write_version(tmp_path, course), "--yes")
+    assert "version 1 of course" in known
+    assert "is known: publishing it again changes nothing" in known
+    _, listed, _ = await asyncio.to_thread(run, "catalog", "status", "--json", **environment(settings))
+    assert json.loads(listed)["course_id"] == str(course)
 
 
 async def test_where_the_events_cannot_be_read_it_says_so_and_goes_on(settings: Settings, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_json_and_yaml_say_the_same(tmp_path: Path, text: str) -> None:
         (b"!!python/object:os.system x", "neither JSON nor YAML"),
         (b"x" * 4_000_000, "more than"),
         (b"version: 1", "course_id: Field required; lessons: Field required"),
+        (b"version: 1\npolcy: reopen\nrequires_course: []", "unknown, so probably a slip: polcy, requires_course"),
+        (b"lessons: [{lesson_id: a, requried: false}]\nrule: {at_lest: 1}", "rule: at_lest, lessons: requried"),
     ],
 )
 def test_what_is_not_a_version_is_explained(tmp_path: Path, content: bytes, why: str) -> None:

@@ -129,7 +129,12 @@ async def describe_version(settings: Settings, version: CoursePublished, as_json
     found = await with_connection(settings, run)
     if as_json:
         return to_json({**vars_of(found), "vanished": [vars_of(lesson) for lesson in found.vanished]})
+    known = await read_numbers(settings, version.course_id)
+    if version.version in known:
+        return f"version {version.version} of course {version.course_id} is known: publishing it again changes nothing"
+    newest = max(known, default=0)
     lines = [
+        *([f"the newest version is {newest}: is {newest + 1} meant?"] if version.version < newest else []),
         f"version {version.version} of course {version.course_id}: {len(version.required)} required lessons, "
         f"{version.needed} needed, {version.policy}",
         f"{found.learners:,} learners: {found.completed:,} would complete, {found.revoked:,} be revoked, "
@@ -140,6 +145,16 @@ async def describe_version(settings: Settings, version: CoursePublished, as_json
         renamed = f"; renamed to {escape(lesson.renamed_to)}? Then add `replaces`" if lesson.renamed_to else ""
         lines.append(f"gone: {escape(lesson.lesson_id)}, completed by {lesson.completions:,}{renamed}")
     return "\n".join(lines)
+
+
+async def read_numbers(settings: Settings, course_id: UUID) -> set[int]:
+    """Reads the numbers of the course's known versions."""
+
+    async def run(connection: asyncpg.Connection) -> set[int]:
+        rows = await connection.fetch("select version from course_version where course_id = $1", course_id)
+        return {row["version"] for row in rows}
+
+    return await with_connection(settings, run)
 
 
 def vars_of(value: Any) -> dict[str, Any]:

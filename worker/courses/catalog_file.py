@@ -1,16 +1,19 @@
 """Reads a version of a course from a file in JSON or YAML."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from events.catalog import LARGEST_VERSION, CoursePublished
+from events.catalog import LARGEST_VERSION, AtLeast, CatalogLesson, CoursePublished
 from worker.errors import ProgressError
+from worker.plain_text import escape
 
 LARGEST_FILE = 4 * LARGEST_VERSION  # bytes: with room for the spaces that people leave
 MOST_SHOWN = 5  # mistakes
+BESIDE = ("id", "type", "time", "source", "specversion", "published_at")  # the data, in an event and in `catalog show`
 
 
 class BadCatalogFile(ProgressError):
@@ -29,12 +32,25 @@ def read_version(path: Path) -> CoursePublished:
         raise BadCatalogFile(f"{path}: neither JSON nor YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(found, dict):
         raise BadCatalogFile(f"{path}: not an object with course_id, version and lessons")
+    if unknown := list(_find_unknown(found)):
+        raise BadCatalogFile(f"{path}: unknown, so probably a slip: {', '.join(unknown[:MOST_SHOWN])}")
     try:
         return CoursePublished.model_validate(found)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         lines = [f"{'.'.join(map(str, problem['loc'])) or 'version'}: {problem['msg']}" for problem in problems]
         raise BadCatalogFile(f"{path}: {'; '.join(lines[:MOST_SHOWN])}") from error
+
+
+def _find_unknown(found: dict[Any, Any]) -> Iterator[str]:
+    """Yields the members that no field has. An event may have more than this version knows, a file may not."""
+    yield from (escape(str(name)) for name in found if name not in CoursePublished.model_fields and name not in BESIDE)
+    lessons = found.get("lessons")
+    parts: list[tuple[str, object, type[BaseModel]]] = [("rule", found.get("rule"), AtLeast)]
+    parts += [("lessons", lesson, CatalogLesson) for lesson in (lessons if isinstance(lessons, list) else ())]
+    for where, part, model in parts:
+        if isinstance(part, dict):
+            yield from (f"{where}: {escape(str(name))}" for name in part if name not in model.model_fields)
 
 
 class WithoutDates(yaml.SafeLoader):  # type: ignore[misc]
