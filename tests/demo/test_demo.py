@@ -113,7 +113,8 @@ async def test_it_says_who_its_learners_are_and_signs_nothing_in_a_database_of_s
 async def test_a_difference_is_found(start: Any, some_are_applied: Any, connection: asyncpg.Connection) -> None:
     demo = start("--learners", "50", "--duration", "5", "--json")
     await some_are_applied()
-    await connection.execute("delete from course_progress_all where completion_number = 0")
+    # A row that no later event touches is missing then, and one that is touched is counted without these lessons.
+    await connection.execute("delete from course_progress_all where completion_number = 0; delete from lesson_progress")
     status, output, errors = demo.end()
 
     assert status == 1

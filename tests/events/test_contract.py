@@ -42,7 +42,8 @@ certificate = {
     "completion_number": st.integers(1),
     "issue": st.integers(1),
 }
-lines = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", codec="utf-8"), min_size=1, max_size=200)
+seen = st.characters(categories=["L", "N", "P", "S"], exclude_characters="\u115f\u1160\u3164\uffa0", codec="utf-8")
+names = st.text(seen, max_size=199).map(lambda text: f"A{text}")
 events: st.SearchStrategy[ContractEvent] = st.one_of(
     st.builds(LessonCompleted, **lesson),
     st.builds(LessonUncompleted, **lesson),
@@ -52,7 +53,7 @@ events: st.SearchStrategy[ContractEvent] = st.one_of(
     st.builds(CourseCompletionRevoked, **completion, total_lessons=st.none() | totals, revoked_at=instants),
     st.builds(CertificateIssued, **certificate, issued_at=instants),
     st.builds(CertificateRevoked, **certificate, revoked_at=instants, status=st.sampled_from(["revoked", "withdrawn"])),
-    st.builds(LearnerDescribed, user_id=st.uuids(), name=st.none() | lines, mail=st.builds(MailConsent)),
+    st.builds(LearnerDescribed, user_id=st.uuids(), name=st.none() | names, mail=st.builds(MailConsent)),
 )
 
 
