@@ -123,10 +123,14 @@ async def nothing_happens(scene: Scene) -> None:
 
 
 async def test_the_suite_goes_red_when_a_course_event_does_not_wait_for_older_ones(servers: Servers) -> None:
-    outcome = await play(servers, Fault(older_rows_not_awaited, 1, {}), SEED)
+    missed = 0
+    for seed in (SEED, SEED + 1):  # two workers must race, which one round of twenty did without an effect
+        outcome = await play(servers, Fault(older_rows_not_awaited, 1, {}), seed)
+        assert outcome.wrong_rows == 0
+        if missed := outcome.completions_missed:
+            break
 
-    assert outcome.wrong_rows == 0
-    assert outcome.completions_missed > 0
+    assert missed > 0
 
 
 async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: Servers) -> None:
