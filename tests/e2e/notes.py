@@ -7,14 +7,11 @@ python -m tests.e2e.notes --both           # beside lesson events, in a topic an
 
 import asyncio
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
 import asyncpg
 import uvloop
-from aiokafka import TopicPartition
 from faust.contrib.asgi import serve_asgi
 
 from events.kinds import Kind
@@ -29,13 +26,10 @@ from worker.intake.lane import LANES
 from worker.kafka.client import client_arguments
 from worker.logs import configure
 from worker.outbox.relay import Relay
-from worker.postgres.connection import close, connect
-from worker.postgres.failures import translate_errors
-from worker.postgres.stream_offsets import StreamOffsets
+from worker.postgres.stream_sink import TransactionSink
 from worker.settings import Settings, settings
 from worker.stream.batch import Batch
 from worker.stream.outcome import Occurrence, Outcome, Record, Rejected, Skipped
-from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 from worker.stream.stream import Stream
 
 UNTIL_IDLE = "--until-idle" in sys.argv
@@ -55,50 +49,15 @@ def decode(record: Record) -> Outcome:
     return Occurrence(datetime.now(UTC), Note(record.value.decode()), record.topic, record.partition)
 
 
-class NotesSink:
+class NotesSink(TransactionSink):
     """Counts how often each note was applied: twice would be once too often."""
 
-    def __init__(self, settings: Settings, group: str) -> None:
-        self._settings = settings
-        self._offsets = StreamOffsets(group)
-        self._connection: asyncpg.Connection | None = None
-
-    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                moved = await self._offsets.move(connection, batch.spans)
-                if moved is None:
-                    await connection.executemany(
-                        "insert into note values ($1, 1) on conflict (text) do update set times = note.times + 1",
-                        [(occurrence.event.text,) for occurrence in batch.occurrences],
-                    )
-            except BaseException:
-                await transaction.rollback()
-                raise
-            await (transaction.rollback() if moved else transaction.commit())
-        return moved or Applied(0)
-
-    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.stored_offsets(connection, partitions)
-
-    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.known_topic(connection, topic, topic_id)
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await close(self._connection)
-
-    async def _ensure_connected(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings)
-        return self._connection
+    async def _write(self, connection: asyncpg.Connection, batch: Batch) -> int:
+        await connection.executemany(
+            "insert into note values ($1, 1) on conflict (text) do update set times = note.times + 1",
+            [(occurrence.event.text,) for occurrence in batch.occurrences],
+        )
+        return 0
 
 
 def add_notes(app: AgentApp, settings: Settings, stream: Stream, dead_letters: Producer) -> Intake:

@@ -5,50 +5,25 @@ with older knowledge writes nothing, because it finds another epoch (docs/decisi
 """
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from aiokafka import TopicPartition
 
 from events.catalog import CourseDeleted, CoursePublished, digest_version
 from worker.errors import ValueRefused
-from worker.postgres.connection import close, connect, query
-from worker.postgres.failures import translate_errors
-from worker.postgres.stream_offsets import StreamOffsets
-from worker.settings import Settings
+from worker.postgres.connection import query
+from worker.postgres.stream_sink import TransactionSink
 from worker.stream.batch import Batch
-from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
 
 
-class CatalogSink:
+class CatalogSink(TransactionSink):
     """Writes batches of catalog events over one connection of its own, which it opens again after it was lost.
 
     It raises what a Sink raises: ValueRefused for a version that is known with another content.
     """
 
-    def __init__(self, settings: Settings, group: str) -> None:
-        self._settings = settings
-        self._offsets = StreamOffsets(group)
-        self._connection: asyncpg.Connection | None = None
-
-    async def apply_batch(self, batch: Batch) -> Applied | OffsetsMoved:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                moved = await self._offsets.move(connection, batch.spans)
-                if moved is None and batch.entries:
-                    await self._apply(connection, batch)
-            except BaseException:
-                await transaction.rollback()
-                raise
-            await (transaction.rollback() if moved else transaction.commit())
-        return moved or Applied(0)
-
-    async def _apply(self, connection: asyncpg.Connection, batch: Batch) -> None:
+    async def _write(self, connection: asyncpg.Connection, batch: Batch) -> int:
         # Waits for dry runs and for a chunk of a recount before it holds up lesson events, and not meanwhile.
         await connection.execute("set local lock_timeout = '40s'")
         await connection.execute("lock table course_version in share row exclusive mode")
@@ -72,25 +47,7 @@ class CatalogSink:
             await connection.execute(query("courses/begin_recount"), course_id)
         if published:
             await connection.execute("update known_epoch set epoch = epoch + 1")
-
-    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.stored_offsets(connection, partitions)
-
-    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.known_topic(connection, topic, topic_id)
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await close(self._connection)
-
-    async def _ensure_connected(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._settings)
-        return self._connection
+        return 0  # its course events come with the recount
 
 
 async def store_version(connection: asyncpg.Connection, version: CoursePublished, published_at: datetime) -> bool:

@@ -4,19 +4,17 @@
 `recover.sql` where the batch applies events again whose commits PostgreSQL has lost.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
-from uuid import UUID
 
 import asyncpg
 from aiokafka import TopicPartition
 
 from worker.errors import DatabaseUnavailable
 from worker.metrics import prometheus as metrics
-from worker.postgres.connection import close, connect, fetch_one, query
+from worker.postgres.connection import connect, fetch_one, query
 from worker.postgres.failures import translate_errors
-from worker.postgres.stream_offsets import StreamOffsets
+from worker.postgres.stream_sink import StreamConnection
 from worker.progress.columns import (
     Columns,
     Recovered,
@@ -31,7 +29,7 @@ from worker.progress.fold import CourseKey, FoldedBatch, fold
 from worker.progress.known_courses import Knowledge, KnownCourses
 from worker.settings import Settings
 from worker.stream.batch import Batch, Spans
-from worker.stream.sink import Applied, OffsetsMoved, StoredOffset
+from worker.stream.sink import Applied, OffsetsMoved
 
 LARGEST_MEMORY = 200_000  # announcements
 LEARN_ATTEMPTS = 5
@@ -54,7 +52,7 @@ class _RollBack(Exception):
         self.result = result
 
 
-class Store:
+class Store(StreamConnection):
     """Writes batches over one connection of its own, which it opens again after it was lost: a Sink of lesson events.
 
     It runs one statement at a time. Every method raises DatabaseUnavailable (repeat the call: nothing was written, or
@@ -63,10 +61,8 @@ class Store:
 
     def __init__(self, settings: Settings, group: str | None = None, known: KnownCourses | None = None) -> None:
         """`group` is the stream's, by default that of lesson events. Stores of a process may share what is `known`."""
-        self._settings = settings
         self._group = group or settings.consumer_group
-        self._offsets = StreamOffsets(self._group)
-        self._connection: asyncpg.Connection | None = None
+        super().__init__(settings, self._group)
         self._known = known or KnownCourses()
         # What was announced once more: the row, and the loss by its partition and `Span.number_gap`.
         self._recovered: set[tuple[CourseKey, TopicPartition, int]] = set()
@@ -164,36 +160,18 @@ class Store:
                 touched.setdefault(key, set()).add(tp)
         return dict(sorted(touched.items()))
 
-    async def stored_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, StoredOffset | None]:
-        """Reads the stored offset of each partition. None: nothing was stored."""
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.stored_offsets(connection, partitions)
-
-    async def known_topic(self, topic: str, topic_id: UUID) -> UUID:
-        """Returns the id of the topic that the stored offsets count in; stores `topic_id` where none is known."""
-        connection = await self._ensure_connected()
-        with translate_errors(connection):
-            return await self._offsets.known_topic(connection, topic, topic_id)
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await close(self._connection)
-
-    async def _ensure_connected(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._known.forget(0)  # a database that was put back may come to the same epoch by other versions
-            self._connection = await connect(
-                self._settings,
-                # apply.sql needs it. As the session's default it costs no round trip.
-                default_transaction_isolation="repeatable read",
-                # Planned once: apply.sql does not depend on what the planner guesses (docs/decisions/0017).
-                plan_cache_mode="force_generic_plan",
-                jit="off",
-                enable_seqscan="off",
-                random_page_cost="1.1",
-            )
-        return self._connection
+    async def _connect(self) -> asyncpg.Connection:
+        self._known.forget(0)  # a database that was put back may come to the same epoch by other versions
+        return await connect(
+            self._settings,
+            # apply.sql needs it. As the session's default it costs no round trip.
+            default_transaction_isolation="repeatable read",
+            # Planned once: apply.sql does not depend on what the planner guesses (docs/decisions/0017).
+            plan_cache_mode="force_generic_plan",
+            jit="off",
+            enable_seqscan="off",
+            random_page_cost="1.1",
+        )
 
     async def _apply(
         self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, known: Knowledge
