@@ -96,40 +96,55 @@ progress_before as materialized (
 ),
 -- A row per lesson that the batch changes: the ctid of its lesson row, and what it becomes (rule 1). It knows every time
 -- at which the lesson was completed, and when it was last un-completed. Of one completed at most twice since then,
--- completed_at and changed_at say all of that, and `completions` is null.
+-- completed_at and changed_at say all of that, and `completions` is null. So three times, `first`, `latest` and `added`,
+-- nearly always are all; an array is built only where there are `others`.
 lesson_changes as materialized (
-    select p.batch_row, p.total_lessons, p.user_id, p.course_id, g.lesson_id, l.row_ctid, g.counts, state.completed,
-           greatest(last, cut) as changed_at, since.completed_at, cut as uncompleted_at,
-           case when not times <@ array[since.completed_at, case when state.completed then last end]
-                then keep_times(times) end as completions
-    from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
-             as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
-    join progress_before p on p.batch_row = g.batch_row
-    left join lateral (
-        select ctid as row_ctid, b.* from lesson_progress b
-        where b.user_id = p.user_id and b.course_id = p.course_id and b.lesson_id = g.lesson_id
-        offset 0 -- a fence, as above
-    ) l on true
-    cross join lateral (
-        select greatest(l.uncompleted_at, g.uncompleted_at) as cut,
-               case when l.row_ctid is null and g.completions is null
-                    then case when g.last_completed_at > p.counts_after
-                              then array[g.last_completed_at] else array[]::timestamptz[] end
-                    else array(select distinct t
-                               from unnest(known_times(l.completions, l.completed, l.completed_at, l.changed_at)
-                                           || coalesce(g.completions::timestamptz[], array[g.last_completed_at])) t
-                               where t > p.counts_after order by t) end as times
+    select batch_row, total_lessons, user_id, course_id, lesson_id, row_ctid, counts, completed,
+           greatest(last, cut) as changed_at, completed_at, cut as uncompleted_at,
+           case when others is not null
+                     or case when completed then first not in (completed_at, last) or latest not in (completed_at, last)
+                                                 or added not in (completed_at, last)
+                             else last is not null end
+                then (select case when not times <@ array[completed_at, case when completed then last end]
+                                  then keep_times(times) end
+                      from (select array(select distinct t from unnest(array[first, latest, added] || others) t
+                                         where t > counts_after order by t) as times)) end as completions
+    from (
+        select *, case when completed
+                       then least(case when first >= since then first end, case when latest >= since then latest end,
+                                  case when added >= since then added end,
+                                  case when others is not null
+                                       then (select min(t) from unnest(others) t
+                                             where t >= since and t > counts_after) end) end as completed_at
+        from (
+            select *, coalesce(last >= since, false) as completed
+            from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
+                     as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
+            join (select batch_row, total_lessons, user_id, course_id, counts_after from progress_before) p
+                using (batch_row)
+            left join lateral (
+                select ctid as row_ctid, completed as was_completed, completed_at as first_completed_at, changed_at,
+                       uncompleted_at as was_uncompleted_at, completions as others_before
+                from lesson_progress b
+                where b.user_id = p.user_id and b.course_id = p.course_id and b.lesson_id = g.lesson_id
+                offset 0 -- a fence, as above
+            ) l on true
+            cross join lateral (select
+                greatest(was_uncompleted_at, uncompleted_at) as cut,
+                case when first_completed_at > counts_after then first_completed_at end as first,
+                case when was_completed and changed_at > counts_after then changed_at end as latest,
+                case when last_completed_at > counts_after then last_completed_at end as added,
+                others_before || completions::timestamptz[] as others)
+            cross join lateral (select
+                coalesce(cut, '-infinity') as since,
+                greatest(first, latest, added,
+                         case when others is not null
+                              then (select max(t) from unnest(others) t where t > counts_after) end) as last)
+            where greatest(last_completed_at, uncompleted_at) > counts_after
+            offset 0 -- a fence: computed once
+        )
         offset 0 -- a fence: computed once
-    ) known
-    cross join lateral (select times[cardinality(times)] as last) latest
-    cross join lateral (select coalesce(last >= coalesce(cut, '-infinity'), false) as completed) state
-    cross join lateral (
-        select case when not state.completed then null
-                    when cut is null then times[1]
-                    else (select min(t) from unnest(times) t where t >= cut) end as completed_at
-        offset 0 -- a fence: computed once
-    ) since
-    where greatest(g.last_completed_at, g.uncompleted_at) > p.counts_after
+    )
 ),
 lessons_written as (
     merge into lesson_progress l
