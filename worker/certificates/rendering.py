@@ -176,18 +176,19 @@ def explain(error: Exception, certificate: Certificate, folder: Path) -> str:
 def explain_missing(characters: Collection[str], certificate: Certificate) -> str:
     """Names these characters, which no font has, and where they stand: in the order of Unicode, which spells no name.
 
-    At most MOST_SHOWN of each place.
+    At most MOST_SHOWN of each place, and one of the name, because the reason stands in logs.
     """
     texts = {"name": certificate.name, "title": certificate.title}
     places: dict[str, list[str]] = {}
     for character in sorted(characters):
         where = next((where for where, text in texts.items() if character in text), "template")
         places.setdefault(where, []).append(f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip())
-    shown = "; ".join(f"of the {where}, {list_some(found)}" for where, found in places.items())
+    most = dict.fromkeys(places, MOST_SHOWN) | {"name": 1}
+    shown = "; ".join(f"of the {where}, {list_some(found, most[where])}" for where, found in places.items())
     return f"no font has {'a character' if len(characters) == 1 else 'characters'} {shown}"
 
 
-def list_some(found: Sequence[str]) -> str:
-    """Lists the first MOST_SHOWN, and says how many more there are."""
-    more = len(found) - MOST_SHOWN
-    return ", ".join(found[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def list_some(found: Sequence[str], most: int) -> str:
+    """Lists the first `most`, and says how many more there are."""
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
