@@ -28,6 +28,7 @@ SYSTEMS = {"e2e", "faults", "bench", "security", "kafka_security"}
 OF_SEVERAL_MODULES = {
     "tests/test_docs.py": "the repository's documents",
     "tests/test_house.py": "the repository's modules",
+    "tests/certificates/test_recount.py": "a recount, and the certificates that follow, on many rows",
     "tests/courses/test_dry_run_and_recount.py": "a dry run and the recount that follows, on many rows",
     "tests/progress/test_payload.py": "the payload of course events, as SQL builds it",
     "tests/progress/test_rules.py": "docs/rules.md in fold.py and apply.sql together",

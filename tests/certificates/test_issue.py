@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import json
+import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,11 +19,12 @@ from tests.certificates.desk import COURSE, NOON, USER, Desk, completed, taken_b
 from tests.certificates.owed import find_owed
 from tests.deliveries import real_sql
 from worker.certificates import administration
-from worker.certificates.issue import create_code
+from worker.certificates.certificate import Certificate
+from worker.certificates.issue import Issuer, Tools, create_code
 from worker.certificates.plan import CERTIFICATE
 from worker.effects.performer import Performer
 from worker.errors import SetupError
-from worker.stream.effect import Later
+from worker.stream.effect import Later, Planned
 
 CAUSES = ["learner", "imported", "waived", "recovered", "reset", "course-changed", "repaired"]
 hours = st.integers(0, 9).map(lambda hour: NOON + timedelta(hours=hour))
@@ -262,6 +265,40 @@ async def test_nothing_is_left_of_an_issue_that_fails(desk: Desk) -> None:
 
     assert (await desk.certificates(), await desk.take_announced()) == ([], [])
     assert await desk.waiting() == ["bug: RuntimeError"]
+
+
+class Slow:
+    """Stands for a renderer and a signer that take time, and notes in which threads."""
+
+    def __init__(self) -> None:
+        self.threads: dict[str, threading.Thread] = {}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        self.threads["versions"] = threading.current_thread()
+        return {}
+
+    async def render(self, certificate: Certificate, credential: dict[str, Any] | None) -> bytes:
+        return b""
+
+    def load(self) -> None:
+        pass
+
+    def sign_certificate(self, certificate: Certificate, place: Any, email: str | None) -> dict[str, Any]:
+        self.threads["sign"] = threading.current_thread()
+        return {}
+
+
+async def test_signing_and_looking_at_font_files_do_not_hold_up_the_event_loop(desk: Desk) -> None:
+    slow = Slow()
+    tools = Tools(slow, slow, lambda *_: asyncio.sleep(0), desk.take_place, desk.set_bits)
+    await desk.describe(name="Ada")
+    await desk.tell(completed(1))
+
+    await Issuer(desk.settings, tools).perform(desk.connection, Planned(f"{USER}/{COURSE}", "course-events", 3, 0))
+
+    assert slow.threads.keys() == {"versions", "sign"}
+    assert threading.main_thread() not in slow.threads.values()
 
 
 async def test_two_processes_issue_one_certificate(desk: Desk, database_url: str) -> None:

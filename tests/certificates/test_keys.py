@@ -32,7 +32,7 @@ def test_a_file_that_exists_is_never_touched(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"key\.pem cannot be created: No such file or directory"):
+    with pytest.raises(SetupError, match=r"key\.pem cannot be written: No such file or directory"):
         create_key(tmp_path / "missing" / "key.pem")
 
 
@@ -45,4 +45,21 @@ def test_a_full_disk_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(SetupError, match="cannot be written: No space left"):
         create_key(tmp_path / "key.pem")
 
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_the_disk_did_not_keep_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+
+    def fail_at_last(descriptor: int) -> None:
+        synced.append(descriptor)
+        if (tmp_path / "key.pem").exists():
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail_at_last)
+
+    with pytest.raises(SetupError, match="cannot be written: Input/output error"):
+        create_key(tmp_path / "key.pem")
+
+    assert len(synced) == 2  # the content before the name, then the name
     assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,24 @@ def test_the_name_of_a_file_steers_no_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [[], ["a", "b"]])
 def test_it_takes_one_file(arguments: list[str]) -> None:
     assert CliRunner().invoke(key, arguments).exit_code == 2
+
+
+# Dies where the machine may: with what was written, and before the disk is known to have it.
+POWER_CUT = """
+import os, signal
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+from worker.cli.main import main
+main()
+"""
+
+
+@pytest.mark.processes
+def test_after_a_power_cut_there_is_no_half_written_key_and_the_command_works_again(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+
+    cut = subprocess.run([sys.executable, "-c", POWER_CUT, "certificates", "key", str(path)], timeout=60)
+
+    assert cut.returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert CliRunner().invoke(key, [str(path)]).exit_code == 0
+    assert len(read_keys(str(path))) == 1

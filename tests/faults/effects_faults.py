@@ -3,7 +3,8 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from aiokafka import TopicPartition
@@ -17,6 +18,8 @@ from tests.faults.catalog_faults import publish_versions, wait_until_known
 from tests.faults.comparison import records_of
 from tests.faults.fault import fault
 from tests.faults.kafka_faults import create
+from tests.faults.postgres_faults import full_disk
+from tests.faults.proof import wait_until_said
 from tests.faults.scene import RECOVERS_WITHIN_S, Scene
 from tests.faults.supervised import SupervisedWorker
 from tests.faults.worker_faults import wait_until_killed
@@ -26,6 +29,9 @@ from worker.effects.settings import EffectsSettings
 from worker.stream.outcome import Record
 
 DELIVERIES = 10
+AWAY_S = 15
+EFFECTS_WAIT = "effects wait"
+WRITTEN = ("consumed_offset", "announced_completion", "effect", "certificate", "outbox")
 
 
 def delivered_topic(scene: Scene) -> str:
@@ -169,6 +175,76 @@ async def killed_with_a_signed_certificate(scene: Scene) -> None:
     await wait_until_performed(scene)
     await compare_certificates(scene, announced)
     await require_each_announced_once(scene)
+
+
+@fault()
+async def postgres_away_from_effects(scene: Scene) -> None:
+    """PostgreSQL 15 s away while two processes of effects issue certificates"""
+    async with issuing(scene):
+        [[before]] = await scene.sql("select pg_postmaster_start_time()")
+        await scene.run_blocking(scene.servers.database.stop, signal.SIGINT)
+        await wait_until_said(scene, EFFECTS_WAIT)
+        await asyncio.sleep(AWAY_S)
+        await scene.run_blocking(scene.servers.database.start)
+        [[after]] = await scene.sql("select pg_postmaster_start_time()")
+        scene.prove(after > before, "PostgreSQL was not restarted")
+
+
+@fault()
+async def kafka_away_from_effects(scene: Scene) -> None:
+    """Kafka 15 s away while two processes of effects issue certificates"""
+    async with issuing(scene) as processes:
+        await scene.run_blocking(scene.servers.broker.stop)
+
+        async def unready() -> bool:
+            return all([await process.ready() == 503 for process in processes])
+
+        await scene.wait_for_proof(unready)
+        await asyncio.sleep(AWAY_S)
+        await scene.run_blocking(scene.servers.broker.start)
+
+
+@fault()
+async def disk_full_for_effects(scene: Scene) -> None:
+    """PostgreSQL refuses whatever effects write as if its disk were full, for 8 s, while certificates are issued"""
+    async with issuing(scene), full_disk(scene, *WRITTEN):
+        await wait_until_said(scene, EFFECTS_WAIT)
+        await asyncio.sleep(8)
+
+
+@asynccontextmanager
+async def issuing(scene: Scene) -> AsyncIterator[list[SupervisedWorker]]:
+    """Has two processes of effects in the midst of what is owed during the block; more of it comes afterwards.
+
+    In the end each certificate must be there, and right, and announced.
+    """
+    records = await announce(scene)
+    announced = read_events(records)
+    await describe_learners(scene, {event.user_id for event in announced})
+    processes = start_effects(scene)
+    await scene.wait_until_ready(*processes)
+    copies = copy(scene, records, 2)
+    async with Producer(scene.servers.kafka) as producer:
+        await producer.send_all(copies[: len(copies) // 2])
+    await wait_for_certificates(scene)
+    yield processes
+    scene.mark_over()
+    async with Producer(scene.servers.kafka) as producer:
+        await producer.send_all(copies[len(copies) // 2 :])
+    await wait_until_performed(scene)
+    await compare_certificates(scene, announced)
+    await require_each_announced_once(scene)
+
+
+async def wait_for_certificates(scene: Scene) -> None:
+    """Waits for the first certificate; requires that then others are planned and not issued."""
+
+    async def issued() -> bool:
+        return bool(await scene.sql("select from certificate limit 1"))
+
+    await eventually(issued)
+    if not await scene.sql("select from effect where kind = 'certificate'"):
+        scene.unexpected.append("all certificates were issued before the trouble began")
 
 
 async def rewind_effects(scene: Scene, processes: list[SupervisedWorker]) -> None:

@@ -75,20 +75,27 @@ async def hot_rows_locked(scene: Scene) -> None:
 async def disk_full(scene: Scene) -> None:
     """PostgreSQL refuses every statement as if its disk were full, for 8 s"""
     await scene.start_two_workers()
+    async with full_disk(scene, "consumed_offset", "outbox"):
+        await asyncio.sleep(8)
+    scene.mark_over()
+    await scene.require("progress_retries_total")
+
+
+@asynccontextmanager
+async def full_disk(scene: Scene, *tables: str) -> AsyncIterator[None]:
+    """Has PostgreSQL refuse during the block whatever writes to these tables, as if its disk were full."""
     await scene.execute(
         """
         create function disk_is_full() returns trigger language plpgsql as $$
             begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
         """
     )
-    for table in ("consumed_offset", "outbox"):
+    for table in tables:
         on = f"before insert or update or delete on {table}"
         await scene.execute(f"create trigger disk_is_full {on} execute function disk_is_full()")
-    await asyncio.sleep(8)
-    for table in ("consumed_offset", "outbox"):  # one lock at a time: the workers hold theirs in another order
+    yield
+    for table in tables:  # one lock at a time: the workers hold theirs in another order
         await scene.execute(f"drop trigger disk_is_full on {table}")
-    scene.mark_over()
-    await scene.require("progress_retries_total")
 
 
 @fault()

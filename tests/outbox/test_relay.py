@@ -132,6 +132,26 @@ async def test_rows_of_a_partition_that_nobody_owns_are_published_once_they_are_
     assert await received(settings, len(wanted)) == wanted
 
 
+async def test_rows_that_course_events_caused_need_not_be_old_because_no_worker_owns_their_partitions(
+    settings: Settings, connection: asyncpg.Connection, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.outbox.relay.ORPHANED_AFTER_S", 3600.0)
+    mine = TopicPartition(settings.lesson_events_topic, 0)
+    caused = TopicPartition(settings.course_events_topic, 3)
+    for n, tp in enumerate((mine, caused, mine, caused), start=1):
+        await put(connection, tp, range(n, n + 1))
+    await put(connection, TopicPartition(settings.lesson_events_topic, 7), range(5, 6))
+
+    async def only_the_orphan_is_left() -> bool:
+        return [row[0] for row in await connection.fetch("select distinct source_partition from outbox")] == [7]
+
+    async with relaying(settings, producer, mine), relaying(settings, producer):
+        await eventually(only_the_orphan_is_left)
+
+    wanted = [(name, n) for n in range(1, 5) for name in ("CourseCompleted", "CourseCompletionRevoked")]
+    assert await received(settings, len(wanted)) == wanted
+
+
 async def test_of_two_that_believe_to_own_a_partition_one_relays_and_the_other_takes_over(
     settings: Settings, connection: asyncpg.Connection, producer: Producer, mine: TopicPartition
 ) -> None:

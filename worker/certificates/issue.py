@@ -135,7 +135,8 @@ class Issuer:
         place = await tools.take_place(connection, certificate.code)
         credential = await asyncio.to_thread(tools.signer.sign_certificate, certificate, place, learner.email)
         await tools.publish_keys(connection, tools.signer)
-        await _store(connection, certificate, tools.renderer.versions, credential)
+        versions = await asyncio.to_thread(lambda: tools.renderer.versions)  # which looks at every font file
+        await _store(connection, certificate, versions, credential)
         event = CertificateIssued(**_about(certificate), issued_at=certificate.issued_at)
         await _announce(connection, planned, event, certificate.issued_at)
 

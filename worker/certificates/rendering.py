@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import unicodedata
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +41,8 @@ AROUND = b"""#let certificate = json(bytes(sys.inputs.certificate))
 }
 #include "certificate.typ"
 """
-NO_GLYPH = re.compile(r'the text `"(.+)"` could not be displayed')
+NO_GLYPH = re.compile(r'^error: .*the text `"(.+)"` could not be displayed', re.MULTILINE)
+MOST_SHOWN = 8  # characters that no font has
 ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")
 PLACE = re.compile(r"┌─ (?:.*/)?(\S+\.typ:\d+:\d+)")
 
@@ -162,11 +164,31 @@ def find_direction(text: str) -> Literal["ltr", "rtl"]:
 def explain(error: Exception, certificate: Certificate, folder: Path) -> str:
     """Says in one line why the template does not compile, without the learner's name."""
     message = str(getattr(error, "message", error)).partition("\n")[0]
-    if missing := NO_GLYPH.search(message):
-        text = ESCAPED.sub(lambda found: chr(int(found[1], 16)), missing[1])
-        where = "name" if text in certificate.name else "title" if text in certificate.title else "template"
-        which = " ".join(f"U+{ord(c):04X} {unicodedata.name(c, '')}".rstrip() for c in text)
-        return f"no font has a character of the {where}, {which}: see PROGRESS_CERTIFICATE_FONTS"
-    place = PLACE.search(str(getattr(error, "diagnostic", "")))
+    diagnostic = str(getattr(error, "diagnostic", ""))  # with every error of the document
+    missing = [ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) for text in NO_GLYPH.findall(diagnostic)]
+    if missing:
+        return f"{explain_missing(set(''.join(missing)), certificate)}: see PROGRESS_CERTIFICATE_FONTS"
+    place = PLACE.search(diagnostic)
     where = f"{folder}, {place[1]}" if place else str(folder)
     return f"the template does not compile: {message.replace(certificate.name, '…')} ({where})"
+
+
+def explain_missing(characters: Collection[str], certificate: Certificate) -> str:
+    """Names these characters, which no font has, and where they stand: in the order of Unicode, which spells no name.
+
+    At most MOST_SHOWN of each place, and one of the name, because the reason stands in logs.
+    """
+    texts = {"name": certificate.name, "title": certificate.title}
+    places: dict[str, list[str]] = {}
+    for character in sorted(characters):
+        where = next((where for where, text in texts.items() if character in text), "template")
+        places.setdefault(where, []).append(f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip())
+    most = dict.fromkeys(places, MOST_SHOWN) | {"name": 1}
+    shown = "; ".join(f"of the {where}, {list_some(found, most[where])}" for where, found in places.items())
+    return f"no font has {'a character' if len(characters) == 1 else 'characters'} {shown}"
+
+
+def list_some(found: Sequence[str], most: int) -> str:
+    """Lists the first `most`, and says how many more there are."""
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")

@@ -12,6 +12,7 @@ from mode import Service
 
 from worker.errors import DatabaseUnavailable, ProgressError, Unavailable, ValueRefused
 from worker.metrics import effects as metrics
+from worker.nudge import Nudge
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
 from worker.settings import Settings
@@ -39,7 +40,7 @@ class Performer(Service):
         self._settings = settings
         self._performs = performs
         self._at_once = at_once
-        self._nudged = asyncio.Event()
+        self._nudge = Nudge()
         self._running: set[asyncio.Future[None]] = set()
         self._reported_at = 0.0
         self.waiting_for: str | None = None
@@ -51,7 +52,7 @@ class Performer(Service):
 
     def nudge(self) -> None:
         """Looks at once, because something was planned."""
-        self._nudged.set()
+        self._nudge.give()
 
     async def on_started(self) -> None:
         self._running = {self.add_future(self._run()) for _ in range(self._at_once)}
@@ -77,18 +78,10 @@ class Performer(Service):
                     log.warning("effects wait", error=str(error))
                     self.waiting_for, found, failures = str(error), False, failures + 1
                 if not found:
-                    await self._pause(min(LOOK_EVERY_S * 2**failures, 30))
+                    await self._nudge.pause(min(LOOK_EVERY_S * 2**failures, 30))
         finally:
             if connection is not None:
                 await close(connection)
-
-    async def _pause(self, longest_s: float) -> None:
-        try:
-            async with asyncio.timeout(longest_s):
-                await self._nudged.wait()
-        except TimeoutError:
-            pass
-        self._nudged.clear()
 
     async def _report_waiting(self, connection: asyncpg.Connection) -> None:
         """Reports every few seconds how many effects have failed and wait."""

@@ -17,6 +17,7 @@ from events.producer import OutgoingRecord, Producer, PublishFailed
 from worker.errors import SetupError, Unavailable
 from worker.kafka.failures import explain
 from worker.metrics import prometheus as metrics
+from worker.nudge import Nudge
 from worker.postgres.connection import close, connect, query
 from worker.postgres.failures import translate_errors
 from worker.settings import Settings
@@ -38,7 +39,7 @@ class Relay(Service):
 
     A session-level advisory lock per partition ensures that one worker relays it. The server ends a session that is
     silent for SILENCE_S, so that a stopped or disconnected worker does not keep its locks. Partitions that no worker
-    owns any more are relayed too, by any worker.
+    owns any more are relayed too, by any worker; so are those of course-events, which none ever owns, without a wait.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Relay(Service):
         self._settings = settings
         self._producer = producer
         self._owned = owned
-        self._nudged = asyncio.Event()
+        self._nudge = Nudge()
         self._connection: asyncpg.Connection | None = None
         self._locked: set[TopicPartition] = set()
         self._running: asyncio.Future[None] | None = None
@@ -62,7 +63,7 @@ class Relay(Service):
 
     def nudge(self) -> None:
         """Starts the next round at once, because the outbox has new rows."""
-        self._nudged.set()
+        self._nudge.give()
 
     async def on_started(self) -> None:
         self._running = self.add_future(self._run())
@@ -78,16 +79,8 @@ class Relay(Service):
     async def _run(self) -> None:
         failures = 0
         while not self.should_stop:
-            await self._pause(RELAY_EVERY_S * min(2**failures, 30) if failures else RELAY_EVERY_S)
+            await self._nudge.pause(RELAY_EVERY_S * min(2**failures, 30) if failures else RELAY_EVERY_S)
             failures = 0 if await self._relay_all(orphans=not failures) else failures + 1
-
-    async def _pause(self, longest_s: float) -> None:
-        try:
-            async with asyncio.timeout(longest_s):
-                await self._nudged.wait()
-        except TimeoutError:
-            pass
-        self._nudged.clear()
 
     async def _relay_all(self, orphans: bool) -> bool:
         """Publishes all rows that wait. Returns whether both servers answered.
@@ -127,7 +120,10 @@ class Relay(Service):
             if orphans and time.monotonic() - self._looked_for_orphans_at >= RELAY_EVERY_S:  # not at each nudge
                 self._looked_for_orphans_at = time.monotonic()
                 taken = await connection.fetch(
-                    query("outbox/lock_orphans"), ORPHANED_AFTER_S, *self._split_columns(self._locked)
+                    query("outbox/lock_orphans"),
+                    ORPHANED_AFTER_S,
+                    *self._split_columns(self._locked),
+                    self._settings.course_events_topic,  # which caused what `course-progress effects` announces
                 )
                 self._locked |= {TopicPartition(row["topic"], row["partition"]) for row in taken}
 
