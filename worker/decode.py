@@ -76,8 +76,8 @@ def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:
     """Limits a time to five minutes ahead of the record's own timestamp: a clock that runs ahead would win every merge.
 
     A time further ahead becomes the timestamp, and one microsecond later for each whole second beyond the five minutes,
-    up to 30 days. So events that a device sent together stay in order, and a later click still wins.
-    It does not compare with the wall clock, because a replay must decide alike.
+    up to 30 days: events that a device sends together have one timestamp, and stay in order. It does not compare with
+    the wall clock, because a replay must decide alike.
     """
     # Of a float, a second less, because it is not exact; datetimes are, and cost more.
     if timestamp_ms < EARLIEST_STAMP or time.timestamp() - timestamp_ms / 1000 < AHEAD_S - 1:
