@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from events.envelope import binary
 from events.kinds import Kind
 from events.learners import LearnerDescribed
-from tests.factories import APPENDED, EVENT, record
+from events.models import LessonCompleted, LessonUncompleted
+from tests.factories import APPENDED, COURSE, EVENT, USER, record
 from worker.decode import decode, decode_learner
+from worker.progress.reference import expect_rows
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, cut, measure
 from worker.stream.outcome import Occurrence, Record, Rejected, Skipped
 
@@ -83,6 +85,22 @@ def test_events_of_a_clock_that_ran_ahead_stay_in_their_order(milliseconds: int,
     assert taken[-1] <= stamp + timedelta(microseconds=30 * 86_400)
     for (by, at), (next_by, next_at) in pairwise(zip(sorted(ahead), taken, strict=True)):
         assert at < next_at or next_by - by < timedelta(seconds=1) or next_by > MONTH
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=7), timedelta(days=1), timedelta(days=29)])
+def test_what_a_device_with_a_fast_clock_took_back_stays_taken_back(ahead: timedelta) -> None:
+    """It was offline, and sent both events at once; without their order, a completion counts."""
+    lesson = {"user_id": USER, "course_id": COURSE, "lesson_id": "intro", "total_lessons": 1}
+    sent = [(LessonCompleted(**lesson), ahead), (LessonUncompleted(**lesson), ahead + timedelta(seconds=1))]
+    happened = []
+    for event, by in sent:
+        headers, value = binary(event, id="1", time=APPENDED + by, source="tests")
+        outcome = decode(record(headers=headers, value=value))
+        assert isinstance(outcome, Occurrence)
+        happened.append((outcome.event, outcome.occurred_at))
+
+    [row] = expect_rows(happened).values()
+    assert row.lessons_completed == 0
 
 
 @pytest.mark.parametrize(("ahead", "clamped"), [(AHEAD - timedelta(microseconds=1), False), (AHEAD, True)])
