@@ -90,7 +90,7 @@ async def test_bad_records_become_dead_letters_byte_for_byte_and_harm_no_neighbo
     assert b"1999" in dict(by_value[too_old.value].headers)["dlq_reason"]
 
 
-async def test_unknown_types_and_records_without_a_value_are_skipped(
+async def test_unknown_types_and_records_without_a_value_are_skipped_and_a_type_is_named(
     settings: Settings, workers: Workers, connection: asyncpg.Connection
 ) -> None:
     unknown = {"id": "1", "type": "LessonRated", "time": NOW.isoformat(), "stars": 5}
@@ -102,8 +102,10 @@ async def test_unknown_types_and_records_without_a_value_are_skipped(
             ]
         )
 
-    assert workers.start("--until-idle").wait() == 0
+    worker = workers.start("--until-idle")
+    assert worker.wait() == 0
 
+    assert [line["type"] for line in map(json.loads, worker.log.splitlines()) if "offset" in line] == ["LessonRated"]
     assert await connection.fetchval("select sum(next_offset) from consumed_offset") == 2
     assert await read_rows(connection) == {}
 

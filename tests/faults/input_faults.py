@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import chain, islice
 
-from events.models import CourseAccessed, LessonCompleted
+from events.models import AHEAD_S, CourseAccessed, LessonCompleted
 from events.producer import OutgoingRecord, Producer
 from tests.faults.fault import fault
 from tests.faults.garbage import garbage
@@ -130,22 +130,23 @@ async def clocks_apart(scene: Scene) -> None:
 
 def set_clocks_apart(learners: Learners, source: Iterator[Sent]) -> Iterator[Sent]:
     """Yields the same learners' events from three clocks: a right one, one that is a day ahead, and one that is ahead
-    only in its events, so that they are clamped to the time of their records.
+    only in its events, so that they are clamped to about the time of their records.
     """
+    day, later = timedelta(days=1), timedelta(microseconds=86_400 - AHEAD_S)
     for sent in source:
         if sent.happened is None:
             yield sent
             continue
         event, at = sent.happened
         at = at.replace(microsecond=0)  # a record's timestamp has milliseconds
-        ahead = at + timedelta(days=1)
+        ahead = at + day
         match learners.rng.randrange(3):
             case 0:
                 yield learners.build_sent(event, at, stamped=at)
             case 1:
                 yield learners.build_sent(event, ahead, stamped=ahead)
             case 2:
-                yield replace(learners.build_sent(event, ahead, stamped=at), happened=(event, at))
+                yield replace(learners.build_sent(event, ahead, stamped=at), happened=(event, at + later))
 
 
 @fault()

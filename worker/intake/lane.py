@@ -27,6 +27,7 @@ from worker.intake.membership import Membership
 from worker.intake.partitions import Partitions
 from worker.intake.settle import Settler
 from worker.intake.topic_identity import TopicIdentity
+from worker.intake.unknown_types import OF_THIS_PROCESS, UnknownTypes
 from worker.kafka.failures import explain_consumer_error
 from worker.kafka.inflation import InflationLimit, limit_inflation
 from worker.metrics import prometheus as metrics
@@ -60,6 +61,7 @@ class Shared:
     commits: Commits
     return_strays: Callable[[Iterable[TopicPartition]], None]  # has each lane read those of its own again
     rejecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unknown_types: UnknownTypes = OF_THIS_PROCESS
 
 
 class Lane:
@@ -128,6 +130,7 @@ class Lane:
             batch = await self._decode(fetched)
         batch.spans |= skip_over(await self._read_positions(fetched), self.partitions.next)
         self._shared.watch.lag.note_taken(batch)
+        self._shared.unknown_types.note(self._shared.stream, batch.entries)  # before they are settled, and gone
         self.partitions.advance(batch.spans)
         return batch
 

@@ -11,12 +11,15 @@ from prometheus_client import Counter, Gauge, Histogram
 from events.kinds import Kind
 from worker.metrics.disagreeing_totals import DisagreeingTotals
 from worker.metrics.throughput import Throughput
-from worker.stream.outcome import EARLIEST_STAMP, Occurrence, Outcome, Record, Rejected
+from worker.stream.outcome import EARLIEST_STAMP, UNKNOWN_TYPE, Occurrence, Outcome, Record, Rejected
 
 EVENTS = Counter(
     "progress_events", "Records taken from Kafka and settled, by event type and outcome", ["type", "outcome"]
 )
-CLAMPED = Counter("progress_clamped_events", "Events more than five minutes ahead of their record: set to its time")
+EVENTS.labels("", UNKNOWN_TYPE)  # at 0 from the start, or an alert on the rate misses the first
+CLAMPED = Counter(
+    "progress_clamped_events", "Events more than five minutes ahead of their record: set to about its time"
+)
 DEAD_LETTERS = Counter("progress_dead_letters", "Records written to the dead letter topic, by kind of reason", ["kind"])
 for _kind in Kind:
     DEAD_LETTERS.labels(_kind)  # at 0 from the start, or an alert on the rate misses the first

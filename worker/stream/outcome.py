@@ -12,6 +12,10 @@ Record: TypeAlias = ConsumerRecord  # aiokafka has no types: any attribute passe
 # Kafka takes any number as a record's timestamp, in milliseconds. One from before 2000 is none: -1, 0, or seconds.
 EARLIEST_STAMP = 946_684_800_000
 
+# Why records are skipped; in the metrics it is the outcome (docs/alerts.yml watches the first).
+UNKNOWN_TYPE = "unknown type"
+NO_VALUE = "no value"
+
 
 class Occurrence(NamedTuple):
     """Holds an event, and when it happened: the time that every rule uses."""
@@ -20,7 +24,7 @@ class Occurrence(NamedTuple):
     event: Any  # a model of the stream's events; its class names it in the metrics
     topic: str
     partition: int
-    clamped: bool = False  # its time was too far ahead of the record's, and was set to it
+    clamped: bool = False  # its time was too far ahead of the record's, and was set to about that (docs/rules.md)
     cause: str | None = None  # None: the learner
 
 
@@ -42,6 +46,7 @@ class Skipped:
     """Stands for a record that means nothing to this worker: without a value, or an event of an unknown type."""
 
     reason: str
+    type: str = ""  # of an event whose type is unknown, as its producer wrote it: at most 1,000 characters
 
 
 Outcome: TypeAlias = Occurrence | Rejected | Skipped
