@@ -1,16 +1,12 @@
 """Runs Digital Bazaar's verifier in Node, which has nothing in common with what signs: npm installs it once."""
 
-import fcntl
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
+from tests.node import find_packages
 
 VERSIONS = {
     "@digitalbazaar/credentials-context": "3.2.0",
@@ -50,30 +46,4 @@ class Verifier:
 
 def find_verifier() -> Verifier:
     """Returns the verifier. Skips the test where it cannot be had, and fails it where servers are required."""
-    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
-    try:
-        if not missing:
-            return Verifier(install())
-        reason = f"{' and '.join(missing)} must be installed"
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        reason = f"npm cannot install the verifier: {error}"
-    if os.environ.get("REQUIRE_SERVERS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def install() -> Path:
-    """Installs the packages into the cache, once for these versions and all processes. Returns the directory."""
-    packages = [f"{name}@{version}" for name, version in VERSIONS.items()]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "course-progress"
-    directory = cache / f"verifier-{sha256(' '.join(packages).encode()).hexdigest()[:12]}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "verifier.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (directory / "complete").exists():
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
-            flags = ["--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-            subprocess.run(["npm", "install", *flags, "--prefix", directory, *packages], check=True, timeout=100)
-            (directory / "complete").touch()
-    return directory
+    return Verifier(find_packages("verifier", VERSIONS))
