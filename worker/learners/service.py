@@ -49,6 +49,7 @@ class Accepted:
     """
 
     event_id: str
+    hidden: bool = False  # it is applied, and a later reset hides it
 
 
 class ProgressService:
@@ -182,9 +183,14 @@ class ProgressService:
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
     ) -> bool | Accepted:
-        """Resets the course: deletes its progress and returns True. Returns False where there was none."""
+        """Resets the course: deletes its progress up to `occurred_at` and returns True.
+
+        Returns False where there was none, also where all of it is later than that.
+        """
+        occurred_at = occurred_at or datetime.now(UTC)
         event = _build_event(ProgressReset, user_id, course_id)
-        existed = await self._read_row(event.user_id, event.course_id) is not None
+        row = await self._read_row(event.user_id, event.course_id)
+        existed = row is not None and row.started_at <= occurred_at
         # Publishes also where no row exists yet: a first event may be on its way, and the reset must end it.
         receipt = await self._publish(event, occurred_at)
         return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
@@ -206,11 +212,11 @@ class ProgressService:
 
     async def _publish_and_read(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
-        row = None
-        if await self._wait_until_applied([receipt]):
-            row = await self._read_row(event.user_id, event.course_id)
+        if not await self._wait_until_applied([receipt]):
+            return Accepted(receipt.event_id)
+        row = await self._read_row(event.user_id, event.course_id)
         # Applied, and still without a row: a reset that is later than this event forgot it.
-        return row or Accepted(receipt.event_id)
+        return row or Accepted(receipt.event_id, hidden=True)
 
     async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
         occurred_at = occurred_at or datetime.now(UTC)
