@@ -1,11 +1,19 @@
-"""Tells which of a learner's events had no effect, because something later is known: by the rows after them."""
+"""Tells which events about a learner had no effect, because something later is known: by the rows after them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from events.models import CourseAccessed, LessonCompleted, LessonEvent, LessonUncompleted, ProgressReset
+from events.models import (
+    CourseAccessed,
+    LessonCompleted,
+    LessonEvent,
+    LessonUncompleted,
+    LessonWaived,
+    LessonWaiverWithdrawn,
+    ProgressReset,
+)
 from worker.learners.reads import CourseProgress, ProgressReader
 
 # What overrules an event: an event of this course, of this lesson (ProgressReset: a reset; None: of any kind), at this
@@ -34,6 +42,18 @@ async def find_overruled(
         found.append(ruling is not None and ruling not in behind)
         behind |= list_rulings(event, at)
     return found[::-1]
+
+
+async def is_waiver_overruled(reads: ProgressReader, event: LessonWaived | LessonWaiverWithdrawn, at: datetime) -> bool:
+    """Tells whether something later is known than this waiver, or withdrawal, that is applied. A tie is a waiver's.
+
+    Raises DatabaseUnavailable.
+    """
+    [row] = await reads.fetch("learners/known_waiver", event.user_id, event.course_id, event.lesson_id, at)
+    waived_at, withdrawn_at = row["waived_at"], row["withdrawn_at"]
+    if isinstance(event, LessonWaived):
+        return not row["counts"] or (withdrawn_at is not None and withdrawn_at > at)
+    return not row["counts"] or withdrawn_at != at or (waived_at is not None and waived_at >= at)
 
 
 def find_beginnings(sent: Sequence[Sent], before: Mapping[UUID, CourseProgress]) -> dict[UUID, datetime]:
