@@ -183,17 +183,15 @@ class ProgressService:
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
     ) -> bool | Accepted:
-        """Resets the course: deletes its progress up to `occurred_at` and returns True.
-
-        Returns False where there was none, also where all of it is later than that.
-        """
+        """Resets the course: deletes its progress up to `occurred_at`. Returns whether there was any."""
         occurred_at = occurred_at or datetime.now(UTC)
         event = _build_event(ProgressReset, user_id, course_id)
         row = await self._read_row(event.user_id, event.course_id)
-        existed = row is not None and row.started_at <= occurred_at
         # Publishes also where no row exists yet: a first event may be on its way, and the reset must end it.
         receipt = await self._publish(event, occurred_at)
-        return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
+        if not await self._wait_until_applied([receipt]):
+            return Accepted(receipt.event_id)
+        return row is not None and row.started_at <= occurred_at
 
     async def publish_and_wait(self, events: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
         """Publishes events, waits once for all, and returns their ids and whether all were applied within the deadline.
@@ -214,9 +212,7 @@ class ProgressService:
         receipt = await self._publish(event, occurred_at)
         if not await self._wait_until_applied([receipt]):
             return Accepted(receipt.event_id)
-        row = await self._read_row(event.user_id, event.course_id)
-        # Applied, and still without a row: a reset that is later than this event forgot it.
-        return row or Accepted(receipt.event_id, hidden=True)
+        return await self._read_row(event.user_id, event.course_id) or Accepted(receipt.event_id, hidden=True)
 
     async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
         occurred_at = occurred_at or datetime.now(UTC)

@@ -139,6 +139,12 @@ def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() ->
     assert page.weeks.rows == [("23 Nov", "4")]
 
 
+def test_weeks_are_by_utc_if_no_zone_is_known() -> None:
+    zones = [build_learning_page(STATS, [], [], **said).zone for said in ({}, {"zone": "Asia/Tokyo"})]
+
+    assert zones == ["UTC", "Asia/Tokyo"]
+
+
 def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
     page = build_learning_page(STATS, build_cards([row("a", last="a")], KNOWN, {}, NOW), [], first=False)
 

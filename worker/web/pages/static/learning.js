@@ -194,6 +194,14 @@ async function explainRefusal() {
   }
 }
 
+/** Fetches what zone.js has hidden, now that the server knows the browser's zone. */
+async function showWeeks() {
+  await refreshNow();
+  document.documentElement.classList.remove("other-zone");
+}
+
+if (document.documentElement.classList.contains("other-zone")) showWeeks();
+
 document.addEventListener("stale", refreshSoon); // certificates.js says so
 
 openStream();
