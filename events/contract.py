@@ -15,7 +15,8 @@ from uuid import UUID
 
 from events import topics
 from events.catalog import CATALOG_EVENTS
-from events.envelope import CAUSE, CONTENT_TYPE, binary, build_dataschema
+from events.envelope import CAUSE, binary, build_dataschema
+from events.headers import CONTENT_TYPE
 from events.learners import LEARNER_EVENTS
 from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, course_event_id
 

@@ -8,6 +8,7 @@ class Kind(StrEnum):
 
     NOT_JSON = "not-json"  # the value, or the data in it, is not a JSON object
     ENVELOPE = "envelope"  # CloudEvents attributes: missing, empty, twice, not text, or of a format that is not read
+    TYPE = "type"  # differs from a type that is known only in case, blanks, quotes or separators
     VERSION = "version"  # this contract does not know this version of CloudEvents, or of the event
     TIME = "time"  # not RFC 3339 with an offset, before 2000, or in the future where the record has no timestamp
     SCHEMA = "schema"  # the event's model does not allow the data
@@ -19,3 +20,14 @@ class Kind(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> "Kind":
         return cls.UNKNOWN
+
+
+class MalformedEvent(ValueError):
+    """Says that a record is not an event of this contract: `where`, and `what`. The text has one line, without data."""
+
+    def __init__(self, *text: str, kind: Kind = Kind.ENVELOPE) -> None:
+        super().__init__(*text)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
