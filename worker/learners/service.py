@@ -23,7 +23,6 @@ from worker.errors import (
     InvalidTime,
     InvalidUserId,
     ProgressError,
-    ValueRefused,
 )
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
@@ -114,12 +113,7 @@ class ProgressService:
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Tells whether the lesson is completed now; False for an unknown lesson."""
-        key = (_parse_user_id(user_id), _parse_course_id(course_id))
-        try:
-            [row] = await self.reads.fetch("learners/lesson_completed", *key, lesson_id)
-        except ValueRefused:  # the text cannot be a lesson id
-            return False
-        return bool(row["completed"])
+        return await self.reads.is_completed(_parse_user_id(user_id), _parse_course_id(course_id), lesson_id)
 
     async def get_completion_percentage(self, user_id: UUID | str, course_id: UUID | str) -> int:
         """Returns the percentage, 0-100; 0 where there is no progress."""

@@ -1,6 +1,7 @@
 """Calls write while a worker runs."""
 
 import asyncio
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -164,6 +165,15 @@ async def test_a_reset_before_all_that_is_known_is_not_a_success(client: httpx.A
     answer = (await client.post("/api/progress/reset", json={"courseId": str(course)})).json()
 
     assert (answer["success"], answer["progress"]["completedLessons"]) == (False, ["a"])
+
+
+async def test_two_spellings_of_a_lesson_are_one_lesson(client: httpx.AsyncClient, lesson: Lesson) -> None:
+    spellings = [unicodedata.normalize(form, "Einführung-été") for form in ("NFD", "NFC")]
+    done = [(await client.post("/api/progress/complete", json=lesson(spelling))).json() for spelling in spellings]
+    taken = (await client.request("DELETE", "/api/progress/complete", json=lesson(spellings[0]))).json()
+
+    assert [answer["progress"]["completedLessons"] for answer in (*done, taken)] == [[spellings[1]], [spellings[1]], []]
+    assert [answer["success"] for answer in (*done, taken)] == [True] * 3
 
 
 async def test_what_is_not_applied_in_time_is_accepted_with_the_events_id(
