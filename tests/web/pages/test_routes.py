@@ -122,7 +122,7 @@ async def test_weeks_are_of_the_browsers_zone_and_the_page_says_which(
     async with client_of(app) as client:
         client.cookies.set(COOKIE, issuer.token(user))
         if zone is not None:
-            client.cookies.set("zone", zone)
+            client.cookies.set("progress-zone", zone)
         page = (await client.get("/")).text
 
     assert f"Last twelve weeks, by {said}</p>" in page

@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-COOKIE = "zone"
+COOKIE = "progress-zone"  # as in zone.js
 
 
 def choose_zone(name: str | None) -> ZoneInfo | None:

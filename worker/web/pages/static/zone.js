@@ -2,7 +2,7 @@
 // hidden until learning.js has fetched it again, or for some seconds.
 {
   const LONGEST_MS = 5000;
-  const zone = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  const zone = `progress-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
   const isKnown = () => document.cookie.split("; ").includes(zone);
   if (!isKnown()) {
     document.cookie = `${zone}; path=/; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
