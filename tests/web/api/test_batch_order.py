@@ -4,9 +4,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from events.models import EARLIEST
 from worker.web.api.batch_order import put_in_order
-from worker.web.api.bodies import ITEM, Item
+from worker.web.api.bodies import ITEM, AccessedItem, Item, ResetItem
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
 OTHER = "1b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
@@ -63,6 +66,24 @@ def test_of_equal_times_of_one_lesson_the_later_in_the_list_is_later(batch: str,
 
     assert "".join(str(item.occurred_at.microsecond) for item in moved) == micros
     assert [item.type for item in moved] == [TYPES[text[0]] for text in batch.split()]
+
+
+@given(batch=st.lists(st.sampled_from(["Ca", "Ua", "Cb", "Ub", "Aa", "R"]), max_size=20))
+def test_by_the_rules_a_batch_of_one_instant_ends_as_its_list_says(batch: list[str]) -> None:
+    done: set[str] = set()
+    for kind, lesson in ((text[0], text[1:]) for text in batch):
+        done = {"C": done | {lesson}, "U": done - {lesson}, "R": set()}.get(kind, done)
+
+    moved = order(*(build(f"{text}0") for text in batch))
+
+    forgotten = max((item.occurred_at for item in moved if item.type == "ProgressReset"), default=EARLIEST)
+    latest: dict[str, Item] = {}
+    for item in moved:
+        if not isinstance(item, ResetItem | AccessedItem) and item.occurred_at > forgotten:
+            before = latest.get(item.lesson_id)
+            if before is None or item.occurred_at > before.occurred_at:
+                latest[item.lesson_id] = item
+    assert {lesson for lesson, item in latest.items() if item.type == "LessonCompleted"} == done
 
 
 def test_a_batch_sent_again_has_the_same_times_and_ids_and_one_id_is_one_event() -> None:

@@ -44,6 +44,7 @@ async function toggle(button) {
     if (response.status === 200) {
       const answer = await response.json();
       if (answer.progress) show(answer.progress);
+      else if (wished) takeBack(card, button, wished, percent); // a later reset has forgotten it
       if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device has changed it, and its clock may be ahead.`);
     } else {
       takeBack(card, button, wished, percent);
