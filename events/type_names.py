@@ -13,7 +13,7 @@ LONGEST_NAME = 3  # words: `lesson.waiver.withdrawn`
 SEPARATORS = r"[.:/#$]"
 VERSION = r"(?:[.:/_-]?[vV](?P<v>[0-9]{1,3})(?:[._][0-9]{1,3})*|[.:/_-](?P<n>[0-9]{1,3})(?:\.[0-9]{1,3})+)"
 TYPE = re.compile(rf"(?:[\w-]+(?:://|::|{SEPARATORS}))*(?P<name>[A-Za-z]+?){VERSION}?", re.ASCII)
-AT_END = re.compile(rf"{VERSION}\Z")
+AT_END = re.compile(rf"(?:{VERSION}|[.:/_-][0-9]+)\Z")
 # Only these two speak of a version: not a port, a year, or a counter of a schema registry.
 OWN_URN = re.compile(r"(?i:urn:course-progress):([A-Za-z]+):([0-9]{1,3})(?:\.[0-9]+)*\Z")
 NAME_AND_VERSION = re.compile(r"(?:^|[/:.#])([A-Za-z]+)/v([0-9]{1,3})(?:\.[0-9]+)*(?:\.[a-z.]+)?(?:[/?#].*)?\Z")
