@@ -24,25 +24,23 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from events.headers import CONTENT_TYPE, Headers, read_headers, unwrap_headers
-from events.kinds import Kind
+from events.kinds import REASON_LENGTH, Kind, explain_validation
 from events.kinds import MalformedEvent as MalformedEvent
 from events.models import ContractEvent
-from events.type_names import LONGEST_DATASCHEMA, find_type, parse_dataschema
+from events.type_names import LONGEST_DATASCHEMA, MAJOR_VERSION, find_other_version, find_type
 from events.wrapping import UNREADABLE, unwrap, unwrap_text
 
 AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
 
-MAJOR_VERSION, MINOR_VERSION = 1, 1
+MINOR_VERSION = 1
 CLOUD_EVENTS = "application/cloudevents"
 STRUCTURED = {f"{CLOUD_EVENTS}+json", CLOUD_EVENTS}
 UNKNOWN_SOURCE = "unknown"
 NEWER_CLOUD_EVENTS = re.compile(r"(?:[2-9]|[1-9][0-9]+)\.[0-9]+\Z")
-REASON_LENGTH = 300
 LONGEST_ATTRIBUTE = 1000  # characters of each attribute; longer ones are malformed
 CAUSE = re.compile(r"[a-z][a-z-]{0,31}")
 NO_OFFSET = timedelta()
 MINUTE = timedelta(minutes=1)
-NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
 
 
 class UnknownType(Exception):
@@ -84,16 +82,14 @@ def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEven
     for another major version in type or `dataschema`, and for data that the model refuses.
     """
     model = models.get(envelope.type) or _find_model(envelope, models)
-    if envelope.dataschema is not None:
-        name, major = parse_dataschema(envelope.dataschema)
-        if major not in (None, MAJOR_VERSION) and name in models:
-            raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
+    if envelope.dataschema and find_other_version(envelope.dataschema) in models:
+        raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
     try:
         if isinstance(envelope.data, bytes):
             return model.model_validate_json(envelope.data)
         return model.model_validate(envelope.data)
     except ValidationError as error:
-        return _validate_unwrapped(envelope, model, _explain_validation(error))
+        return _validate_unwrapped(envelope, model, explain_validation(error))
 
 
 def binary(
@@ -220,10 +216,8 @@ def _select_data(event: Mapping[str, Any]) -> Any:
 
 
 def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
-    _require_text(attributes, prefix, "specversion")
-    if not attributes["specversion"].startswith("1."):
-        kind = Kind.VERSION if NEWER_CLOUD_EVENTS.match(attributes["specversion"]) else Kind.ENVELOPE
-        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=kind)
+    if attributes.get("specversion") != "1.0":
+        _require_version(attributes, prefix)
     _require_text(attributes, prefix, "id", "type", "source", "time")
     time, offset = _parse_time(attributes["time"], prefix)
     cause = attributes.get("cause") or None
@@ -233,6 +227,13 @@ def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") 
     if cause is not None:
         require_cause(cause, prefix)
     return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data, cause, offset)
+
+
+def _require_version(attributes: Mapping[str, Any], prefix: str) -> None:
+    _require_text(attributes, prefix, "specversion")
+    if not attributes["specversion"].startswith("1."):
+        kind = Kind.VERSION if NEWER_CLOUD_EVENTS.match(attributes["specversion"]) else Kind.ENVELOPE
+        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=kind)
 
 
 def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> None:
@@ -288,13 +289,5 @@ def _validate_unwrapped(envelope: Envelope, model: type[AnyEvent], plain: Malfor
     try:
         return model.model_validate(unwrapped.data)
     except ValidationError as error:
-        inner = _explain_validation(error)
+        inner = explain_validation(error)
     raise MalformedEvent(f"data: {unwrapped.found}: {inner}"[:REASON_LENGTH], kind=inner.kind)
-
-
-def _explain_validation(error: ValidationError) -> MalformedEvent:
-    # Without the input, because it may be personal data, and a megabyte long.
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
-    kind = Kind.NOT_JSON if problems[0]["type"] in NOT_AN_OBJECT else Kind.SCHEMA
-    return MalformedEvent("; ".join(lines)[:REASON_LENGTH], kind=kind)

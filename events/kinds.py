@@ -2,6 +2,11 @@
 
 from enum import StrEnum
 
+from pydantic import ValidationError
+
+REASON_LENGTH = 300
+NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
+
 
 class Kind(StrEnum):
     """Names the kind of a dead letter; its reason says more. The set is closed: a producer cannot add one."""
@@ -31,3 +36,12 @@ class MalformedEvent(ValueError):
 
     def __str__(self) -> str:
         return ": ".join(self.args)
+
+
+def explain_validation(error: ValidationError) -> MalformedEvent:
+    """Says in one line what a model refuses."""
+    # Without the input, because it may be personal data, and a megabyte long.
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
+    kind = Kind.NOT_JSON if problems[0]["type"] in NOT_AN_OBJECT else Kind.SCHEMA
+    return MalformedEvent("; ".join(lines)[:REASON_LENGTH], kind=kind)

@@ -71,6 +71,8 @@ Issue = Annotated[int, Field(strict=True, ge=1), Whole]
 Cause = Annotated[
     str,
     Field(
+        pattern=r"^[a-z][a-z-]{0,31}$",
+        json_schema_extra=NO_LINE_BREAK,
         description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, "
         "or its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published "
         "once more, because the database had lost what was published. Readers take other values for learner",

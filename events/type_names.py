@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+MAJOR_VERSION = 1
 LONGEST_NAME = 3  # words: `lesson.waiver.withdrawn`
 SEPARATORS = r"[.:/#$]"
 VERSION = r"(?:[.:/_-]?[vV](?P<v>[0-9]{1,3})(?:[._][0-9]{1,3})*|[.:/_-](?P<n>[0-9]{1,3})(?:\.[0-9]{1,3})+)"
 TYPE = re.compile(rf"(?:[\w-]+(?:://|::|{SEPARATORS}))*(?P<name>[A-Za-z]+?){VERSION}?", re.ASCII)
-AT_END = re.compile(rf"{VERSION}\Z")
+AT_END = re.compile(rf"(?:{VERSION}|[.:/_-][0-9]+)\Z")
 # Only these two speak of a version: not a port, a year, or a counter of a schema registry.
 OWN_URN = re.compile(r"(?i:urn:course-progress):([A-Za-z]+):([0-9]{1,3})(?:\.[0-9]+)*\Z")
 NAME_AND_VERSION = re.compile(r"(?:^|[/:.#])([A-Za-z]+)/v([0-9]{1,3})(?:\.[0-9]+)*(?:\.[a-z.]+)?(?:[/?#].*)?\Z")
@@ -32,13 +33,13 @@ class NamedType(NamedTuple):
 def find_type(text: str, known: tuple[str, ...]) -> NamedType | None:
     """Finds the known type that a text names, or differs from only in case, blanks, quotes or separators; else None.
 
-    Without a version the text names major version 1.
+    Without a version the text names this contract's major version.
     """
     read = TYPE.fullmatch(text)
     if read and read["name"] in known:
-        return NamedType(read["name"], int(read["v"] or read["n"] or 1), exact=True)
+        return NamedType(read["name"], int(read["v"] or read["n"] or MAJOR_VERSION), exact=True)
     spellings = set(_squeeze_ends(text.strip(AROUND)))
-    return next((NamedType(name, 1, exact=False) for name in known if name.lower() in spellings), None)
+    return next((NamedType(name, MAJOR_VERSION, exact=False) for name in known if name.lower() in spellings), None)
 
 
 def _squeeze_ends(text: str) -> Iterable[str]:
@@ -50,8 +51,8 @@ def _squeeze_ends(text: str) -> Iterable[str]:
 
 
 @lru_cache(maxsize=256)
-def parse_dataschema(dataschema: str) -> tuple[str, int | None]:
-    """Returns the type that a schema is of, and its major version; None where it does not clearly speak of one."""
+def find_other_version(dataschema: str) -> str:
+    """Returns the type of which a schema clearly is another major version than this contract's; empty: of none."""
     text = dataschema.strip('"')
     match = OWN_URN.match(text) or NAME_AND_VERSION.search(text)
-    return (match[1], int(match[2])) if match else ("", None)
+    return match[1] if match and int(match[2]) != MAJOR_VERSION else ""

@@ -103,10 +103,13 @@ def _recognise_bytes(data: bytes) -> Layer | None:
 
 def _recognise_registry(data: bytes) -> Layer | None:
     lengths = [length for length in REGISTRY_HEADERS[data[0]] if len(data) > length]
-    for accepts in (_is_json, _begins_like_json):
-        for length in lengths:
-            if accepts(data[length:]):
-                return f"a schema registry's header of {length} bytes", data[length:]
+    if data[1:5] == bytes(4):  # a number of eight bytes, as it is small
+        lengths.reverse()
+    found = next((length for length in lengths if _is_json(data[length:])), None)
+    if found is None and lengths and _begins_like_json(data[lengths[0] :]):
+        found = lengths[0]
+    if found:
+        return f"a schema registry's header of {found} bytes", data[found:]
     if not lengths or data[0] == 1 or (data[0] == 3 and data[1] not in (0, 5)):
         return None
     return BEHIND_REGISTRY, UNREADABLE
