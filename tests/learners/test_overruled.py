@@ -98,7 +98,12 @@ CASES = [
     ("U30a", "C10a U20a", "xx"),
     ("U20a", "C10a U20b", "x."),
     ("R30", "C10a U20a", "xx"),
+    ("R30", "C20a R10", "x."),
+    ("R30", "C10a R40", ".."),
     ("C05a R10 C20b", "R10 C20b", ".."),
+    ("R05", "R10", "."),
+    ("R10", "R10", "."),
+    ("R10", "R05", "."),  # where nothing is left, the row does not tell
 ]
 
 

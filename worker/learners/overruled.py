@@ -35,12 +35,12 @@ async def find_overruled(
     rows = await reads.fetch("learners/latest_known", user_id, *columns) if sent else []
     known = {(row["course_id"], row["lesson_id"]): row for row in rows}
     began = find_beginnings(sent, before)
-    behind: set[Ruling] = set()
+    behind = Behind()
     found = []
     for name, (event, at) in reversed(list(zip(named, sent, strict=True))):
         ruling = find_ruling(event, at, known[name], began.get(event.course_id))
-        found.append(ruling is not None and ruling not in behind)
-        behind |= list_rulings(event, at)
+        found.append(ruling is not None and not behind.has(ruling, at))
+        behind.add(event, at)
     return found[::-1]
 
 
@@ -94,9 +94,23 @@ def find_lesson_ruling(event: LessonEvent, at: datetime, row: Any, latest: Rulin
     return latest
 
 
-def list_rulings(event: LessonEvent, at: datetime) -> set[Ruling]:
-    """Lists as what the event can overrule others."""
-    course = event.course_id
-    if isinstance(event, ProgressReset):
-        return {(course, ProgressReset, at), (course, ProgressReset, None), (course, None, at)}
-    return {(course, getattr(event, "lesson_id", None), at), (course, None, at)}
+class Behind:
+    """Remembers the events that are behind another in its batch."""
+
+    def __init__(self) -> None:
+        self._rulings: set[Ruling] = set()
+        self._resets: dict[UUID, datetime] = {}
+
+    def add(self, event: LessonEvent, at: datetime) -> None:
+        course = event.course_id
+        what = ProgressReset if isinstance(event, ProgressReset) else getattr(event, "lesson_id", None)
+        self._rulings |= {(course, what, at), (course, None, at)}
+        if isinstance(event, ProgressReset):
+            self._resets[course] = max(at, self._resets.get(course, at))
+
+    def has(self, ruling: Ruling, at: datetime) -> bool:
+        """Tells whether one of them is what overrules an event at this time."""
+        course, _, ruled_at = ruling
+        if ruled_at is None:
+            return course in self._resets and self._resets[course] >= at
+        return ruling in self._rulings
