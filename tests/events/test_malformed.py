@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from events.envelope import Envelope, Headers, MalformedEvent, UnknownType, data_of, read
+from events.envelope import Envelope, MalformedEvent, UnknownType, data_of, read
+from events.headers import Headers
 from events.models import (
     LESSON_EVENTS,
 )

@@ -14,7 +14,9 @@ from events.models import (
     CourseCompletionRevoked,
     LessonCompleted,
     LessonUncompleted,
+    LessonWaived,
     course_event_id,
+    normalize_lesson_id,
 )
 
 USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
@@ -39,6 +41,35 @@ def test_a_lesson_id_is_any_text_of_1_to_255_characters(lesson_id: str) -> None:
 def test_what_postgresql_cannot_store_as_text_is_no_lesson_id(lesson_id: object) -> None:
     with pytest.raises(ValidationError, match=r"lesson_id|JSON"):
         lesson_completed(lesson_id=lesson_id)
+
+
+@pytest.mark.parametrize("model", [LessonCompleted, LessonUncompleted, CourseAccessed, LessonWaived])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("e\u0301te\u0301", "été"),
+        ("été", "été"),
+        ("Einfu\u0308hrung", "Einführung"),
+        ("\u1112\u1161\u11ab", "한"),
+        ("\u212b", "Å"),
+        ("ﬁ", "ﬁ"),  # NFC keeps what only looks alike
+        ("intro ", "intro "),
+        ("a" * 255, "a" * 255),
+    ],
+)
+def test_a_lesson_id_is_kept_in_nfc(model: type[LessonCompleted], sent: str, kept: str) -> None:
+    data = {**WHO_AND_WHERE, "lesson_id": sent, "total_lessons": 20, "reason": "school"}
+
+    assert normalize_lesson_id(sent) == kept
+    assert model.model_validate_json(json.dumps(data)).lesson_id == kept
+    assert model.model_validate(data).lesson_id == kept
+
+
+def test_the_length_of_a_lesson_id_is_the_one_that_was_sent() -> None:
+    assert lesson_completed(lesson_id="\ufb2c" * 255).lesson_id == "\u05e9\u05bc\u05c1" * 255  # NFC is longer
+    assert lesson_completed(lesson_id="e\u0301" * 127).lesson_id == "é" * 127
+    with pytest.raises(ValidationError, match="lesson_id"):
+        lesson_completed(lesson_id="e\u0301" * 128)  # 256 as sent, 128 in NFC
 
 
 @pytest.mark.parametrize("model", [LessonCompleted, LessonUncompleted, CourseAccessed])
