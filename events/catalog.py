@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from hashlib import sha256
 from typing import Annotated, Literal, Self
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from events.json_types import Id, Whole
 from events.models import ContractEvent, LessonId
 
 MOST_LESSONS = 2_000
@@ -22,7 +22,10 @@ LARGEST_VERSION = 900_000  # bytes as JSON: less than Kafka's usual limit for a 
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 Link = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
 CourseVersion = Annotated[
-    int, Field(strict=True, ge=1, le=1_000_000, description="Grows with each version of the course: 1, 2, 3")
+    int,
+    Field(strict=True, ge=1, le=1_000_000),
+    Whole,
+    Field(description="Grows with each version of the course: 1, 2, 3"),
 ]
 
 
@@ -35,10 +38,10 @@ class CatalogLesson(BaseModel):
     title: Text | None = None
     section: Text | None = Field(None, description="The part of the course under which the lesson is listed")
     href: Link | None = Field(None, description="The lesson's page in the website")
-    required: bool = Field(True, description="Whether the course can be complete without it: not if true")
+    required: bool = Field(True, strict=True, description="Whether the course can be complete without it: not if true")
     requires: tuple[LessonId, ...] = Field((), description="Lessons of this version to be completed before it")
     replaces: tuple[LessonId, ...] = Field((), description="Earlier lessons whose completion counts as this one's")
-    review: bool = Field(False, description="Whether the lesson is worth repeating after a while")
+    review: bool = Field(False, strict=True, description="Whether the lesson is worth repeating after a while")
 
 
 class AtLeast(BaseModel):
@@ -46,13 +49,13 @@ class AtLeast(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    at_least: int = Field(strict=True, ge=1)
+    at_least: Annotated[int, Field(strict=True, ge=1), Whole]
 
 
 class CoursePublished(ContractEvent):
     """The owner published a version of the course. Of one version's number, the first event that arrived counts."""
 
-    course_id: UUID
+    course_id: Id
     version: CourseVersion
     title: Text | None = None
     policy: Literal["grandfather", "reopen"] = Field(
@@ -61,7 +64,7 @@ class CoursePublished(ContractEvent):
         "is not complete any more",
     )
     rule: Literal["all"] | AtLeast = Field("all", description="How many of the required lessons complete the course")
-    requires_courses: tuple[UUID, ...] = Field((), description="Courses to be completed before this one")
+    requires_courses: tuple[Id, ...] = Field((), description="Courses to be completed before this one")
     lessons: tuple[CatalogLesson, ...] = Field(min_length=1, max_length=MOST_LESSONS)
 
     @model_validator(mode="after")
@@ -85,7 +88,7 @@ class CoursePublished(ContractEvent):
 class CourseDeleted(ContractEvent):
     """The owner offers the course no longer. A later version brings it back."""
 
-    course_id: UUID
+    course_id: Id
 
 
 CatalogEvent = CoursePublished | CourseDeleted

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from events import topics
 from events.catalog import CATALOG_EVENTS
-from events.envelope import CAUSE, CONTENT_TYPE, binary, build_dataschema
+from events.envelope import CAUSE, LONGEST_ATTRIBUTE, binary, build_dataschema
+from events.headers import CONTENT_TYPE
 from events.learners import LEARNER_EVENTS
 from events.models import COURSE_EVENTS, LESSON_EVENTS, ContractEvent, course_event_id
 
@@ -30,6 +31,12 @@ and what courses consist of, folds them into progress and sends course events.
 Events are CloudEvents 1.0. They are sent in binary mode, as described here. They are also received
 in structured mode (content-type application/cloudevents+json), and as a bare JSON object with id,
 type and time beside the data. Unknown fields are ignored, events of an unknown type are skipped.
+A type may have a domain before its name and .v1 behind it. Headers may be named ce-id for ce_id.
+What producers' tools wrap around an event is taken off where it can only mean one thing: quotes of
+JSON, a byte order mark, a schema registry's header, a JSON string, {schema, payload}.
+A dataschema speaks of a version as urn:course-progress:<type>:<major>.<minor>, or as <type>/v<major>;
+another one says nothing. The schemas hold for what is in the data. How the lessons of a version
+belong together they cannot say: each is there once, and requires lessons of that version.
 Delivery is at least once: a repeated event has the same id.
 """
 
@@ -137,9 +144,9 @@ def _build_message(name: str, model: type[ContractEvent]) -> dict[str, Any]:
 def _build_headers_schema(name: str, model: type[ContractEvent]) -> dict[str, Any]:
     properties = {
         "ce_specversion": {"const": "1.0"},
-        "ce_id": {"type": "string", "minLength": 1},
+        "ce_id": {"type": "string", "minLength": 1, "maxLength": LONGEST_ATTRIBUTE},
         "ce_type": {"const": name},
-        "ce_source": {"type": "string", "format": "uri-reference", "minLength": 1},
+        "ce_source": {"type": "string", "format": "uri-reference", "minLength": 1, "maxLength": LONGEST_ATTRIBUTE},
         "ce_time": {"type": "string", "format": "date-time", "description": "When it happened"},
         "ce_dataschema": {"const": build_dataschema(model)},
         "ce_cause": {

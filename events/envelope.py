@@ -6,56 +6,41 @@ It reads three forms, because producers send all three:
 - structured: header `content-type: application/cloudevents+json`, everything in one JSON object;
 - bare: a JSON object with `id`, `type` and `time` beside the data fields, no headers needed.
 
-Each attribute has at most 1,000 characters, `dataschema` at most 200. The extension `cause` says what has caused an
-event, if not the learner: a lower-case word such as `imported`.
+Where that fails, it takes off what producers' tools wrap around values and headers (`wrapping`).
 
-It writes binary mode. `read` and `data_of` are two steps, so that the type of an event is known
-before its data are parsed.
+Each attribute has at most 1,000 characters. The extension `cause` says what has caused an event, if not the learner: a
+lower-case word such as `imported`.
+
+It writes binary mode. `read` and `data_of` are two steps, so that the type is known before the data are parsed.
 """
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from events.kinds import Kind
+from events.headers import CONTENT_TYPE, Headers, read_headers, unwrap_headers
+from events.kinds import REASON_LENGTH, Kind, explain_validation
+from events.kinds import MalformedEvent as MalformedEvent
 from events.models import ContractEvent
+from events.type_names import LONGEST_DATASCHEMA, MAJOR_VERSION, find_other_version, find_type
+from events.wrapping import UNREADABLE, unwrap, unwrap_text
 
-Headers = Sequence[tuple[str, bytes]]
 AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
 
-MAJOR_VERSION, MINOR_VERSION = 1, 1
-CONTENT_TYPE = "content-type"
+MINOR_VERSION = 1
 CLOUD_EVENTS = "application/cloudevents"
+STRUCTURED = {f"{CLOUD_EVENTS}+json", CLOUD_EVENTS}
 UNKNOWN_SOURCE = "unknown"
-# Only these headers of a record are read. Others, such as a tracer's binary ones, are ignored.
-ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "specversion", "dataschema", "cause")}
-READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
-# Matches no port, no year and no counter of a schema registry (`/ids/7`, `/versions/7`).
-VERSION = re.compile(r"(?<!/ids)(?<!/versions)[:/]v?([0-9]{1,3})(?:\.[0-9]+)*(?:\.json)?\Z")
-REASON_LENGTH = 300
+NEWER_CLOUD_EVENTS = re.compile(r"(?:[2-9]|[1-9][0-9]+)\.[0-9]+\Z")
 LONGEST_ATTRIBUTE = 1000  # characters of each attribute; longer ones are malformed
-LONGEST_DATASCHEMA = 200
 CAUSE = re.compile(r"[a-z][a-z-]{0,31}")
 NO_OFFSET = timedelta()
 MINUTE = timedelta(minutes=1)
-NOT_AN_OBJECT = {"json_invalid", "model_type"}  # types of pydantic's errors
-
-
-class MalformedEvent(ValueError):
-    """Says that a record is not an event of this contract: `where`, and `what`. The text has one line, without data."""
-
-    def __init__(self, *text: str, kind: Kind = Kind.ENVELOPE) -> None:
-        super().__init__(*text)
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return ": ".join(self.args)
 
 
 class UnknownType(Exception):
@@ -84,32 +69,27 @@ def read(value: bytes, headers: Headers) -> Envelope:
 
     A record without a value is not an event: the caller must have skipped it.
     """
-    found = _read_headers(headers)
-    content_type = found.pop(CONTENT_TYPE, "").lower()
-    if content_type.startswith(CLOUD_EVENTS):
-        return _read_structured(value, content_type)
-    if found:
-        return _build_envelope(found, value, prefix="ce_")
-    return _read_bare(value)
+    try:
+        return _read_form(value, read_headers(headers))
+    except MalformedEvent:
+        return _read_wrapped(value, read_headers(unwrap_headers(headers)))
 
 
 def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEvent:
     """Reads the event itself, and validates it with the model of its type.
 
-    Raises UnknownType for a type that is not in `models`, and MalformedEvent for data that the model
-    refuses or a `dataschema` with another major version than this contract's.
+    Raises UnknownType for a type that is not in `models`. Raises MalformedEvent for one that differs in spelling alone,
+    for another major version in type or `dataschema`, and for data that the model refuses.
     """
-    model = models.get(envelope.type)
-    if model is None:
-        raise UnknownType(envelope.type)
-    if envelope.dataschema and _parse_major_version(envelope.dataschema) != MAJOR_VERSION:
+    model = models.get(envelope.type) or _find_model(envelope, models)
+    if envelope.dataschema and find_other_version(envelope.dataschema) in models:
         raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
     try:
         if isinstance(envelope.data, bytes):
             return model.model_validate_json(envelope.data)
         return model.model_validate(envelope.data)
     except ValidationError as error:
-        raise _explain_validation(error) from None
+        return _validate_unwrapped(envelope, model, explain_validation(error))
 
 
 def binary(
@@ -152,31 +132,58 @@ def require_cause(cause: Any, prefix: str = "") -> str:
     return cause
 
 
-def _read_headers(headers: Headers) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, raw in headers:
-        attribute = READ_HEADERS.get(name)
-        if attribute is None:
-            continue
-        if attribute in found:
-            raise MalformedEvent(name, "the header appears twice")
-        if raw is None:
-            raise MalformedEvent(name, "the header has no value")
-        try:
-            found[attribute] = raw.decode()
-        except UnicodeDecodeError:
-            raise MalformedEvent(name, "the header is not UTF-8") from None
-    return found
+def _read_form(value: bytes | dict[str, Any], found: dict[str, str]) -> Envelope:
+    content_type = found.get(CONTENT_TYPE, "").lower()
+    if content_type.startswith(CLOUD_EVENTS):
+        return _read_structured(value, content_type)
+    if len(found) > (CONTENT_TYPE in found):
+        return _build_envelope(found, value, prefix="ce_")
+    return _read_bare(value)
 
 
-def _read_structured(value: bytes, content_type: str) -> Envelope:
-    if content_type.partition(";")[0].strip() != f"{CLOUD_EVENTS}+json":
+def _read_wrapped(value: bytes, found: dict[str, str]) -> Envelope:
+    """Reads a record with what producers' tools wrap around it taken off. Raises the plain reading's error."""
+    try:
+        return _read_form(value, found)
+    except MalformedEvent as error:
+        plain = error
+    of_content = {CONTENT_TYPE: found[CONTENT_TYPE]} if CONTENT_TYPE in found else {}
+    if len(found) > len(of_content) and not found.get(CONTENT_TYPE, "").startswith(CLOUD_EVENTS):
+        return _read_beside_headers(value, found, plain)
+    unwrapped = unwrap(value)
+    if not unwrapped.found:
+        raise plain
+    if not isinstance(unwrapped.data, dict):
+        why = unwrapped.found if unwrapped.data is UNREADABLE else f"{unwrapped.found}: no JSON object in it"
+        raise MalformedEvent("value", why, kind=plain.kind)
+    try:
+        return _read_form(unwrapped.data, of_content)
+    except MalformedEvent as error:
+        raise MalformedEvent("value", unwrapped.found, str(error), kind=error.kind) from None
+
+
+def _read_beside_headers(value: bytes, found: dict[str, str], plain: MalformedEvent) -> Envelope:
+    """Reads a value that is a whole event, beside some headers that are not: what both say must be the same."""
+    try:
+        envelope = _read_bare(value)
+    except MalformedEvent:
+        raise plain from None
+    if any(found.get(name, said) != said for name, said in (("id", envelope.id), ("type", envelope.type))):
+        raise plain
+    return envelope
+
+
+def _read_structured(value: bytes | dict[str, Any], content_type: str) -> Envelope:
+    media_type = content_type.partition(";")[0].strip()
+    if media_type.startswith(f"{CLOUD_EVENTS}-batch"):
+        raise MalformedEvent(CONTENT_TYPE, "a batch of events: each record is to hold one event")
+    if media_type not in STRUCTURED:
         raise MalformedEvent(CONTENT_TYPE, f"the only structured format that is read is {CLOUD_EVENTS}+json")
     event = _parse_object(value)
     return _build_envelope(event, _select_data(event))
 
 
-def _read_bare(value: bytes) -> Envelope:
+def _read_bare(value: bytes | dict[str, Any]) -> Envelope:
     event = _parse_object(value)
     # A structured event without its header, which CloudEvents' Kafka binding allows.
     if "specversion" in event and ("data" in event or "data_base64" in event):
@@ -185,7 +192,9 @@ def _read_bare(value: bytes) -> Envelope:
     return _build_envelope({**event, "source": source, "specversion": specversion}, event)
 
 
-def _parse_object(value: bytes) -> dict[str, Any]:
+def _parse_object(value: bytes | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
     try:
         event = from_json(value)
     except ValueError as error:
@@ -207,20 +216,24 @@ def _select_data(event: Mapping[str, Any]) -> Any:
 
 
 def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") -> Envelope:
-    _require_text(attributes, prefix, "specversion")
-    if not attributes["specversion"].startswith("1."):
-        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=Kind.VERSION)
+    if attributes.get("specversion") != "1.0":
+        _require_version(attributes, prefix)
     _require_text(attributes, prefix, "id", "type", "source", "time")
     time, offset = _parse_time(attributes["time"], prefix)
     cause = attributes.get("cause") or None
-    dataschema = attributes.get("dataschema") or None
-    if dataschema:
-        _require_text(attributes, prefix, "dataschema")
-        if len(dataschema) > LONGEST_DATASCHEMA:  # some are remembered
-            raise MalformedEvent(f"{prefix}dataschema", f"longer than {LONGEST_DATASCHEMA} characters")
+    dataschema = attributes.get("dataschema")
+    if not isinstance(dataschema, str) or not 0 < len(dataschema) <= LONGEST_DATASCHEMA:
+        dataschema = None
     if cause is not None:
         require_cause(cause, prefix)
     return Envelope(attributes["id"], attributes["type"], attributes["source"], time, dataschema, data, cause, offset)
+
+
+def _require_version(attributes: Mapping[str, Any], prefix: str) -> None:
+    _require_text(attributes, prefix, "specversion")
+    if not attributes["specversion"].startswith("1."):
+        kind = Kind.VERSION if NEWER_CLOUD_EVENTS.match(attributes["specversion"]) else Kind.ENVELOPE
+        raise MalformedEvent(f"{prefix}specversion", "only CloudEvents 1.x is read", kind=kind)
 
 
 def _require_text(attributes: Mapping[str, Any], prefix: str, *names: str) -> None:
@@ -249,15 +262,32 @@ def _parse_time(text: str, prefix: str) -> tuple[datetime, timedelta]:
     raise MalformedEvent(f"{prefix}time", "not an RFC 3339 date and time with an offset", kind=Kind.TIME)
 
 
-@lru_cache(maxsize=256)  # producers send the same few names millions of times
-def _parse_major_version(dataschema: str) -> int:
-    version = VERSION.search(dataschema)
-    return int(version[1]) if version else MAJOR_VERSION
+def _find_model(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> type[AnyEvent]:
+    """Finds the model of a type that is written in another way than the contract does."""
+    # In binary mode the data are bytes, and the type is a header, which a mapper may have put into quotes.
+    text = unwrap_text(envelope.type) if isinstance(envelope.data, bytes) else envelope.type
+    found = find_type(text, tuple(models))
+    if found is None:
+        raise UnknownType(envelope.type)
+    if not found.exact:
+        why = f"not {found.name}, but differs from it only in case, blanks, quotes or separators"
+        raise MalformedEvent("type", why, kind=Kind.TYPE)
+    if found.major != MAJOR_VERSION:
+        raise MalformedEvent("type", f"another major version of {found.name} than this contract's", kind=Kind.VERSION)
+    return models[found.name]
 
 
-def _explain_validation(error: ValidationError) -> MalformedEvent:
-    # Without the input, because it may be personal data, and a megabyte long.
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = (f"{'.'.join(map(str, problem['loc'])) or 'data'}: {problem['msg']}" for problem in problems)
-    kind = Kind.NOT_JSON if problems[0]["type"] in NOT_AN_OBJECT else Kind.SCHEMA
-    return MalformedEvent("; ".join(lines)[:REASON_LENGTH], kind=kind)
+def _validate_unwrapped(envelope: Envelope, model: type[AnyEvent], plain: MalformedEvent) -> AnyEvent:
+    """Validates data with what producers' tools wrap around them taken off. Raises the plain reading's error."""
+    unwrapped = unwrap(envelope.data, (envelope.id, envelope.type))
+    if not unwrapped.found:
+        raise plain
+    if unwrapped.data is UNREADABLE:
+        raise MalformedEvent("data", unwrapped.found, kind=plain.kind)
+    if isinstance(unwrapped.data, bytes):
+        raise MalformedEvent("data", f"{unwrapped.found}: no JSON in it", kind=plain.kind)
+    try:
+        return model.model_validate(unwrapped.data)
+    except ValidationError as error:
+        inner = explain_validation(error)
+    raise MalformedEvent(f"data: {unwrapped.found}: {inner}"[:REASON_LENGTH], kind=inner.kind)

@@ -5,13 +5,16 @@ breaks a reader (a renamed field, a narrower range) is a new major version in th
 `dataschema`.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from events.json_types import NO_LINE_BREAK, Id, Instant, Whole
 
 # An earlier time comes from a broken clock.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -20,32 +23,56 @@ AHEAD_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+
+def normalize_lesson_id(text: str) -> str:
+    """Returns the lesson id in Unicode's form NFC, as people read it: é is one letter, or e and an accent."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 # PostgreSQL's text takes every character except NUL. pydantic refuses a lone surrogate, which is not a character.
+# The length is the one that was sent: NFC may be longer.
 LessonId = Annotated[
-    str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="Which lesson of the course")
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00]*$",
+        description="Which lesson of the course. Ids that are the same in Unicode's form NFC are one lesson",
+    ),
+    AfterValidator(normalize_lesson_id),
 ]
-# Strict: "5", 5.0 and true are signs of a broken producer, not numbers of lessons.
 TotalLessons = Annotated[
-    int, Field(strict=True, ge=1, le=10_000, description="Lessons the course has, at the time of the event")
+    int,
+    Field(strict=True, ge=1, le=10_000),
+    Whole,
+    Field(description="Lessons the course has, at the time of the event"),
 ]
 LessonsCompleted = Annotated[
-    int, Field(strict=True, ge=0, description="Lessons the learner has completed; under a version, the lessons met")
+    int,
+    Field(strict=True, ge=0),
+    Whole,
+    Field(description="Lessons the learner has completed; under a version, the lessons met"),
 ]
 CompletionNumber = Annotated[
     int,
+    Field(strict=True, ge=1),
+    Whole,
     Field(
-        strict=True,
-        ge=1,
-        description="Grows with each completion of this course by the learner: 1, 2, 3; after a recovery it may skip",
+        description="Grows with each completion of this course by the learner: 1, 2, 3; after a recovery it may skip"
     ),
 ]
 CourseVersionInForce = Annotated[
     int,
-    Field(strict=True, ge=0, description="The version of the course that decided; 0: its owner has published none"),
+    Field(strict=True, ge=0),
+    Whole,
+    Field(description="The version of the course that decided; 0: its owner has published none"),
 ]
+Issue = Annotated[int, Field(strict=True, ge=1), Whole]
 Cause = Annotated[
     str,
     Field(
+        pattern=r"^[a-z][a-z-]{0,31}$",
+        json_schema_extra=NO_LINE_BREAK,
         description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, "
         "or its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published "
         "once more, because the database had lost what was published. Readers take other values for learner",
@@ -53,7 +80,12 @@ Cause = Annotated[
 ]
 LEARNER = "learner"
 CertificateCode = Annotated[
-    str, Field(pattern=r"^[a-z2-7]{26}$", description="128 random bits in base32, the end of the certificate's link")
+    str,
+    Field(
+        pattern=r"^[a-z2-7]{26}$",
+        description="128 random bits in base32, the end of the certificate's link",
+        json_schema_extra=NO_LINE_BREAK,
+    ),
 ]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
@@ -67,8 +99,8 @@ class ContractEvent(BaseModel):
 class Event(ContractEvent):
     """Names the learner and the course, as every event does but those of the catalog."""
 
-    user_id: UUID
-    course_id: UUID
+    user_id: Id
+    course_id: Id
 
 
 class LessonCompleted(Event):
@@ -116,11 +148,11 @@ class CourseCompleted(Event):
     `started_at` is not after `completed_at`.
     """
 
-    completed_at: AwareDatetime
+    completed_at: Instant
     completion_number: CompletionNumber
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons
-    started_at: AwareDatetime
+    started_at: Instant
     course_version: CourseVersionInForce = 0
     title: str | None = Field(None, description="The title of the course in that version")
     cause: Cause = LEARNER
@@ -129,7 +161,7 @@ class CourseCompleted(Event):
 class CourseCompletionRevoked(Event):
     """The course is not complete: takes back the CourseCompleted of the same number, and of every lower one."""
 
-    revoked_at: AwareDatetime
+    revoked_at: Instant
     completion_number: CompletionNumber
     lessons_completed: LessonsCompleted
     total_lessons: TotalLessons | None
@@ -149,15 +181,15 @@ class CertificateEvent(Event):
 class CertificateIssued(CertificateEvent):
     """The learner has a certificate. It comes again with a higher `issue` when the same certificate is issued anew."""
 
-    issue: Annotated[int, Field(strict=True, ge=1, description="Grows with each credential of this certificate")]
-    issued_at: AwareDatetime
+    issue: Annotated[Issue, Field(description="Grows with each credential of this certificate")]
+    issued_at: Instant
 
 
 class CertificateRevoked(CertificateEvent):
     """The certificate is not valid any more, up to and with this `issue`."""
 
-    issue: Annotated[int, Field(strict=True, ge=1, description="The last issue that it revokes")]
-    revoked_at: AwareDatetime
+    issue: Annotated[Issue, Field(description="The last issue that it revokes")]
+    revoked_at: Instant
     status: Annotated[str, Field(description="revoked; withdrawn: a waiver that it stands on was taken back")]
     cause: Cause = LEARNER
 

@@ -141,7 +141,7 @@ def _read_event(record: ConsumerRecord) -> Received | None:
     except MalformedEvent as error:
         where = f"{record.topic} partition {record.partition} offset {record.offset}"
         raise MalformedEvent(where, str(error)) from None
-    return Received(envelope.id, envelope.type, envelope.time, event, record.partition, record.offset)
+    return Received(envelope.id, type(event).__name__, envelope.time, event, record.partition, record.offset)
 
 
 def _partition(record: ConsumerRecord) -> TopicPartition:

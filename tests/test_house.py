@@ -35,6 +35,7 @@ OF_SEVERAL_MODULES = {
     "tests/progress/test_versions.py": "rules 8 to 11 in SQL, with the catalog's sink and the recount",
     "tests/events/test_any_record.py": "envelope and models together, on any bytes",
     "tests/events/test_envelope_on_kafka.py": "the envelope through a real topic",
+    "tests/events/test_every_door.py": "the published schemas, and every door that takes their events",
     "tests/events/test_malformed.py": "envelope and models together, on what is malformed",
     "tests/web/test_away.py": "the API while a server is away",
     "tests/web/api/test_read_your_writes.py": "completions and reads together, over two processes",

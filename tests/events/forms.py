@@ -11,7 +11,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from events.envelope import Headers, data_of, read
+from events.envelope import data_of, read
+from events.headers import Headers
 from events.models import (
     LESSON_EVENTS,
     CourseAccessed,

@@ -53,6 +53,33 @@ def test_a_version_that_would_lead_nowhere_is_refused(
         version(*lessons, **changed)
 
 
+def test_lessons_are_compared_in_nfc() -> None:
+    """One lesson is named in two spellings: by its own id, by what requires it and by what it replaces."""
+    composed, decomposed = {"lesson_id": "été"}, {"lesson_id": "e\u0301te\u0301"}
+
+    found = version(decomposed, {**A, "requires": ["été"], "replaces": ["u\u0308ber"]})
+    assert (found.lessons[0].lesson_id, found.lessons[1].replaces) == ("été", ("über",))
+    assert digest_version(version(composed)) == digest_version(version(decomposed))
+    for faulty, why in (
+        ([composed, decomposed], "'été' is there twice"),
+        ([{**composed, "replaces": ["e\u0301te\u0301"]}], "replaces itself"),
+        ([{**composed, "requires": ["e\u0301te\u0301"]}], "nobody could begin"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            version(*faulty)
+
+
+@pytest.mark.parametrize("flag", ["required", "review"])
+@pytest.mark.parametrize("value", ["true", 1, 0, "yes", None, 1.0])
+def test_whether_is_said_by_true_or_false(flag: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=flag):
+        version(A, {**B, flag: value})
+
+
+def test_a_whole_number_with_a_point_is_that_number() -> None:
+    assert version(A, B, version=2.0, rule={"at_least": 1.0}).needed == 1
+
+
 def test_a_circle_of_2000_lessons_is_found() -> None:
     with pytest.raises(ValidationError, match="nobody could begin"):
         version(*({"lesson_id": f"{n}", "requires": [f"{(n + 1) % 2_000}"]} for n in range(2_000)))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from events.envelope import Envelope, Headers, MalformedEvent, UnknownType, data_of, read
+from events.envelope import Envelope, MalformedEvent, UnknownType, data_of, read
+from events.headers import Headers
 from events.models import (
     LESSON_EVENTS,
 )
@@ -60,7 +61,7 @@ def test_a_bare_event_has_an_id_a_type_and_a_time(name: str) -> None:
         read(*bare(without(name), DATA))
 
 
-@pytest.mark.parametrize("name", ["id", "type", "source", "time", "specversion", "dataschema"])
+@pytest.mark.parametrize("name", ["id", "type", "source", "time", "specversion"])
 @pytest.mark.parametrize("form", [structured, bare])
 def test_an_attribute_is_text(form: Form, name: str) -> None:
     with pytest.raises(MalformedEvent, match=f"{name}: not text"):
@@ -89,11 +90,11 @@ def test_a_header_that_is_no_text_is_refused(header: Any, reason: str) -> None:
         read(value, [*headers, header])
 
 
-def test_a_header_that_appears_twice_is_refused() -> None:
+def test_a_header_that_appears_twice_with_different_values_is_refused() -> None:
     value, headers = in_binary_mode(ATTRIBUTES, DATA)
 
     with pytest.raises(MalformedEvent, match="ce_time: the header appears twice"):
-        read(value, [*headers, ("ce_time", b"2026-11-23T12:00:00Z")])
+        read(value, [*headers, ("ce_time", b"2026-11-23T12:00:01Z")])
 
 
 @pytest.mark.parametrize("content_type", ["application/cloudevents+avro", "application/cloudevents-batch+json"])
@@ -158,7 +159,7 @@ def test_json_that_is_no_event_is_malformed_and_nothing_worse(value: bytes, head
     [
         ('"total_lessons": 10001', "total_lessons: Input should be less than or equal to 10000"),
         ('"total_lessons": NaN', "total_lessons: Input should be a valid integer"),
-        ('"total_lessons": 1e3', "total_lessons: Input should be a valid integer"),
+        ('"total_lessons": 12.5', "total_lessons: Input should be a valid integer"),
         ('"total_lessons": true', "total_lessons: Input should be a valid integer"),
         (f'"total_lessons": {"9" * 4000}', "total_lessons: "),
         ('"lesson_id": "a\\u0000"', "lesson_id: String should match pattern"),
@@ -199,9 +200,10 @@ def test_an_unknown_type_says_which_before_its_data_are_looked_at() -> None:
         "urn:course-progress:LessonCompleted:2.0",
         "urn:course-progress:LessonCompleted:0.9",
         "https://schemas.example/LessonCompleted/v2",
-        "https://schemas.example/LessonCompleted/2",
         "https://schemas.example/LessonCompleted/v2.json",
-        "https://schemas.example/LessonCompleted/12.3",
+        "https://schemas.example/LessonCompleted/v12.3",
+        "https://schemas.example/LessonCompleted/v2/schema.json",
+        "URN:course-progress:LessonCompleted:2.0",
     ],
 )
 @every_form
@@ -210,12 +212,10 @@ def test_another_major_version_is_refused(form: Form, dataschema: str) -> None:
         decoded(form({**ATTRIBUTES, "dataschema": dataschema}, DATA))
 
 
-@pytest.mark.parametrize(
-    ("name", "longest"), [("id", 1000), ("type", 1000), ("source", 1000), ("specversion", 1000), ("dataschema", 200)]
-)
+@pytest.mark.parametrize(("name", "longest"), [("id", 1000), ("type", 1000), ("source", 1000), ("specversion", 1000)])
 @pytest.mark.parametrize("form", [in_binary_mode, structured, bare])
 def test_an_attribute_has_a_longest_text(form: Form, name: str, longest: int) -> None:
-    text = {"specversion": "1.", "dataschema": "urn:"}.get(name, "")
+    text = {"specversion": "1."}.get(name, "")
 
     read(*form({**ATTRIBUTES, name: text.ljust(longest, "x")}, DATA))
     with pytest.raises(MalformedEvent, match=f"{name}: longer than {longest} characters"):

@@ -14,7 +14,9 @@ from events.models import (
     CourseCompletionRevoked,
     LessonCompleted,
     LessonUncompleted,
+    LessonWaived,
     course_event_id,
+    normalize_lesson_id,
 )
 
 USER = UUID("0b8e6c5e-5d0c-4a50-9a55-0d7f3c1c6a01")
@@ -41,6 +43,35 @@ def test_what_postgresql_cannot_store_as_text_is_no_lesson_id(lesson_id: object)
         lesson_completed(lesson_id=lesson_id)
 
 
+@pytest.mark.parametrize("model", [LessonCompleted, LessonUncompleted, CourseAccessed, LessonWaived])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("e\u0301te\u0301", "été"),
+        ("été", "été"),
+        ("Einfu\u0308hrung", "Einführung"),
+        ("\u1112\u1161\u11ab", "한"),
+        ("\u212b", "Å"),
+        ("ﬁ", "ﬁ"),  # NFC keeps what only looks alike
+        ("intro ", "intro "),
+        ("a" * 255, "a" * 255),
+    ],
+)
+def test_a_lesson_id_is_kept_in_nfc(model: type[LessonCompleted], sent: str, kept: str) -> None:
+    data = {**WHO_AND_WHERE, "lesson_id": sent, "total_lessons": 20, "reason": "school"}
+
+    assert normalize_lesson_id(sent) == kept
+    assert model.model_validate_json(json.dumps(data)).lesson_id == kept
+    assert model.model_validate(data).lesson_id == kept
+
+
+def test_the_length_of_a_lesson_id_is_the_one_that_was_sent() -> None:
+    assert lesson_completed(lesson_id="\ufb2c" * 255).lesson_id == "\u05e9\u05bc\u05c1" * 255  # NFC is longer
+    assert lesson_completed(lesson_id="e\u0301" * 127).lesson_id == "é" * 127
+    with pytest.raises(ValidationError, match="lesson_id"):
+        lesson_completed(lesson_id="e\u0301" * 128)  # 256 as sent, 128 in NFC
+
+
 @pytest.mark.parametrize("model", [LessonCompleted, LessonUncompleted, CourseAccessed])
 def test_a_lone_surrogate_is_refused_from_json_and_from_python(model: type[LessonCompleted]) -> None:
     data = {**WHO_AND_WHERE, "lesson_id": "\ud800", "total_lessons": 20}
@@ -56,7 +87,7 @@ def test_a_course_has_1_to_10000_lessons(total: int) -> None:
     assert lesson_completed(total_lessons=total).total_lessons == total
 
 
-@pytest.mark.parametrize("total", [0, -1, 10_001, 10**30, "5", 5.0, True])
+@pytest.mark.parametrize("total", [0, -1, 10_001, 10**30, "5", 5.5, 1e300, True])
 def test_anything_else_is_no_number_of_lessons(total: object) -> None:
     with pytest.raises(ValidationError, match="total_lessons"):
         lesson_completed(total_lessons=total)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -46,7 +46,7 @@ class Activity:
         """Counts lessons on each of the last `days` days (1 to MOST_DAYS), today last, days without lessons included.
 
         Days begin at midnight in the learner's `zone`, or in UTC without one. Raises ValueError for another number of
-        days, and ValueRefused for a zone that PostgreSQL does not know.
+        days.
         """
         last = _today(zone)
         first = last - timedelta(days=_require_range(days, MOST_DAYS) - 1)
@@ -62,9 +62,18 @@ class Activity:
         return by_week(by_day(await self._count_completed(user_id, first, last, zone), first, last))
 
     async def _count_completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
-        arguments = (user_id, first, last, str(zone or "UTC"), MOST_LESSONS)
-        rows = await self._pool.fetch(query("learners/lessons_per_day"), *arguments)
-        return {row["day"]: row["lessons"] for row in rows}
+        midnights = list_midnights(first, last, zone or UTC)
+        rows = await self._pool.fetch(query("learners/lessons_per_day"), user_id, midnights, MOST_LESSONS)
+        return {first + timedelta(days=row["number"] - 1): row["lessons"] for row in rows}
+
+
+def list_midnights(first: date, last: date, zone: tzinfo) -> list[datetime]:
+    """Lists the instants, in UTC, at which these days and the one after them begin. A day may have 23 or 25 hours.
+
+    PostgreSQL is not asked, because it may know other zones than this machine.
+    """
+    days = (first + timedelta(days=n) for n in range((last - first).days + 2))
+    return [datetime.combine(day, time(), zone).astimezone(UTC) for day in days]
 
 
 def by_day(completed: Mapping[date, int], first: date, last: date) -> tuple[Period, ...]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
+from events.models import normalize_lesson_id
+from worker.errors import ValueRefused
 from worker.postgres.connection import query
 from worker.postgres.pool import Pool
 
@@ -135,6 +137,15 @@ class ProgressReader:
         for row in await self.fetch("learners/completed_of_lessons", user_id, *columns):
             found.setdefault(row["course_id"], set()).add(row["lesson_id"])
         return found
+
+    async def is_completed(self, user_id: UUID, course_id: UUID, lesson_id: str) -> bool:
+        """Tells whether the lesson is completed now; False for an unknown lesson."""
+        try:
+            key = (user_id, course_id, normalize_lesson_id(lesson_id))
+            [row] = await self.fetch("learners/lesson_completed", *key)
+        except ValueRefused:  # the text cannot be a lesson id
+            return False
+        return bool(row["completed"])
 
     async def read_stats(self, user_id: UUID) -> ReadResult[ProgressStats]:
         """Returns the user's statistics: zeros for a user without progress."""

@@ -23,7 +23,6 @@ from worker.errors import (
     InvalidTime,
     InvalidUserId,
     ProgressError,
-    ValueRefused,
 )
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
@@ -49,6 +48,7 @@ class Accepted:
     """
 
     event_id: str
+    hidden: bool = False  # it is applied, and a later reset hides it
 
 
 class ProgressService:
@@ -113,12 +113,7 @@ class ProgressService:
 
     async def is_lesson_completed(self, user_id: UUID | str, course_id: UUID | str, lesson_id: str) -> bool:
         """Tells whether the lesson is completed now; False for an unknown lesson."""
-        key = (_parse_user_id(user_id), _parse_course_id(course_id))
-        try:
-            [row] = await self.reads.fetch("learners/lesson_completed", *key, lesson_id)
-        except ValueRefused:  # the text cannot be a lesson id
-            return False
-        return bool(row["completed"])
+        return await self.reads.is_completed(_parse_user_id(user_id), _parse_course_id(course_id), lesson_id)
 
     async def get_completion_percentage(self, user_id: UUID | str, course_id: UUID | str) -> int:
         """Returns the percentage, 0-100; 0 where there is no progress."""
@@ -182,12 +177,15 @@ class ProgressService:
     async def reset_course_progress(
         self, user_id: UUID | str, course_id: UUID | str, *, occurred_at: datetime | None = None
     ) -> bool | Accepted:
-        """Resets the course: deletes its progress and returns True. Returns False where there was none."""
+        """Resets the course: deletes its progress up to `occurred_at`. Returns whether there was any."""
+        occurred_at = occurred_at or datetime.now(UTC)
         event = _build_event(ProgressReset, user_id, course_id)
-        existed = await self._read_row(event.user_id, event.course_id) is not None
+        row = await self._read_row(event.user_id, event.course_id)
         # Publishes also where no row exists yet: a first event may be on its way, and the reset must end it.
         receipt = await self._publish(event, occurred_at)
-        return existed if await self._wait_until_applied([receipt]) else Accepted(receipt.event_id)
+        if not await self._wait_until_applied([receipt]):
+            return Accepted(receipt.event_id)
+        return row is not None and row.started_at <= occurred_at
 
     async def publish_and_wait(self, events: Sequence[OutgoingEvent]) -> tuple[list[str], bool]:
         """Publishes events, waits once for all, and returns their ids and whether all were applied within the deadline.
@@ -206,11 +204,9 @@ class ProgressService:
 
     async def _publish_and_read(self, event: LessonEvent, occurred_at: datetime | None) -> CourseProgress | Accepted:
         receipt = await self._publish(event, occurred_at)
-        row = None
-        if await self._wait_until_applied([receipt]):
-            row = await self._read_row(event.user_id, event.course_id)
-        # Applied, and still without a row: a reset that is later than this event forgot it.
-        return row or Accepted(receipt.event_id)
+        if not await self._wait_until_applied([receipt]):
+            return Accepted(receipt.event_id)
+        return await self._read_row(event.user_id, event.course_id) or Accepted(receipt.event_id, hidden=True)
 
     async def _publish(self, event: LessonEvent, occurred_at: datetime | None) -> Receipt:
         occurred_at = occurred_at or datetime.now(UTC)

@@ -1,6 +1,7 @@
 """Calls write while a worker runs."""
 
 import asyncio
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -130,6 +131,51 @@ async def test_a_write_that_a_later_event_overrules_is_not_a_success(
     assert taken["progress"]["completedLessons"] == done["progress"]["completedLessons"] == ["a"]
 
 
+async def test_an_access_before_a_known_one_is_not_a_success(client: httpx.AsyncClient, course: UUID) -> None:
+    opened = {"courseId": str(course), "lessonId": "a"}
+    first = (await client.post("/api/progress/access", json=opened)).json()
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    ahead = item(course, "b", soon, "CourseAccessed")
+    await client.post("/api/progress/complete/batch", json={"events": [ahead]})
+
+    late = (await client.post("/api/progress/access", json=opened)).json()
+
+    assert (first["success"], late["success"]) == (True, False)
+    assert late["progress"]["lastLessonId"] == "b"
+
+
+@pytest.mark.parametrize("call", ["complete", "access"])
+async def test_what_a_known_reset_forgets_is_answered_and_is_not_a_success(
+    client: httpx.AsyncClient, course: UUID, call: str
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    reset = {"type": "ProgressReset", "courseId": str(course), "occurredAt": soon}
+    await client.post("/api/progress/complete/batch", json={"events": [reset]})
+
+    answer = await client.post(f"/api/progress/{call}", json={"courseId": str(course), "lessonId": "a"})
+
+    assert answer.status_code == 200
+    assert answer.json() | {"asOf": ""} == {"success": False, "progress": None, "asOf": ""}
+
+
+async def test_a_reset_before_all_that_is_known_is_not_a_success(client: httpx.AsyncClient, course: UUID) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    await client.post("/api/progress/complete/batch", json={"events": [item(course, "a", soon)]})
+
+    answer = (await client.post("/api/progress/reset", json={"courseId": str(course)})).json()
+
+    assert (answer["success"], answer["progress"]["completedLessons"]) == (False, ["a"])
+
+
+async def test_two_spellings_of_a_lesson_are_one_lesson(client: httpx.AsyncClient, lesson: Lesson) -> None:
+    spellings = [unicodedata.normalize(form, "Einführung-été") for form in ("NFD", "NFC")]
+    done = [(await client.post("/api/progress/complete", json=lesson(spelling))).json() for spelling in spellings]
+    taken = (await client.request("DELETE", "/api/progress/complete", json=lesson(spellings[0]))).json()
+
+    assert [answer["progress"]["completedLessons"] for answer in (*done, taken)] == [[spellings[1]], [spellings[1]], []]
+    assert [answer["success"] for answer in (*done, taken)] == [True] * 3
+
+
 async def test_what_is_not_applied_in_time_is_accepted_with_the_events_id(
     shared: ApiSettings, issuer: Issuer, user: UUID, lesson: Lesson, course: UUID
 ) -> None:
@@ -186,6 +232,46 @@ async def test_repeating_a_batch_changes_nothing_and_answers_with_the_same_ids(
     assert len({result["eventId"] for result in first["results"]}) == len(events)
     assert first["progress"] == second["progress"]
     assert {p["courseId"]: p["completedLessons"] for p in first["progress"]} == {str(course): ["b"], str(other): ["a"]}
+
+
+def states(answer: httpx.Response) -> list[str]:
+    return [result["status"] for result in answer.json()["results"]]
+
+
+async def test_events_of_one_second_count_in_the_order_of_the_list(client: httpx.AsyncClient, course: UUID) -> None:
+    other = uuid4()
+    started_over = {"type": "ProgressReset", "courseId": str(other), "occurredAt": YESTERDAY.isoformat()}
+    events = [
+        item(course, "a"),
+        item(course, "a", type="LessonUncompleted"),
+        item(other, "old"),
+        started_over,
+        item(other, "new"),
+    ]
+    answers = [await client.post("/api/progress/complete/batch", json={"events": events}) for _ in range(2)]
+
+    for answer in answers:
+        assert states(answer) == ["applied"] * 5
+        done = {p["courseId"]: p["completedLessons"] for p in answer.json()["progress"]}
+        assert done == {str(course): [], str(other): ["new"]}
+    assert answers[0].json()["results"] == answers[1].json()["results"]
+
+
+async def test_of_a_batch_what_is_older_than_what_is_known_has_no_effect(
+    client: httpx.AsyncClient, lesson: Lesson, course: UUID
+) -> None:
+    await client.post("/api/progress/complete", json=lesson("a"))
+    await client.post("/api/progress/complete", json=lesson("b"))
+    await client.request("DELETE", "/api/progress/complete", json=lesson("b"))
+    opened = {"type": "CourseAccessed", "courseId": str(course), "occurredAt": YESTERDAY.isoformat()}
+    reset = {**opened, "type": "ProgressReset", "occurredAt": (YESTERDAY - timedelta(1)).isoformat()}
+    taken = item(course, "a", type="LessonUncompleted")
+    events = [item(course, "b"), taken, item(course, "c"), opened, {"type": "Danced"}, reset]
+    answer = await client.post("/api/progress/complete/batch", json={"events": events})
+
+    assert states(answer) == ["no-effect", "no-effect", "applied", "no-effect", "rejected", "no-effect"]
+    assert [result["eventId"] is None for result in answer.json()["results"]] == [False] * 4 + [True, False]
+    assert answer.json()["progress"][0]["completedLessons"] == ["c", "a"]
 
 
 async def test_a_batch_has_at_most_500_events(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Whoever is in charge of a course waives lessons of its learners over HTTP, and takes waivers back."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,7 +9,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from events.models import LessonEvent, LessonWaived, LessonWaiverWithdrawn, ProgressReset
 from tests.callers import Issuer, Lesson, client_of
+from worker.learners.service import ProgressService
 
 SCOPES = "waivers:write catalog:write"
 PROBLEM = "urn:course-progress:problem:"
@@ -49,7 +52,38 @@ async def test_a_waived_lesson_counts_as_met_until_the_waiver_is_taken_back(
 
     assert [waived.status_code, withdrawn.status_code] == [200, 200], (waived.text, withdrawn.text)
     assert UUID(waived.json()["eventId"])
+    assert (waived.json()["success"], withdrawn.json()["success"]) == (True, True)
     assert (complete["progressPercentage"], open_again["progressPercentage"]) == (100, 50)
+
+
+@pytest.mark.parametrize(
+    ("known", "method", "success"),
+    [
+        (LessonWaiverWithdrawn, "POST", False),
+        (LessonWaiverWithdrawn, "DELETE", False),
+        (LessonWaived, "DELETE", False),
+        (LessonWaived, "POST", True),  # the lesson is waived
+        (ProgressReset, "POST", False),
+        (ProgressReset, "DELETE", False),
+    ],
+)
+async def test_a_waiver_before_a_known_event_that_decides_is_not_a_success(
+    staff: httpx.AsyncClient,
+    service: ProgressService,
+    user: UUID,
+    course: UUID,
+    path: str,
+    known: type[LessonEvent],
+    method: str,
+    success: bool,
+) -> None:
+    await publish(staff, course, "a", "b")
+    event = known.model_validate({"user_id": user, "course_id": course, "lesson_id": "a", "reason": "ill"})
+    await service.publish_and_wait([(event, datetime.now(UTC) + timedelta(minutes=4), str(uuid4()))])
+
+    answer = await staff.request(method, path, json={"lessonId": "a", "reason": "ill"})
+
+    assert (answer.status_code, answer.json()["success"]) == (200, success)
 
 
 async def test_a_waiver_needs_a_version_that_names_the_lesson(

@@ -42,9 +42,13 @@ class Site:
     browser: Browser
 
     @asynccontextmanager
-    async def window(self, token: str, *, width: int = 1440, scheme: str = "light") -> AsyncIterator[BrowserContext]:
+    async def window(
+        self, token: str, *, width: int = 1440, scheme: str = "light", zone: str = "UTC", scripts: bool = True
+    ) -> AsyncIterator[BrowserContext]:
         """Windows of somebody who is logged in. What the browser complains of fails the test."""
-        context = await self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, timezone_id=zone, java_script_enabled=scripts
+        )
         complaints: list[str] = []
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         context.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)

@@ -193,6 +193,45 @@ async def test_a_stream_that_falls_silent_is_opened_again_once(site: Site, every
         await eventually(again)
 
 
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC"])
+async def test_the_first_visit_shows_weeks_by_the_browsers_zone_alone(site: Site, everything: str, zone: str) -> None:
+    async with site.window(everything, zone=zone) as window:
+        page = await window.new_page()
+        # Notes each text that the weeks have while they can be seen.
+        await page.add_init_script(
+            """window.seen = new Set();
+            const look = () => {
+              const said = document.querySelector('[data-live="weeks"] figcaption p');
+              if (said && getComputedStyle(said).visibility === "visible") seen.add(said.textContent);
+              requestAnimationFrame(look);
+            };
+            look();"""
+        )
+        await page.goto(site.address)
+        said = f"Last twelve weeks, by {zone}"
+        await expect(page.get_by_text(said)).to_be_visible()
+
+        assert await page.evaluate("[...seen]") == [said]
+        await page.reload()
+        await expect(page.get_by_text(said)).to_be_visible()
+        assert not await page.evaluate("document.documentElement.classList.contains('other-zone')")
+
+
+async def test_weeks_are_by_utc_without_scripts_and_where_the_page_cannot_be_fetched_again(
+    site: Site, everything: str
+) -> None:
+    said = "Last twelve weeks, by UTC"
+    async with site.window(everything, zone="Asia/Tokyo", scripts=False) as window:
+        page = await window.new_page()
+        await page.goto(site.address)
+        await expect(page.get_by_text(said)).to_be_visible()
+    async with site.window(everything, zone="Asia/Tokyo") as window:
+        page = await window.new_page()
+        await page.route("**/static/learning.js*", lambda route: route.abort())
+        await page.goto(site.address)
+        await expect(page.get_by_text(said)).to_be_visible()
+
+
 async def test_an_expired_token_is_not_shown_as_a_lost_connection(site: Site, learner: UUID) -> None:
     ends_soon = site.issuer.token(learner, exp=int(time.time()) - LEEWAY_S + 5)
     async with site.window(ends_soon) as window:

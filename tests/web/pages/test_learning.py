@@ -1,8 +1,11 @@
 """ "My learning" shows rows, the catalog's lessons, and lessons that only events name."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -139,6 +142,12 @@ def test_the_page_resumes_the_course_that_was_last_open_and_is_not_complete() ->
     assert page.weeks.rows == [("23 Nov", "4")]
 
 
+def test_weeks_are_by_utc_if_no_zone_is_known() -> None:
+    zones = [build_learning_page(STATS, [], [], **said).zone for said in ({}, {"zone": "Asia/Tokyo"})]
+
+    assert zones == ["UTC", "Asia/Tokyo"]
+
+
 def test_the_second_page_does_not_call_an_old_course_the_last() -> None:
     page = build_learning_page(STATS, build_cards([row("a", last="a")], KNOWN, {}, NOW), [], first=False)
 
@@ -229,6 +238,19 @@ def test_what_a_version_does_not_title_the_website_may_and_an_id_does_else() -> 
     [card] = build_cards([begun], versioned(begun, Lesson("a", ""), Lesson("new", ""), title=None), {}, NOW)
 
     assert (card.title, [tile.title for tile in card.lessons]) == ("Known", ["First", "new"])
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_websites_catalog_may_spell_a_lesson_either_way(form: Any) -> None:
+    lesson = Lesson(unicodedata.normalize(form, "été"), "Summer", replaces=(unicodedata.normalize(form, "fête"),))
+    website = Mock(title=lambda _: "Seasons", lessons=lambda _: [lesson])
+
+    [card] = build_cards([row("été")], CourseCatalog(website), {}, NOW)
+    [other] = build_cards([row("fête")], CourseCatalog(website), {}, NOW)
+
+    assert [(tile.id, tile.title, tile.completed) for tile in card.lessons] == [("été", "Summer", True)]
+    assert other.lessons[0].completed
+    assert CourseCatalog(website).name_lessons(uuid4(), ["été"])[0].title == "Summer"
 
 
 @pytest.mark.parametrize(

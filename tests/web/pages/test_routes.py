@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -99,6 +100,35 @@ async def test_my_learning_shows_what_was_begun(visitor: httpx.AsyncClient) -> N
         assert text in page
     assert page.count("data-lesson=") == 7 + 9 + 12 + 20
     assert page.count('aria-pressed="true"') == 7 + 5 + 8 + 3
+
+
+@pytest.mark.parametrize(
+    ("zone", "said", "days"),
+    [
+        (None, "UTC", 1),
+        ("America/Los_Angeles", "America/Los_Angeles", -6),
+        ("Asia/Tokyo", "Asia/Tokyo", 1),
+        ("Mars/Olympus", "UTC", 1),
+        ("<b>", "UTC", 1),
+    ],
+)
+async def test_weeks_are_of_the_browsers_zone_and_the_page_says_which(
+    app: FastAPI, issuer: Issuer, service: ProgressService, zone: str | None, said: str, days: int
+) -> None:
+    user, there = uuid4(), ZoneInfo("America/Los_Angeles")
+    today = datetime.now(there)
+    sunday = (today - timedelta(days=today.weekday() + 8)).replace(hour=20)
+    await service.mark_lesson_complete(user, uuid4(), "late", 5, occurred_at=sunday)
+    async with client_of(app) as client:
+        client.cookies.set(COOKIE, issuer.token(user))
+        if zone is not None:
+            client.cookies.set("progress-zone", zone)
+        page = (await client.get("/")).text
+
+    assert f"Last twelve weeks, by {said}</p>" in page
+    weeks = dict(re.findall(r'<th scope="row">(\d+ \w{3})</th><td class="number">(\d+)</td>', page))
+    assert len(weeks) == 12
+    assert [week for week, lessons in weeks.items() if lessons != "0"] == [f"{sunday + timedelta(days=days):%-d %b}"]
 
 
 @pytest.mark.parametrize(("show", "shown"), [("current", 3), ("completed", 1), ("all", 4)])

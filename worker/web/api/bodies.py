@@ -6,16 +6,16 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from events.json_types import Id, Instant, Whole
 from events.models import (
     AHEAD_S,
     EARLIEST,
@@ -46,18 +46,11 @@ class ClosedModel(CamelModel):
 
 
 class Body(ClosedModel):
-    course_id: UUID
-
-
-def _to_integer(number: Any) -> Any:
-    """Takes 4.0 for the integer that it is in JSON; "4" and true are not integers."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    course_id: Id
 
 
 Total = Annotated[
-    TotalLessons | None,
-    BeforeValidator(_to_integer),
-    Field(description="Decides nothing in a course with versions; another course needs it"),
+    TotalLessons | None, Field(description="Decides nothing in a course with versions; another course needs it")
 ]
 
 
@@ -82,12 +75,8 @@ class AccessBody(Body):
 class NowBody(ClosedModel):
     """Says by what clock the learner's now is."""
 
-    utc_offset_minutes: Annotated[int, BeforeValidator(_to_integer)] = Field(
-        0,
-        strict=True,
-        ge=-840,
-        le=840,
-        description="Of the learner's clock: 120 is two hours ahead of UTC. The event keeps it",
+    utc_offset_minutes: Annotated[int, Field(strict=True, ge=-840, le=840), Whole] = Field(
+        0, description="Of the learner's clock: 120 is two hours ahead of UTC. The event keeps it"
     )
 
     def now(self) -> datetime:
@@ -108,8 +97,10 @@ class ResetBody(Body):
     model_config = with_examples({"courseId": COURSE})
 
 
-def _require_not_ahead(at: datetime) -> datetime:
-    """Refuses a time that a worker would replace by the time of sending (docs/rules.md), new with every sending."""
+def _require_time_of_an_event(at: datetime) -> datetime:
+    if at < EARLIEST:
+        raise PydanticCustomError("before_2000", "Before the year 2000: set the device's clock")
+    # A worker would replace such a time by the time of sending (docs/rules.md), new with every sending.
     if at > datetime.now(UTC) + timedelta(seconds=AHEAD_S):
         raise PydanticCustomError("ahead", "Ahead of this server's clock: set the device's, and send it later")
     return at
@@ -119,7 +110,9 @@ class BatchItem(CamelModel):
     """Holds an event, and when it happened to the learner by a clock that knows its offset from UTC."""
 
     type: str
-    occurred_at: Annotated[AwareDatetime, Field(ge=EARLIEST), AfterValidator(_require_not_ahead)]
+    occurred_at: Annotated[
+        Instant, AfterValidator(_require_time_of_an_event), WithJsonSchema({"type": "string", "format": "date-time"})
+    ]
 
     def build_event(self, user_id: UUID) -> LessonEvent:
         return LESSON_EVENTS[self.type](user_id=user_id, **self.model_dump(exclude={"type", "occurred_at"}))

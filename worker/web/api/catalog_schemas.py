@@ -8,6 +8,7 @@ from pydantic import FailFast, Field, StrictBool, ValidationError, ValidatorFunc
 from pydantic_core import PydanticCustomError
 
 from events.catalog import MOST_LESSONS, AtLeast, CatalogLesson, CoursePublished, CourseVersion, Text
+from events.json_types import Id
 from events.models import LessonId
 from worker.courses.anonymity import K
 from worker.web.api.bodies import ClosedModel
@@ -55,7 +56,7 @@ class VersionContent(ClosedModel):
     title: Text | None = None
     policy: Literal["grandfather", "reopen"] = "grandfather"
     rule: Annotated[Literal["all"] | AtLeastContent, WrapValidator(read_rule)] = "all"
-    requires_courses: Annotated[tuple[UUID, ...], FailFast()] = ()
+    requires_courses: Annotated[tuple[Id, ...], FailFast()] = ()
     # `min_length` would call a list too short whose first lesson is at fault; the event has it.
     lessons: Annotated[tuple[LessonContent, ...], FailFast()] = Field(
         max_length=MOST_LESSONS, json_schema_extra={"minItems": 1}

@@ -1,16 +1,20 @@
 """Takes a learner's writes: publishes them as events, and answers when a worker has applied them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from events.models import ProgressReset
 from worker.courses.admission import Admission, Unknown
 from worker.errors import DatabaseUnavailable, TookTooLong
 from worker.learners.allowance import Allowance, Full
+from worker.learners.overruled import find_overruled
 from worker.learners.reads import CourseProgress, ReadResult
 from worker.learners.service import Accepted, ProgressService
+from worker.web.api.batch_order import put_in_order
 from worker.web.api.bodies import (
     BatchBody,
     BatchItem,
@@ -96,11 +100,13 @@ class LearnerWrites:
         write: Callable[[], Awaitable[CourseProgress | Accepted | bool | None]],
         *,
         completed: bool | None = None,
+        accessed_at: datetime | None = None,
     ) -> Response:
         """Calls the write. Answers 200 with the progress after it, or 202 when it was not applied in time.
 
         A write that returns None had nothing to change: the answer has no progress, and is no success.
-        `completed` is the state of the lesson that the write asks for; an event with a later time can prevent it.
+        `completed` is the state of the lesson that the write asks for, and `accessed_at` the time at which it says that
+        the course was opened; an event with a later time can prevent either.
         Raises a problem: 404 where course or lesson is unknown, 422 where the learner has no room for it.
         """
         [unknown] = await self.find_unknown([(course_id, lesson_id)])
@@ -110,14 +116,16 @@ class LearnerWrites:
         if excess is not None:
             raise Problem(422, "see `errors`", errors=[excess])
         outcome = await write()
-        if isinstance(outcome, Accepted):
+        if isinstance(outcome, Accepted) and not outcome.hidden:
             return json_response(AcceptedAnswer(event_id=outcome.event_id), 202)
         self._poller.nudge()
         read = await self.service.reads.read_courses(self.user_id, [course_id])
         progress = None if outcome is None else read.value.get(course_id)  # None: there was nothing to take back
-        shows = progress is not None and (
-            completed is None or await self._is_completed(progress, lesson_id) == completed
-        )
+        shows = progress is not None and not isinstance(outcome, Accepted)
+        if progress is not None and completed is not None:
+            shows = shows and await self._is_completed(progress, lesson_id) == completed
+        if progress is not None and accessed_at is not None:
+            shows = shows and progress.last_accessed_at <= accessed_at
         return json_response(
             WriteAnswer(
                 as_of=read.as_of,
@@ -133,18 +141,22 @@ class LearnerWrites:
 
     async def publish_batch(
         self, items: Sequence[BatchItem]
-    ) -> tuple[list[str], bool, ReadResult[dict[UUID, CourseProgress]]]:
-        """Returns the events' ids, whether all are applied, and their courses."""
-        ids: list[str] = []
-        applied = True
+    ) -> tuple[list[BatchResult], ReadResult[dict[UUID, CourseProgress]]]:
+        """Publishes the events, and waits until they are applied. Returns a result for each, and their courses."""
+        user, reads = self.user_id, self.service.reads
+        sent = [(item.build_event(user), item.occurred_at) for item in items]
+        results: list[BatchResult] = []
         if items:
-            user = self.user_id
+            resets = {event.course_id for event, _ in sent if isinstance(event, ProgressReset)}
+            before = (await reads.read_courses(user, resets)).value if resets else {}
             ids, applied = await self.service.publish_and_wait(
-                [(item.build_event(user), item.occurred_at, item.derive_event_id(user)) for item in items]
+                [(*each, item.derive_event_id(user)) for each, item in zip(sent, items, strict=True)]
             )
             self._poller.nudge()
-        courses = dict.fromkeys(item.build_event(self.user_id).course_id for item in items)
-        return ids, applied, await self.service.reads.read_courses(self.user_id, courses)
+            overruled = await find_overruled(reads, user, sent, before) if applied else []
+            states = ["no-effect" if late else "applied" for late in overruled] or ["accepted"] * len(ids)
+            results = [BatchResult(status=state, event_id=id) for state, id in zip(states, ids, strict=True)]
+        return results, await reads.read_courses(user, dict.fromkeys(event.course_id for event, _ in sent))
 
 
 async def learner_writes(request: Request, caller: CallerDep, service: ServiceDep) -> LearnerWrites:
@@ -188,22 +200,20 @@ async def uncomplete(body: CompleteBody, writes: WritesDep) -> Response:
 @router.post("/access", response_model=WriteAnswer, responses=ACCEPTED)
 async def access(body: OpenedBody, writes: WritesDep) -> Response:
     """Records that the learner opened the course. The first access creates progress at 0 %."""
+    at = body.now()
     return await writes.respond(
         body.course_id,
         body.lesson_id,
         lambda: writes.service.update_last_accessed(
-            writes.user_id,
-            body.course_id,
-            lesson_id=body.lesson_id,
-            total_lessons=body.total_lessons,
-            occurred_at=body.now(),
+            writes.user_id, body.course_id, lesson_id=body.lesson_id, total_lessons=body.total_lessons, occurred_at=at
         ),
+        accessed_at=at,
     )
 
 
 @router.post("/reset", response_model=WriteAnswer, responses=ACCEPTED)
 async def reset(body: ResetBody, writes: WritesDep) -> Response:
-    """Starts the course over by removing its progress."""
+    """Starts the course over by removing its progress. Events with a later time stay."""
     return await writes.respond(
         body.course_id, None, lambda: writes.service.reset_course_progress(writes.user_id, body.course_id)
     )
@@ -211,24 +221,23 @@ async def reset(body: ResetBody, writes: WritesDep) -> Response:
 
 @batches.post("/complete/batch", response_model=BatchAnswer, responses={202: {"model": BatchAnswer}})
 async def batch(body: BatchBody, writes: WritesDep) -> Response:
-    """Takes the events that happened while a device was offline. Sending them again changes nothing."""
+    """Takes the events that happened while a device was offline. Sending them again changes nothing.
+
+    Times decide. Of events of one lesson at the same time the later in the list is taken as a microsecond later.
+    """
     # Checked before the first wait, during which a time that is ahead may be reached.
     faults: list[list[dict[str, str]] | None] = [
         None if isinstance(item, BatchItem) else list(map(describe_error, find_errors(item))) for item in body.events
     ]
-    valid = {place: item for place, item in enumerate(body.events) if isinstance(item, BatchItem)}
+    valid = put_in_order({place: item for place, item in enumerate(body.events) if isinstance(item, BatchItem)})
     for place, error in (await writes.find_faults(valid)).items():
         faults[place] = [error]
-    ids, applied, read = await writes.publish_batch([item for place, item in valid.items() if not faults[place]])
-    left = iter(ids)
-    results = [
-        BatchResult(status="rejected", errors=errors)
-        if errors is not None
-        else BatchResult(status="applied" if applied else "accepted", event_id=next(left))
-        for errors in faults
-    ]
+    published, read = await writes.publish_batch([item for place, item in valid.items() if not faults[place]])
+    left = iter(published)
+    results = [BatchResult(status="rejected", errors=errors) if errors is not None else next(left) for errors in faults]
+    waits = any(result.status == "accepted" for result in results)
     answer = BatchAnswer(as_of=read.as_of, results=results, progress=to_schema(read.value.values()))
-    return json_response(answer, 200 if applied else 202)
+    return json_response(answer, 202 if waits else 200)
 
 
 def name_lesson(item: Item) -> tuple[UUID, str | None]:

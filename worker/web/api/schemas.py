@@ -134,7 +134,9 @@ class WriteAnswer(Answer):
 
     model_config = with_examples({"asOf": AS_OF, "success": True, "progress": PROGRESS})
 
-    success: bool = Field(description="False: there was no progress, or an event with a later time decides")
+    success: bool = Field(
+        description="False: it had no effect, because there was no progress, or an event with a later time decides"
+    )
     progress: Progress | None
 
 
@@ -150,8 +152,9 @@ class AcceptedAnswer(CamelModel):
 class BatchResult(CamelModel):
     """Says what became of one event of a batch."""
 
-    status: Literal["applied", "accepted", "rejected"] = Field(
-        description="Accepted: stored durably, not yet applied. Rejected: not stored, and `errors` says why"
+    status: Literal["applied", "no-effect", "accepted", "rejected"] = Field(
+        description="No-effect: applied, and an event with a later time decides that is not behind it in the batch. "
+        "Accepted: stored durably, not yet applied. Rejected: not stored, and `errors` says why"
     )
     event_id: str | None = None
     errors: list[dict[str, str]] | None = None

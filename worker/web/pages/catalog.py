@@ -4,9 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from events.models import normalize_lesson_id
 from worker.courses.catalog import Catalog, Lesson
 from worker.courses.lessons import NewestVersion
 from worker.web.pages.formatting import name_course, name_lesson
+
+
+def normalize_lesson(lesson: Lesson) -> Lesson:
+    """Returns the lesson with its ids as events have them."""
+    if lesson.id.isascii() and not lesson.replaces:
+        return lesson
+    replaces = tuple(map(normalize_lesson_id, lesson.replaces))
+    return replace(lesson, id=normalize_lesson_id(lesson.id), replaces=replaces)
 
 
 class NoCatalog:
@@ -54,7 +63,11 @@ class CourseCatalog:
 
     def lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
         version = self.version(course_id)
-        return version.lessons if version else self._website.lessons(course_id)
+        return version.lessons if version else self._list_website_lessons(course_id)
+
+    def _list_website_lessons(self, course_id: UUID) -> Sequence[Lesson] | None:
+        lessons = self._website.lessons(course_id)
+        return lessons and [normalize_lesson(lesson) for lesson in lessons]
 
     def name_lessons(self, course_id: UUID, lesson_ids: Sequence[str]) -> list[Lesson]:
         """Describes these lessons. One without a title has the website's, else its id."""
@@ -62,7 +75,7 @@ class CourseCatalog:
         found = [known.get(lesson_id) or Lesson(lesson_id, "") for lesson_id in lesson_ids]
         if all(lesson.title for lesson in found):
             return found
-        titles = {lesson.id: lesson.title for lesson in self._website.lessons(course_id) or ()}
+        titles = {lesson.id: lesson.title for lesson in self._list_website_lessons(course_id) or ()}
         return [
             lesson if lesson.title else replace(lesson, title=titles.get(lesson.id) or name_lesson(lesson.id))
             for lesson in found

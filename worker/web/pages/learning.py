@@ -96,6 +96,7 @@ class LearningPage:
     show: str  # all, current or completed
     first: bool  # of the pages of the list
     older: str | None  # the cursor of the next page
+    zone: str  # that the weeks are of
     counted: int = MOST_LESSONS  # the most lessons of which the weeks tell
     has_certificates: bool = False  # whether this website issues any
 
@@ -114,6 +115,7 @@ def build_learning_page(
     *,
     first: bool = True,
     older: str | None = None,
+    zone: str = "UTC",
     has_certificates: bool = False,
 ) -> LearningPage:
     return LearningPage(
@@ -126,6 +128,7 @@ def build_learning_page(
         show,
         first,
         older,
+        zone,
         has_certificates=has_certificates,
     )
 

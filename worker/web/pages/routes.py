@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Cookie, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -38,6 +39,7 @@ from worker.web.pages.learning import (
 from worker.web.pages.operations import build_operations_page
 from worker.web.pages.reconciliation import build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
+from worker.web.pages.zones import COOKIE, choose_zone
 from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import Readers, ReadersDep
 
@@ -99,8 +101,9 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         readers: ReadersDep,
         after: Annotated[ListCursor | None, Depends(parse_place)],
         show: Show = "all",
+        zone: Annotated[str | None, Cookie(alias=COOKIE)] = None,
     ) -> Response:
-        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show)
+        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show, choose_zone(zone))
         return await templates.render_in_turns("learning", caller=caller, page=page)
 
     @router.get("/courses/{courseId}")
@@ -122,9 +125,15 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
 
 
 async def read_learning_page(
-    reads: ProgressReader, readers: Readers, user: UUID, catalog: Catalog, after: ListCursor | None, show: Show
+    reads: ProgressReader,
+    readers: Readers,
+    user: UUID,
+    catalog: Catalog,
+    after: ListCursor | None,
+    show: Show,
+    zone: ZoneInfo | None,
 ) -> LearningPage:
-    """Reads a page of the learner's courses, and what stands around it."""
+    """Reads a page of the learner's courses, and what stands around it. Weeks are the zone's; None: UTC's."""
     page, stats, weeks = await asyncio.gather(
         reads.list_courses(
             user,
@@ -134,7 +143,7 @@ async def read_learning_page(
             limit=COURSES + 1,
         ),
         reads.read_stats(user),
-        readers.activity.count_per_week(user, WEEKS),
+        readers.activity.count_per_week(user, WEEKS, zone),
     )
     rows = page.value[:COURSES]
     older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
@@ -149,6 +158,7 @@ async def read_learning_page(
         show,
         first=after is None,
         older=older,
+        zone=str(zone or UTC),
         has_certificates=readers.certificates is not None,
     )
 

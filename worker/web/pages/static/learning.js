@@ -44,6 +44,7 @@ async function toggle(button) {
     if (response.status === 200) {
       const answer = await response.json();
       if (answer.progress) show(answer.progress);
+      else if (wished) takeBack(card, button, wished, percent); // a later reset has forgotten it
       if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device has changed it, and its clock may be ahead.`);
     } else {
       takeBack(card, button, wished, percent);
@@ -193,6 +194,14 @@ async function explainRefusal() {
     return isAway(error) ? AWAY : error.message;
   }
 }
+
+/** Fetches what zone.js has hidden, now that the server knows the browser's zone. */
+async function showWeeks() {
+  await refreshNow();
+  document.documentElement.classList.remove("other-zone");
+}
+
+if (document.documentElement.classList.contains("other-zone")) showWeeks();
 
 document.addEventListener("stale", refreshSoon); // certificates.js says so
 
