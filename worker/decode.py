@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from time import time as now
 
 from events.catalog import CATALOG_EVENTS
-from events.envelope import Envelope, MalformedEvent, UnknownType, data_of, read
+from events.envelope import MINUTE, Envelope, MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
 from events.learners import LEARNER_EVENTS
 from events.models import AHEAD_S, COURSE_EVENTS, EARLIEST, EPOCH, LESSON_EVENTS, MICROSECOND, ContractEvent
@@ -69,7 +69,8 @@ def decode_event(record: Record, models: Mapping[str, type[ContractEvent]]) -> O
     occurred_at, clamped = _clamp(envelope.time, record.timestamp)
     if occurred_at < EARLIEST:
         return Rejected(record, f"{_show(envelope)} is before 2000-01-01 in UTC", Kind.TIME)
-    return Occurrence(occurred_at, event, record.topic, record.partition, clamped, envelope.cause)
+    offset = envelope.utc_offset // MINUTE if envelope.utc_offset else 0
+    return Occurrence(occurred_at, event, record.topic, record.partition, clamped, envelope.cause, offset)
 
 
 def _clamp(time: datetime, timestamp_ms: int) -> tuple[datetime, bool]:

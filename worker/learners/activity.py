@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Self
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from worker.postgres.connection import query, with_time_limit
 from worker.postgres.pool import connect_pool
@@ -42,7 +41,7 @@ class Activity:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._pool.close()
 
-    async def count_per_day(self, user_id: UUID, days: int = 28, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+    async def count_per_day(self, user_id: UUID, days: int = 28, zone: tzinfo | None = None) -> tuple[Period, ...]:
         """Counts lessons on each of the last `days` days (1 to MOST_DAYS), today last, days without lessons included.
 
         Days begin at midnight in the learner's `zone`, or in UTC without one. Raises ValueError for another number of
@@ -52,7 +51,7 @@ class Activity:
         first = last - timedelta(days=_require_range(days, MOST_DAYS) - 1)
         return by_day(await self._count_completed(user_id, first, last, zone), first, last)
 
-    async def count_per_week(self, user_id: UUID, weeks: int = 12, zone: ZoneInfo | None = None) -> tuple[Period, ...]:
+    async def count_per_week(self, user_id: UUID, weeks: int = 12, zone: tzinfo | None = None) -> tuple[Period, ...]:
         """Counts lessons in each of the last `weeks` weeks (1 to 52), this week last, as `count_per_day` does.
 
         Weeks begin on Mondays.
@@ -60,6 +59,11 @@ class Activity:
         last = _today(zone)
         first = monday_of(last) - timedelta(weeks=_require_range(weeks, MOST_DAYS // 7) - 1)
         return by_week(by_day(await self._count_completed(user_id, first, last, zone), first, last))
+
+    async def find_zone(self, user_id: UUID) -> tzinfo:
+        """Returns the offset from UTC of the clock by which the user was last seen; UTC where no event told of one."""
+        rows = await self._pool.fetch(query("learners/latest_offset"), user_id)
+        return timezone(timedelta(minutes=rows[0]["utc_offset"])) if rows else UTC
 
     async def _count_completed(self, user_id: UUID, first: date, last: date, zone: tzinfo | None) -> dict[date, int]:
         midnights = list_midnights(first, last, zone or UTC)

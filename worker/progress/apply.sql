@@ -12,18 +12,19 @@
 -- $1       consumer group
 -- $2-$6    per partition: topic, partition, the stored offset that the worker last saw (null: none), the next offset,
 --          its leader epoch (null: not known)
--- $7-$18   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
+-- $7-$19   per progress row: user, course, the partition that its events came from (its number in $2-$6, from 1),
 --          started_at, last_accessed_at, total_lessons and its time, last_lesson_id and its time; the course's newest
 --          version (0: it has none; then total_lessons is that of its latest event, else how many lessons it needs),
---          whether the row must be judged by judge.sql, what has caused the events
--- $19-$24  per lesson row: its progress row (its number in $7-$18, from 1), lesson, last completion, all completions
+--          whether the row must be judged by judge.sql, what has caused the events, the last access's offset from UTC
+--          in minutes
+-- $20-$25  per lesson row: its progress row (its number in $7-$19, from 1), lesson, last completion, all completions
 --          (a text; null: only the last), last un-completion, whether the lesson counts
--- $25      the epoch of what the worker knows of the courses
+-- $26      the epoch of what the worker knows of the courses
 -- A time left out ($10, $13, $15) is the progress row's last_accessed_at.
 --
 -- In a course with versions it only counts, and only while the row stays incomplete: judge.sql does the rest.
 --
--- Returns one row: won, whether the batch was written; epoch, which differs from $25 where the worker must learn anew;
+-- Returns one row: won, whether the batch was written; epoch, which differs from $26 where the worker must learn anew;
 -- found_elsewhere, each partition whose stored offset differs, with the offset found; transitions, how many events it
 -- inserted into the outbox; to_judge, the numbers of the progress rows that judge.sql must judge.
 with
@@ -40,7 +41,7 @@ known as materialized (
 ),
 -- The compare of the compare-and-swap. Every step below writes only where `won`.
 swap as materialized (
-    select coalesce(bool_and(found is not distinct from expected), true) and (select epoch from known) = $25 as won
+    select coalesce(bool_and(found is not distinct from expected), true) and (select epoch from known) = $26 as won
     from offsets
 ),
 offsets_moved as (
@@ -67,14 +68,16 @@ progress_before as materialized (
            case when newer_lesson then g.last_lesson_id else p.last_lesson_id end as last_lesson_id,
            case when newer_lesson then new_lesson_at else p.last_lesson_at end as last_lesson_at,
            greatest(p.last_accessed_at, g.last_accessed_at) as last_accessed_at,
+           case when (p.last_accessed_at, p.utc_offset) > (g.last_accessed_at, g.utc_offset)
+                then p.utc_offset else g.utc_offset end as utc_offset,
            -- Of events on both sides of a reset in one batch only the latest time is certain to count.
            least(p.started_at, case when g.started_at > counts_after
                                     then g.started_at else g.last_accessed_at end) as started_at
     from unnest($7::uuid[], $8::uuid[], $9::integer[], $10::timestamptz[], $11::timestamptz[],
                 $12::integer[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::integer[], $17::boolean[],
-                $18::text[])
+                $18::text[], $19::smallint[])
              with ordinality as g (user_id, course_id, source, started_at, last_accessed_at, total_lessons, total_at,
-                                   last_lesson_id, last_lesson_at, course_version, must_judge, cause,
+                                   last_lesson_id, last_lesson_at, course_version, must_judge, cause, utc_offset,
                                    batch_row)
     cross join swap
     left join lateral (
@@ -118,7 +121,7 @@ lesson_changes as materialized (
                                              where t >= since and t > counts_after) end) end as completed_at
         from (
             select *, coalesce(last >= since, false) as completed
-            from unnest($19::integer[], $20::text[], $21::timestamptz[], $22::text[], $23::timestamptz[], $24::boolean[])
+            from unnest($20::integer[], $21::text[], $22::timestamptz[], $23::text[], $24::timestamptz[], $25::boolean[])
                      as g (batch_row, lesson_id, last_completed_at, completions, uncompleted_at, counts)
             join (select batch_row, total_lessons, user_id, course_id, counts_after from progress_before) p
                 using (batch_row)
@@ -166,8 +169,8 @@ lessons_written as (
 -- What each progress row becomes, except the date of a new completion (rules 2 and 4).
 progress_after as materialized (
     select p.batch_row, p.user_id, p.course_id, p.source, p.row_ctid, p.completed_at, p.completion_number,
-           p.started_at, p.last_accessed_at, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
-           p.course_version, p.cause, to_judge,
+           p.started_at, p.last_accessed_at, p.utc_offset, p.total_lessons, p.total_at, p.last_lesson_id,
+           p.last_lesson_at, p.course_version, p.cause, to_judge,
            case when to_judge then p.lessons_completed else counted end as lessons_completed,
            not to_judge and enough and completed_at is null as completes,
            not to_judge and not enough and completed_at is not null as reopens
@@ -219,19 +222,19 @@ progress_written as (
     ) a
         on p.ctid = a.row_ctid -- where `progress_before` found it; if another worker changed it since, 40001
     when matched and (p.lessons_completed, p.total_lessons, p.total_at, p.last_lesson_id, p.last_lesson_at,
-                      p.started_at, p.last_accessed_at, p.completed_at)
+                      p.started_at, p.last_accessed_at, p.utc_offset, p.completed_at)
         is distinct from (a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id, a.last_lesson_at,
-                          a.begun_at, a.last_accessed_at, a.completed_since)
+                          a.begun_at, a.last_accessed_at, a.utc_offset, a.completed_since)
     then update set
         lessons_completed = a.lessons_completed, total_lessons = a.total_lessons, total_at = a.total_at,
         last_lesson_id = a.last_lesson_id, last_lesson_at = a.last_lesson_at, started_at = a.begun_at,
-        last_accessed_at = a.last_accessed_at, completed_at = a.completed_since,
+        last_accessed_at = a.last_accessed_at, utc_offset = a.utc_offset, completed_at = a.completed_since,
         completion_number = a.number, updated_at = now()
     when not matched then insert (user_id, course_id, lessons_completed, total_lessons, total_at, last_lesson_id,
-                                  last_lesson_at, started_at, last_accessed_at, completed_at, completion_number,
-                                  course_version, judged_by)
+                                  last_lesson_at, started_at, last_accessed_at, utc_offset, completed_at,
+                                  completion_number, course_version, judged_by)
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
-                a.last_lesson_at, a.begun_at, a.last_accessed_at, a.completed_since, a.number,
+                a.last_lesson_at, a.begun_at, a.last_accessed_at, a.utc_offset, a.completed_since, a.number,
                 a.course_version, a.course_version)
     returning a.source, a.cause, old.completed_at as completed_before, new.completed_at as completed_after,
               old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,

@@ -17,7 +17,7 @@ Recovered: TypeAlias = Mapping[CourseKey, Collection[TopicPartition]]
 
 
 def build_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -> Columns:
-    """Builds $2 to $24 of apply.sql; the epoch is $25."""
+    """Builds $2 to $25 of apply.sql; the epoch is $26."""
     return [
         [tp.topic for tp in spans],
         [tp.partition for tp in spans],
@@ -46,9 +46,10 @@ def _build_course_columns(folded: FoldedBatch, spans: Spans, known: Knowledge) -
                 course.version,
                 course.version > 0 and (key in folded.resets or bool(change.waivers) or course.must_judge(change)),
                 change.cause,
+                change.utc_offset,
             )
         )
-    return _turn(rows, 12)
+    return _turn(rows, 13)
 
 
 def _split_pair(pair: tuple[datetime, T] | None, latest: datetime) -> tuple[T | None, datetime | None]:

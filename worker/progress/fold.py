@@ -50,6 +50,7 @@ class CourseChange:
     partition: int
     started_at: datetime
     last_accessed_at: datetime
+    utc_offset: int  # of the last access, in minutes; of several at that instant, the largest
     causes: set[str | None] = field(default_factory=set)  # None: the learner
     total: tuple[datetime, int] | None = None
     last_lesson: tuple[datetime, str] | None = None
@@ -67,8 +68,8 @@ class CourseChange:
         at = occurrence.occurred_at
         if at < self.started_at:
             self.started_at = at
-        if at > self.last_accessed_at:
-            self.last_accessed_at = at
+        if (at, occurrence.utc_offset) > (self.last_accessed_at, self.utc_offset):
+            self.last_accessed_at, self.utc_offset = at, occurrence.utc_offset
         cause = occurrence.cause
         match occurrence.event:
             case LessonCompleted(lesson_id=lesson_id, total_lessons=total):
@@ -142,7 +143,7 @@ def fold(occurrences: Sequence[Occurrence]) -> FoldedBatch:
         course = courses.get(key)
         if course is None:
             at = occurrence.occurred_at
-            course = courses[key] = CourseChange(occurrence.topic, occurrence.partition, at, at)
+            course = courses[key] = CourseChange(occurrence.topic, occurrence.partition, at, at, occurrence.utc_offset)
         course.add(occurrence)
     return FoldedBatch(_sort_for_locking(courses), _sort_for_locking(resets))
 

@@ -26,6 +26,7 @@ class Occurrence(NamedTuple):
     partition: int
     clamped: bool = False  # its time was too far ahead of the record's, and was set to about that (docs/rules.md)
     cause: str | None = None  # None: the learner
+    utc_offset: int = 0  # of the device's clock, in minutes
 
 
 class BadHeaderRecord(Record):  # type: ignore[misc]

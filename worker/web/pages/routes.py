@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Cookie, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -131,9 +130,13 @@ async def read_learning_page(
     catalog: Catalog,
     after: ListCursor | None,
     show: Show,
-    zone: ZoneInfo | None,
+    zone: tzinfo | None,
 ) -> LearningPage:
-    """Reads a page of the learner's courses, and what stands around it. Weeks are the zone's; None: UTC's."""
+    """Reads a page of the learner's courses, and what stands around it. Weeks are the zone's.
+
+    None: of the offset that the learner's latest event was told with.
+    """
+    zone = zone or await readers.activity.find_zone(user)
     page, stats, weeks = await asyncio.gather(
         reads.list_courses(
             user,
@@ -158,7 +161,7 @@ async def read_learning_page(
         show,
         first=after is None,
         older=older,
-        zone=str(zone or UTC),
+        zone=str(zone),
         has_certificates=readers.certificates is not None,
     )
 

@@ -6,7 +6,7 @@ COOKIE = "progress-zone"  # as in zone.js
 
 
 def choose_zone(name: str | None) -> ZoneInfo | None:
-    """Returns the zone of this name in the IANA database; None, which is UTC, without a name or where it has none."""
+    """Returns the zone of this name in the IANA database; None without a name, or where it has none."""
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
