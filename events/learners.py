@@ -20,6 +20,7 @@ NO_LETTER = (
     r" -/:-@\[-`{-~\u00a0-\u00a9\u00ab-\u00b1\u00b4\u00b6-\u00b8\u00bb\u00bf\u00d7\u00f7\u115f\u1160\u1680\u180e"
     r"\u2000-\u206f\u20a0-\u20ff\u2190-\u245f\u2500-\u2bff\u3000-\u3004\u3008-\u3020\u3030\u3164\ufe00-\ufe0f\ufeff\uffa0"
     r"\ufff0-\uffff"
+    "\ue000-\uf8ff\u0300-\u036f\U0001f000-\U0001faff\U000e0000-\U000e0fff"  # as characters: `\U` is Python's alone
 )
 NAME_PATTERN = rf"^[^{FORBIDDEN}]*[^{FORBIDDEN}{NO_LETTER}][^{FORBIDDEN}]*$"
 HAS_LETTER = re.compile(f"[^{NO_LETTER}]")
