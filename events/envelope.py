@@ -230,6 +230,8 @@ def _build_envelope(attributes: Mapping[str, Any], data: Any, prefix: str = "") 
 
 
 def _require_version(attributes: Mapping[str, Any], prefix: str) -> None:
+    if attributes.get("specversion") in ("1", 1) and attributes["specversion"] is not True:
+        return  # Kafka Connect's InsertHeader takes 1.0 for a number, and writes 1
     _require_text(attributes, prefix, "specversion")
     if not attributes["specversion"].startswith("1."):
         kind = Kind.VERSION if NEWER_CLOUD_EVENTS.match(attributes["specversion"]) else Kind.ENVELOPE

@@ -283,3 +283,13 @@ def test_a_valid_event_of_2_mib_is_applied() -> None:
     padded = b" " * (LARGEST_RECORD - measure(record())) + valid
 
     assert isinstance(decode(cut(record(value=padded))), Occurrence)
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [("Z", 0), ("-08:00", -480), ("+05:45", 345), ("+14:00", 840), ("-00:00", 0), ("+00:00:30", 0)],
+)
+def test_the_offset_of_the_clock_is_kept_in_minutes(written: str, minutes: int) -> None:
+    at = f"2026-11-23T12:00:00{written}".encode()
+
+    assert decode(record(headers=with_header("ce_time", at))).utc_offset == minutes

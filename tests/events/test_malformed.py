@@ -68,9 +68,18 @@ def test_an_attribute_is_text(form: Form, name: str) -> None:
         read(*form({**ATTRIBUTES, name: 5}, DATA))
 
 
+@pytest.mark.parametrize("number", [1, 1.0])
+@pytest.mark.parametrize("form", [structured, bare])
+def test_a_number_may_be_the_version_of_cloudevents(form: Form, number: float) -> None:
+    assert decoded(form({**ATTRIBUTES, "specversion": number}, DATA)) == EVENT
+    with pytest.raises(MalformedEvent, match="specversion: not text"):
+        read(*form({**ATTRIBUTES, "specversion": True}, DATA))
+
+
 @every_form
 def test_only_version_1_of_cloudevents_is_read(form: Form) -> None:
-    assert decoded(form({**ATTRIBUTES, "specversion": "1.7"}, DATA)) == EVENT
+    for version in ("1.7", "1"):
+        assert decoded(form({**ATTRIBUTES, "specversion": version}, DATA)) == EVENT
     with pytest.raises(MalformedEvent, match="specversion"):
         read(*form({**ATTRIBUTES, "specversion": "2.0"}, DATA))
 

@@ -28,7 +28,10 @@ def lesson_events() -> st.SearchStrategy[Occurrence]:
         lesson_id=st.sampled_from("ab"),
         total_lessons=st.integers(1, 3),
     )
-    return st.builds(occurrence, event, st.integers(0, 5))
+    offsets = st.sampled_from([-480, 0, 60])
+    return st.builds(
+        lambda o, offset: o._replace(utc_offset=offset), st.builds(occurrence, event, st.integers(0, 5)), offsets
+    )
 
 
 @given(st.lists(lesson_events(), min_size=1, max_size=8), st.randoms(use_true_random=False))

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from events.models import COURSE_EVENTS, LessonCompleted, ProgressReset
+from events.models import COURSE_EVENTS, CourseAccessed, LessonCompleted, ProgressReset
 from tests.bench.floor import BIG, Recorder, nodes, planned, writing
 from tests.intake.fakes import record
 from worker.errors import DatabaseUnavailable, SetupError, ValueRefused
@@ -61,6 +61,20 @@ async def test_a_stale_batch_with_a_reset_writes_nothing(store: Store, connectio
 
     assert outcome == OffsetsMoved({P0: 1})
     assert await connection.fetchval("select lessons_completed from course_progress") == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+async def test_the_last_access_keeps_its_offset_from_utc(
+    store: Store, connection: asyncpg.Connection, order: tuple[int, ...]
+) -> None:
+    event = CourseAccessed(user_id=USER, course_id=COURSE)
+    told = [(0, 60), (1, -480), (1, -510)]  # hour, and minutes; of two at one instant, the largest
+
+    for offset, (hour, minutes) in enumerate(told[place] for place in order):
+        occurrence = Occurrence(NOW + timedelta(hours=hour), event, *P0, utc_offset=minutes)
+        await store.apply(fold([occurrence]), {P0: Span(offset or None, offset + 1)})
+
+    assert await connection.fetchval("select utc_offset from course_progress") == -480
 
 
 async def test_a_partition_nobody_stored_has_no_offset(store: Store) -> None:
