@@ -54,6 +54,8 @@ create table course_progress_all (
     judged_by integer not null default 0,
     -- how many of the required lessons of course_version are waived, completed or not (rule 8)
     lessons_waived integer not null default 0,
+    -- how many minutes the clock was ahead of UTC that last_accessed_at was told by
+    utc_offset smallint not null default 0,
     PRIMARY KEY (id),
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
@@ -406,7 +408,8 @@ create view course_progress as
     created_at,
     updated_at,
     course_version,
-    lessons_waived
+    lessons_waived,
+    utc_offset
    FROM course_progress_all
   WHERE last_accessed_at IS NOT NULL;
 grant select on course_progress to course_progress_reader;
