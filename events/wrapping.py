@@ -34,6 +34,7 @@ OTHERS = {
 REGISTRY_HEADERS = {0: (5, 9), 1: (17,), 3: (18,)}
 BEHIND_REGISTRY = "Avro or Protobuf behind a schema registry's header: only JSON is read"
 OUTBOX_ROUTER = "as Debezium sends it without its outbox event router"
+TEXT_OF_ROUTER = "as Debezium's outbox event router sends it without table.expand.json.payload"
 # Members under which other tools put an event. It is named, not read: what stands beside it may matter.
 HOLDERS = ("payload", "data", "value", "message", "body", "event", "detail", "record", "after")
 
@@ -152,6 +153,8 @@ def _recognise_object(data: dict[str, Any], event: tuple[str, str] | None) -> La
     if _is_schema_and_payload(data):
         if data["payload"] is None:
             return "{schema, payload} whose payload is null", UNREADABLE
+        if event and isinstance(data["payload"], str):  # its schema says that the data are text, and not an object
+            return f"{{schema, payload}} whose payload is text, {TEXT_OF_ROUTER}", UNREADABLE
         return "{schema, payload}", data["payload"]
     if data.get("type") == "Buffer" and data.keys() == {"type", "data"}:
         return _recognise_buffer(data["data"])

@@ -66,15 +66,18 @@ READ: dict[str, Wrap] = {
     "a string with a byte order mark": lambda value: in_string(BOM_UTF8 + value),
     "base64 in a string": in_base64,
     "schema and payload": in_payload,
-    "schema and payload with a string": in_payload_as_text,
-    "schema and payload with base64": lambda value: in_payload(in_base64(value)),
     "schema that is null": lambda value: to_json({"schema": None, "payload": json.loads(value)}),
     "payload alone": lambda value: to_json({"payload": json.loads(value)}),
     "payload in a payload": lambda value: in_payload(in_payload(value)),
     "a string with schema and payload": lambda value: in_string(in_payload(value)),
-    "a registry's number, schema and payload, a string": lambda value: b"\x00" + ID + in_payload_as_text(value),
     "a byte order mark, schema and payload": lambda value: BOM_UTF8 + in_payload(value),
     "Node's Buffer": lambda value: to_json({"type": "Buffer", "data": list(value)}),
+}
+# With the attributes in headers, such a schema says that the data are text.
+READ_AROUND_EVENTS: dict[str, Wrap] = {
+    "schema and payload with a string": in_payload_as_text,
+    "schema and payload with base64": lambda value: in_payload(in_base64(value)),
+    "a registry's number, schema and payload, a string": lambda value: b"\x00" + ID + in_payload_as_text(value),
 }
 NAMED: dict[str, tuple[Wrap, str]] = {
     "UTF-16": (lambda value: value.decode().encode("utf-16"), "UTF-16 with a byte order mark"),
@@ -126,6 +129,15 @@ def wrap_data(wrap: Wrap) -> Record:
 @pytest.mark.parametrize("form", [in_binary_mode, bare, structured, structured_without_header])
 def test_a_wrapping_that_can_only_mean_one_thing_is_taken_off(form: Any, wrap: Wrap) -> None:
     assert decoded(wrap_value(form(ATTRIBUTES, DATA), wrap)) == EVENT
+
+
+@pytest.mark.parametrize("wrap", READ_AROUND_EVENTS.values(), ids=READ_AROUND_EVENTS)
+def test_a_payload_of_text_may_hold_an_event_and_not_its_data_alone(wrap: Wrap) -> None:
+    for form in (bare, structured, structured_without_header):
+        assert decoded(wrap_value(form(ATTRIBUTES, DATA), wrap)) == EVENT
+    with pytest.raises(MalformedEvent, match="payload is text, as Debezium's outbox event router sends it") as error:
+        decoded(wrap_value(in_binary_mode(ATTRIBUTES, DATA), wrap))
+    assert error.value.kind is not Kind.VERSION
 
 
 @pytest.mark.parametrize("name", [name for name, wrap in READ.items() if wrap(b"{}")[0] in b'{"'])
