@@ -189,7 +189,7 @@ async def test_nobody_is_counted_by_a_version_that_is_not_the_newest_any_more(co
 async def test_without_the_epoch_somebody_would_be(courses: Courses, monkeypatch: pytest.MonkeyPatch) -> None:
     await learn_and_publish(courses)
     original = connection.query
-    compared, sabotaged = "(select epoch from known) = $25", "((select epoch from known) = $25 or true)"
+    compared, sabotaged = "(select epoch from known) = $26", "((select epoch from known) = $26 or true)"
     monkeypatch.setattr(connection, "query", lambda name: original(name).replace(compared, sabotaged))
 
     await complete_others(courses, "a", 3)
