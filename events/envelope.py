@@ -27,7 +27,7 @@ from events.headers import CONTENT_TYPE, Headers, read_headers, unwrap_headers
 from events.kinds import REASON_LENGTH, Kind, explain_validation
 from events.kinds import MalformedEvent as MalformedEvent
 from events.models import ContractEvent
-from events.type_names import LONGEST_DATASCHEMA, MAJOR_VERSION, find_other_version, find_type
+from events.type_names import LONGEST_DATASCHEMA, MAJOR_VERSION, find_other_versions, find_type
 from events.wrapping import UNREADABLE, unwrap, unwrap_text
 
 AnyEvent = TypeVar("AnyEvent", bound=ContractEvent)
@@ -82,7 +82,7 @@ def data_of(envelope: Envelope, models: Mapping[str, type[AnyEvent]]) -> AnyEven
     for another major version in type or `dataschema`, and for data that the model refuses.
     """
     model = models.get(envelope.type) or _find_model(envelope, models)
-    if envelope.dataschema and find_other_version(envelope.dataschema) in models:
+    if envelope.dataschema and not find_other_versions(envelope.dataschema).isdisjoint(models):
         raise MalformedEvent("dataschema", "unknown major version", kind=Kind.VERSION)
     try:
         if isinstance(envelope.data, bytes):
@@ -163,14 +163,19 @@ def _read_wrapped(value: bytes, found: dict[str, str]) -> Envelope:
 
 
 def _read_beside_headers(value: bytes, found: dict[str, str], plain: MalformedEvent) -> Envelope:
-    """Reads a value that is a whole event, beside some headers that are not: what both say must be the same."""
+    """Reads a value that is a whole event, beside some headers that are not.
+
+    What both say must be the same, but for the source, on which nothing depends.
+    """
+    said = {name: text for name, text in found.items() if name not in (CONTENT_TYPE, "source")}
     try:
-        envelope = _read_bare(value)
+        event = _parse_object(value)
+        _read_bare(event)
+        if all(event.get(name, text) == text for name, text in said.items()):
+            return _read_bare({**event, **said})
     except MalformedEvent:
-        raise plain from None
-    if any(found.get(name, said) != said for name, said in (("id", envelope.id), ("type", envelope.type))):
-        raise plain
-    return envelope
+        pass
+    raise plain
 
 
 def _read_structured(value: bytes | dict[str, Any], content_type: str) -> Envelope:

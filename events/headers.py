@@ -14,6 +14,8 @@ ATTRIBUTES = {f"ce_{name}": name for name in ("id", "type", "source", "time", "s
 READ_HEADERS = {**ATTRIBUTES, CONTENT_TYPE: CONTENT_TYPE}
 # Other spellings of these names: those of CloudEvents over HTTP and AMQP, in any case.
 OTHER_NAME = re.compile(rf"(?:ce|cloudevents)[-_:.]({'|'.join(ATTRIBUTES.values())})|({CONTENT_TYPE})", re.IGNORECASE)
+# Two values of these say nothing about the event: the one that is spelt as here counts, else the first.
+OF_THE_DATA = {CONTENT_TYPE, "dataschema"}
 LONGEST_NAME = 40  # characters of a header's name that is looked at
 
 
@@ -42,8 +44,11 @@ def read_headers(headers: Headers) -> dict[str, str]:
             text = raw.decode()
         except UnicodeDecodeError:
             raise MalformedEvent(name, "the header is not UTF-8") from None
-        if attribute in found and found[attribute] != text:
-            raise MalformedEvent(name, "the header appears twice, with different values")
+        if found.get(attribute, text) != text:
+            if attribute not in OF_THE_DATA:
+                raise MalformedEvent(name, "the header appears twice, with different values")
+            if name not in READ_HEADERS:
+                continue
         found[attribute] = text
     return found
 

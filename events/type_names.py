@@ -16,7 +16,7 @@ TYPE = re.compile(rf"(?:[\w-]+(?:://|::|{SEPARATORS}))*(?P<name>[A-Za-z]+?){VERS
 AT_END = re.compile(rf"(?:{VERSION}|[.:/_-][0-9]+)\Z")
 # Only these two speak of a version: not a port, a year, or a counter of a schema registry.
 OWN_URN = re.compile(r"(?i:urn:course-progress):([A-Za-z]+):([0-9]{1,3})(?:\.[0-9]+)*\Z")
-NAME_AND_VERSION = re.compile(r"(?:^|[/:.#])([A-Za-z]+)/v([0-9]{1,3})(?:\.[0-9]+)*(?:\.[a-z.]+)?(?:[/?#].*)?\Z")
+NAME_AND_VERSION = re.compile(r"(?:^|[/:.#])([A-Za-z]+)/[vV]([0-9]{1,3})(?:\.[0-9]+)*(?:\.[a-z.]+)?(?=[/?#]|\Z)")
 LONGEST_DATASCHEMA = 200  # some are remembered; what is longer speaks of no version
 AROUND = " \t\r\n\v\f\u00a0\ufeff\"'`\u00ab\u00bb\u2018\u2019\u201c\u201d"
 
@@ -51,8 +51,9 @@ def _squeeze_ends(text: str) -> Iterable[str]:
 
 
 @lru_cache(maxsize=256)
-def find_other_version(dataschema: str) -> str:
-    """Returns the type of which a schema clearly is another major version than this contract's; empty: of none."""
+def find_other_versions(dataschema: str) -> frozenset[str]:
+    """Returns the types of which a schema clearly is another major version than this contract's."""
     text = dataschema.strip('"')
-    match = OWN_URN.match(text) or NAME_AND_VERSION.search(text)
-    return match[1] if match and int(match[2]) != MAJOR_VERSION else ""
+    own = OWN_URN.match(text)
+    named = [own] if own else NAME_AND_VERSION.finditer(text)
+    return frozenset(match[1] for match in named if int(match[2]) != MAJOR_VERSION)

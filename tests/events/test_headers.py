@@ -95,6 +95,33 @@ def test_a_header_may_come_again_with_the_same_value(again: Any) -> None:
     assert decoded((VALUE, [*HEADERS, *again])) == EVENT
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("Content-Type", b"text/plain")],
+        [
+            ("ce-dataschema", b"http://registry:8081/schemas/ids/2"),
+            ("CE_DATASCHEMA", b"http://registry:8081/schemas/ids/7"),
+        ],
+        [("ce_dataschema", b"urn:a"), ("ce_dataschema", b"urn:b")],
+    ],
+)
+def test_two_values_that_say_nothing_of_the_event_reject_nothing(more: Any) -> None:
+    for headers in ([*HEADERS, *more], [*more, *HEADERS]):
+        assert decoded((VALUE, headers)) == EVENT
+
+
+@pytest.mark.parametrize("own", [(), (("ce_time", b"2026-11-01T00:00:00Z"),)])
+def test_what_headers_and_a_whole_event_both_say_is_the_same(own: Any) -> None:
+    value, headers = bare(ATTRIBUTES, DATA)[0], [("ce_id", b"event-1"), ("ce_cause", b"imported"), *own]
+
+    if own:
+        with pytest.raises(MalformedEvent, match="ce_specversion: missing"):
+            decoded((value, headers))
+    else:
+        assert read(value, headers).cause == "imported"
+
+
 @pytest.mark.parametrize("again", [("ce_id", b"event-2"), ("ce-id", b"event-2"), ("ce_type", b"CourseAccessed")])
 def test_a_header_that_says_two_things_is_malformed(again: tuple[str, bytes]) -> None:
     with pytest.raises(MalformedEvent, match=f"{again[0]}: the header appears twice, with different values") as error:

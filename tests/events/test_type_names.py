@@ -6,7 +6,7 @@ from events.catalog import CATALOG_EVENTS
 from events.envelope import MalformedEvent, UnknownType
 from events.kinds import Kind
 from events.models import LESSON_EVENTS
-from events.type_names import find_other_version, find_type
+from events.type_names import find_other_versions, find_type
 from tests.events.forms import ATTRIBUTES, DATA, EVENT, Form, decoded, every_form
 
 KNOWN = (*LESSON_EVENTS, *CATALOG_EVENTS)
@@ -126,6 +126,9 @@ def test_every_type_is_found_however_it_is_spelt(name: str) -> None:
         ("https://schemas.example/LessonCompleted/v2.1.json", "LessonCompleted"),
         ("https://schemas.example/LessonCompleted/v2/schema.json?raw#x", "LessonCompleted"),
         ("LessonCompleted/v2", "LessonCompleted"),
+        ("https://schemas.example/LessonCompleted/V2", "LessonCompleted"),
+        ("https://schemas.example/api/v1/LessonCompleted/v2", "LessonCompleted"),
+        ("https://schemas.example/apis/registry/v3/groups/LessonCompleted/v2", "LessonCompleted registry"),
         ("https://schemas.example/LessonCompleted/v1", ""),
         ("https://schemas.example/LessonCompleted/2", ""),
         ("https://schemas.example/LessonCompleted/versions/2", ""),
@@ -142,7 +145,7 @@ def test_every_type_is_found_however_it_is_spelt(name: str) -> None:
     ],
 )
 def test_only_the_contracts_own_name_speaks_of_another_version(dataschema: str, of: str) -> None:
-    assert find_other_version(dataschema) == of
+    assert find_other_versions(dataschema) == frozenset(of.split())
 
 
 @pytest.mark.parametrize(
