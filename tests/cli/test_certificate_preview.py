@@ -49,7 +49,7 @@ def test_a_picture_is_as_wide_as_it_is_asked_for(tmp_path: Path) -> None:
         (["certificate.txt"], 2, "must end in .pdf or .png"),
         (["--name", " ", "certificate.pdf"], 2, "must not be empty"),
         (["/nowhere/certificate.pdf"], 1, "/nowhere/certificate.pdf cannot be written: No such file"),
-        (["--name", "李明", "/nowhere/certificate.png"], 1, "U+674E CJK UNIFIED IDEOGRAPH-674E"),
+        (["--name", "李明", "/nowhere/certificate.png"], 1, "U+660E CJK UNIFIED IDEOGRAPH-660E"),
         (["--template", "/nowhere", "certificate.pdf"], 1, "PROGRESS_CERTIFICATE_TEMPLATE: /nowhere: No such file"),
     ],
 )
