@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from worker.errors import Unavailable
@@ -42,7 +43,7 @@ class UntilIdle(Service):
         await self._pool.close()
 
     async def _watch(self) -> None:
-        goals = [(intake.stream, await intake.topic_id(), await intake.ends()) for intake in self._intakes]
+        goals = [await self._find_goal(intake) for intake in self._intakes]
         while not self.should_stop:
             if all([await self._is_done(*goal) for goal in goals]):
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -51,6 +52,16 @@ class UntilIdle(Service):
                 if intake.breaker_open:
                     raise intake.breaker_open
             await self.sleep(CHECK_IDLE_EVERY_S)
+
+    async def _find_goal(self, intake: Intake) -> tuple[Stream, UUID | None, dict[TopicPartition, int]]:
+        """Asks for the topic's id and the log's ends, again where Kafka closes the connection, as an old token's."""
+        while True:
+            try:
+                return intake.stream, await intake.topic_id(), await intake.ends()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await self.sleep(CHECK_IDLE_EVERY_S)
 
     async def _is_done(self, stream: Stream, topic_id: UUID | None, ends: dict[TopicPartition, int]) -> bool:
         partitions, offsets = [tp.partition for tp in ends], list(ends.values())
