@@ -26,7 +26,7 @@ from pydantic_core import from_json
 from events.headers import CONTENT_TYPE, Headers, read_headers, unwrap_headers
 from events.kinds import REASON_LENGTH, Kind, explain_validation
 from events.kinds import MalformedEvent as MalformedEvent
-from events.models import ContractEvent
+from events.models import CAUSE_PATTERN, ContractEvent
 from events.type_names import LONGEST_DATASCHEMA, MAJOR_VERSION, find_other_versions, find_type
 from events.wrapping import UNREADABLE, unwrap, unwrap_text
 
@@ -38,7 +38,7 @@ STRUCTURED = {f"{CLOUD_EVENTS}+json", CLOUD_EVENTS}
 UNKNOWN_SOURCE = "unknown"
 NEWER_CLOUD_EVENTS = re.compile(r"(?:[2-9]|[1-9][0-9]+)\.[0-9]+\Z")
 LONGEST_ATTRIBUTE = 1000  # characters of each attribute; longer ones are malformed
-CAUSE = re.compile(r"[a-z][a-z-]{0,31}")
+CAUSE = re.compile(CAUSE_PATTERN)
 NO_OFFSET = timedelta()
 MINUTE = timedelta(minutes=1)
 

@@ -68,10 +68,11 @@ CourseVersionInForce = Annotated[
     Field(description="The version of the course that decided; 0: its owner has published none"),
 ]
 Issue = Annotated[int, Field(strict=True, ge=1), Whole]
+CAUSE_PATTERN = "[a-z][a-z-]{0,31}"
 Cause = Annotated[
     str,
     Field(
-        pattern=r"^[a-z][a-z-]{0,31}$",
+        pattern=f"^{CAUSE_PATTERN}$",
         json_schema_extra=NO_LINE_BREAK,
         description="learner: the learner's events. course-changed: a version of the course. reset. waived: a waiver, "
         "or its withdrawal. imported: events that say so. repaired: verify --fix. recovered: the state is published "
