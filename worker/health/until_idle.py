@@ -12,6 +12,7 @@ from mode import Service
 
 from worker.errors import Unavailable
 from worker.intake.intake import Intake
+from worker.kafka.failures import explain_consumer_error
 from worker.postgres.connection import query
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
@@ -54,13 +55,17 @@ class UntilIdle(Service):
             await self.sleep(CHECK_IDLE_EVERY_S)
 
     async def _find_goal(self, intake: Intake) -> tuple[Stream, UUID | None, dict[TopicPartition, int]]:
-        """Asks for the topic's id and the log's ends, again where Kafka closes the connection, as an old token's."""
+        """Asks for the topic's id and the log's ends, again where Kafka closes the connection, as an old token's.
+
+        Raises SetupError for an error that does not pass by itself.
+        """
         while True:
             try:
                 return intake.stream, await intake.topic_id(), await intake.ends()
             except KafkaError as error:
-                if not error.retriable:
-                    raise
+                meaning = explain_consumer_error(error, self._settings)
+                if not isinstance(meaning, Unavailable):
+                    raise meaning from error
                 await self.sleep(CHECK_IDLE_EVERY_S)
 
     async def _is_done(self, stream: Stream, topic_id: UUID | None, ends: dict[TopicPartition, int]) -> bool:
