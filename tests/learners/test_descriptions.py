@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
+from worker import zones
 from worker.errors import SetupError
-from worker.learners import descriptions
 from worker.learners.descriptions import EXPECTED, BadDescription, build_description, is_zone
 
 SECRET = "Zuleikha Quisling"
@@ -26,7 +26,7 @@ def test_a_machine_that_knows_no_zone_says_so_instead_of_refusing_all(monkeypatc
     def no_zone(name: str) -> None:
         raise ZoneInfoNotFoundError(name)
 
-    monkeypatch.setattr(descriptions, "ZoneInfo", no_zone)
+    monkeypatch.setattr(zones, "ZoneInfo", no_zone)
 
     with pytest.raises(SetupError, match="pip install tzdata"):
         build_description(GOOD)

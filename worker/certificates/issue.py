@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import structlog
@@ -22,6 +21,7 @@ from worker.certificates.settings import CertificateSettings
 from worker.errors import DatabaseUnavailable, SetupError
 from worker.postgres.connection import query
 from worker.stream.effect import Later, Planned
+from worker.zones import find_zone
 
 log = structlog.get_logger("certificates")
 
@@ -158,12 +158,12 @@ def create_code() -> str:
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
-def find_zone(name: str | None) -> tzinfo:
+def require_zone(name: str | None) -> tzinfo:
     """Returns the learner's time zone; UTC where none is known. Raises Waits for one that nobody knows."""
-    try:
-        return UTC if name is None else ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not there; no name of a zone; a directory of zones
-        raise Waits(f"unknown time zone {name}: describe the learner with one of the IANA database") from None
+    zone = UTC if name is None else find_zone(name)
+    if zone is None:
+        raise Waits(f"unknown time zone {name}: describe the learner with one of the IANA database")
+    return zone
 
 
 def _begin(case: Case, version: int, completion: Completion, learner: Learner) -> Certificate:
@@ -198,7 +198,7 @@ def _continue(certificate: Certificate, now: datetime, step: Issue, learner: Lea
 
 
 def _date(completion: Completion, learner: Learner) -> date:
-    return completion.completed_at.astimezone(find_zone(learner.timezone)).date()
+    return completion.completed_at.astimezone(require_zone(learner.timezone)).date()
 
 
 def _require_name(learner: Learner) -> str:

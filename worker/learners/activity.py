@@ -60,7 +60,7 @@ class Activity:
         first = monday_of(last) - timedelta(weeks=_require_range(weeks, MOST_DAYS // 7) - 1)
         return by_week(by_day(await self._count_completed(user_id, first, last, zone), first, last))
 
-    async def find_zone(self, user_id: UUID) -> tzinfo:
+    async def read_zone(self, user_id: UUID) -> tzinfo:
         """Returns the offset from UTC of the clock by which the user was last seen; UTC where no event told of one."""
         rows = await self._pool.fetch(query("learners/latest_offset"), user_id)
         return timezone(timedelta(minutes=rows[0]["utc_offset"])) if rows else UTC

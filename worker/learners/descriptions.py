@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
@@ -15,6 +14,7 @@ from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
 from worker.settings import Settings
+from worker.zones import find_zone
 
 PUBLISH_WITHIN_S = 5.0
 NOT_A_ZONE = "not a zone of the IANA database, such as Europe/Berlin"
@@ -52,15 +52,11 @@ def build_description(fields: Mapping[str, Any]) -> LearnerDescribed:
 
 def is_zone(name: str) -> bool:
     """Tells whether the time zone exists. Raises SetupError where this machine knows no zone at all."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
-        try:
-            ZoneInfo("UTC")
-        except ZoneInfoNotFoundError:
-            raise SetupError("this machine has no database of time zones: pip install tzdata") from None
-        return False
-    return True
+    if find_zone(name) is not None:
+        return True
+    if find_zone("UTC") is None:
+        raise SetupError("this machine has no database of time zones: pip install tzdata")
+    return False
 
 
 class Descriptions:

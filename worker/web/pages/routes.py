@@ -38,12 +38,13 @@ from worker.web.pages.learning import (
 from worker.web.pages.operations import build_operations_page
 from worker.web.pages.reconciliation import build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
-from worker.web.pages.zones import COOKIE, choose_zone
 from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import Readers, ReadersDep
+from worker.zones import find_zone
 
 COURSES = 24  # on one page
 WEEKS = 12
+ZONE_COOKIE = "progress-zone"  # as in zone.js
 FOREVER = "public, max-age=31536000, immutable"
 Show = Literal["all", "current", "completed"]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -100,9 +101,9 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         readers: ReadersDep,
         after: Annotated[ListCursor | None, Depends(parse_place)],
         show: Show = "all",
-        zone: Annotated[str | None, Cookie(alias=COOKIE)] = None,
+        zone: Annotated[str | None, Cookie(alias=ZONE_COOKIE)] = None,
     ) -> Response:
-        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show, choose_zone(zone))
+        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show, find_zone(zone))
         return await templates.render_in_turns("learning", caller=caller, page=page)
 
     @router.get("/courses/{courseId}")
@@ -136,7 +137,7 @@ async def read_learning_page(
 
     None: of the offset that the learner's latest event was told with.
     """
-    zone = zone or await readers.activity.find_zone(user)
+    zone = zone or await readers.activity.read_zone(user)
     page, stats, weeks = await asyncio.gather(
         reads.list_courses(
             user,

@@ -1,8 +1,8 @@
-"""The browser says its time zone; what no database of zones knows is UTC."""
+"""A zone is known by its name; what the database of zones does not know is none."""
 
 import pytest
 
-from worker.web.pages.zones import choose_zone
+from worker.zones import find_zone
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from worker.web.pages.zones import choose_zone
     ],
 )
 def test_a_zone_of_the_database_is_taken(name: str) -> None:
-    assert str(choose_zone(name)) == name
+    assert str(find_zone(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_a_zone_of_the_database_is_taken(name: str) -> None:
         "zone.tab",
     ],
 )
-def test_what_is_no_zone_is_utc(name: str | None) -> None:
-    assert choose_zone(name) is None
+def test_what_is_no_zone_is_none(name: str | None) -> None:
+    assert find_zone(name) is None

@@ -1,11 +1,9 @@
-"""Knows the browser's time zone: zone.js puts its name into a cookie. Pure."""
+"""Looks up time zones by the names that browsers, websites and operators give them."""
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-COOKIE = "progress-zone"  # as in zone.js
 
-
-def choose_zone(name: str | None) -> ZoneInfo | None:
+def find_zone(name: str | None) -> ZoneInfo | None:
     """Returns the zone of this name in the IANA database; None without a name, or where it has none."""
     try:
         return ZoneInfo(name) if name else None
