@@ -24,7 +24,7 @@ from worker.deadletters.topic import build_resolution, write_resolutions
 from worker.kafka.client import client_arguments
 from worker.kafka.topics import admin_client
 from worker.operations import watch as ops
-from worker.operations.snapshot import Outbox, Snapshot
+from worker.operations.snapshot import MOST_COURSES, Outbox, Snapshot
 from worker.operations.watch import Operations
 from worker.settings import Settings
 
@@ -149,16 +149,19 @@ async def test_a_snapshot_tells_how_far_recounts_are_and_where_totals_disagree(
     assert disagreeing == {course: ("New", 9, 1, NOW), unknown: (None, 9, 1, NOW)}
 
 
-async def test_recounts_that_ended_long_ago_are_not_shown(settings: Settings, connection: asyncpg.Connection) -> None:
+async def test_recounts_that_ended_last_are_shown_and_those_of_long_ago_are_not(
+    settings: Settings, connection: asyncpg.Connection
+) -> None:
     recounts = "insert into course_recount (course_id, version, finished_at) values ($1, 1, now() - $2::interval)"
-    recent = uuid4()
-    await connection.execute(recounts, recent, timedelta(minutes=5))
+    ended = [uuid4() for _ in range(MOST_COURSES + 1)]  # the last of them longest ago
+    for minutes, course in reversed(list(enumerate(ended))):
+        await connection.execute(recounts, course, timedelta(minutes=minutes))
     await connection.execute(recounts, uuid4(), timedelta(hours=2))
 
     async with Operations(settings) as operations:
         taken = await operations.snapshot()
 
-    assert [recount.course_id for recount in taken.recounts] == [recent]
+    assert [recount.course_id for recount in taken.recounts] == ended[:MOST_COURSES]
 
 
 async def test_while_nobody_looks_only_lag_is_noted_and_who_looks_then_sees_how_it_is_now(
