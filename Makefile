@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements-dev.txt
 # Test processes share one broker and one database.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 .PHONY: help setup bench-setup run test unit faults bench lint contract lock audit
 
