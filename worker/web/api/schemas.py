@@ -1,13 +1,15 @@
 """Defines the JSON that the API answers, in camelCase; bodies.py has what it takes."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from worker.courses.prerequisites import MissingLesson
 from worker.learners.reads import MOST_LESSONS
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
@@ -26,6 +28,7 @@ PROGRESS = {
     "completionNumber": 0,
 }
 AS_OF = "2026-11-22T23:10:00.042Z"
+MOST_NAMED = 100  # missing lessons in an answer
 
 
 def with_examples(*values: dict[str, Any]) -> ConfigDict:
@@ -149,7 +152,32 @@ class AcceptedAnswer(CamelModel):
     event_id: str
 
 
-class BatchResult(CamelModel):
+class LessonName(CamelModel):
+    """Names a lesson by its id, and by its title in the newest version of the course."""
+
+    lesson_id: str
+    title: str | None
+
+
+class MissingLessons(CamelModel):
+    """Names the lessons to be completed first."""
+
+    missing: list[LessonName] | None = Field(
+        None,
+        exclude_if=lambda missing: missing is None,
+        description=f"The lessons to be completed first, at most {MOST_NAMED}. Absent: that is not the reason",
+    )
+    more_missing: int | None = Field(
+        None, exclude_if=lambda more: more is None, description="How many `missing` leaves out. Absent: none"
+    )
+
+    @classmethod
+    def of(cls, missing: Sequence[MissingLesson]) -> Self:
+        names = [LessonName.model_validate(lesson) for lesson in missing[:MOST_NAMED]]
+        return cls(missing=names, more_missing=len(missing) - len(names) or None)
+
+
+class BatchResult(MissingLessons):
     """Says what became of one event of a batch."""
 
     status: Literal["applied", "no-effect", "accepted", "rejected"] = Field(
