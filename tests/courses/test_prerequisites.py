@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from events.catalog import CatalogLesson, CoursePublished
@@ -21,7 +21,7 @@ from events.models import (
 )
 from tests.catalogs import Published, date_lessons, drop_forgotten, publish_versions
 from tests.databases import Database, publish_version
-from tests.deliveries import Delivery, deliveries, events, real_sql
+from tests.deliveries import GRAPH_LESSONS, Delivery, deliveries, draw_graphs, events, real_sql
 from tests.factories import COURSE, OTHER_USER, USER, at, completed, reset, uncompleted
 from worker.courses.prerequisites import (
     KEPT_BYTES,
@@ -38,7 +38,6 @@ from worker.progress.store import Store
 from worker.progress.version_reference import find_equals
 from worker.settings import Settings
 
-NAMES = ["ä", "b", "c", "d"]
 EVERY_KIND = (LessonCompleted, LessonCompleted, LessonUncompleted, LessonWaived, LessonWaiverWithdrawn, ProgressReset)
 
 
@@ -81,33 +80,6 @@ async def learners(
 
 
 # Any graph, any history
-
-
-@st.composite
-def versions(draw: st.DrawFn) -> list[Published]:
-    """Draws up to three versions of one course, whose lessons require and replace each other."""
-    numbers = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True))
-    return [(draw(version(number)), at(draw(st.integers(0, 8)))) for number in numbers]
-
-
-@st.composite
-def version(draw: st.DrawFn, number: int) -> CoursePublished:
-    ids = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
-    order = draw(st.permutations(ids))  # each may require those before it
-    lessons = [
-        CatalogLesson(
-            lesson_id=id,
-            title=draw(st.none() | st.just(f"Lesson {id}")),
-            required=draw(st.sampled_from([True, True, False])),
-            requires=tuple(draw(st.lists(st.sampled_from(order[: order.index(id)]), unique=True)))
-            if order.index(id)
-            else (),
-            replaces=tuple(draw(st.sampled_from([[], [], [name for name in NAMES if name != id][:1]]))),
-        )
-        for id in ids
-    ]
-    assume(any(lesson.required for lesson in lessons))
-    return CoursePublished(course_id=COURSE, version=number, lessons=tuple(lessons))
 
 
 def by_number(published: Iterable[Published]) -> dict[int, Published]:
@@ -156,7 +128,7 @@ def batches(draw: st.DrawFn) -> list[Sent]:
 
 @pytest.mark.timeout(600)
 @real_sql
-@given(delivery=deliveries(*EVERY_KIND), published=versions(), batch=batches())
+@given(delivery=deliveries(*EVERY_KIND), published=draw_graphs(), batch=batches())
 async def test_the_door_refuses_what_the_rules_do_not_call_met(
     learners: Learners, delivery: Delivery, published: list[Published], batch: list[Sent]
 ) -> None:
@@ -165,7 +137,7 @@ async def test_the_door_refuses_what_the_rules_do_not_call_met(
     for part in delivery.batches:
         await learners.apply(part)
     known = by_number(published)
-    clicks = [(LessonCompleted(user_id=USER, course_id=COURSE, lesson_id=name), at(9)) for name in NAMES]
+    clicks = [(LessonCompleted(user_id=USER, course_id=COURSE, lesson_id=name), at(9)) for name in GRAPH_LESSONS]
 
     for user in (USER, OTHER_USER):
         stored = [entry for entry in delivery.happened if entry[0].user_id == user]

@@ -55,6 +55,7 @@ class Fact:
     completed: bool
     changed_at: datetime | None  # None: it was never completed or un-completed
     waived_at: datetime | None  # None: it is not waived
+    completed_at: datetime | None = None
 
 
 class Prerequisites:
@@ -109,7 +110,7 @@ async def read_facts(reads: ProgressReader, user_id: UUID, lessons: Iterable[Nam
     found: dict[Named, list[Fact]] = defaultdict(list)
     columns = [course for course, _ in named], [lesson for _, lesson in named]
     for row in await reads.fetch("courses/facts_of_lessons", user_id, *columns) if named else []:
-        fact = Fact(row["same_id"], row["completed"], row["changed_at"], row["waived_at"])
+        fact = Fact(row["same_id"], row["completed"], row["changed_at"], row["waived_at"], row["completed_at"])
         found[row["course_id"], row["lesson_id"]].append(fact)
     return found
 

@@ -159,6 +159,56 @@ class LessonName(CamelModel):
     title: str | None
 
 
+class CourseName(CamelModel):
+    """Names a course by its id, and by the title of its newest version."""
+
+    course_id: UUID
+    title: str | None
+
+
+class NextLesson(CamelModel):
+    """Names a lesson, where it is listed, and its page in the website."""
+
+    lesson_id: str
+    title: str | None
+    section: str | None
+    href: str | None
+
+
+class NextAnswer(Answer):
+    """Says where the learner goes on in a course, or why nowhere."""
+
+    model_config = with_examples(
+        {
+            "asOf": AS_OF,
+            "courseId": COURSE,
+            "next": {"lessonId": "verbs", "title": "Verbs", "section": "Grammar", "href": "/lessons/verbs"},
+            "reason": None,
+            "missing": [],
+            "missingCourses": [],
+            "lessonsAdded": 0,
+        }
+    )
+
+    course_id: UUID
+    next: NextLesson | None = Field(
+        description="The first lesson, in the order of the newest version, that is required, not met and not locked"
+    )
+    reason: Literal["complete", "no-catalog", "locked", "course-locked"] | None = Field(
+        description="Why there is none. Locked: what is left requires lessons that the course itself does not. "
+        "Course-locked: other courses come first. No-catalog: the course has no version"
+    )
+    missing: list[LessonName] = Field(
+        description=f"With `locked`: what is to be completed before the first lesson left, at most {MOST_NAMED}"
+    )
+    missing_courses: list[CourseName] = Field(
+        description=f"With `course-locked`: the courses to be completed first, at most {MOST_NAMED}"
+    )
+    lessons_added: int = Field(
+        description="How many required lessons came since the learner completed the course, and are not met"
+    )
+
+
 class MissingLessons(CamelModel):
     """Names the lessons to be completed first."""
 
