@@ -28,12 +28,20 @@ lessons_done as materialized (
         offset 0 -- a fence: looked up by the key
     ) done
 ),
+replacements as materialized (
+    select r.*
+    from newest n
+    cross join lateral (
+        select course_id, lesson_id, replaced_id from course_replacement c where c.course_id = n.course_id
+        offset 0 -- a fence, as above: not the replacements of all courses
+    ) r
+),
 lessons_met as materialized (
     select course_id, version, lesson_id from lessons_done
     union
     select d.course_id, d.version, r.lesson_id
     from lessons_done d
-    join course_replacement r on r.course_id = d.course_id and r.replaced_id = d.lesson_id
+    join replacements r on r.course_id = d.course_id and r.replaced_id = d.lesson_id
 ),
 met as materialized (
     select m.course_id, array_agg(m.lesson_id) as lessons
