@@ -8,6 +8,7 @@ import pytest
 
 from events.models import CourseAccessed
 from events.publisher import LessonEventPublisher, Receipt
+from tests.processes import eventually
 from worker.kafka.log_ends import fetch_log_ends
 from worker.learners import applied, current_topic
 from worker.learners.applied import AppliedOffsets
@@ -53,7 +54,10 @@ async def is_behind(offsets: AppliedOffsets, publisher: LessonEventPublisher) ->
 
 
 async def test_an_empty_topic_is_caught_up_with(offsets: AppliedOffsets, publisher: LessonEventPublisher) -> None:
-    assert await is_caught_up(offsets, publisher)
+    async def caught_up() -> bool:  # as soon as each partition of the new topic has its leader
+        return await is_caught_up(offsets, publisher)
+
+    await eventually(caught_up)
 
 
 async def test_a_topic_is_caught_up_with_when_every_partition_is(
