@@ -48,7 +48,7 @@ def add_options(command: Command) -> Command:
 
 @click.group(cls=Group, epilog="course-progress export lessons --output lessons.csv")
 def export() -> None:
-    """Writes what is known to a file, as it is at one moment; workers may run."""
+    """Writes what is known to a file."""
 
 
 @export.command(
@@ -57,7 +57,9 @@ def export() -> None:
 )
 @add_options
 def progress(**options: Any) -> None:
-    """Writes how far each learner is in each course: a line per progress row.
+    """Writes how far learners are in their courses.
+
+    Writes a line per progress row, all as they are at one moment; workers may run.
 
     Exits 3 if it could not read the rows or write the file, which is then not there.
     """
@@ -71,7 +73,9 @@ def progress(**options: Any) -> None:
 )
 @add_options
 def lessons(**options: Any) -> None:
-    """Writes what learners did: a line per completion, un-completion, waiver and access that is kept.
+    """Writes what learners did.
+
+    Writes a line per completion, un-completion, waiver and access that is kept, all at one moment; workers may run.
 
     `course-progress import` reads each format. Exits 3 if it could not read the rows or write the file, which is then
     not there.
