@@ -133,6 +133,11 @@ class Facts:
     transitions_known: int = 0  # of which `transitions` has the latest
     recount: RecountFact | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether there is nothing to explain: no version of the course, and no row of this learner."""
+        return self.row is None and not self.versions
+
 
 class Fetches(Protocol):
     """Runs statements: a connection, or a pool of them."""
@@ -146,11 +151,7 @@ def _parser() -> TypeAdapter[Facts]:
     return TypeAdapter(Facts)
 
 
-async def read_facts(connection: Fetches, user_id: UUID, course_id: UUID) -> Facts | None:
-    """Reads the facts with one statement; None for a course that has no version, and no row of this learner.
-
-    With a pool it raises DatabaseUnavailable.
-    """
+async def read_facts(connection: Fetches, user_id: UUID, course_id: UUID) -> Facts:
+    """Reads the facts with one statement. With a pool it raises DatabaseUnavailable."""
     [row] = await connection.fetch(query("courses/explain_facts"), user_id, course_id, MOST_UNNAMED, MOST_TRANSITIONS)
-    facts = _parser().validate_json(row["facts"])
-    return facts if facts.row or facts.versions else None
+    return _parser().validate_json(row["facts"])
