@@ -134,7 +134,7 @@ def conclude(facts: Facts, result: Result, *, required: int | None) -> Explanati
             result.version.version,
             completed_at=result.completed_at,
             added=len(result.newest.added) if result.newest else 0,
-            shown=row.progress_percentage if row and not agrees else None,
+            shown=row.progress_percentage if row and row.progress_percentage != result.arithmetic.percentage else None,
             reset_at=reset_at,
         ),
         row=row,

@@ -39,7 +39,7 @@ def tell_rule(needed: int | None, required: int | None) -> str:
     if needed is None:
         return "nobody has said yet how many lessons the course has"
     if required is None:
-        return f"{needed:,} completed lessons, the number that the latest event gave"
+        return f"{count(needed, 'completed lesson')}, the number that the latest event gave"
     if needed < required:
         return f"any {needed:,} of {required:,} required lessons"
     return "the one required lesson" if required == 1 else f"all {required:,} required lessons"
@@ -68,12 +68,12 @@ def tell_lesson(lesson_id: str, ground: Ground | None, taken_back_at: datetime |
 
 def tell_ignored(why: str, at: datetime | None, versions: Sequence[int], reset_at: datetime | None) -> str:
     """Says why a lesson does not count."""
-    since = f" since {tell_time(reset_at)}" if reset_at else ""
+    started_over = f" at {tell_time(reset_at)}" if reset_at else ""
     return {
         "optional": "optional: the course is complete without it",
         "not-in-version": f"not in the version that counts; named by {list_versions(versions)}",
         "unknown": "no version of the course names it",
-        "before-reset": f"waived before the learner started over, so it counts no longer{since}",
+        "before-reset": f"waived before the learner started over{started_over}",
         "waiver-withdrawn": f"its waiver was withdrawn at {tell_time(at)}" if at else "its waiver was withdrawn",
     }[why]
 
@@ -154,7 +154,7 @@ def tell_summary(
     if reset_at and not arithmetic.met:
         said += f" The learner started over at {tell_time(reset_at)}."
     if shown is not None:
-        said += f" The stored row still says {shown} %, and is about to be recounted."
+        said += f" The stored row still says {shown} %."
     return said
 
 
@@ -169,5 +169,9 @@ def _tell_state(arithmetic: Arithmetic, required: int | None, version: int, comp
     if completed_at:
         return f"100 %: complete since {tell_time(completed_at)}, by {tell_rule(needed, required)}{under}."
     left = needed - counted
-    which = f"any {left:,} of {required - met:,} that are missing" if needed < required else f"{left:,} missing"
-    return f"{arithmetic.percentage} %: {counted:,} met, of {tell_rule(needed, required)}{under}; {which}."
+    if needed < required:
+        more = f"any {left:,} more of the {required - met:,} missing will do"
+        return f"{arithmetic.percentage} %: {counted:,} of {needed:,} needed lessons{under} met; {more}."
+    return (
+        f"{arithmetic.percentage} %: {counted:,} of {count(required, 'required lesson')}{under} met, {left:,} missing."
+    )

@@ -1,6 +1,6 @@
 """Explanations of thousands of random histories, recomputed from their JSON alone, equal the rows that SQL wrote.
 
-`HISTORIES=100000 SEED=7 pytest tests/courses/test_explain_random.py` plays more of them, or others.
+`HISTORIES=100000 SEED=7 pytest tests/courses/test_explanations.py` plays more of them, or others.
 """
 
 import json
