@@ -23,6 +23,7 @@ from worker.cli.certificates import certificates
 from worker.cli.deadletters import deadletters
 from worker.cli.effects import effects
 from worker.cli.events import import_, publish, watch
+from worker.cli.explain import explain
 from worker.cli.export import export
 from worker.cli.learners import show
 from worker.cli.learners_describe import learners
@@ -43,8 +44,26 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-COMMANDS = (api, catalog, certificates, deadletters, effects, export, import_, learners, publish, rewind, show, stack)
-for command in (*COMMANDS, unwaive, verify, waive, watch):
+COMMANDS = (
+    api,
+    catalog,
+    certificates,
+    deadletters,
+    effects,
+    explain,
+    export,
+    import_,
+    learners,
+    publish,
+    rewind,
+    show,
+    stack,
+    unwaive,
+    verify,
+    waive,
+    watch,
+)
+for command in COMMANDS:
     cli.add_command(command)
 for command in (key, preview):
     certificates.add_command(command)

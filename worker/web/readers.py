@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from fastapi import Depends, Request
 
 from worker.courses.analytics import CourseAnalytics
+from worker.courses.explanations import Explanations
 from worker.courses.lessons import KnownLessons
 from worker.courses.publishing import CatalogService
 from worker.learners.activity import Activity
@@ -23,6 +24,7 @@ class Readers:
         self.analytics = CourseAnalytics(settings)
         self.catalog = CatalogService(settings)
         self.activity = Activity(settings)
+        self.explanations = Explanations(settings)
         self.lessons = KnownLessons(settings)
         self.descriptions = Descriptions(settings)
         self.operations = Operations(settings)
@@ -35,6 +37,7 @@ class Readers:
                 self.analytics,
                 self.catalog,
                 self.activity,
+                self.explanations,
                 self.lessons,
                 self.descriptions,
                 self.operations,

@@ -28,7 +28,15 @@ ABOUT: dict[str, Any] = {
 ANYWHERE = (400, 401, 403, 429, 500, 503)
 TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 WITH_BODY = (408, 413)
-WITH_404 = ("/progress/{courseId}", "/lessons", "/complete", "/access", "/reset", "/waivers")  # ends of paths
+WITH_404 = (
+    "/progress/{courseId}",
+    "/explain",
+    "/lessons",
+    "/complete",
+    "/access",
+    "/reset",
+    "/waivers",
+)  # ends of paths
 
 
 def build_schema(app: FastAPI) -> dict[str, Any]:
