@@ -29,7 +29,7 @@ def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebala
         metadata_max_age_ms=NEW_PARTITIONS_WITHIN_MS,
         # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
         partition_assignment_strategy=(StickyPartitionAssignor,),
-        heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+        heartbeat_interval_ms=int(settings.group_heartbeat_s * 1000),
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         # Its default is the session timeout, too short to drain a batch in flight.
         rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
