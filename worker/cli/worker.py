@@ -40,7 +40,7 @@ class Process(faust.Worker):
         await super().stop()
 
     async def _sentinel_task(self) -> None:
-        """Lets the loop turn once more before mode closes it. Mode would wait a second here, with nothing to wait for."""
+        """Lets the loop turn once more before mode closes it; mode itself waits a second here, for nothing."""
         await asyncio.sleep(0)
 
     def _end_at_next_signal(self, loop: asyncio.AbstractEventLoop) -> None:

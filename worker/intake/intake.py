@@ -73,6 +73,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         return set().union(*(lane.partitions.owned for lane in self._lanes))
 
     @property
+    def positions(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Returns what is applied and where the log ends, by its last look, of the partitions that are read here."""
+        return self._watch.lag.read_positions()
+
+    @property
     def breaker_open(self) -> BreakerOpen | None:
         """Returns why nothing is taken any more; None while the breaker is closed."""
         return self._breaker.opened
