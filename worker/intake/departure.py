@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from events.consumer import ANSWER_TIMEOUT_S, close_consumer
+from events.consumer import close_consumer
 from worker.kafka.leave_group import leave_group
 from worker.settings import Settings
 from worker.stateful_set import NotTold, has_place
@@ -15,6 +15,7 @@ from worker.stateful_set import NotTold, has_place
 log = structlog.get_logger("intake")
 
 ASK_WITHIN_S = 2.0
+LEAVE_WITHIN_S = 2.0
 
 
 async def leaves_for_good(settings: Settings) -> bool:
@@ -42,7 +43,7 @@ async def depart(consumer: AIOKafkaConsumer, settings: Settings, *, for_good: bo
     """
     if settings.group_instance_id and for_good:
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(LEAVE_WITHIN_S):
                 left = await leave_group(consumer, settings.group_instance_id)
             log.info("left the consumer group" if left else "there was no place in the consumer group to leave")
         except (KafkaError, TimeoutError) as error:

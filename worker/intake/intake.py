@@ -147,7 +147,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.gather(*(sink.close() for sink in self._sinks))
                 await asyncio.wait(late, timeout=1)
         await self._commits.send(self._consumer)
-        await depart(self._consumer, self._settings, for_good=await for_good)
+        await depart(self._consumer, self._settings, for_good=await for_good and not self._watch.away)
 
     async def _leaves_for_good(self) -> bool:
         return self._settings.group_instance_id is not None and await leaves_for_good(self._settings)
