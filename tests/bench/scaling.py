@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
 from tests.bench.bench import Bench, connected
 from tests.bench.drain import require_running, stop
@@ -103,7 +104,12 @@ class Group:
 
     async def has_settled(self) -> bool:
         """Tells whether the processes that run, and no others, are the members of the group, each with partitions."""
-        group = await self.cluster.read_group()
+        try:
+            group = await self.cluster.read_group()
+        except KafkaError as error:
+            if not error.retriable:  # such as a coordinator that is not there yet
+                raise
+            return False
         shares = [len(member.partitions) for member in group.members]
         return group.state == "Stable" and len(shares) == len(self.processes) and all(shares)
 
