@@ -70,7 +70,8 @@ class Load:
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             raise KafkaException(error)
-        self._stored[message.partition()].append((message.offset(), time.monotonic()))
+        if (offset := message.offset()) is not None:  # unknown where the first answer was lost, and it was sent again
+            self._stored[message.partition()].append((offset, time.monotonic()))
 
 
 @asynccontextmanager
