@@ -84,8 +84,8 @@ async def compare(bench: Bench, database: Settings, rows: Rows, rate: float) -> 
             workers = min(max(1, math.ceil(advised)), bench.sizes.advice_most_workers)
             processes += [started.enter_context(WorkerProcess(settings)) for _ in range(workers - 1)]
             await wait_until_shared(processes)
-            load.add_at_once(bench.sizes.advice_burst * workers)
-            each_per_s = await measure(settings, connection, load, processes) / workers
+            burst = bench.sizes.advice_burst * workers
+            each_per_s = await measure(settings, connection, load, processes, burst) / workers
     bench.say(f"  {rate:,.0f}/s: {advised:.2f} workers advised, each did {each_per_s:,.0f}/s")
     return Compared(rate, advised, workers, each_per_s)
 
@@ -110,17 +110,21 @@ async def wait_until_shared(processes: list[WorkerProcess]) -> None:
 
 
 async def measure(
-    settings: Settings, connection: asyncpg.Connection, load: Load, processes: list[WorkerProcess]
+    settings: Settings, connection: asyncpg.Connection, load: Load, processes: list[WorkerProcess], burst: int
 ) -> float:
-    """Returns what all workers together apply per second, from the top of the backlog to the rest that is LEFT."""
-    top, points = 0, list[tuple[float, int, int]]()
-    while not top or load.waiting > top * LEFT:
+    """Adds a burst to the load. Returns what all workers together apply per second while it waits.
+
+    That is from when all of it is stored until as many events are applied, or only the part LEFT of it waits.
+    """
+    load.add_at_once(burst)
+    began: tuple[float, int] | None = None
+    while True:
         require_running(processes)
         applied = await read_applied(connection, settings)
         load.look(applied)
-        points.append((time.monotonic(), sum(applied.values()), load.waiting))
-        top = max(top, load.waiting) if load.burst_is_out else 0
+        now, events = time.monotonic(), sum(applied.values())
+        if began and (events - began[1] >= burst or load.waiting <= burst * LEFT):
+            return (events - began[1]) / (now - began[0])
+        if began is None and load.is_stored:
+            began = (now, events)
         await asyncio.sleep(LOOK_EVERY_S)
-    at_top = next(n for n, (_, _, waiting) in enumerate(points) if waiting == top)
-    (began, first, _), (ended, last, _) = points[at_top], points[-1]
-    return (last - first) / (ended - began)

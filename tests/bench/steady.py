@@ -28,15 +28,16 @@ class Load:
         self._records: Iterator[Record] = records(in_time(even(rows, random.Random(1))))
         self._stored: dict[int, deque[tuple[int, float]]] = defaultdict(deque)
         self._extra = 0
+        self._published = self._acknowledged = self._last_extra = 0
 
     def add_at_once(self, events: int) -> None:
         """Has this many events more published as fast as it goes."""
         self._extra += events
 
     @property
-    def burst_is_out(self) -> bool:
-        """Tells whether what was to be published at once is with the producer."""
-        return not self._extra
+    def is_stored(self) -> bool:
+        """Tells whether Kafka has all that was to be published at once."""
+        return not self._extra and self._last_extra <= self._acknowledged
 
     @property
     def waiting(self) -> int:
@@ -54,14 +55,16 @@ class Load:
     async def run(self) -> None:
         """Publishes until it is cancelled. Raises KafkaException when Kafka refuses an event."""
         producer = librdkafka(self._settings, {"enable.idempotence": True, "linger.ms": 2})
-        began, published = time.monotonic(), 0
+        began, on_time = time.monotonic(), 0
         try:
             while True:
-                due = int((time.monotonic() - began) * self.rate) - published
-                published += due
+                due = int((time.monotonic() - began) * self.rate) - on_time
+                on_time += due
                 extra, self._extra = min(self._extra, 2000), max(0, self._extra - 2000)
                 for record in islice(self._records, due + extra):
                     record.produce(producer, self._settings.lesson_events_topic, self._note)
+                self._published += due + extra
+                self._last_extra = self._published if extra else self._last_extra
                 producer.poll(0)
                 await asyncio.sleep(0 if extra else TURN_S)
         finally:
@@ -70,6 +73,7 @@ class Load:
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             raise KafkaException(error)
+        self._acknowledged += 1
         if (offset := message.offset()) is not None:  # unknown where the first answer was lost, and it was sent again
             self._stored[message.partition()].append((offset, time.monotonic()))
 
