@@ -3,12 +3,13 @@
 import asyncio
 import math
 import time
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 
-from tests.bench.bench import Bench, connected
+from tests.bench.bench import Bench, connected, database_of
 from tests.bench.drain import drain, require_running
 from tests.bench.learners import Rows
 from tests.bench.result import Figure, Result
@@ -19,6 +20,7 @@ from worker.operations.watch import Operations
 from worker.settings import Settings
 
 SHARES = (0.5, 1.2, 2.1)  # of what one worker drains
+COMMIT_DELAY_US = 10_000
 LEFT = 0.1  # of a backlog: below, a lane may be idle
 
 
@@ -46,7 +48,8 @@ async def advice(bench: Bench) -> Result:
 
     Then as many run as it advises, and a burst of events is added to the load. What each of them applies while there is
     a backlog is the truth that the advice is compared with; both are without the headroom of 30 %. The three rates take
-    about one worker, two and three. Batches are small, so that three workers do not fill the cores of the machine.
+    about one worker, two and three. So that three workers do not fill the cores of the machine, batches are small, and
+    a commit takes 10 ms longer (commit_delay), as on a slow disk.
     """
     rows = Rows(bench.sizes.rows)
     result = Result("Advice", ("events/s", "advised workers", "needed workers", "a worker did", "the advice is off by"))
@@ -65,13 +68,23 @@ async def advice(bench: Bench) -> Result:
 async def drain_alone(bench: Bench, database: Settings, rows: Rows) -> float:
     """Returns what one worker drains, in events per second."""
     events = bench.sizes.advice_burst
-    async with bench.backlog(database, rows, events) as backlog, bench.copy(backlog) as fresh:
+    async with bench.backlog(database, rows, events) as backlog, slow_copy(bench, backlog) as fresh:
         return (await drain(fresh, events)).rate
+
+
+@asynccontextmanager
+async def slow_copy(bench: Bench, of: Settings) -> AsyncIterator[Settings]:
+    """Yields a copy of the database in which each commit waits for COMMIT_DELAY_US."""
+    async with bench.copy(of) as fresh:
+        async with connected(fresh) as connection:
+            for name, value in (("commit_delay", COMMIT_DELAY_US), ("commit_siblings", 0)):
+                await connection.execute(f"alter database {database_of(fresh)} set {name} = {value}")
+        yield fresh
 
 
 async def compare(bench: Bench, database: Settings, rows: Rows, rate: float) -> Compared:
     async with (
-        bench.copy(database) as fresh,
+        slow_copy(bench, database) as fresh,
         bench.topics(fresh) as settings,
         connected(settings) as connection,
         under_load(settings, rows, rate) as load,
