@@ -92,3 +92,12 @@ async def test_nothing_is_asked_of_kafka_where_aiokafka_does_what_is_right(
     await depart(consumer, Settings(group_instance_id=static_id), for_good=for_good)
 
     assert consumer.stopped == 1
+
+
+async def test_a_consumer_that_never_started_has_no_place_to_leave() -> None:
+    consumer: Any = Consumer(fails)
+    consumer._coordinator = None
+
+    await depart(consumer, Settings(group_instance_id="one"), for_good=True)
+
+    assert consumer.stopped == 1

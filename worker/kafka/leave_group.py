@@ -51,6 +51,8 @@ async def leave_group(consumer: AIOKafkaConsumer, static_id: str) -> bool:
     Raises KafkaError; the place then lasts until the session ends.
     """
     coordinator = consumer._coordinator
+    if coordinator is None:  # it has not started
+        return False
     member_id, node = coordinator.member_id, coordinator.coordinator_id
     await coordinator.close()
     if not member_id or node is None:
