@@ -117,9 +117,9 @@ def test_what_large_batches_did_long_ago_gives_way_to_what_they_do_now() -> None
     for start in range(100, 400, 10):
         work(recent, start, start + 0.1, 2000)
     for start in range(400, 700, 10):
-        work(recent, start, start + 0.4, 1000)
+        work(recent, start, start + 0.8, 1900)
 
-    assert recent.summary(701).capacity_per_s == pytest.approx(2_500)
+    assert recent.summary(701).capacity_per_s == pytest.approx(2_375)
 
 
 def test_one_batch_that_waited_for_the_database_does_not_spoil_the_capacity() -> None:

@@ -20,6 +20,7 @@ STEP = math.log(1.1)
 SHORTEST_S = 0.001
 LARGE = 500  # records, among which the fixed cost of a batch counts little
 LARGE_KEPT = 21
+NEARLY = 0.9
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class Throughput:
         """Notes a settled batch. `now` is a monotonic time, `wall` a Unix time, as records' timestamps are.
 
         A batch with less than a quarter of `batch_size` records, or than LARGE, says nothing about the capacity. Nor
-        does one that is not half as large as another: an event in it takes longer, so many of them would hide what a
+        does one that is not NEARLY as large as another: an event in it takes longer, so many of them would hide what a
         worker does under a backlog.
         """
         if self._working:
@@ -117,7 +118,7 @@ class Throughput:
         )
 
     def _note_large(self, records: int, per_s: float) -> None:
-        if 2 * records >= self._largest():
+        if records >= NEARLY * self._largest():
             self._large.append((records, per_s))
 
     def _largest(self) -> int:
@@ -125,7 +126,7 @@ class Throughput:
 
     def _capacity(self) -> float | None:
         largest = self._largest()
-        return median(per_s for records, per_s in self._large if 2 * records >= largest) if largest else None
+        return median(per_s for records, per_s in self._large if records >= NEARLY * largest) if largest else None
 
     def _take_share(self, lane: Hashable, now: float) -> float:
         """Returns the lane's batch's share of the time worked for all unsettled batches.
