@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, assume
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from events.catalog import CatalogLesson, CoursePublished
 from events.models import (
     CourseAccessed,
     LessonCompleted,
@@ -21,6 +22,7 @@ from events.models import (
 from tests.factories import COURSE, OTHER_USER, USER, at
 
 LESSONS = ["ä", "b", "c"]
+GRAPH_LESSONS = ["ä", "b", "c", "d"]
 
 
 def events(*kinds: type[LessonEvent]) -> st.SearchStrategy[tuple[LessonEvent, datetime]]:
@@ -60,6 +62,33 @@ def deliveries(draw: st.DrawFn, *kinds: type[LessonEvent]) -> Delivery:
     arriving = draw(st.permutations(happened + repeated))
     cuts = sorted(draw(st.sets(st.integers(1, len(arriving)), max_size=4)) | {0, len(arriving)})
     return Delivery(happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)])
+
+
+@st.composite
+def draw_graphs(draw: st.DrawFn) -> list[tuple[CoursePublished, datetime]]:
+    """Draws up to three versions of one course, whose lessons require and replace each other."""
+    numbers = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True))
+    return [(draw(draw_graph(number)), at(draw(st.integers(0, 8)))) for number in numbers]
+
+
+@st.composite
+def draw_graph(draw: st.DrawFn, number: int) -> CoursePublished:
+    ids = draw(st.lists(st.sampled_from(GRAPH_LESSONS), min_size=1, unique=True))
+    order = draw(st.permutations(ids))  # each may require those before it
+    lessons = [
+        CatalogLesson(
+            lesson_id=id,
+            title=draw(st.none() | st.just(f"Lesson {id}")),
+            required=draw(st.sampled_from([True, True, False])),
+            requires=tuple(draw(st.lists(st.sampled_from(order[: order.index(id)]), unique=True)))
+            if order.index(id)
+            else (),
+            replaces=tuple(draw(st.sampled_from([[], [], [name for name in GRAPH_LESSONS if name != id][:1]]))),
+        )
+        for id in ids
+    ]
+    assume(any(lesson.required for lesson in lessons))
+    return CoursePublished(course_id=COURSE, version=number, lessons=tuple(lessons))
 
 
 real_sql = hypothesis_settings(

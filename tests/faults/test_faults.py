@@ -21,7 +21,7 @@ from tests.faults.scene import Scene
 from tests.faults.servers import Servers
 from tests.faults.service_faults import website_failed_over
 from tests.faults.worker_faults import kill_at, thaw_after_partitions_moved
-from worker.learners.service import ProgressService
+from worker.learners.applied import AppliedOffsets
 from worker.stream.cut_record import KEPT_VALUE, LARGEST_RECORD
 from worker.stream.outcome import Record
 
@@ -140,10 +140,10 @@ async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: S
 async def test_the_suite_goes_red_when_a_website_calls_done_what_is_not_applied(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def at_once(*_: object) -> bool:
+    async def at_once(*_: object, **__: object) -> bool:
         return True
 
-    monkeypatch.setattr(ProgressService, "_is_applied", at_once)
+    monkeypatch.setattr(AppliedOffsets, "_has_passed", at_once)
 
     outcome = await play(servers, Fault(website_failed_over, 1, {}), SEED)
 

@@ -138,7 +138,7 @@ async def reset(service: ProgressService) -> bool | Accepted:
 
 
 def wait_for(service: ProgressService, seconds: float) -> None:
-    service._settings = service._settings.model_copy(update={"apply_deadline_s": seconds})
+    service._applied._settings = service._settings.model_copy(update={"apply_deadline_s": seconds})
 
 
 class TestRecreatedTopic:

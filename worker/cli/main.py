@@ -24,6 +24,7 @@ from worker.cli.certificates import certificates
 from worker.cli.deadletters import deadletters
 from worker.cli.effects import effects
 from worker.cli.events import import_, publish, watch
+from worker.cli.export import export
 from worker.cli.learners import show
 from worker.cli.learners_describe import learners
 from worker.cli.options import Group
@@ -43,22 +44,8 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-COMMANDS = (
-    advise,
-    api,
-    catalog,
-    certificates,
-    deadletters,
-    effects,
-    import_,
-    learners,
-    publish,
-    rewind,
-    show,
-    stack,
-    unwaive,
-)
-for command in (*COMMANDS, verify, waive, watch):
+COMMANDS = (advise, api, catalog, certificates, deadletters, effects, export, import_, learners, publish, rewind, show)
+for command in (*COMMANDS, stack, unwaive, verify, waive, watch):
     cli.add_command(command)
 for command in (key, preview):
     certificates.add_command(command)

@@ -1,6 +1,7 @@
 """Decides whether a course, or a lesson of it, is known: callers of the HTTP API may invent both."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -9,6 +10,14 @@ from worker.learners.reads import ProgressReader
 
 Unknown = Literal["course", "lesson"]
 UnknownCourses = Literal["auto", "trust", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Says what of a course and a lesson is unknown (None: nothing is), and the course's newest version."""
+
+    unknown: Unknown | None
+    version: int  # 0: it has none, or the database is away
 
 
 class Admission:
@@ -25,7 +34,11 @@ class Admission:
     async def find_unknown(
         self, reads: ProgressReader, named: Sequence[tuple[UUID, str | None]]
     ) -> list[Unknown | None]:
-        """Tells of each course, with or without a lesson, what is unknown; None: nothing is.
+        """Tells of each course, with or without a lesson, what is unknown; None: nothing is. Raises as `look_up`."""
+        return [found.unknown for found in await self.look_up(reads, named)]
+
+    async def look_up(self, reads: ProgressReader, named: Sequence[tuple[UUID, str | None]]) -> list[Found]:
+        """Looks up each course, with or without a lesson.
 
         Without PostgreSQL nothing is unknown, because a write needs Kafka alone, and an unknown lesson counts for
         nothing anyway. Raises DatabaseUnavailable where a course without a version would be refused.
@@ -38,12 +51,12 @@ class Admission:
         except DatabaseUnavailable:
             if self._must_have_version():
                 raise
-            return [None] * len(named)
+            return [Found(None, 0)] * len(named)
         self._any_version = rows[0]["any_version"]
-        return [self._judge(row) for row in rows]
+        return [Found(self._judge(row), row["version"]) for row in rows]
 
     def _judge(self, row: Any) -> Unknown | None:
-        if not row["has_version"]:
+        if not row["version"]:
             return "course" if self._must_have_version() else None
         return None if row["names_lesson"] else "lesson"
 

@@ -15,6 +15,8 @@ class Lesson:
     href: str | None = None
     required: bool = True  # else the course can be complete without it
     replaces: tuple[str, ...] = ()  # earlier lessons whose completion counts as this one's
+    section: str | None = None  # the part of the course under which it is listed
+    requires: tuple[str, ...] = ()  # lessons to be completed before it
 
 
 class Catalog(Protocol):

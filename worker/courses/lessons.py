@@ -125,10 +125,7 @@ class KnownLessons:
         known = self._of_versions.get((course_id, version))
         if known is None:
             rows = await self._fetch("courses/lessons_of_version", course_id, version)
-            known = tuple(
-                Lesson(row["lesson_id"], row["title"] or "", row["href"], row["required"], tuple(row["replaces"]))
-                for row in rows
-            )
+            known = tuple(map(build_lesson, rows))
             with suppress(ValueError):  # larger than the cache
                 self._of_versions[course_id, version] = known
         return known
@@ -145,6 +142,19 @@ class KnownLessons:
         return await self._pool.fetch(query(name), *arguments)
 
 
+def build_lesson(row: asyncpg.Record) -> Lesson:
+    """Builds a lesson from a row of `lessons_of_version.sql`."""
+    return Lesson(
+        id=row["lesson_id"],
+        title=row["title"] or "",
+        href=row["href"],
+        required=row["required"],
+        replaces=tuple(row["replaces"]),
+        section=row["section"],
+        requires=tuple(row["requires"]),
+    )
+
+
 def measure(lessons: tuple[str, ...]) -> int:
     """Returns about how many bytes these ids take in memory, and the entry of a cache around them."""
     return 500 + sum(60 + 4 * len(lesson_id) for lesson_id in lessons)
@@ -152,7 +162,18 @@ def measure(lessons: tuple[str, ...]) -> int:
 
 def measure_lessons(lessons: tuple[Lesson, ...]) -> int:
     """Returns about how many bytes these lessons take in memory, and the entry of a cache around them."""
-    texts = (text for lesson in lessons for text in (lesson.id, lesson.title, lesson.href or "", *lesson.replaces))
+    texts = (
+        text
+        for lesson in lessons
+        for text in (
+            lesson.id,
+            lesson.title,
+            lesson.href or "",
+            lesson.section or "",
+            *lesson.replaces,
+            *lesson.requires,
+        )
+    )
     return 500 + sum(60 + 4 * len(text) for text in texts) + 100 * len(lessons)
 
 

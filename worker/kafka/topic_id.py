@@ -107,6 +107,7 @@ class Topic:
 
     id: UUID
     leaders: Mapping[int, Leader]  # by partition, those that have one
+    partitions: int
 
 
 async def fetch_topic(client: AIOKafkaClient, topic: str) -> Topic | None:
@@ -123,7 +124,7 @@ async def fetch_topic(client: AIOKafkaClient, topic: str) -> Topic | None:
     if found == NO_ID:
         return None
     leaders = {partition: Leader(node, epoch) for _error, partition, node, epoch, *_ in partitions if node >= 0}
-    return Topic(found, leaders)
+    return Topic(found, leaders, len(partitions))
 
 
 async def fetch_topic_id(client: AIOKafkaClient, topic: str) -> UUID | None:

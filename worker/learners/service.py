@@ -17,7 +17,6 @@ from events.models import EARLIEST, CourseAccessed, LessonCompleted, LessonEvent
 from events.producer import PublishFailed
 from events.publisher import LessonEventPublisher, OutgoingEvent, Receipt
 from worker.errors import (
-    DatabaseUnavailable,
     InvalidCourseId,
     InvalidLesson,
     InvalidTime,
@@ -27,14 +26,12 @@ from worker.errors import (
 from worker.kafka.client import client_arguments
 from worker.kafka.failures import explain
 from worker.kafka.outage_gate import OutageGate
-from worker.learners.current_topic import CurrentTopic
+from worker.learners.applied import AppliedOffsets
 from worker.learners.reads import CourseProgress, ProgressReader, ProgressStats
 from worker.postgres.pool import connect_pool
 from worker.settings import Settings
 
 SOURCE = "progress-service"  # of its events
-POLL_OFFSET_EVERY_S = 0.005
-SLOWEST_POLL_S = 0.1
 E = TypeVar("E", bound=LessonEvent)
 
 
@@ -76,11 +73,11 @@ class ProgressService:
         self._publisher: LessonEventPublisher | None = None
         self._connecting = asyncio.Lock()
         self._kafka = OutageGate()
-        self._topic = CurrentTopic(settings.lesson_events_topic)
 
     async def __aenter__(self) -> Self:
         self._pool = await connect_pool(self._settings)
         self.reads = ProgressReader(self._pool)
+        self._applied = AppliedOffsets(self._settings, self.reads)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -197,6 +194,18 @@ class ProgressService:
         receipts = await self._publish_many(events)
         return [receipt.event_id for receipt in receipts], await self._wait_until_applied(receipts)
 
+    async def wait_until_caught_up(self) -> bool:
+        """Waits until workers have applied every lesson event that Kafka has now, so that no learner's is on its way.
+
+        Returns False where that takes longer than `applied.CATCH_UP_WITHIN_S`, or cannot be known.
+        """
+        with self._kafka.attempt():
+            try:
+                client = (await self._connect_publisher()).client
+            except PublishFailed as error:
+                raise explain("Kafka is not asked", error) from error
+        return client is not None and await self._applied.catch_up(client)
+
     # Implementation
 
     async def _read_row(self, user_id: UUID, course_id: UUID) -> CourseProgress | None:
@@ -237,32 +246,7 @@ class ProgressService:
             return self._publisher
 
     async def _wait_until_applied(self, receipts: Sequence[Receipt]) -> bool:
-        """Tells whether the stored offsets passed the events within the deadline.
-
-        Returns False also when the database goes away meanwhile. The events count all the same, because Kafka has them.
-        """
-        last = {(receipt.topic, receipt.partition): receipt.offset for receipt in sorted(receipts, key=_offset_of)}
-        try:
-            async with asyncio.timeout(self._settings.apply_deadline_s):
-                poll_s = POLL_OFFSET_EVERY_S
-                for (topic, partition), offset in last.items():
-                    while not await self._is_applied(topic, partition, offset):
-                        await asyncio.sleep(poll_s)
-                        poll_s = min(SLOWEST_POLL_S, poll_s * 1.3)
-        except (TimeoutError, DatabaseUnavailable):
-            return False
-        return True
-
-    async def _is_applied(self, topic: str, partition: int, offset: int) -> bool:
-        topic_id = await self._topic.read_id(self._publisher and self._publisher.client)
-        [row] = await self.reads.fetch(
-            "learners/offset_passed", self._settings.consumer_group, topic, partition, offset, topic_id
-        )
-        return bool(row["passed"])
-
-
-def _offset_of(receipt: Receipt) -> int:
-    return receipt.offset
+        return await self._applied.wait_for(receipts, self._publisher and self._publisher.client)
 
 
 def _has_one_event(row: CourseProgress) -> bool:

@@ -4,6 +4,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from worker.courses.admission import Admission
+from worker.courses.outlines import Outlines
+from worker.courses.prerequisites import Prerequisites
 from worker.learners.allowance import Allowance
 from worker.learners.service import ProgressService
 from worker.web import probes
@@ -43,6 +45,8 @@ def create_api(
     app.state.limits = RateLimits(settings)
     app.state.service = service
     app.state.admission = Admission(settings.api_unknown_courses)
+    app.state.prerequisites = Prerequisites()
+    app.state.outlines = Outlines()
     app.state.allowance = Allowance(settings.api_courses_per_learner, settings.api_lessons_per_course)
     # So that connections are left for everyone else, /live among them.
     most_streams = max(1, choose_most_connections(settings) * 3 // 4)

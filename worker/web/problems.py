@@ -55,6 +55,7 @@ NAMED: Mapping[str, tuple[int, str]] = {
     "unknown-lesson": (404, "No version of the course names this lesson"),
     "unknown-course": (404, "The course has no version"),
     "version-known": (409, "The version is known with another content"),
+    "prerequisite-missing": (409, "Other lessons are to be completed first"),
 }
 
 
@@ -80,9 +81,9 @@ def build_retry_problem(status: int, detail: str, after_s: float) -> Problem:
     return Problem(status, detail, headers={"Retry-After": str(max(1, math.ceil(after_s)))})
 
 
-def build_named_problem(name: str, detail: str) -> Problem:
-    """Returns the problem of NAMED with its status."""
-    return Problem(NAMED[name][0], detail, name=name)
+def build_named_problem(name: str, detail: str, **extra: Any) -> Problem:
+    """Returns the problem of NAMED with its status; `extra` becomes further members of it."""
+    return Problem(NAMED[name][0], detail, name=name, **extra)
 
 
 def problem_response(request: Request, problem: HTTPException) -> Response:

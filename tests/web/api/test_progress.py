@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from events.catalog import CoursePublished
 from tests.callers import Issuer, Lesson, client_of
-from tests.databases import invent
+from tests.databases import invent, publish_version
 from worker.learners.reads import MOST_LESSONS
 from worker.learners.service import ProgressService
 from worker.web.settings import ApiSettings
@@ -149,3 +150,58 @@ async def test_the_lessons_of_a_course_are_in_pages(
     assert second["nextCursor"] is None
     assert (after_all.status_code, after_all.json()["errors"][0]["parameter"]) == (400, "cursor")
     assert nowhere.status_code == 404
+
+
+# Next
+
+
+async def test_the_next_lesson_is_the_first_that_is_left_and_open(
+    client: httpx.AsyncClient, rows: asyncpg.Connection, course: UUID
+) -> None:
+    lessons = [
+        {"lesson_id": "b", "title": "Verbs", "requires": ["a"]},
+        {"lesson_id": "a", "title": "Basics", "section": "Start", "href": "/a"},
+    ]
+    await publish_version(rows, CoursePublished.model_validate({"course_id": course, "version": 1, "lessons": lessons}))
+    found = [await client.get(f"/api/progress/{course}/next")]
+    for lesson in ("a", "b"):
+        await client.post("/api/progress/complete", json={"courseId": str(course), "lessonId": lesson})
+        found.append(await client.get(f"/api/progress/{course}/next"))
+    unchanged = await client.get(f"/api/progress/{course}/next", headers={"If-None-Match": found[2].headers["ETag"]})
+
+    nothing = {"asOf": "", "courseId": str(course), "reason": None, "missing": [], "missingCourses": []}
+    bare = nothing | {"lessonsAdded": 0}
+    assert [answer.json() | {"asOf": ""} for answer in found] == [
+        bare | {"next": {"lessonId": "a", "title": "Basics", "section": "Start", "href": "/a"}},
+        bare | {"next": {"lessonId": "b", "title": "Verbs", "section": None, "href": None}},
+        bare | {"next": None, "reason": "complete"},
+    ]
+    assert unchanged.status_code == 304
+
+
+async def test_why_there_is_no_next_lesson_is_said(
+    client: httpx.AsyncClient, rows: asyncpg.Connection, course: UUID
+) -> None:
+    behind, locked = uuid4(), uuid4()
+    extra = {"lesson_id": "x", "title": "Extra", "required": False}
+    for version in (
+        {"course_id": behind, "lessons": [extra, {"lesson_id": "a", "requires": ["x"]}]},
+        {"course_id": locked, "lessons": [{"lesson_id": "a"}], "requires_courses": [behind]},
+    ):
+        await publish_version(rows, CoursePublished.model_validate(version | {"version": 1}))
+
+    answers = [(await client.get(f"/api/progress/{id}/next")).json() for id in (course, behind, locked)]
+
+    assert [(answer["next"], answer["reason"]) for answer in answers] == [
+        (None, "no-catalog"),
+        (None, "locked"),
+        (None, "course-locked"),
+    ]
+    assert answers[1]["missing"] == [{"lessonId": "x", "title": "Extra"}]
+    assert answers[2]["missingCourses"] == [{"courseId": str(behind), "title": None}]
+
+
+async def test_another_learners_next_lesson_needs_the_scope(client: httpx.AsyncClient, course: UUID) -> None:
+    answer = await client.get(f"/api/progress/{course}/next", params={"userId": str(uuid4())})
+
+    assert answer.status_code == 403

@@ -12,6 +12,7 @@ import pytest
 
 from worker.courses.catalog import Lesson
 from worker.courses.lessons import CourseLessons, LessonState, NewestVersion
+from worker.courses.outlines import Outline
 from worker.learners.activity import Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
@@ -230,6 +231,25 @@ def test_a_lesson_that_the_learner_need_not_complete_says_so_and_is_not_resumed(
 
     assert [tile.note for tile in card.lessons] == ["waived", "waived", "optional"]
     assert card.resume == card.lessons[2]
+
+
+@pytest.mark.parametrize(
+    ("met", "finished", "resumed"),
+    [("", False, "a"), ("a", False, "b"), ("ab", False, "z"), ("ab", True, None), ("abz", False, None)],
+)
+def test_resume_is_what_the_api_calls_next(met: str, finished: bool, resumed: str | None) -> None:
+    lessons = [Lesson("b", "Two", requires=("a",)), Lesson("x", "More", required=False), Lesson("a", "One")]
+    many = [*lessons, *(Lesson(f"{n}", f"{n}", required=False) for n in range(CARD_TILES)), Lesson("z", "Last")]
+    begun = row(*met, last="a", finished=finished, total=3)
+    ended = begun.completed_at
+    outline = Outline(begun.course_id, None, 1, 3, True, 1, ended, tuple(many), frozenset(met), 0, ())
+    version = NewestVersion(1, None, 3, tuple(many))
+    catalog = CourseCatalog(Known(), {begun.course_id: version}, outlines={begun.course_id: outline})
+
+    [card] = build_cards([begun], catalog, {}, NOW)
+
+    assert (card.resume and card.resume.id) == resumed
+    assert card.resume is None or card.resume in card.lessons
 
 
 def test_what_a_version_does_not_title_the_website_may_and_an_id_does_else() -> None:

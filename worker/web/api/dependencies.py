@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
+from worker.courses.outlines import Outlines
 from worker.learners.service import ProgressService
 from worker.web.auth import CallerDep, Scope
 
@@ -15,6 +16,12 @@ from worker.web.auth import CallerDep, Scope
 async def service(request: Request) -> ProgressService:
     """Provides the app's service."""
     found: ProgressService = request.app.state.service
+    return found
+
+
+async def outlines(request: Request) -> Outlines:
+    """Provides the app's outlines of courses."""
+    found: Outlines = request.app.state.outlines
     return found
 
 
@@ -31,4 +38,5 @@ async def learner(
 
 
 ServiceDep = Annotated[ProgressService, Depends(service)]
+OutlinesDep = Annotated[Outlines, Depends(outlines)]
 LearnerDep = Annotated[UUID, Depends(learner)]

@@ -57,7 +57,7 @@ def complete_operation(operation: dict[str, Any], path: str, method: str) -> Non
     # A course that is not known has no figures and version 0, which is not a 404.
     elsewhere = [
         (404, path.endswith(WITH_404) or "/certificates" in path),
-        (409, "replay" in path or "/versions/" in path),
+        (409, "replay" in path or "/versions/" in path or (method == "post" and path.endswith("/complete"))),
     ]
     statuses = [
         *ANYWHERE,

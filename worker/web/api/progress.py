@@ -8,10 +8,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from worker.courses.outlines import Outline, find_next
 from worker.learners.reads import CompletedLesson, CourseProgress, ListCursor
-from worker.web.api.dependencies import LearnerDep, ServiceDep
+from worker.web.api.dependencies import LearnerDep, OutlinesDep, ServiceDep
 from worker.web.api.responses import conditional_response, to_schema
-from worker.web.api.schemas import CourseAnswer, LessonsAnswer, ListAnswer, Progress, Stats, StatsAnswer
+from worker.web.api.schemas import (
+    MOST_NAMED,
+    CourseAnswer,
+    CourseName,
+    LessonName,
+    LessonsAnswer,
+    ListAnswer,
+    NextAnswer,
+    NextLesson,
+    Progress,
+    Stats,
+    StatsAnswer,
+)
 from worker.web.limits import count_call
 from worker.web.problems import Problem
 
@@ -142,6 +155,36 @@ async def list_lessons(
     items = page.value[:limit]
     cursor = join_cursor(items[-1].completed_at, items[-1].lesson_id) if len(page.value) > limit else None
     return conditional_response(request, LessonsAnswer(as_of=page.as_of, items=items, next_cursor=cursor))
+
+
+@by_course.get("/{courseId}/next", response_model=NextAnswer)
+async def get_next(
+    request: Request,
+    user: LearnerDep,
+    service: ServiceDep,
+    outlines: OutlinesDep,
+    course_id: Annotated[UUID, Path(alias="courseId")],
+) -> Response:
+    """Returns the lesson at which the learner goes on; null, with the reason, where there is none. The course need not
+    be begun."""
+    read = await outlines.read_outlines(service.reads, user, [course_id])
+    outline = read.value.get(course_id)
+    return conditional_response(request, build_next(read.as_of, course_id, outline))
+
+
+def build_next(as_of: datetime, course_id: UUID, outline: Outline | None) -> NextAnswer:
+    found = find_next(outline)
+    lesson = found.lesson
+    return NextAnswer(
+        as_of=as_of,
+        course_id=course_id,
+        next=lesson
+        and NextLesson(lesson_id=lesson.id, title=lesson.title or None, section=lesson.section, href=lesson.href),
+        reason=found.reason,
+        missing=[LessonName.model_validate(missing) for missing in found.missing[:MOST_NAMED]],
+        missing_courses=[CourseName.model_validate(missing) for missing in found.missing_courses[:MOST_NAMED]],
+        lessons_added=outline.added if outline else 0,
+    )
 
 
 def build_no_progress_problem(as_of: datetime) -> Problem:

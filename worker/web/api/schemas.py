@@ -1,13 +1,15 @@
 """Defines the JSON that the API answers, in camelCase; bodies.py has what it takes."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from worker.courses.prerequisites import MissingLesson
 from worker.learners.reads import MOST_LESSONS
 
 COURSE = "0b9f7f0e-9b1a-4a51-8f0e-3a8d5f0c2d22"
@@ -26,6 +28,7 @@ PROGRESS = {
     "completionNumber": 0,
 }
 AS_OF = "2026-11-22T23:10:00.042Z"
+MOST_NAMED = 100  # missing lessons in an answer
 
 
 def with_examples(*values: dict[str, Any]) -> ConfigDict:
@@ -149,7 +152,82 @@ class AcceptedAnswer(CamelModel):
     event_id: str
 
 
-class BatchResult(CamelModel):
+class LessonName(CamelModel):
+    """Names a lesson by its id, and by its title in the newest version of the course."""
+
+    lesson_id: str
+    title: str | None
+
+
+class CourseName(CamelModel):
+    """Names a course by its id, and by the title of its newest version."""
+
+    course_id: UUID
+    title: str | None
+
+
+class NextLesson(CamelModel):
+    """Names a lesson, where it is listed, and its page in the website."""
+
+    lesson_id: str
+    title: str | None
+    section: str | None
+    href: str | None
+
+
+class NextAnswer(Answer):
+    """Says where the learner goes on in a course, or why nowhere."""
+
+    model_config = with_examples(
+        {
+            "asOf": AS_OF,
+            "courseId": COURSE,
+            "next": {"lessonId": "verbs", "title": "Verbs", "section": "Grammar", "href": "/lessons/verbs"},
+            "reason": None,
+            "missing": [],
+            "missingCourses": [],
+            "lessonsAdded": 0,
+        }
+    )
+
+    course_id: UUID
+    next: NextLesson | None = Field(
+        description="The first lesson, in the order of the newest version, that is required, not met and not locked"
+    )
+    reason: Literal["complete", "no-catalog", "locked", "course-locked"] | None = Field(
+        description="Why there is none. Locked: what is left requires lessons that the course itself does not. "
+        "Course-locked: other courses come first. No-catalog: the course has no version"
+    )
+    missing: list[LessonName] = Field(
+        description=f"With `locked`: what is to be completed before the first lesson left, at most {MOST_NAMED}"
+    )
+    missing_courses: list[CourseName] = Field(
+        description=f"With `course-locked`: the courses to be completed first, at most {MOST_NAMED}"
+    )
+    lessons_added: int = Field(
+        description="How many required lessons came since the learner completed the course, and are not met"
+    )
+
+
+class MissingLessons(CamelModel):
+    """Names the lessons to be completed first."""
+
+    missing: list[LessonName] | None = Field(
+        None,
+        exclude_if=lambda missing: missing is None,
+        description=f"The lessons to be completed first, at most {MOST_NAMED}. Absent: that is not the reason",
+    )
+    more_missing: int | None = Field(
+        None, exclude_if=lambda more: more is None, description="How many `missing` leaves out. Absent: none"
+    )
+
+    @classmethod
+    def of(cls, missing: Sequence[MissingLesson]) -> Self:
+        names = [LessonName.model_validate(lesson) for lesson in missing[:MOST_NAMED]]
+        return cls(missing=names, more_missing=len(missing) - len(names) or None)
+
+
+class BatchResult(MissingLessons):
     """Says what became of one event of a batch."""
 
     status: Literal["applied", "no-effect", "accepted", "rejected"] = Field(

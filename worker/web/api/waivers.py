@@ -13,8 +13,8 @@ from worker.learners.overruled import is_waiver_overruled
 from worker.learners.service import ProgressService
 from worker.web.api.bodies import ClosedModel
 from worker.web.api.body_guard import guarded_route
-from worker.web.api.completions import UNKNOWN
 from worker.web.api.dependencies import ServiceDep
+from worker.web.api.learner_writes import UNKNOWN
 from worker.web.api.responses import json_response
 from worker.web.api.schemas import CamelModel, with_examples
 from worker.web.auth import CallerDep, Scope

@@ -7,6 +7,7 @@ from uuid import UUID
 from events.models import normalize_lesson_id
 from worker.courses.catalog import Catalog, Lesson
 from worker.courses.lessons import NewestVersion
+from worker.courses.outlines import Outline
 from worker.web.pages.formatting import name_course, name_lesson
 
 
@@ -37,15 +38,17 @@ class CourseCatalog:
         versions: Mapping[UUID, NewestVersion] | None = None,
         added: Mapping[UUID, int] | None = None,
         waived: Mapping[UUID, Collection[str]] | None = None,
+        outlines: Mapping[UUID, Outline] | None = None,
     ) -> None:
         """`added` counts the lessons that came since the learner completed a course (`KnownLessons.count_added`).
 
-        `waived` has those that the learner need not complete.
+        `waived` has those that the learner need not complete. `outlines` say where the learner stands in them.
         """
         self._website = website
         self._versions = versions or {}
         self._added = added or {}
         self._waived = waived or {}
+        self._outlines = outlines or {}
 
     def version(self, course_id: UUID) -> NewestVersion | None:
         """Returns the newest version of the course; None where it has none."""
@@ -53,6 +56,9 @@ class CourseCatalog:
 
     def added(self, course_id: UUID) -> int:
         return self._added.get(course_id, 0)
+
+    def outline(self, course_id: UUID) -> Outline | None:
+        return self._outlines.get(course_id)
 
     def waived(self, course_id: UUID) -> Collection[str]:
         return self._waived.get(course_id, ())

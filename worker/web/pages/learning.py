@@ -8,6 +8,7 @@ from uuid import UUID
 
 from worker.courses.catalog import Lesson
 from worker.courses.lessons import CourseLessons
+from worker.courses.outlines import find_next
 from worker.learners.activity import MOST_LESSONS, Period
 from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.catalog import CourseCatalog
@@ -173,23 +174,31 @@ def choose_shown(
     found = {}
     for place, row in enumerate(rows, start=1):
         ids = list_ids(row, catalog, known.get(row.course_id))
-        stretch = choose_stretch(row, ids, min(CARD_TILES, left - LEAST_TILES * (len(rows) - place)))
+        following = find_following(catalog, row.course_id)
+        stretch = choose_stretch(row, ids, following, min(CARD_TILES, left - LEAST_TILES * (len(rows) - place)))
         left -= len(stretch)
         lessons = catalog.name_lessons(row.course_id, stretch)
         found[row.course_id] = Shown(lessons, max(len(ids), row.lessons_completed) - len(stretch))
     return found
 
 
-def choose_stretch(row: CourseProgress, ids: Sequence[str], most: int) -> Sequence[str]:
+def find_following(catalog: CourseCatalog, course_id: UUID) -> Lesson | None:
+    """Returns the next lesson of a course with a version; None: there is none, or the course has no version."""
+    return find_next(catalog.outline(course_id)).lesson
+
+
+def choose_stretch(row: CourseProgress, ids: Sequence[str], following: Lesson | None, most: int) -> Sequence[str]:
     """Cuts the lessons into stretches of `most`, and returns the one in which the learner goes on.
 
-    So tiles do not move while the learner completes one lesson after another.
+    So tiles do not move while the learner completes one lesson after another. `following` is the next lesson, where the
+    course's version says which.
     """
     if len(ids) <= most:
         return ids
     completed = set(row.completed_lessons)
-    at = next((n for n, id in enumerate(ids) if id == row.last_lesson_id), 0)
-    if not row.more_lessons:  # else it is not known which are open
+    last = following.id if following else row.last_lesson_id
+    at = next((n for n, id in enumerate(ids) if id == last), 0)
+    if not following and not row.more_lessons:  # else it is not known which are open
         at = next((n for n in range(at, len(ids)) if ids[n] not in completed), at)
     first = at - at % most
     return ids[first : first + most]
@@ -233,9 +242,19 @@ def build_card(
         lessons=tiles,
         hidden=shown.hidden,
         unknown=max(0, (click_total or 0) - len(tiles) - shown.hidden),
-        resume=choose_resume([tile for tile in tiles if click_total or tile.href], row.last_lesson_id),
+        resume=find_resume(row, tiles, catalog, click_total),
         added=catalog.added(row.course_id),
     )
+
+
+def find_resume(
+    row: CourseProgress, tiles: Sequence[Tile], catalog: CourseCatalog, click_total: int | None
+) -> Tile | None:
+    """Returns where to go on: by the version of the course, if it has one, the same lesson that the API calls next."""
+    if catalog.outline(row.course_id) is None:
+        return choose_resume([tile for tile in tiles if click_total or tile.href], row.last_lesson_id)
+    following = find_following(catalog, row.course_id)
+    return next((tile for tile in tiles if following and tile.id == following.id), None)
 
 
 def build_tiles(

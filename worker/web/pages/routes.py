@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.courses.catalog import Catalog
 from worker.courses.lessons import CourseLessons, KnownLessons
+from worker.courses.outlines import Outlines
 from worker.errors import ProgressError
 from worker.learners.reads import MOST_LESSONS, CourseProgress, ListCursor, ProgressReader, ReadResult
 from worker.web.api.courses import CourseDep
-from worker.web.api.dependencies import ServiceDep
+from worker.web.api.dependencies import OutlinesDep, ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
@@ -99,11 +100,13 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         caller: CallerDep,
         service: ServiceDep,
         readers: ReadersDep,
+        outlines: OutlinesDep,
         after: Annotated[ListCursor | None, Depends(parse_place)],
         show: Show = "all",
         zone: Annotated[str | None, Cookie(alias=ZONE_COOKIE)] = None,
     ) -> Response:
-        page = await read_learning_page(service.reads, readers, caller.user_id, catalog, after, show, find_zone(zone))
+        known = PageCatalog(catalog, service.reads, readers.lessons, outlines)
+        page = await read_learning_page(service.reads, readers, caller.user_id, known, after, show, find_zone(zone))
         return await templates.render_in_turns("learning", caller=caller, page=page)
 
     @router.get("/courses/{courseId}")
@@ -124,11 +127,32 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     return router
 
 
+@dataclass(frozen=True, slots=True)
+class PageCatalog:
+    """Reads what is known of a learner's courses: by their newest versions, else by the website's catalog."""
+
+    website: Catalog
+    reads: ProgressReader
+    lessons: KnownLessons
+    outlines: Outlines
+
+    async def read(self, user_id: UUID, rows: list[CourseProgress]) -> CourseCatalog:
+        versions = await self.lessons.read_versions([row.course_id for row in rows]) if rows else {}
+        if not versions:
+            return CourseCatalog(self.website)
+        added, waived, outlines = await asyncio.gather(
+            self.lessons.count_added(user_id, versions),
+            self.lessons.read_waived(user_id, versions),
+            self.outlines.read_outlines(self.reads, user_id, versions),
+        )
+        return CourseCatalog(self.website, versions, added, waived, outlines.value)
+
+
 async def read_learning_page(
     reads: ProgressReader,
     readers: Readers,
     user: UUID,
-    catalog: Catalog,
+    catalog: PageCatalog,
     after: ListCursor | None,
     show: Show,
     zone: tzinfo | None,
@@ -151,7 +175,7 @@ async def read_learning_page(
     )
     rows = page.value[:COURSES]
     older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
-    known = await read_catalog(readers.lessons, user, rows, catalog)
+    known = await catalog.read(user, rows)
     cards = await read_cards(reads, readers.lessons, user, ReadResult(page.as_of, rows), known)
     if readers.certificates is not None:
         cards = await read_certificates(readers.certificates, user, cards, known, page.as_of)
@@ -173,15 +197,6 @@ async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) 
         readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
     )
     return build_course_page(course_id, found, CourseCatalog(catalog, versions))
-
-
-async def read_catalog(
-    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], website: Catalog
-) -> CourseCatalog:
-    """Returns what is known of these courses: by their newest versions, else by the website's catalog."""
-    versions = await known.read_versions([row.course_id for row in rows]) if rows else {}
-    added, waived = await asyncio.gather(known.count_added(user_id, versions), known.read_waived(user_id, versions))
-    return CourseCatalog(website, versions, added, waived)
 
 
 async def find_lessons(

@@ -10,6 +10,7 @@ const AWAY = "The connection is lost. What you see may be old; trying again.";
 const NOT_LIVE =
   "This page gets no live changes right now, perhaps because too many windows are open. It tries again every few seconds.";
 const pending = new Set(); // the buttons whose lessons are on their way
+const refused = new Map(); // by the ids of buttons: what is to be completed before these lessons, until the next click
 let clicks = 0;
 let requested = 0;
 let refreshing = false;
@@ -37,6 +38,8 @@ async function toggle(button) {
   const title = button.querySelector("span").textContent;
   clicks += 1;
   pending.add(button);
+  refused.clear();
+  showRefusals();
   showExpected(card, button, wished);
   try {
     const response = await write(card, button, wished);
@@ -48,7 +51,10 @@ async function toggle(button) {
       if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device has changed it, and its clock may be ahead.`);
     } else {
       takeBack(card, button, wished, percent);
-      say(`“${title}” ${describeOutcome(response)}`);
+      const before = await readPrerequisites(response);
+      if (before) refused.set(button.id, before);
+      showRefusals();
+      say(`“${title}” ${before ? `is not saved. ${before}` : describeOutcome(response)}`);
     }
   } catch {
     pending.delete(button);
@@ -62,6 +68,29 @@ function describeOutcome(response) {
   if (response.status === 202) return "is saved, but takes longer than usual: it will appear here by itself.";
   // After a 5xx Kafka may still have the event. Repeating the click changes nothing.
   return `${response.status < 500 ? "is not saved" : "may not be saved"}. ${explain(response)}`;
+}
+
+/** Returns what the lesson requires and the learner has not completed; nothing for any other answer. */
+async function readPrerequisites(response) {
+  if (response.status !== 409) return "";
+  const problem = await response.json();
+  return problem.type.endsWith(":prerequisite-missing") ? `${problem.detail}.` : "";
+}
+
+/** Says at each refused lesson why it is. What the server renders does not have it, so it is shown anew. */
+function showRefusals() {
+  for (const note of document.querySelectorAll("[data-refused]")) note.remove();
+  for (const [id, text] of refused) {
+    const button = document.getElementById(id);
+    if (!button) continue;
+    const note = document.createElement("p");
+    note.className = "quiet";
+    note.dataset.refused = "";
+    note.id = `refused-${id}`;
+    note.textContent = text;
+    button.setAttribute("aria-describedby", note.id);
+    button.after(note);
+  }
 }
 
 function write(card, button, wished) {
@@ -143,6 +172,7 @@ async function refreshNow() {
   const before = clicks;
   try {
     await refresh(() => clicks === before); // else the page would show the state before the click
+    showRefusals();
   } catch (error) {
     if (!isAway(error)) say(error.message); // without a connection the banner says so
   }

@@ -1,0 +1,1 @@
+"""Writes progress and lesson facts to files, for whoever analyses them or moves to another system."""
