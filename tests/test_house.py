@@ -15,6 +15,7 @@ FAUST = {
     "worker/courses/recount.py": "a service of the app",
     "worker/effects/performer.py": "a service of the app",
     "worker/health/heartbeat.py": "a service of the app",
+    "worker/health/need.py": "a service of the app",
     "worker/health/until_idle.py": "a service of the app",
     "worker/intake/intake.py": "a service of the app",
     "worker/kafka/permissions.py": "a service of the app",

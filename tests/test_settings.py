@@ -107,3 +107,9 @@ def test_kafka_security_that_does_not_is_refused_by_the_variables_names(
 def test_a_client_secret_is_not_sent_in_the_clear() -> None:
     with pytest.raises(ValidationError, match="kafka_oauth_token_url"):
         Settings(**TOKEN | CLIENT | {"kafka_oauth_token_url": "http://login.example/token"})
+
+
+def test_a_session_lasts_for_several_signs_of_life() -> None:
+    Settings(session_timeout_s=6, group_heartbeat_s=2)
+    with pytest.raises(SetupError, match="PROGRESS_GROUP_HEARTBEAT_S"):
+        Settings(session_timeout_s=6, group_heartbeat_s=2.1)

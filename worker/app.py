@@ -16,6 +16,7 @@ from worker.deadletters.writer import DeadLetterWriter
 from worker.decode import decode, decode_catalog
 from worker.health.endpoints import create_health
 from worker.health.heartbeat import Heartbeat
+from worker.health.need import Need
 from worker.health.until_idle import UntilIdle
 from worker.intake.intake import Intake
 from worker.intake.lane import LANES
@@ -65,6 +66,7 @@ class Worker(AgentApp):
         ]
         self.recount = Recount(settings, self.relay.nudge)
         self.heartbeat = Heartbeat(settings, self.intakes)
+        self.need = Need(settings, self.intake)
         self.until_idle: UntilIdle | None = None
         self.topic_warnings: list[str] = []
         health = create_health(self.intakes, {"relay": self.relay}, settings, warnings=self.topic_warnings)
@@ -101,6 +103,7 @@ class Worker(AgentApp):
         await self.add_runtime_dependency(self.recount)
         for intake in self.intakes:
             await self.add_runtime_dependency(intake)
+        await self.add_runtime_dependency(self.need)
         await self.add_runtime_dependency(self.permissions)
         if self.until_idle:
             await self.add_runtime_dependency(self.until_idle)

@@ -109,8 +109,17 @@ class Settings(BaseSettings):
         None,
         description="A static id in the group: a restarted worker takes its partitions back without a rebalance",
     )
+    leave_on_stop: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether a worker with a static id gives its place up when it stops: `always`; `never`; `auto`: if "
+        "Kubernetes says that its pod does not come back ([scaling](scaling.md#leaving-for-good))",
+    )
     session_timeout_s: PositiveFloat = Field(
-        10, description="Kafka gives a worker's partitions to others after it has been silent for this many seconds"
+        6, description="Kafka gives a worker's partitions to others after it has been silent for this many seconds"
+    )
+    group_heartbeat_s: PositiveFloat = Field(
+        0.5,
+        description="Seconds between two signs of life to Kafka; by the answer a worker notices that others come or go",
     )
     rebalance_timeout_s: PositiveFloat = Field(60, description="How many seconds a rebalance waits for a busy worker")
 
@@ -163,6 +172,12 @@ class Settings(BaseSettings):
         if url is not None and url.scheme != "https" and url.host not in LOOPBACK:
             raise ValueError("must begin with https")
         return url
+
+    @model_validator(mode="after")
+    def _require_several_heartbeats_in_a_session(self) -> Self:
+        if self.group_heartbeat_s * 3 > self.session_timeout_s:
+            raise SetupError("PROGRESS_GROUP_HEARTBEAT_S must be at most a third of PROGRESS_SESSION_TIMEOUT_S")
+        return self
 
     @model_validator(mode="after")
     def _require_matching_kafka_security(self) -> Self:

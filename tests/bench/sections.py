@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 
 from tests.bench import (
+    advice,
     alternatives,
     api,
     attacked,
@@ -13,9 +14,11 @@ from tests.bench import (
     drains,
     footprint,
     growth,
+    heartbeats,
     latency,
     reads,
     recount,
+    scaling,
 )
 from tests.bench.bench import Bench
 from tests.bench.result import Result
@@ -52,5 +55,8 @@ SECTIONS = [
     Section("reads", 3, reads.reads),
     Section("recount", 30, recount.republished),
     Section("certificates", 6, certificates.certificates),
+    Section("scaling", 20, scaling.scaling),
+    Section("heartbeats", 9, heartbeats.heartbeats),
+    Section("advice", 5, advice.advice),
     Section("footprint", 11, footprint.footprint),
 ]

@@ -36,6 +36,18 @@ class Sizes:
     certificates: int = 2000
     certificates_per_s: float = 10  # at a steady rate
 
+    scaled: tuple[str, ...] = ("plain aiokafka", "before", "before, static ids", "now", "now, static ids")
+    scaling_rounds: int = 2
+    scaling_rate: float = 600
+    scaling_step_s: float = 10  # at least
+    scaling_steps: int = 5
+    idle_s: float = 60
+    idle_workers: int = 4
+    advice_s: float = 20
+    advice_burst: int = 30_000  # for each worker
+    advice_batch_size: int = 20
+    advice_most_workers: int = 4
+
     starts: int = 3
     soak_s: float = 600
 
@@ -65,6 +77,16 @@ QUICK = Sizes(
     reads=20,
     writes=5,
     certificates=20,
+    scaled=("plain aiokafka", "now", "now, static ids"),
+    scaling_rounds=1,
+    scaling_rate=100,
+    scaling_step_s=1,
+    scaling_steps=3,
+    idle_s=1,
+    idle_workers=1,
+    advice_s=4,
+    advice_burst=2000,
+    advice_most_workers=2,
     starts=1,
     soak_s=2,
 )

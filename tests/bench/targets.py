@@ -59,6 +59,26 @@ TARGETS = [
     Target("p99 produced → visible meanwhile / before", "p99 recount/without", at_most=3),
     Target("rows that the recount missed", "recount missed", at_most=0),
     Target("rows that are wrong after the recount", "recount wrong", at_most=0),
+    *(
+        Target(f"longest wait, {step}; {who}", f"{who}: {step}", at_most=wanted_s, unit=" s")
+        for who, step, wanted_s in (
+            ("now", "4 → 2 by SIGTERM", 1.5),
+            ("now, static ids", "4 → 2 by SIGTERM", 1.5),
+            ("now", "one of two restarted (SIGTERM, start)", 1.5),
+            ("now, static ids", "one of two restarted (SIGTERM, start)", 5),
+            ("now", "one of two SIGKILLed", 8),
+        )
+    ),
+    Target("rebalances of the other worker in a restart with static ids", "rebalances of the other", at_most=0),
+    *(
+        Target(f"shorter heartbeat, {what}", f"heartbeats, {what}", at_most=most, unit=unit)
+        for what, most, unit in (
+            ("processor time of the worker", 0.2, " % of a core"),
+            ("processor time of the broker", 0.2, " % of a core"),
+            ("memory of the worker", 1, " MB"),
+        )
+    ),
+    Target("the advice on workers is off by, at the worst of three rates", "advice", at_most=0.2),
     Target("memory over the soak, last minute / third minute", "memory", at_most=1.05),
 ]
 COLUMNS = ("what", "target", "measured", "met, or what bounds it")

@@ -33,6 +33,16 @@ async def refuse_connections(admin_url: str, database: str) -> None:
     await execute(admin_url, f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")
 
 
+async def test_a_worker_reports_its_share_of_the_workers_that_are_needed(settings: Settings, workers: Workers) -> None:
+    worker = workers.start()
+
+    async def nothing_to_do() -> bool:
+        share = await worker.metric("progress_workers_needed")
+        return share == {f'{{group="{settings.consumer_group}"}}': 0}
+
+    await eventually(nothing_to_do)
+
+
 async def test_kafka_that_goes_away_makes_a_worker_unready_and_not_dead_until_it_is_back(
     database_url: str, connection: asyncpg.Connection
 ) -> None:

@@ -96,6 +96,14 @@ class SupervisedWorker:
         """Reads how many partitions of lesson events it has; 0 while it does not answer."""
         return await self.metric(f'progress_partitions{{group="{self.settings.consumer_group}"')
 
+    async def owned(self) -> set[int]:
+        """Reads which partitions of lesson events it has; none while it does not answer."""
+        with suppress(httpx.HTTPError):
+            async with httpx.AsyncClient() as http:
+                answer = await http.get(f"http://127.0.0.1:{self.settings.http_port}/ready")
+            return set(answer.json()["partitions"])
+        return set()
+
     async def ready(self) -> int:
         """Reads the HTTP status of /ready; 0 while the worker does not answer."""
         with suppress(httpx.HTTPError):

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from tests.faults.fault import fault
-from tests.faults.scene import SESSION_TIMEOUT_S, Scene
+from tests.faults.scene import PARTITIONS, SESSION_TIMEOUT_S, Scene
 from tests.faults.supervised import SupervisedWorker
 from tests.processes import eventually
 
@@ -207,6 +207,55 @@ async def scaled(scene: Scene) -> None:
     await scene.pause()
     await asyncio.gather(*(worker.stop() for worker in scene.rng.sample(scene.workers, 2)))
     await scene.pause()
+
+
+LONG_SESSION_S = 60.0  # so long that no partition moves because a session has ended
+
+
+@fault(session_timeout_s=LONG_SESSION_S)
+async def scaled_static(scene: Scene) -> None:
+    """scaled from 1 to 4 to 2 to 1 workers with static membership: who stays keeps its partitions, also in a restart"""
+    scene.publish()
+    for number in range(4):
+        leaves = "always" if number > 1 else "never"
+        scene.start(group_instance_id=f"{scene.settings.consumer_group}-{number}", leave_on_stop=leaves)
+        if number == 0:
+            await wait_until_shared(scene, scene.workers)
+    await wait_until_shared(scene, scene.workers)
+    await scene.pause()
+    staying, restarted, *leaving = scene.workers
+    before = [await worker.owned() for worker in (staying, restarted)]
+    await asyncio.gather(*(worker.stop() for worker in leaving))
+    await wait_until_shared(scene, [staying, restarted])
+    await require_kept(scene, before, [staying, restarted])
+
+    rebalances = await staying.metric("progress_rebalances_total")
+    restarted.settings = restarted.settings.model_copy(update={"leave_on_stop": "always"})
+    restarted.signal(signal.SIGTERM)
+    await restarted.wait_for_exits()
+    await wait_until_shared(scene, [staying, restarted])
+    if await staying.metric("progress_rebalances_total") != rebalances:
+        scene.unexpected.append("a restart with static membership disturbed the other")
+    before = [await staying.owned()]
+    await restarted.stop()
+    await wait_until_shared(scene, [staying])
+    await require_kept(scene, before, [staying])
+
+
+async def wait_until_shared(scene: Scene, workers: list[SupervisedWorker]) -> None:
+    """Waits until these workers have all partitions, each as many as any other, which is a proof."""
+
+    async def shared() -> bool:
+        owned = [await worker.owned() for worker in workers]
+        return sorted(p for each in owned for p in each) == list(range(PARTITIONS)) and len(set(map(len, owned))) == 1
+
+    await scene.wait_for_proof(shared, LONG_SESSION_S / 2)
+
+
+async def require_kept(scene: Scene, before: list[set[int]], workers: list[SupervisedWorker]) -> None:
+    for had, worker in zip(before, workers, strict=True):
+        if not had <= (now := await worker.owned()):
+            scene.unexpected.append(f"{worker.log.name} had {had} and has {now} since others left")
 
 
 @fault()

@@ -88,3 +88,14 @@ def test_seconds_are_zero_exactly_when_nothing_has_waited(steps: list[tuple[int,
         assert events or not seconds
     if steps and end > applied:
         assert lag.measure(len(steps))[P0][1] > 0
+
+
+def test_a_position_is_what_is_applied_and_where_the_log_ends_once_both_are_known() -> None:
+    lag = Lag()
+    lag.go_on(P0, 5)
+    lag.go_on(P1, 9)
+    lag.note_ends({P0: 7}, now=100)
+
+    assert lag.read_positions() == {P0: (5, 7)}
+    lag.note_applied({P0: Span(5, 8)})  # a batch that ended behind the last look
+    assert lag.read_positions() == {P0: (8, 8)}

@@ -98,6 +98,30 @@ def test_two_lanes_in_turn_can_do_what_they_do_together() -> None:
     assert recent.summary(113).capacity_per_s == pytest.approx(10_000, rel=0.05)
 
 
+def test_batches_of_which_a_fuller_one_tells_more_do_not_hide_it() -> None:
+    """A worker that starts has full batches; at a steady rate they are smaller, and an event takes longer."""
+    recent = Throughput()
+    work(recent, 100, 100.3, 600)  # 2,000 events a second
+    assert recent.summary(101).capacity_per_s == pytest.approx(2_000)
+
+    for start in (110, 120):
+        work(recent, start, start + 0.2, 2000)
+    for start in range(130, 330, 10):
+        work(recent, start, start + 0.3, 600)
+
+    assert recent.summary(331).capacity_per_s == pytest.approx(10_000)
+
+
+def test_what_large_batches_did_long_ago_gives_way_to_what_they_do_now() -> None:
+    recent = Throughput()
+    for start in range(100, 400, 10):
+        work(recent, start, start + 0.1, 2000)
+    for start in range(400, 700, 10):
+        work(recent, start, start + 0.8, 1900)
+
+    assert recent.summary(701).capacity_per_s == pytest.approx(2_375)
+
+
 def test_one_batch_that_waited_for_the_database_does_not_spoil_the_capacity() -> None:
     recent = Throughput()
     for start, seconds in ((110, 0.1), (120, 9.0), (130, 0.1)):

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.operations.advice import CATCH_UP_S, HEADROOM, advise
+from worker.operations.advice import CATCH_UP_S, HEADROOM, advise, bound_capacity, count_needed
 
 USUAL: dict[str, Any] = {"partitions": 12, "running": 2, "incoming_per_s": 0.0, "capacity_per_s": 1000.0, "lag": 0}
 
@@ -50,6 +51,32 @@ def test_what_is_not_known_is_not_guessed() -> None:
 def test_those_that_run_are_enough_while_nothing_was_too_much_for_them() -> None:
     assert number(capacity_per_s=None, incoming_per_s=300, running=3) == 3
     assert number(capacity_per_s=None, running=0) == 1
+
+
+def test_what_a_worker_did_in_half_its_time_shows_that_fewer_are_enough_but_never_that_more_are_needed() -> None:
+    unknown = {"capacity_per_s": None, "incoming_per_s": 300, "running": 3}
+
+    assert number(**unknown, capacity_at_least_per_s=bound_capacity(100, 0.25)) == 2
+    assert number(**unknown, capacity_at_least_per_s=bound_capacity(100, 1)) == 3
+    assert bound_capacity(0, 0) is None
+
+
+@pytest.mark.parametrize(("running", "too_few"), [(4, True), (5, False), (6, False)])
+def test_too_few_run_when_more_would_keep_up(running: int, too_few: bool) -> None:
+    assert advise(**USUAL | {"incoming_per_s": 3000, "running": running}).too_few is too_few
+
+
+@pytest.mark.parametrize("changed", [{"stall_reason": "PostgreSQL does not answer"}, {"lag": None}])
+def test_nobody_says_that_there_are_too_few_where_more_would_not_help_or_nothing_is_known(changed: Any) -> None:
+    assert not advise(**USUAL | {"incoming_per_s": 20_000} | changed).too_few
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e5), st.integers(0, 10**6)), min_size=1, max_size=5), st.floats(1, 1e5))
+def test_shares_of_workers_add_up_to_what_the_whole_takes(loads: list[tuple[float, int]], capacity: float) -> None:
+    shares = sum(count_needed(incoming, lag, capacity) for incoming, lag in loads)
+    whole = count_needed(sum(incoming for incoming, _ in loads), sum(lag for _, lag in loads), capacity)
+
+    assert shares == pytest.approx(whole)
 
 
 @given(

@@ -15,6 +15,7 @@ except ImportError:
 from pydantic import ValidationError
 
 from events import PublishFailed
+from worker.cli.advise import advise
 from worker.cli.api import api
 from worker.cli.catalog import catalog
 from worker.cli.certificate_key import key
@@ -45,6 +46,7 @@ def cli() -> None:
 
 
 COMMANDS = (
+    advise,
     api,
     catalog,
     certificates,

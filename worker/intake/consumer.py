@@ -28,14 +28,27 @@ def create_consumer(settings: Settings, stream: Stream, listener: ConsumerRebala
         fetch_max_bytes=LARGEST_FETCH,
         metadata_max_age_ms=NEW_PARTITIONS_WITHIN_MS,
         # Sticky, for aiokafka has no cooperative assignor (its issue 1126).
-        partition_assignment_strategy=(StickyPartitionAssignor,),
-        heartbeat_interval_ms=int(settings.session_timeout_s * 300),
+        partition_assignment_strategy=(create_assignor(),),
+        heartbeat_interval_ms=int(settings.group_heartbeat_s * 1000),
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         # Its default is the session timeout, too short to drain a batch in flight.
         rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
     )
     consumer.subscribe([stream.topic], listener=listener)
     return consumer
+
+
+def create_assignor() -> type[StickyPartitionAssignor]:
+    """Creates an assignor for one consumer, with which members keep partitions that they have.
+
+    aiokafka keeps what a member has in the class. Two consumers of a process that share it would tell their groups what
+    the other one has, so that nobody would keep anything.
+    """
+
+    class OwnStickyPartitionAssignor(StickyPartitionAssignor):  # type: ignore[misc]
+        pass
+
+    return OwnStickyPartitionAssignor
 
 
 async def start(consumer: AIOKafkaConsumer, settings: Settings) -> None:

@@ -16,11 +16,11 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import ConsumerStoppedError
 from mode import Service
 
-from events.consumer import close_consumer
 from worker.errors import BreakerOpen
 from worker.intake.breaker import Breaker
 from worker.intake.commits import Commits
 from worker.intake.consumer import create_consumer, start
+from worker.intake.departure import depart, leaves_for_good
 from worker.intake.lane import Lane, Shared
 from worker.intake.log_watch import LogWatch
 from worker.intake.membership import Membership
@@ -71,6 +71,11 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     def owned(self) -> set[TopicPartition]:
         """Returns the partitions that this worker reads now."""
         return set().union(*(lane.partitions.owned for lane in self._lanes))
+
+    @property
+    def positions(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Returns what is applied and where the log ends, by its last look, of the partitions that are read here."""
+        return self._watch.lag.read_positions()
 
     @property
     def breaker_open(self) -> BreakerOpen | None:
@@ -131,6 +136,7 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
         A batch that is not applied within FINISH_WITHIN_S is given up: the next worker reads it again.
         """
+        for_good = asyncio.create_task(self._leaves_for_good(), name="whether this worker leaves for good")
         for lane in self._lanes:
             lane.stop()
         if self._running:  # it may be stopped before it has started
@@ -141,7 +147,10 @@ class Intake(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                 await asyncio.gather(*(sink.close() for sink in self._sinks))
                 await asyncio.wait(late, timeout=1)
         await self._commits.send(self._consumer)
-        await close_consumer(self._consumer)
+        await depart(self._consumer, self._settings, for_good=await for_good and not self._watch.away)
+
+    async def _leaves_for_good(self) -> bool:
+        return self._settings.group_instance_id is not None and await leaves_for_good(self._settings)
 
     async def _run(self, lane: Lane) -> None:
         while not self.should_stop:

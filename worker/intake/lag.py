@@ -69,6 +69,10 @@ class Lag:
             if tp in self._partitions:
                 self._partitions[tp].see(end, now)
 
+    def read_positions(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Returns what is applied and where the log ends, of each partition whose end is known."""
+        return {tp: (p.applied, max(p.applied, p.end)) for tp, p in self._partitions.items() if p.end is not None}
+
     def measure(self, now: float) -> dict[TopicPartition, tuple[int, float]]:
         """Returns records and seconds of each partition whose end is known."""
         return {

@@ -50,6 +50,11 @@ TOTAL_DISAGREES = Counter(
 REBALANCES = Counter("progress_rebalances", "Times this worker was given partitions")
 COMMIT_FAILURES = Counter("progress_offset_commit_failures", "Failed offset commits to Kafka; PostgreSQL has the truth")
 PARTITIONS = Gauge("progress_partitions", "Partitions this worker owns", ["group", "topic"])
+WORKERS_NEEDED = Gauge(
+    "progress_workers_needed",
+    "Workers that the partitions of this one take at their load; the sum over all workers is how many should run",
+    ["group"],
+)
 LAG_EVENTS = Gauge(
     "progress_lag_events",
     "Offsets between what is applied and the end of the log, of each partition owned",

@@ -20,6 +20,7 @@ STEP = math.log(1.1)
 SHORTEST_S = 0.001
 LARGE = 500  # records, among which the fixed cost of a batch counts little
 LARGE_KEPT = 21
+NEARLY = 0.9
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Throughput:
         self._since_settled_s = 0.0  # time worked since then
         self._taken: set[Hashable] = set()  # lanes with an unsettled batch
         self._unsettled_s = 0.0  # time worked for these batches
-        self._large: deque[float] = deque(maxlen=LARGE_KEPT)
+        self._large: deque[tuple[int, float]] = deque(maxlen=LARGE_KEPT)  # records, and how many a second
         self._dead_letters = 0
 
     def note_taken(self, lane: Hashable) -> None:
@@ -81,7 +82,9 @@ class Throughput:
     ) -> None:
         """Notes a settled batch. `now` is a monotonic time, `wall` a Unix time, as records' timestamps are.
 
-        A batch with less than a quarter of `batch_size` records, or than LARGE, says nothing about the capacity.
+        A batch with less than a quarter of `batch_size` records, or than LARGE, says nothing about the capacity. Nor
+        does one that is not NEARLY as large as another: an event in it takes longer, so many of them would hide what a
+        worker does under a backlog.
         """
         if self._working:
             self._add_work(now)
@@ -94,7 +97,7 @@ class Throughput:
         self._dead_letters += sum(isinstance(outcome, Rejected) for _, outcome in entries)
         took_s = self._take_share(lane, now)
         if len(entries) >= min(LARGE, max(1, batch_size // 4)) and took_s:
-            self._large.append(len(entries) / took_s)
+            self._note_large(len(entries), len(entries) / took_s)
 
     def summary(self, now: float) -> ThroughputSummary:
         """Sums up the seconds before the monotonic time `now`."""
@@ -108,11 +111,22 @@ class Throughput:
         return ThroughputSummary(
             sum(second.events for second in last) / RATE_S,
             min(1.0, sum(second.busy_s for second in last) / RATE_S),
-            median(self._large) if self._large else None,
+            self._capacity(),
             _find_quantile(visible, 0.5),
             _find_quantile(visible, 0.99),
             self._dead_letters,
         )
+
+    def _note_large(self, records: int, per_s: float) -> None:
+        if records >= NEARLY * self._largest():
+            self._large.append((records, per_s))
+
+    def _largest(self) -> int:
+        return max((records for records, _ in self._large), default=0)
+
+    def _capacity(self) -> float | None:
+        largest = self._largest()
+        return median(per_s for records, per_s in self._large if records >= NEARLY * largest) if largest else None
 
     def _take_share(self, lane: Hashable, now: float) -> float:
         """Returns the lane's batch's share of the time worked for all unsettled batches.

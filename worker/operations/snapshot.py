@@ -11,7 +11,7 @@ import asyncpg
 
 from worker.deadletters.newest import NewestSummary
 from worker.errors import ProgressError
-from worker.operations.advice import Advice, advise
+from worker.operations.advice import Advice, advise, bound_capacity
 from worker.operations.cluster import Group, Member
 from worker.operations.lag_history import Rates, Sample
 
@@ -194,6 +194,7 @@ def build_snapshot(look: Look, rates: Rates | None) -> Snapshot:
     lag = sum(look.sample.lag.values()) if look.sample else None
     incoming = sum(rates.incoming.values()) if rates else None
     capacities = [status.capacity_per_s for status in statuses if status.capacity_per_s]
+    bounds = [bound for status in statuses if (bound := bound_capacity(status.events_per_s, status.busy))]
     breaker = next((status.breaker for status in statuses if status.breaker), None)
     return Snapshot(
         look.at,
@@ -216,6 +217,7 @@ def build_snapshot(look: Look, rates: Rates | None) -> Snapshot:
             capacity_per_s=median(capacities) if capacities else None,
             lag=lag,
             stall_reason=breaker or stall_reason(statuses),
+            capacity_at_least_per_s=median(bounds) if bounds else None,
         ),
         tuple(look.recounts or ()),
         join_disagreeing_totals(statuses),

@@ -56,6 +56,7 @@ async def test_an_operator_sees_partitions_workers_and_advice(operator: httpx.As
     assert len(seen["partitions"]) == shared.topic_partitions
     assert {partition["owner"] for partition in seen["partitions"]} == {seen["workers"][0]["name"]}
     assert seen["advice"]["sentence"]
+    assert (seen["advice"]["running"], seen["advice"]["tooFew"]) == (1, False)
     assert seen["outbox"]["rows"] == 0
     assert seen["asOf"]
 

@@ -135,8 +135,11 @@ class DisagreeingTotal(CamelModel):
 class Advice(CamelModel):
     """Says how many workers there should be."""
 
-    workers: int | None
+    workers: int | None = Field(description="Null: it is not known, or more would not help")
     sentence: str
+    running: int
+    needed: float | None = Field(description="Before it is rounded, and beyond what the partitions allow")
+    too_few: bool = Field(description="Whether more should run than do")
 
 
 class Point(CamelModel):
@@ -166,7 +169,13 @@ class OpsAnswer(Answer):
             "workers": [],
             "deadLetters": {"records": 0, "kinds": {}, "latest": []},
             "outbox": {"rows": 0, "oldestS": 0},
-            "advice": {"workers": 1, "sentence": "1 worker is enough to keep up."},
+            "advice": {
+                "workers": 1,
+                "sentence": "1 worker is enough to keep up.",
+                "running": 2,
+                "needed": 0.4,
+                "tooFew": False,
+            },
             "history": [],
             "recounts": [],
             "disagreeingTotals": [],
