@@ -13,6 +13,7 @@ from tests.bench import (
     drains,
     footprint,
     growth,
+    imports,
     latency,
     reads,
     recount,
@@ -52,5 +53,6 @@ SECTIONS = [
     Section("reads", 3, reads.reads),
     Section("recount", 30, recount.republished),
     Section("certificates", 6, certificates.certificates),
+    Section("import", 3, imports.imports),
     Section("footprint", 11, footprint.footprint),
 ]

@@ -36,6 +36,8 @@ class Sizes:
     certificates: int = 2000
     certificates_per_s: float = 10  # at a steady rate
 
+    statements: int = 200_000  # of an import
+
     starts: int = 3
     soak_s: float = 600
 
@@ -65,6 +67,7 @@ QUICK = Sizes(
     reads=20,
     writes=5,
     certificates=20,
+    statements=2000,
     starts=1,
     soak_s=2,
 )
