@@ -80,7 +80,7 @@ class Imported:
 
     @property
     def totals(self) -> set[int | None]:
-        return {event[0].total_lessons for event in self.events}
+        return {getattr(event[0], "total_lessons", None) for event in self.events}
 
 
 def write_lines(directory: Path, *statements: Any, name: str = "statements") -> Path:

@@ -67,6 +67,15 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path, rows: list[Any], delimi
         assert len(as_csv.events) == len(rows)
 
 
+def test_waivers_come_back_as_they_were_exported(tmp_path: Path) -> None:
+    head = "event,user,course,lesson,total,time,reason"
+    rows = [f"LessonWaived,{ADA},{COURSE},a,,{AT},ill", f"LessonWaiverWithdrawn,{ADA},{COURSE},a,,{AT},"]
+    found = read(write_lines(tmp_path, head, *rows, f"LessonWaived,{ADA},{COURSE},b,,{AT},"))
+
+    assert found.kinds == [("LessonWaived", "a"), ("LessonWaiverWithdrawn", "a")]
+    assert (found.events[0][0].reason, found.report.malformed) == ("ill", 1)
+
+
 def test_columns_have_other_names_and_further_ones_are_ignored(tmp_path: Path) -> None:
     path = write_lines(tmp_path, "Username,Channel,Content,Finished,Score", f"ada,stats,intro,{AT},7")
     columns = {"username": "user", "channel": "course", "content": "lesson", "finished": "time"}

@@ -307,6 +307,13 @@ def test_cmi5_finds_the_course_by_the_registration(imported: Any) -> None:
     assert imported(said("1", "completed")).report.malformed == 1
 
 
+def test_courses_and_lessons_that_were_exported_have_their_ids_again(imported: Any) -> None:
+    course = activity(f"urn:uuid:{ADA}", "course")
+    [event] = imported(statement(object={"id": f"urn:uuid:{ADA}#a%2Fb"}, parent=[course])).events
+
+    assert (event[0].course_id, event[0].lesson_id) == (UUID(ADA), "a/b")
+
+
 # Totals
 
 

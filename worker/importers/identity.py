@@ -42,7 +42,8 @@ def identify_sha1(digest: str) -> Learner:
 
 
 def parse_uuid(text: str) -> UUID | None:
-    """Reads a UUID, as people write it; None for another text."""
+    """Reads a UUID, as people write it, or as a URN; None for another text."""
+    text = text.removeprefix("urn:uuid:")
     if len(text) not in (32, 36):  # with hyphens or without
         return None
     try:

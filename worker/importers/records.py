@@ -11,8 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from events.models import EARLIEST, LessonId
 from worker.importers.identity import Learner
 
-Kind: TypeAlias = Literal["completed", "uncompleted", "accessed"]
-KINDS: tuple[Kind, ...] = ("completed", "uncompleted", "accessed")
+Kind: TypeAlias = Literal["completed", "uncompleted", "accessed", "waived", "withdrawn"]
 AHEAD = timedelta(minutes=5)  # of our clock: what a worker would date anew (docs/rules.md)
 MICROSECOND = timedelta(microseconds=1)
 LESSON_ID = TypeAdapter(LessonId)
@@ -48,6 +47,7 @@ class Record(NamedTuple):
     course_title: str | None = None
     lesson_title: str | None = None
     section: str | None = None
+    reason: str | None = None  # of a waiver
 
 
 class Listed(NamedTuple):

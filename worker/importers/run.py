@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from events import CourseAccessed, LessonCompleted, LessonEvent, LessonEventPublisher, LessonUncompleted, PublishFailed
+from events.models import LessonWaived, LessonWaiverWithdrawn
 from events.publisher import OutgoingEvent
 from worker.errors import KafkaUnavailable
 from worker.importers.identity import Identities, make_uuid
@@ -130,6 +131,10 @@ def build_event(record: Stored, total: CourseTotal) -> OutgoingEvent:
         event = LessonCompleted(**who, total_lessons=said)
     elif record.kind == "uncompleted":
         event = LessonUncompleted(**who, total_lessons=said)
+    elif record.kind == "waived":
+        event = LessonWaived(**who, reason=record.reason)
+    elif record.kind == "withdrawn":
+        event = LessonWaiverWithdrawn(**who, reason=record.reason)
     else:
         event = CourseAccessed(**who, total_lessons=said)
     return event, record.at, record.id, IMPORTED

@@ -27,6 +27,7 @@ class Stored(NamedTuple):
     at: datetime
     id: str
     total: int | None
+    reason: str | None
 
 
 class Spool:
@@ -44,7 +45,7 @@ class Spool:
         at = (record.at - EPOCH) // MICROSECOND
         when = (at, record.at.isoformat())
         what = (record.kind, user_id.bytes, record.course, record.lesson)
-        self._rows.append((file, record.line, *what, *when, record.id, record.total, place))
+        self._rows.append((file, record.line, *what, *when, record.id, record.total, place, record.reason))
         if len(self._rows) >= BATCH:
             self.flush()
         if record.lesson is not None and (record.course_title or record.lesson_title or record.section):
@@ -69,8 +70,8 @@ class Spool:
         with self.database as database:
             database.execute("begin")
             database.executemany(
-                "insert into record (file, line, kind, user, course, lesson, at, iso, id, total, place)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into record (file, line, kind, user, course, lesson, at, iso, id, total, place, reason)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 self._rows,
             )
             for table, rows in self._facts.items():
@@ -90,9 +91,11 @@ class Spool:
 
     def records(self) -> Iterator[Stored]:
         """Yields the records in the order of the files."""
-        found = self.database.execute("select kind, user, course, lesson, iso, id, total from record order by seq")
-        for kind, user, course, lesson, iso, id, total in found:
-            yield Stored(kind, UUID(bytes=user), course, lesson, datetime.fromisoformat(iso), id, total)
+        found = self.database.execute(
+            "select kind, user, course, lesson, iso, id, total, reason from record order by seq"
+        )
+        for kind, user, course, lesson, iso, id, *rest in found:
+            yield Stored(kind, UUID(bytes=user), course, lesson, datetime.fromisoformat(iso), id, *rest)
 
 
 def _to_utf8(value: Any) -> Any:

@@ -6,7 +6,7 @@ pragma temp_store = file;
 -- One row for each record, in the order of the files. Where `place` is not null, it decides course and lesson.
 create table record (
     seq integer primary key, file integer, line integer, kind text, user blob, course text, lesson text,
-    at integer, iso text, id text, total integer, place text
+    at integer, iso text, id text, total integer, place text, reason text
 );
 -- What statements say of activities: which are courses; which are what statements are about, and whether in a course;
 -- which course a registration of cmi5 is of.
@@ -25,7 +25,7 @@ create view state as
 select user, course, lesson, kind from (
     select user, course, lesson, kind,
            row_number() over (partition by user, course, lesson order by at desc, kind) as nth
-    from record where kind <> 'accessed'
+    from record where kind in ('completed', 'uncompleted')
 )
 where nth = 1;
 -- What the records end in, written once they are all known.

@@ -12,7 +12,19 @@ from worker.importers.json_stream import Broken, JsonStream
 from worker.importers.opening import Part
 from worker.importers.records import Kind, Malformed, Outcome, Record, Unreadable, make_id, read_lesson, read_time
 
-COLUMNS = ("event", "user", "course", "lesson", "total", "time", "id", "course_title", "lesson_title", "section")
+COLUMNS = (
+    "event",
+    "user",
+    "course",
+    "lesson",
+    "total",
+    "time",
+    "id",
+    "course_title",
+    "lesson_title",
+    "section",
+    "reason",
+)
 NEEDED = ("user", "course", "time")
 NOTHING = ("", "NULL", "null", "\\N")
 EVENTS: Mapping[str, Kind] = {
@@ -22,6 +34,8 @@ EVENTS: Mapping[str, Kind] = {
     "lessonuncompleted": "uncompleted",
     "accessed": "accessed",
     "courseaccessed": "accessed",
+    "lessonwaived": "waived",
+    "lessonwaiverwithdrawn": "withdrawn",
 }
 Row = dict[str, Any]
 
@@ -61,6 +75,7 @@ class TableReader:
             line,
             read_total(row.get("total")),
             *read_titles(row),
+            read_reason(row.get("reason"), kind),
         )
 
 
@@ -158,6 +173,15 @@ def read_total(value: Any) -> int | None:
     if not 1 <= total <= 10_000:
         raise Unreadable(f"total: {value!r} is not 1 to 10,000")
     return total
+
+
+def read_reason(value: Any, kind: Kind) -> str | None:
+    """Reads why a lesson is waived, or its waiver withdrawn. Raises Unreadable."""
+    if kind not in ("waived", "withdrawn"):
+        return None
+    if (value is None and kind == "waived") or (value is not None and not 1 <= len(str(value)) <= 500):
+        raise Unreadable("reason: a waiver has one, of 1 to 500 characters")
+    return None if value is None else str(value)
 
 
 def read_titles(row: Row) -> tuple[str | None, str | None, str | None]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from worker.errors import ProgressError
 from worker.importers.formats import name_lines
@@ -26,6 +27,7 @@ from worker.importers.xapi_places import Activity, Place, find_place, read_activ
 from worker.importers.xapi_verbs import decide
 
 WRAPPINGS = ("statement", "_source", "node")  # of Learning Locker, of Elasticsearch, of a connection
+OWN = "urn:uuid:"  # of a course that `course-progress export` wrote; its lessons are `course#lesson`
 LONGEST_TITLE = 500
 identify_mailbox = lru_cache(maxsize=10_000)(identify_mailbox)
 
@@ -108,6 +110,8 @@ class XapiReader:
         if voided:
             self.spool.note("void", id.lower(), self._file, line)
         title = read_title(statement["object"]) if lesson == thing.id else None
+        if course.startswith(OWN) and lesson.startswith(f"{course}#"):
+            lesson = unquote(lesson.removeprefix(f"{course}#"))
         record = Record(kind, learner, course, read_lesson(lesson), at, id, line, lesson_title=title)
         if not waits:
             return record._replace(course_title=self._find_course_title(statement, course))
