@@ -15,6 +15,7 @@ from tests.bench import (
     footprint,
     growth,
     heartbeats,
+    imports,
     latency,
     reads,
     recount,
@@ -58,5 +59,6 @@ SECTIONS = [
     Section("scaling", 20, scaling.scaling),
     Section("heartbeats", 9, heartbeats.heartbeats),
     Section("advice", 5, advice.advice),
+    Section("import", 3, imports.imports),
     Section("footprint", 11, footprint.footprint),
 ]

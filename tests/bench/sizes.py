@@ -47,6 +47,7 @@ class Sizes:
     advice_burst: int = 30_000  # for each worker
     advice_batch_size: int = 20
     advice_most_workers: int = 4
+    statements: int = 200_000  # of an import
 
     starts: int = 3
     soak_s: float = 600
@@ -87,6 +88,7 @@ QUICK = Sizes(
     advice_s=4,
     advice_burst=2000,
     advice_most_workers=2,
+    statements=2000,
     starts=1,
     soak_s=2,
 )

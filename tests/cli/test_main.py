@@ -103,7 +103,7 @@ def test_nobody_has_no_progress(database_settings: Settings) -> None:
 def test_statements_are_imported(settings: Settings, tmp_path: Path) -> None:
     statement = {
         "id": "1",
-        "actor": {"account": {"name": USER}},
+        "actor": {"account": {"homePage": "https://lms.example", "name": USER}},
         "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
         "object": {"id": "lesson"},
         "context": {"contextActivities": {"parent": [{"id": "course"}]}},
@@ -113,7 +113,7 @@ def test_statements_are_imported(settings: Settings, tmp_path: Path) -> None:
     file.write_text(f"{json.dumps(statement)}\n{{}}\n")
     status, output, errors = run("import", "xapi", str(file), **environment(settings))
 
-    assert (status, output) == (0, "published 1; skipped: none; malformed lines: 1\n")
+    assert (status, output) == (1, "published 1; skipped: none; malformed lines: 1\n")
     assert errors.startswith("line 2: ")
 
 

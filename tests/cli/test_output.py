@@ -119,11 +119,35 @@ def show_statements(patch: pytest.MonkeyPatch, text: str, directory: Path) -> No
         async def publish_many(self, _: object) -> None: ...
 
     verb = {"verb": {"id": f"http://x/{text}"}}
-    wrong = {"id": str(uuid4()), "verb": {"id": "completed"}, text: text, "timestamp": text}
-    lines = [json.dumps(verb), json.dumps(wrong), text.encode(errors="replace").decode()]
+    wrong = {
+        "id": str(uuid4()),
+        "verb": {"id": "http://adlnet.gov/expapi/verbs/completed"},
+        text: text,
+        "timestamp": text,
+    }
+    right = wrong | {
+        "actor": {"account": {"homePage": text, "name": text}},
+        "object": {"id": f"x{text}"},
+        "timestamp": "2026-03-02T10:00:00Z",
+        "context": {
+            "contextActivities": {
+                "parent": [{"id": f"c{text}", "definition": {"type": "x/course", "name": {"en": text}}}]
+            }
+        },
+    }
+    plain = right | {"actor": {"account": {"homePage": "x", "name": "x"}}, "object": {"id": "x"}, "context": {}}
+    plain["context"] = {"contextActivities": {"parent": [{"id": "c"}]}}
+    lines = [
+        json.dumps(verb),
+        json.dumps(wrong),
+        json.dumps(right),
+        json.dumps(plain),
+        text.encode(errors="replace").decode(),
+    ]
     (directory / "statements").write_text("\n".join(lines), newline="")
     patch.chdir(directory)
-    patch.setattr("worker.xapi.LessonEventPublisher", Publisher)
+    patch.setattr("worker.importers.run.LessonEventPublisher", Publisher)
+    patch.setattr("worker.importers.totals.read_published", lambda *_: give({}))
 
 
 COMMANDS: dict[str, Show] = {
@@ -144,7 +168,9 @@ COMMANDS: dict[str, Show] = {
     "verify": show_differences,
     "verify --json": show_differences,
     "rewind --to earliest --dry-run": show_moves,
-    "import xapi statements": show_statements,
+    "import xapi statements --lenient": show_statements,
+    "import xapi statements --lenient --dry-run": show_statements,
+    "import xapi statements --lenient --dry-run --json": show_statements,
 }
 
 

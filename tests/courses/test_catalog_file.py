@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.courses.catalog_file import BadCatalogFile, read_version
+from worker.courses.catalog_file import BadCatalogFile, read_version, read_versions
 
 COURSE = "0190a6e2-0000-7000-8000-00000000000a"
 
@@ -46,3 +46,13 @@ def test_what_is_not_a_version_is_explained(tmp_path: Path, content: bytes, why:
 
     with pytest.raises(BadCatalogFile, match=why):
         read_version(tmp_path / "file")
+
+
+def test_a_file_may_describe_several_courses(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    one = "course_id: 0190a6e2-0000-7000-8000-00000000000{}\nversion: 1\nlessons: [{{lesson_id: a}}]\n"
+    path.write_text("---\n".join([one.format(1), one.format(2)]))
+
+    assert [version.course_id.int % 16 for version in read_versions(path)] == [1, 2]
+    with pytest.raises(BadCatalogFile, match="2 courses"):
+        read_version(path)

@@ -52,6 +52,7 @@ OAUTH = {
     "PROGRESS_KAFKA_OAUTH_CLIENT_SECRET": MARK,
 }
 VERSION = str(Path(__file__).parent / "version.json")
+LINES, TABLE = (str(Path(__file__).parent / name) for name in ("completions.jsonl", "completions.csv"))
 # What a command needs to get as far as its servers.
 CODE = "a" * 26
 ARGUMENTS = {
@@ -68,7 +69,11 @@ ARGUMENTS = {
     "deadletters show": ["0:0"],
     "deadletters truncate": ["--yes"],
     "demo": ["--duration", "1"],
-    "import xapi": [__file__],
+    "import csv": [TABLE],
+    "import jsonl": [LINES],
+    "import moodle": [TABLE],
+    "import openedx": [TABLE],
+    "import xapi": [LINES],
     "learners describe": ["--user", USER, "--name", "Ada"],
     "publish": [*PUBLISH[1:], "--lesson", "a", "--total-lessons", "1"],
     "rewind": ["--to", "earliest"],

@@ -29,7 +29,7 @@ MOST_NAMED = 20  # courses
     epilog="course-progress catalog check statistics.yaml\ncourse-progress catalog publish statistics.yaml",
 )
 def catalog() -> None:
-    """Says what courses consist of. A FILE describes one version of a course, in JSON or YAML (docs/catalog.md)."""
+    """Says what courses consist of. A FILE describes a version of one course or of several (docs/catalog.md)."""
 
 
 @catalog.command(
@@ -38,12 +38,13 @@ def catalog() -> None:
     epilog="course-progress catalog check statistics.yaml\ncourse-progress catalog check statistics.yaml --json",
 )
 @FILE
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each version.")
 def check(path: Path, as_json: bool) -> None:
     """Says what publishing the version would change, and changes nothing. Workers may run."""
-    from worker.courses.catalog_file import read_version
+    from worker.courses.catalog_file import read_versions
 
-    say(asyncio.run(describe_version(settings(), read_version(path), as_json)))
+    for version in read_versions(path):
+        say(asyncio.run(describe_version(settings(), version, as_json)))
 
 
 @catalog.command(
@@ -59,16 +60,19 @@ def publish(path: Path, yes: bool) -> None:
     The first version of all also ends that learners may write over HTTP in courses without one, unless the API's
     PROGRESS_API_UNKNOWN_COURSES is trust. So it names those that were written to lately.
     """
-    from worker.courses.catalog_file import read_version
+    from worker.courses.catalog_file import read_versions
 
-    version = read_version(path)
+    versions = read_versions(path)
     asyncio.run(require_new_workers(settings()))
-    say(asyncio.run(describe_version(settings(), version, as_json=False)))
+    for version in versions:
+        say(asyncio.run(describe_version(settings(), version, as_json=False)))
     if not asyncio.run(has_version(settings())):
-        say(asyncio.run(describe_courses_left(settings(), version.course_id)))
+        say(asyncio.run(describe_courses_left(settings(), {version.course_id for version in versions})))
     if not yes:
-        click.confirm(f"Publish version {version.version}?", abort=True, err=True)
-    say(f"published: {asyncio.run(publish_event(settings(), version))}")
+        what = f"version {versions[0].version}" if len(versions) == 1 else f"{len(versions)} courses"
+        click.confirm(f"Publish {what}?", abort=True, err=True)
+    for version in versions:
+        say(f"published: {asyncio.run(publish_event(settings(), version))}")
 
 
 @catalog.command(
@@ -178,8 +182,8 @@ async def has_version(settings: Settings) -> bool:
     return await with_connection(settings, run)
 
 
-async def describe_courses_left(settings: Settings, published: UUID) -> str:
-    """Names the courses that websites wrote to lately and that would have no version beside the `published` one."""
+async def describe_courses_left(settings: Settings, published: set[UUID]) -> str:
+    """Names the courses that websites wrote to lately and that would have no version beside those `published`."""
     from worker.courses.recent_writes import LATELY, find_written_courses
 
     first = "no course has had a version. From now on calls over HTTP write only in courses that have one"
@@ -188,7 +192,7 @@ async def describe_courses_left(settings: Settings, published: UUID) -> str:
         written = await find_written_courses(settings)
     except (SetupError, Unavailable) as error:
         return f"{first}. Which other courses they wrote to {lately} is not known: {error}"
-    left = [str(course) for course, _ in written.most_common() if course != published]
+    left = [str(course) for course, _ in written.most_common() if course not in published]
     if not left:
         return f"{first}; they wrote to no other {lately}"
     more = f" and {len(left) - MOST_NAMED:,} more" if len(left) > MOST_NAMED else ""

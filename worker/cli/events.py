@@ -1,9 +1,7 @@
-"""Defines the commands that publish and follow events: `publish`, `watch` and `import`."""
+"""Defines the commands that publish and follow events: `publish` and `watch`."""
 
 import asyncio
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,36 +15,9 @@ from events import (
     LessonEventPublisher,
     Receipt,
 )
-from worker.cli.options import Group, Moment, WithExamples
+from worker.cli.options import Moment, WithExamples
 from worker.cli.output import say
 from worker.settings import Settings, settings
-
-
-@click.group("import", cls=Group, epilog="course-progress import xapi statements.json.gz")
-def import_() -> None:
-    """Publishes what other systems recorded, as lesson events."""
-
-
-@import_.command(
-    epilog="course-progress import xapi statements.json.gz\n"
-    "course-progress import xapi statements.jsonl --total-lessons 12"
-)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--total-lessons",
-    type=click.IntRange(1, 10_000),
-    help="How many lessons each course has; by default, as many as the file names for it.",
-)
-def xapi(file: Path, total_lessons: int | None) -> None:
-    """Publishes the xAPI statements of a file.
-
-    FILE has one JSON statement per line, of up to 1 MB, compressed with gzip or not. Importing a file again changes
-    nothing.
-    """
-    from worker.xapi import import_file
-
-    count = asyncio.run(import_file(settings(), file, total_lessons, partial(say, err=True)))
-    say(count.format())
 
 
 @click.command(

@@ -12,8 +12,8 @@ from pydantic_core import from_json
 
 from events.learners import LearnerDescribed, MailConsent
 from worker.errors import ProgressError
+from worker.importers.lines import read_lines
 from worker.learners.descriptions import EXPECTED, BadDescription, build_description
-from worker.xapi import read_lines
 
 KINDS_OF_MAIL = tuple(MailConsent.model_fields)
 FIELDS = ", ".join(EXPECTED)

@@ -23,9 +23,10 @@ from worker.cli.certificate_preview import preview
 from worker.cli.certificates import certificates
 from worker.cli.deadletters import deadletters
 from worker.cli.effects import effects
-from worker.cli.events import import_, publish, watch
+from worker.cli.events import publish, watch
 from worker.cli.explain import explain
 from worker.cli.export import export
+from worker.cli.importing import import_
 from worker.cli.learners import show
 from worker.cli.learners_describe import learners
 from worker.cli.options import Group

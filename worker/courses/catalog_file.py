@@ -1,4 +1,4 @@
-"""Reads a version of a course from a file in JSON or YAML."""
+"""Reads versions of courses from a file in JSON or YAML."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +21,30 @@ class BadCatalogFile(ProgressError):
 
 
 def read_version(path: Path) -> CoursePublished:
-    """Reads the version that a file describes, by the fields of `CoursePublished`. Raises BadCatalogFile."""
+    """Reads the version that a file describes. Raises BadCatalogFile, also for a file that describes several."""
+    versions = read_versions(path)
+    if len(versions) > 1:
+        raise BadCatalogFile(f"{path}: describes {len(versions)} courses, and one is expected")
+    return versions[0]
+
+
+def read_versions(path: Path) -> list[CoursePublished]:
+    """Reads the versions that a file describes, by the fields of `CoursePublished`: several with `---` between them.
+
+    Raises BadCatalogFile.
+    """
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise BadCatalogFile(f"{path}: has more than {LARGEST_FILE:,} bytes")
-        found = yaml.load(path.read_text("utf-8"), Loader=WithoutDates)  # JSON is YAML
+        found = list(yaml.load_all(path.read_text("utf-8"), Loader=WithoutDates))  # JSON is YAML
     except (OSError, UnicodeDecodeError) as error:
         raise BadCatalogFile(f"{path}: cannot be read: {error}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise BadCatalogFile(f"{path}: neither JSON nor YAML: {' '.join(str(error).split())[:300]}") from error
+    return [_build_version(path, each) for each in found or [None]]
+
+
+def _build_version(path: Path, found: Any) -> CoursePublished:
     if not isinstance(found, dict):
         raise BadCatalogFile(f"{path}: not an object with course_id, version and lessons")
     if unknown := list(_find_unknown(found)):

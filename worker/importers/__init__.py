@@ -1,0 +1,1 @@
+"""Reads what other systems recorded, and publishes it as lesson events."""
