@@ -29,8 +29,10 @@ from events.models import (
     LessonUncompleted,
     LessonWaived,
     LessonWaiverWithdrawn,
+    ProgressMilestoneReached,
     ProgressReset,
     course_event_id,
+    milestone_event_id,
 )
 from events.producer import PublishFailed
 from events.publisher import CourseCatalogPublisher, LearnerPublisher, LessonEventPublisher, Receipt
@@ -66,6 +68,7 @@ __all__ = [
     "LessonWaiverWithdrawn",
     "MailConsent",
     "MalformedEvent",
+    "ProgressMilestoneReached",
     "ProgressReset",
     "PublishFailed",
     "Receipt",
@@ -74,5 +77,6 @@ __all__ = [
     "binary",
     "course_event_id",
     "data_of",
+    "milestone_event_id",
     "read",
 ]

@@ -63,6 +63,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CourseDeleted": {},
     "CourseCompleted": {**COMPLETION, "lessons_completed": 20, "completed_at": NOON, "started_at": NOON},
     "CourseCompletionRevoked": {**COMPLETION, "lessons_completed": 19, "revoked_at": NOON},
+    "ProgressMilestoneReached": {
+        "milestone": 50,
+        "reached_at": NOON,
+        "lessons_completed": 10,
+        **{name: COMPLETION[name] for name in ("total_lessons", "course_version", "title")},
+    },
     "CertificateIssued": {**CERTIFICATE, "issued_at": NOON},
     "CertificateRevoked": {**CERTIFICATE, "revoked_at": NOON, "status": "revoked"},
     "LearnerDescribed": {"name": "Ada Lovelace", "locale": "en-GB", "timezone": "Europe/London"},

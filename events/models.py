@@ -171,6 +171,22 @@ class CourseCompletionRevoked(Event):
     cause: Cause = LEARNER
 
 
+class ProgressMilestoneReached(Event):
+    """The learner has done 25, 50 or 75 % of the course, for the first time since its last reset.
+
+    Published at least once, always under the same event id. One batch may reach several; 100 % is CourseCompleted.
+    """
+
+    milestone: Annotated[int, Field(strict=True, ge=1, le=99), Whole, Field(description="In percent: 25, 50 or 75")]
+    run: Annotated[Instant | None, Field(description="The reset that the course was begun with; null: none")] = None
+    reached_at: Annotated[Instant, Field(description="The time of the learner's latest event in the course")]
+    lessons_completed: LessonsCompleted
+    total_lessons: TotalLessons
+    course_version: CourseVersionInForce = 0
+    title: str | None = Field(None, description="The title of the course in that version")
+    cause: Cause = LEARNER
+
+
 class CertificateEvent(Event):
     """Names a certificate: of a learner, for one version of a course."""
 
@@ -198,7 +214,9 @@ class CertificateRevoked(CertificateEvent):
 LessonEvent = (
     LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset | LessonWaived | LessonWaiverWithdrawn
 )
-CourseEvent = CourseCompleted | CourseCompletionRevoked | CertificateIssued | CertificateRevoked
+CourseEvent = (
+    CourseCompleted | CourseCompletionRevoked | ProgressMilestoneReached | CertificateIssued | CertificateRevoked
+)
 
 # The events of each topic, by the type's name in the envelope.
 LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
@@ -212,6 +230,7 @@ LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
 COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
     "CourseCompleted": CourseCompleted,
     "CourseCompletionRevoked": CourseCompletionRevoked,
+    "ProgressMilestoneReached": ProgressMilestoneReached,
     "CertificateIssued": CertificateIssued,
     "CertificateRevoked": CertificateRevoked,
 }
@@ -223,6 +242,12 @@ def course_event_id(type: str, user_id: UUID, course_id: UUID, completion_number
     `at` is the event's time: when the course was completed, or its completion revoked.
     """
     return uuid_v8(f"{type}/{user_id}/{course_id}/{completion_number}/{(at - EPOCH) // MICROSECOND}")
+
+
+def milestone_event_id(user_id: UUID, course_id: UUID, milestone: int, run: datetime | None) -> UUID:
+    """Computes the id of a ProgressMilestoneReached, the same for every publication. The SQL computes it too."""
+    began = "start" if run is None else (run - EPOCH) // MICROSECOND
+    return uuid_v8(f"ProgressMilestoneReached/{user_id}/{course_id}/{milestone}/{began}")
 
 
 def uuid_v8(name: str) -> UUID:
