@@ -56,6 +56,8 @@ create table course_progress_all (
     lessons_waived integer not null default 0,
     -- how many minutes the clock was ahead of UTC that last_accessed_at was told by
     utc_offset smallint not null default 0,
+    -- the highest milestone since the last reset: 0, 25, 50 or 75 (rule 17); null: nothing has changed since there are milestones, and what the row says is not announced any more
+    milestone smallint default 0,
     PRIMARY KEY (id),
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
@@ -665,3 +667,26 @@ cross join lateral (select array_position(version, coalesce((held).version, newe
 $function$;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_author;
+
+-- The highest of 0, 25, 50 and 75 that the percentage of rule 3 reaches.
+CREATE OR REPLACE FUNCTION milestone_of(lessons_completed integer, total_lessons integer)
+ RETURNS smallint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (total_lessons > 0) THEN (LEAST(75, (((((200 * lessons_completed) + total_lessons) / (2 * total_lessons)) / 25) * 25)))::smallint ELSE (0)::smallint END;
+grant execute on function milestone_of(integer,integer) to course_progress_worker;
+
+-- The data and ids of the ProgressMilestoneReached from one milestone to another: events.milestone_event_id in SQL.
+CREATE OR REPLACE FUNCTION milestone_events(user_id uuid, course_id uuid, passed_before smallint, passed smallint, run timestamptz, lessons_completed integer, total_lessons integer, course_version integer, cause text, reached_at timestamptz)
+ RETURNS TABLE(id uuid, type text, payload jsonb)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT uuid_v8(((((((('ProgressMilestoneReached/'::text || milestone_events.user_id) || '/'::text) || milestone_events.course_id) || '/'::text) || milestone.milestone) || '/'::text) || COALESCE((((EXTRACT(epoch FROM (milestone_events.run - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint)::text, 'start'::text))) AS uuid_v8,
+     'ProgressMilestoneReached'::text,
+     jsonb_build_object('user_id', milestone_events.user_id, 'course_id', milestone_events.course_id, 'milestone', milestone.milestone, 'run', milestone_events.run, 'lessons_completed', milestone_events.lessons_completed, 'total_lessons', milestone_events.total_lessons, 'course_version', milestone_events.course_version, 'cause', milestone_events.cause, 'reached_at', milestone_events.reached_at, 'title', ( SELECT v.title
+            FROM course_version v
+           WHERE ((v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS jsonb_build_object
+    FROM generate_series((milestone_events.passed_before + 25), (milestone_events.passed)::integer, 25) milestone(milestone);
+END;
+grant execute on function milestone_events(uuid,uuid,smallint,smallint,timestamptz,integer,integer,integer,text,timestamptz) to course_progress_worker;

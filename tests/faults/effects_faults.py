@@ -126,7 +126,8 @@ async def announce(scene: Scene) -> list[Record]:
     await scene.publish(at_most=4000)
     await scene.wait_until_recovered()
     await create(scene, delivered_topic(scene))
-    return await records_of(scene.servers.kafka, scene.direct.course_events_topic)
+    records = await records_of(scene.servers.kafka, scene.direct.course_events_topic)
+    return [record for record in records if dict(record.headers)["ce_type"].startswith(b"Course")]
 
 
 def read_events(records: Iterable[Record]) -> list[CourseEvent]:

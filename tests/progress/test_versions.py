@@ -94,7 +94,8 @@ class Courses(Database):
                 where type = 'ProgressMilestoneReached' and aggregateid = p.user_id::text
                   and (payload ->> 'milestone')::integer = m
                   and (payload ->> 'run')::timestamptz is not distinct from a.reset_at) told
-            where told.times > 1 or (p.progress_percentage >= m and told.times = 0) or (m <= a.milestone) <> (told.times > 0)
+            where told.times > 1 or (p.progress_percentage >= m and told.times = 0)
+               or (m <= a.milestone) <> (told.times > 0)
             """
         )
 
