@@ -305,6 +305,7 @@ create table learner (
     mail jsonb not null default '{}'::jsonb,
     PRIMARY KEY (user_id)
 );
+grant select (user_id, timezone) on learner to course_progress_reader;
 grant delete, insert, select, update on learner to course_progress_effects;
 
 -- One row: a completion, as course events announced it. It says the same in whatever order they came.
@@ -319,6 +320,7 @@ create table announced_completion (
     revoked_cause text,
     PRIMARY KEY (user_id, course_id, completion_number)
 );
+grant select on announced_completion to course_progress_reader;
 grant delete, insert, select, update on announced_completion to course_progress_effects;
 grant select on announced_completion to course_progress_certificates;
 
@@ -392,6 +394,71 @@ create table signing_key (
 );
 grant delete, insert, select, update on signing_key to course_progress_effects;
 grant select on signing_key to course_progress_certificates;
+
+-- One row: a day on which a learner completed a lesson, by a clock with this offset from UTC (rule 18). Rows are only
+-- added.
+create table active_day (
+    user_id uuid not null,
+    day date not null,
+    utc_offset smallint not null,                   -- of the clock, in minutes, as the event told it; never 0
+    PRIMARY KEY (user_id, day, utc_offset)
+);
+grant select on active_day to course_progress_reader;
+grant delete, insert, select, update on active_day to course_progress_effects;
+
+-- One row: a quarter of an hour in which a learner completed a lesson, told in UTC. It has its day when it is read, in
+-- the learner's time zone of then (rule 18). Rows are only added.
+create table active_instant (
+    user_id uuid not null,
+    at timestamptz not null,
+    PRIMARY KEY (user_id, at)
+);
+grant select on active_instant to course_progress_reader;
+grant delete, insert, select, update on active_instant to course_progress_effects;
+
+-- One row: a lesson that a learner has completed, whatever became of it. completed_at is the earliest.
+create table studied_lesson (
+    user_id uuid not null,
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    completed_at timestamptz not null,
+    PRIMARY KEY (user_id, course_id, lesson_id)
+);
+grant select on studied_lesson to course_progress_reader;
+grant delete, insert, select, update on studied_lesson to course_progress_effects;
+
+-- One row: a badge that is declared, and how far its rule was tried on who is there.
+create table badge_rule (
+    badge text collate "C" not null,
+    rule jsonb not null,
+    since timestamptz not null default now(),  -- since when it has this rule
+    after_user uuid,                                -- learners up to here were looked at; null: none
+    scanned_at timestamptz,            -- when all had been looked at; null: not yet
+    PRIMARY KEY (badge)
+);
+grant select on badge_rule to course_progress_reader;
+grant delete, insert, select, update on badge_rule to course_progress_effects;
+
+-- One row: a badge that a learner was awarded. It stays when the badge is declared no more.
+create table badge_award (
+    user_id uuid not null,
+    badge text collate "C" not null,
+    number integer not null,                        -- of the completion, of a revocable badge; else 1
+    title text not null,
+    description text not null,
+    course_id uuid,
+    earned_on date not null,                        -- the day that made it up, as the learner's calendar has it
+    awarded_at timestamptz not null default now(),
+    -- learner, or rule-changed: it was earned before the badge had this rule
+    cause text not null,
+    -- whether it was earned the day that it was awarded, or the day before
+    fresh boolean not null,
+    revoked_at timestamptz,            -- null: the learner has it
+    PRIMARY KEY (user_id, badge, number)
+);
+CREATE INDEX badge_award_of_badge ON badge_award USING btree (badge);
+grant select on badge_award to course_progress_reader;
+grant delete, insert, select, update on badge_award to course_progress_effects;
 
 -- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
@@ -682,11 +749,11 @@ CREATE OR REPLACE FUNCTION milestone_events(user_id uuid, course_id uuid, passed
  LANGUAGE sql
  STABLE PARALLEL SAFE
 BEGIN ATOMIC
- SELECT uuid_v8(((((((('ProgressMilestoneReached/'::text || milestone_events.user_id) || '/'::text) || milestone_events.course_id) || '/'::text) || milestone.milestone) || '/'::text) || COALESCE((((EXTRACT(epoch FROM (milestone_events.run - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint)::text, 'start'::text))) AS uuid_v8,
-     'ProgressMilestoneReached'::text,
+ SELECT uuid_v8(((((((('ProgressMilestoneReached/'::text || milestone_events.user_id) || '/'::text) || milestone_events.course_id) || '/'::text) || milestone.milestone) || '/'::text) || COALESCE((((EXTRACT(epoch FROM (milestone_events.run - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint)::text, 'start'::text))) AS id,
+     'ProgressMilestoneReached'::text AS type,
      jsonb_build_object('user_id', milestone_events.user_id, 'course_id', milestone_events.course_id, 'milestone', milestone.milestone, 'run', milestone_events.run, 'lessons_completed', milestone_events.lessons_completed, 'total_lessons', milestone_events.total_lessons, 'course_version', milestone_events.course_version, 'cause', milestone_events.cause, 'reached_at', milestone_events.reached_at, 'title', ( SELECT v.title
             FROM course_version v
-           WHERE ((v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS jsonb_build_object
+           WHERE ((v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS payload
     FROM generate_series((milestone_events.passed_before + 25), (milestone_events.passed)::integer, 25) milestone(milestone);
 END;
 grant execute on function milestone_events(uuid,uuid,smallint,smallint,timestamptz,integer,integer,integer,text,timestamptz) to course_progress_worker;

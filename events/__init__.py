@@ -18,6 +18,8 @@ from events.learners import LEARNER_EVENTS, LearnerDescribed, LearnerEvent, Mail
 from events.models import (
     COURSE_EVENTS,
     LESSON_EVENTS,
+    BadgeEarned,
+    BadgeRevoked,
     CertificateIssued,
     CertificateRevoked,
     CourseAccessed,
@@ -44,6 +46,8 @@ __all__ = [
     "LEARNER_EVENTS",
     "LESSON_EVENTS",
     "AtLeast",
+    "BadgeEarned",
+    "BadgeRevoked",
     "CatalogEvent",
     "CatalogLesson",
     "CertificateIssued",

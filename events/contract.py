@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -71,6 +71,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "CertificateIssued": {**CERTIFICATE, "issued_at": NOON},
     "CertificateRevoked": {**CERTIFICATE, "revoked_at": NOON, "status": "revoked"},
+    "BadgeEarned": {"badge": "streak-7", "title": "A week", "earned_on": date(2026, 11, 23), "awarded_at": NOON},
+    "BadgeRevoked": {"badge": "knots", "title": "Knots", "number": 2, "revoked_at": NOON},
     "LearnerDescribed": {"name": "Ada Lovelace", "locale": "en-GB", "timezone": "Europe/London"},
 }
 

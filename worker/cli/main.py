@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from events import PublishFailed
 from worker.cli.api import api
+from worker.cli.badges import badges
 from worker.cli.catalog import catalog
 from worker.cli.certificate_key import key
 from worker.cli.certificate_preview import preview
@@ -42,7 +43,21 @@ def cli() -> None:
     """Keeps how far every learner is in every course: events from Kafka, progress in PostgreSQL."""
 
 
-COMMANDS = (api, catalog, certificates, deadletters, effects, import_, learners, publish, rewind, show, stack, unwaive)
+COMMANDS = (
+    api,
+    badges,
+    catalog,
+    certificates,
+    deadletters,
+    effects,
+    import_,
+    learners,
+    publish,
+    rewind,
+    show,
+    stack,
+    unwaive,
+)
 for command in (*COMMANDS, verify, waive, watch):
     cli.add_command(command)
 for command in (key, preview):

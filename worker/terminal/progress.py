@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from events import CertificateIssued, CertificateRevoked, ProgressMilestoneReached, Received
+from events import BadgeEarned, BadgeRevoked, CertificateIssued, CertificateRevoked, ProgressMilestoneReached, Received
 from worker.learners.reads import CourseProgress
 from worker.plain_text import escape, to_json
 
@@ -72,6 +72,8 @@ def format_event(received: Received) -> str:
             more += f"issue {event.issue}"
         case ProgressMilestoneReached():
             more = f"{event.milestone} %  lessons {event.lessons_completed}/{event.total_lessons}"
+        case BadgeEarned() | BadgeRevoked():
+            return f"{received.time:%Y-%m-%d %H:%M:%S}  {type:<24}  user {event.user_id}  badge {event.badge}"
         case _:
             more = f"number {event.completion_number}  lessons {event.lessons_completed}/{event.total_lessons}"
     about = f"{type:<24}  user {event.user_id}  course {event.course_id}"
