@@ -89,4 +89,4 @@ async def test_where_they_are_off_there_are_none(app: FastAPI, client: httpx.Asy
     answer = await client.get(HERE)
 
     app.state.readers.achievements = kept
-    assert (answer.status_code, answer.json()["title"]) == (404, "this website has no streaks and badges")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "this website has no streaks and badges")
