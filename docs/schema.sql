@@ -753,7 +753,7 @@ BEGIN ATOMIC
      'ProgressMilestoneReached'::text AS type,
      jsonb_build_object('user_id', milestone_events.user_id, 'course_id', milestone_events.course_id, 'milestone', milestone.milestone, 'run', milestone_events.run, 'lessons_completed', milestone_events.lessons_completed, 'total_lessons', milestone_events.total_lessons, 'course_version', milestone_events.course_version, 'cause', milestone_events.cause, 'reached_at', milestone_events.reached_at, 'title', ( SELECT v.title
             FROM course_version v
-           WHERE ((v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS payload
+           WHERE ((milestone_events.course_version > 0) AND (v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS payload
     FROM generate_series((milestone_events.passed_before + 25), (milestone_events.passed)::integer, 25) milestone(milestone);
 END;
 grant execute on function milestone_events(uuid,uuid,smallint,smallint,timestamptz,integer,integer,integer,text,timestamptz) to course_progress_worker;

@@ -32,7 +32,7 @@ begin atomic
                               'lessons_completed', lessons_completed, 'total_lessons', total_lessons,
                               'course_version', course_version, 'cause', cause, 'reached_at', reached_at,
                               'title', (select v.title from course_version v
-                                        where v.course_id = milestone_events.course_id
+                                        where milestone_events.course_version > 0 and v.course_id = milestone_events.course_id
                                           and v.version = milestone_events.course_version)) as payload
     from generate_series(passed_before + 25, passed, 25) as milestone;
 end;
