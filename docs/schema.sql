@@ -56,6 +56,8 @@ create table course_progress_all (
     lessons_waived integer not null default 0,
     -- how many minutes the clock was ahead of UTC that last_accessed_at was told by
     utc_offset smallint not null default 0,
+    -- the highest milestone since the last reset: 0, 25, 50 or 75 (rule 17); null: nothing has changed since there are milestones, and what the row says is not announced any more
+    milestone smallint default 0,
     PRIMARY KEY (id),
     UNIQUE (user_id, course_id),
     constraint course_progress_all_lessons_completed_check CHECK (lessons_completed >= 0),
@@ -303,6 +305,7 @@ create table learner (
     mail jsonb not null default '{}'::jsonb,
     PRIMARY KEY (user_id)
 );
+grant select (user_id, timezone) on learner to course_progress_reader;
 grant delete, insert, select, update on learner to course_progress_effects;
 
 -- One row: a completion, as course events announced it. It says the same in whatever order they came.
@@ -317,6 +320,7 @@ create table announced_completion (
     revoked_cause text,
     PRIMARY KEY (user_id, course_id, completion_number)
 );
+grant select on announced_completion to course_progress_reader;
 grant delete, insert, select, update on announced_completion to course_progress_effects;
 grant select on announced_completion to course_progress_certificates;
 
@@ -390,6 +394,71 @@ create table signing_key (
 );
 grant delete, insert, select, update on signing_key to course_progress_effects;
 grant select on signing_key to course_progress_certificates;
+
+-- One row: a day on which a learner completed a lesson, by a clock with this offset from UTC (rule 18). Rows are only
+-- added.
+create table active_day (
+    user_id uuid not null,
+    day date not null,
+    utc_offset smallint not null,                   -- of the clock, in minutes, as the event told it; never 0
+    PRIMARY KEY (user_id, day, utc_offset)
+);
+grant select on active_day to course_progress_reader;
+grant delete, insert, select, update on active_day to course_progress_effects;
+
+-- One row: a quarter of an hour in which a learner completed a lesson, told in UTC. It has its day when it is read, in
+-- the learner's time zone of then (rule 18). Rows are only added.
+create table active_instant (
+    user_id uuid not null,
+    at timestamptz not null,
+    PRIMARY KEY (user_id, at)
+);
+grant select on active_instant to course_progress_reader;
+grant delete, insert, select, update on active_instant to course_progress_effects;
+
+-- One row: a lesson that a learner has completed, whatever became of it. completed_at is the earliest.
+create table studied_lesson (
+    user_id uuid not null,
+    course_id uuid not null,
+    lesson_id text collate "C" not null,
+    completed_at timestamptz not null,
+    PRIMARY KEY (user_id, course_id, lesson_id)
+);
+grant select on studied_lesson to course_progress_reader;
+grant delete, insert, select, update on studied_lesson to course_progress_effects;
+
+-- One row: a badge that is declared, and how far its rule was tried on who is there.
+create table badge_rule (
+    badge text collate "C" not null,
+    rule jsonb not null,
+    since timestamptz not null default now(),  -- since when it has this rule
+    after_user uuid,                                -- learners up to here were looked at; null: none
+    scanned_at timestamptz,            -- when all had been looked at; null: not yet
+    PRIMARY KEY (badge)
+);
+grant select on badge_rule to course_progress_reader;
+grant delete, insert, select, update on badge_rule to course_progress_effects;
+
+-- One row: a badge that a learner was awarded. It stays when the badge is declared no more.
+create table badge_award (
+    user_id uuid not null,
+    badge text collate "C" not null,
+    number integer not null,                        -- of the completion, of a revocable badge; else 1
+    title text not null,
+    description text not null,
+    course_id uuid,
+    earned_on date not null,                        -- the day that made it up, as the learner's calendar has it
+    awarded_at timestamptz not null default now(),
+    -- learner, or rule-changed: it was earned before the badge had this rule
+    cause text not null,
+    -- whether it was earned the day that it was awarded, or the day before
+    fresh boolean not null,
+    revoked_at timestamptz,            -- null: the learner has it
+    PRIMARY KEY (user_id, badge, number)
+);
+CREATE INDEX badge_award_of_badge ON badge_award USING btree (badge);
+grant select on badge_award to course_progress_reader;
+grant delete, insert, select, update on badge_award to course_progress_effects;
 
 -- The rows that readers see: a row that was reset is absent until a later event arrives (rule 6).
 create view course_progress as
@@ -665,3 +734,26 @@ cross join lateral (select array_position(version, coalesce((held).version, newe
 $function$;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_worker;
 grant execute on function judge_progress(uuid[],uuid[]) to course_progress_author;
+
+-- The highest of 0, 25, 50 and 75 that the percentage of rule 3 reaches.
+CREATE OR REPLACE FUNCTION milestone_of(lessons_completed integer, total_lessons integer)
+ RETURNS smallint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (total_lessons > 0) THEN (LEAST(75, (((((200 * lessons_completed) + total_lessons) / (2 * total_lessons)) / 25) * 25)))::smallint ELSE (0)::smallint END;
+grant execute on function milestone_of(integer,integer) to course_progress_worker;
+
+-- The data and ids of the ProgressMilestoneReached from one milestone to another: events.milestone_event_id in SQL.
+CREATE OR REPLACE FUNCTION milestone_events(user_id uuid, course_id uuid, passed_before smallint, passed smallint, run timestamptz, lessons_completed integer, total_lessons integer, course_version integer, cause text, reached_at timestamptz)
+ RETURNS TABLE(id uuid, type text, payload jsonb)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT uuid_v8(((((((('ProgressMilestoneReached/'::text || milestone_events.user_id) || '/'::text) || milestone_events.course_id) || '/'::text) || milestone.milestone) || '/'::text) || COALESCE((((EXTRACT(epoch FROM (milestone_events.run - '1970-01-01 00:00:00+00'::timestamptz)) * (1000000)::numeric))::bigint)::text, 'start'::text))) AS id,
+     'ProgressMilestoneReached'::text AS type,
+     jsonb_build_object('user_id', milestone_events.user_id, 'course_id', milestone_events.course_id, 'milestone', milestone.milestone, 'run', milestone_events.run, 'lessons_completed', milestone_events.lessons_completed, 'total_lessons', milestone_events.total_lessons, 'course_version', milestone_events.course_version, 'cause', milestone_events.cause, 'reached_at', milestone_events.reached_at, 'title', ( SELECT v.title
+            FROM course_version v
+           WHERE ((milestone_events.course_version > 0) AND (v.course_id = milestone_events.course_id) AND (v.version = milestone_events.course_version)))) AS payload
+    FROM generate_series((milestone_events.passed_before + 25), (milestone_events.passed)::integer, 25) milestone(milestone);
+END;
+grant execute on function milestone_events(uuid,uuid,smallint,smallint,timestamptz,integer,integer,integer,text,timestamptz) to course_progress_worker;

@@ -18,6 +18,8 @@ from events.learners import LEARNER_EVENTS, LearnerDescribed, LearnerEvent, Mail
 from events.models import (
     COURSE_EVENTS,
     LESSON_EVENTS,
+    BadgeEarned,
+    BadgeRevoked,
     CertificateIssued,
     CertificateRevoked,
     CourseAccessed,
@@ -29,8 +31,10 @@ from events.models import (
     LessonUncompleted,
     LessonWaived,
     LessonWaiverWithdrawn,
+    ProgressMilestoneReached,
     ProgressReset,
     course_event_id,
+    milestone_event_id,
 )
 from events.producer import PublishFailed
 from events.publisher import CourseCatalogPublisher, LearnerPublisher, LessonEventPublisher, Receipt
@@ -42,6 +46,8 @@ __all__ = [
     "LEARNER_EVENTS",
     "LESSON_EVENTS",
     "AtLeast",
+    "BadgeEarned",
+    "BadgeRevoked",
     "CatalogEvent",
     "CatalogLesson",
     "CertificateIssued",
@@ -66,6 +72,7 @@ __all__ = [
     "LessonWaiverWithdrawn",
     "MailConsent",
     "MalformedEvent",
+    "ProgressMilestoneReached",
     "ProgressReset",
     "PublishFailed",
     "Receipt",
@@ -74,5 +81,6 @@ __all__ = [
     "binary",
     "course_event_id",
     "data_of",
+    "milestone_event_id",
     "read",
 ]

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -63,8 +63,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CourseDeleted": {},
     "CourseCompleted": {**COMPLETION, "lessons_completed": 20, "completed_at": NOON, "started_at": NOON},
     "CourseCompletionRevoked": {**COMPLETION, "lessons_completed": 19, "revoked_at": NOON},
+    "ProgressMilestoneReached": {
+        "milestone": 50,
+        "reached_at": NOON,
+        "lessons_completed": 10,
+        **{name: COMPLETION[name] for name in ("total_lessons", "course_version", "title")},
+    },
     "CertificateIssued": {**CERTIFICATE, "issued_at": NOON},
     "CertificateRevoked": {**CERTIFICATE, "revoked_at": NOON, "status": "revoked"},
+    "BadgeEarned": {"badge": "streak-7", "title": "A week", "earned_on": date(2026, 11, 23), "awarded_at": NOON},
+    "BadgeRevoked": {"badge": "knots", "title": "Knots", "number": 2, "revoked_at": NOON},
     "LearnerDescribed": {"name": "Ada Lovelace", "locale": "en-GB", "timezone": "Europe/London"},
 }
 

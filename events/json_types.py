@@ -3,6 +3,7 @@
 Whoever validates JSON by those schemas, in whatever language, gets the same answer as the models give.
 """
 
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ UUID_PATTERN = rf"^([0-9A-Fa-f]{{32}}|{HYPHENATED}|urn:uuid:{HYPHENATED}|\{{{HYP
 YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"  # not 0000
 LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
 DAY = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+DATE_PATTERN = f"^({YEAR}-{DAY}|{LEAP_YEAR}-02-29)$"
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 # RFC 3339 without leap seconds. Not every validator knows the format `date-time`.
 INSTANT_PATTERN = f"^({YEAR}-{DAY}|{LEAP_YEAR}-02-29)[Tt]{TIME}$"
@@ -50,6 +52,11 @@ INSTANT = core_schema.custom_error_schema(
     custom_error_message="Input should be a date and time of RFC 3339 with an offset",
 )
 
+ISO_DATE = core_schema.str_schema(strict=True, pattern=DATE_PATTERN)
+DATE = core_schema.json_or_python_schema(
+    ISO_DATE, core_schema.union_schema([ISO_DATE, core_schema.date_schema(strict=True)], mode="left_to_right")
+)
+
 
 class Before:
     """Lets a schema of pydantic's core decide first what it takes; the type's own then has that value."""
@@ -76,3 +83,4 @@ Id = Annotated[
 Instant = Annotated[
     AwareDatetime, Before(INSTANT), Field(json_schema_extra={"pattern": INSTANT_PATTERN, **NO_LINE_BREAK})
 ]
+Day = Annotated[date, Before(DATE), Field(json_schema_extra={"pattern": DATE_PATTERN, **NO_LINE_BREAK})]

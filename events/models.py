@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from events.json_types import NO_LINE_BREAK, Id, Instant, Whole
+from events.json_types import NO_LINE_BREAK, Day, Id, Instant, Whole
 
 # An earlier time comes from a broken clock.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -88,6 +88,8 @@ CertificateCode = Annotated[
         json_schema_extra=NO_LINE_BREAK,
     ),
 ]
+BADGE_PATTERN = "^[a-z0-9][a-z0-9-]{0,63}$"
+BadgeId = Annotated[str, Field(pattern=BADGE_PATTERN, json_schema_extra=NO_LINE_BREAK)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 
@@ -171,6 +173,22 @@ class CourseCompletionRevoked(Event):
     cause: Cause = LEARNER
 
 
+class ProgressMilestoneReached(Event):
+    """The learner has done 25, 50 or 75 % of the course, for the first time since its last reset.
+
+    Published at least once, always under the same event id. One batch may reach several; 100 % is CourseCompleted.
+    """
+
+    milestone: Annotated[int, Field(strict=True, ge=1, le=99), Whole, Field(description="In percent: 25, 50 or 75")]
+    run: Annotated[Instant | None, Field(description="The reset that the course was begun with; null: none")] = None
+    reached_at: Annotated[Instant, Field(description="The time of the learner's latest event in the course")]
+    lessons_completed: LessonsCompleted
+    total_lessons: TotalLessons
+    course_version: CourseVersionInForce = 0
+    title: str | None = Field(None, description="The title of the course in that version")
+    cause: Cause = LEARNER
+
+
 class CertificateEvent(Event):
     """Names a certificate: of a learner, for one version of a course."""
 
@@ -195,10 +213,42 @@ class CertificateRevoked(CertificateEvent):
     cause: Cause = LEARNER
 
 
+class BadgeEvent(ContractEvent):
+    """Names a badge, and which award of it: that of a course may be revoked, and earned again under another number."""
+
+    user_id: Id
+    badge: BadgeId
+    number: Annotated[int, Field(strict=True, ge=1), Whole, Field(description="Which award of it; nearly always 1")] = 1
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    course_id: Annotated[Id | None, Field(description="Of a badge for one course")] = None
+    cause: Cause = LEARNER
+
+
+class BadgeEarned(BadgeEvent):
+    """The learner has earned a badge. `cause` is rule-changed where it was earned before the badge was declared so."""
+
+    earned_on: Annotated[Day, Field(description="The day that made it up, on the learner's calendar")]
+    awarded_at: Instant
+
+
+class BadgeRevoked(BadgeEvent):
+    """The learner has the badge no more, because its course is not complete any more."""
+
+    revoked_at: Instant
+
+
 LessonEvent = (
     LessonCompleted | LessonUncompleted | CourseAccessed | ProgressReset | LessonWaived | LessonWaiverWithdrawn
 )
-CourseEvent = CourseCompleted | CourseCompletionRevoked | CertificateIssued | CertificateRevoked
+CourseEvent = (
+    CourseCompleted
+    | CourseCompletionRevoked
+    | ProgressMilestoneReached
+    | CertificateIssued
+    | CertificateRevoked
+    | BadgeEarned
+    | BadgeRevoked
+)
 
 # The events of each topic, by the type's name in the envelope.
 LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
@@ -212,8 +262,11 @@ LESSON_EVENTS: Mapping[str, type[LessonEvent]] = {
 COURSE_EVENTS: Mapping[str, type[CourseEvent]] = {
     "CourseCompleted": CourseCompleted,
     "CourseCompletionRevoked": CourseCompletionRevoked,
+    "ProgressMilestoneReached": ProgressMilestoneReached,
     "CertificateIssued": CertificateIssued,
     "CertificateRevoked": CertificateRevoked,
+    "BadgeEarned": BadgeEarned,
+    "BadgeRevoked": BadgeRevoked,
 }
 
 
@@ -223,6 +276,17 @@ def course_event_id(type: str, user_id: UUID, course_id: UUID, completion_number
     `at` is the event's time: when the course was completed, or its completion revoked.
     """
     return uuid_v8(f"{type}/{user_id}/{course_id}/{completion_number}/{(at - EPOCH) // MICROSECOND}")
+
+
+def milestone_event_id(user_id: UUID, course_id: UUID, milestone: int, run: datetime | None) -> UUID:
+    """Computes the id of a ProgressMilestoneReached, the same for every publication. The SQL computes it too."""
+    began = "start" if run is None else (run - EPOCH) // MICROSECOND
+    return uuid_v8(f"ProgressMilestoneReached/{user_id}/{course_id}/{milestone}/{began}")
+
+
+def badge_event_id(event: "BadgeEarned | BadgeRevoked") -> UUID:
+    """Computes the id of an event about a badge, the same for every publication."""
+    return uuid_v8(f"{type(event).__name__}/{event.user_id}/{event.badge}/{event.number}")
 
 
 def uuid_v8(name: str) -> UUID:

@@ -12,7 +12,7 @@ Roles:
   player         writes lesson events: course players, and websites that use ProgressService
   author         publishes versions of courses: who owns them, and course-progress catalog
   worker         reads lesson events and the catalog, writes course events and dead letters
-  effects        course-progress effects: reads course events and learners, writes dead letters
+  effects        course-progress effects: reads course events, learners and lesson events, writes dead letters
   registrar      says how to address learners: course-progress learners, and whoever else knows them
   certificates   a certificate service of your own, or any other: reads course events, in groups whose names begin with
                  GROUP
@@ -115,8 +115,9 @@ case $role in
         ;;
     effects)
         allow "$@" --add --allow-principal "$principal" --operation Read \
-            --topic "$course_events" --topic "$learners" \
-            --group "${group:-course-progress-effects}" --group "${group:-course-progress-effects}-learners"
+            --topic "$course_events" --topic "$learners" --topic "$lesson_events" \
+            --group "${group:-course-progress-effects}" --group "${group:-course-progress-effects}-learners" \
+            --group "${group:-course-progress-effects}-lessons"
         allow "$@" --add --allow-principal "$principal" --operation Write --topic "$dead_letters"
         ;;
     registrar)
@@ -138,7 +139,8 @@ case $role in
             allow "$@" --add --allow-principal "$principal" --operation Read \
                 --topic "$lesson_events" --topic "$course_catalog" --topic "$course_events" --topic "$learners" \
                 --group "${group:-course-progress}" --group "${group:-course-progress}-catalog" \
-                --group "${group:-course-progress}-effects" --group "${group:-course-progress}-effects-learners"
+                --group "${group:-course-progress}-effects" --group "${group:-course-progress}-effects-learners" \
+                --group "${group:-course-progress}-effects-lessons"
         fi
         ;;
     *) wrong "ROLE must be player, author, worker, effects, registrar, certificates, operator or api" ;;

@@ -22,6 +22,7 @@ from worker.settings import Settings
 from worker.stream.outcome import Occurrence
 from worker.stream.sink import Applied, Span
 
+MILESTONE = "ProgressMilestoneReached"
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=10)
 
 
@@ -93,6 +94,14 @@ class Database:
         )
 
     async def take_outbox(self) -> list[asyncpg.Record]:
+        """Takes the transitions that wait in the outbox. Milestones are thrown away."""
+        return [row for row in await self._take() if row["type"] != MILESTONE]
+
+    async def take_milestones(self) -> list[asyncpg.Record]:
+        """Takes the milestones that wait in the outbox. Transitions are thrown away."""
+        return [row for row in await self._take() if row["type"] == MILESTONE]
+
+    async def _take(self) -> list[asyncpg.Record]:
         rows = await self.connection.fetch("delete from outbox returning *")
         return sorted(rows, key=lambda row: row["seq"])
 

@@ -16,7 +16,7 @@ from events.kinds import Kind
 from events.learners import LearnerDescribed
 from events.models import LessonCompleted, LessonUncompleted
 from tests.factories import APPENDED, COURSE, EVENT, USER, record
-from worker.decode import decode, decode_learner
+from worker.decode import decode, decode_completed_lesson, decode_learner
 from worker.progress.reference import expect_rows
 from worker.stream.cut_record import KEPT_HEADERS, KEPT_KEY, KEPT_VALUE, LARGEST_RECORD, cut, measure
 from worker.stream.outcome import Occurrence, Record, Rejected, Skipped
@@ -293,3 +293,14 @@ def test_the_offset_of_the_clock_is_kept_in_minutes(written: str, minutes: int) 
     at = f"2026-11-23T12:00:00{written}".encode()
 
     assert decode(record(headers=with_header("ce_time", at))).utc_offset == minutes
+
+
+def test_a_second_reader_of_lesson_events_takes_completions_and_leaves_the_rest_to_the_workers() -> None:
+    event = LessonCompleted(user_id=USER, course_id=COURSE, lesson_id="a")
+    headers, value = binary(event, id="1", time=APPENDED, source="tests")
+
+    assert decode_completed_lesson(record(headers=headers, value=value)) == Occurrence(
+        APPENDED, event, "lesson-events", 3
+    )
+    for changed in ({}, {"headers": headers, "value": b"{}"}, {"value": b"no JSON"}, {"value": None}):
+        assert decode_completed_lesson(record(**changed)) == Skipped("left to workers")

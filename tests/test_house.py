@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 Modules = dict[str, ast.Module]
 
 FAUST = {
+    "worker/achievements/registration.py": "a service of the app",
     "worker/agents.py": "the app without Kafka, and one agent per stream",
     "worker/cli/worker.py": "runs the app until it stops",
     "worker/courses/recount.py": "a service of the app",
@@ -31,6 +32,7 @@ OF_SEVERAL_MODULES = {
     "tests/test_house.py": "the repository's modules",
     "tests/certificates/test_recount.py": "a recount, and the certificates that follow, on many rows",
     "tests/courses/test_dry_run_and_recount.py": "a dry run and the recount that follows, on many rows",
+    "tests/progress/test_milestones.py": "rule 17 in apply.sql, reset.sql and a migration's functions",
     "tests/progress/test_payload.py": "the payload of course events, as SQL builds it",
     "tests/progress/test_rules.py": "docs/rules.md in fold.py and apply.sql together",
     "tests/progress/test_versions.py": "rules 8 to 11 in SQL, with the catalog's sink and the recount",

@@ -11,10 +11,20 @@ from events.catalog import CATALOG_EVENTS
 from events.envelope import MINUTE, Envelope, MalformedEvent, UnknownType, data_of, read
 from events.kinds import Kind
 from events.learners import LEARNER_EVENTS
-from events.models import AHEAD_S, COURSE_EVENTS, EARLIEST, EPOCH, LESSON_EVENTS, MICROSECOND, ContractEvent
+from events.models import (
+    AHEAD_S,
+    COURSE_EVENTS,
+    EARLIEST,
+    EPOCH,
+    LESSON_EVENTS,
+    MICROSECOND,
+    ContractEvent,
+    LessonCompleted,
+)
 from worker.stream.cut_record import CutRecord
 from worker.stream.outcome import (
     EARLIEST_STAMP,
+    LEFT_TO_WORKERS,
     NO_VALUE,
     UNKNOWN_TYPE,
     BadHeaderRecord,
@@ -25,6 +35,7 @@ from worker.stream.outcome import (
     Skipped,
 )
 
+COMPLETED_LESSONS = {"LessonCompleted": LessonCompleted}
 AHEAD = timedelta(seconds=AHEAD_S)
 SECOND = timedelta(seconds=1)
 LONGEST_ORDERED_S = 30 * 86_400  # a clamped event is at most 2.592 s later than its record
@@ -33,6 +44,15 @@ LONGEST_ORDERED_S = 30 * 86_400  # a clamped event is at most 2.592 s later than
 def decode(record: Record) -> Outcome:
     """Decodes one record of lesson-events. Never raises, whatever bytes a producer has written."""
     return decode_event(record, LESSON_EVENTS)
+
+
+def decode_completed_lesson(record: Record) -> Outcome:
+    """Decodes one record of lesson-events where only completions matter. All others are left to the workers.
+
+    They write the dead letters: a second reader of the topic must not write them again.
+    """
+    outcome = decode_event(record, COMPLETED_LESSONS)
+    return outcome if isinstance(outcome, Occurrence) else Skipped(LEFT_TO_WORKERS)
 
 
 def decode_catalog(record: Record) -> Outcome:

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
         description="The share of its time that a worker spends on recounting progress after a version of a course was "
         "published",
     )
+    milestones: bool = Field(
+        True, description="Whether workers announce that a learner has done 25, 50 and 75 % of a course"
+    )
     consumer_group: str = Field(
         "course-progress", description="Kafka's consumer group; the stored offsets are kept under the same name"
     )

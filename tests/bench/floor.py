@@ -38,7 +38,7 @@ class Recorder:
 
     async def fetchrow(self, statement: str, *arguments: Any) -> dict[str, Any]:
         self.calls.append((statement, arguments))
-        return {"won": True, "transitions": 0}
+        return {"won": True, "announced": 0}
 
 
 async def recorded(settings: Settings, lanes: int = 1, enough: float = math.inf) -> list[list[Call]]:

@@ -17,7 +17,7 @@ import asyncpg
 import psutil
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from events.models import LessonCompleted, LessonEvent
+from events.models import CourseCompleted, LessonCompleted, LessonEvent
 from events.subscriber import CourseEventSubscriber
 from tests.bench.bench import Bench, Record, connected, librdkafka, query, records
 from tests.bench.drain import read_stages, stop
@@ -60,6 +60,8 @@ class Seen:
 
     async def receive(self, subscriber: CourseEventSubscriber) -> None:
         async for received in subscriber:
+            if not isinstance(received.event, CourseCompleted):
+                continue
             self.completed.setdefault(received.event.user_id, time.perf_counter())
 
     def has(self, sent: list[Sent]) -> bool:

@@ -14,9 +14,10 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from events import CatalogLesson, CourseAccessed, CourseCatalogPublisher, CoursePublished, LessonCompleted
+from tests.databases import transitions
 from tests.factories import NOW
 from tests.processes import Workers
-from tests.topics import certificates, publish, records_in
+from tests.topics import certificates, publish
 from worker.settings import Settings
 
 BEGAN = NOW - timedelta(days=100)
@@ -226,7 +227,7 @@ async def test_a_course_is_what_its_versions_say_whatever_devices_take_it_for(
     rows = await connection.fetch("select user_id, progress_percentage from course_progress")
     percentages = {row["user_id"]: row["progress_percentage"] for row in rows}
     announced = defaultdict(list)
-    number = await records_in(settings, settings.course_events_topic)
+    number = await transitions(connection)
     for received in (await certificates(settings, number)).values():
         announced[received.event.user_id].append(type(received.event).__name__)
     found = {what: (percentages[user], announced[user]) for what, (user, _) in who.items()}

@@ -22,16 +22,18 @@ def test_what_is_published_is_shown_and_watched(settings: Settings, workers: Wor
     assert (shown["completed_lessons"], shown["progress_percentage"]) == (["a", "b"], 100)
     assert json.loads(run("show", "--user", USER, "--course", COURSE, "--json", **variables)[1]) == shown
     assert "100 %" in run("show", "--user", USER, **variables)[1]
-    watched = first_line(start("watch", "--json", **variables))
-    assert json.loads(watched)["event"]["completed_at"] == "2026-11-21T09:00:00Z"
-    assert "CourseCompleted" in first_line(start("watch", **variables))
+    told = [json.loads(line)["event"] for line in first_lines(start("watch", "--json", **variables), 4)]
+    assert [event.get("milestone") for event in told] == [25, 50, 75, None]
+    assert told[3]["completed_at"] == "2026-11-21T09:00:00Z"
+    milestone, *_, completion = first_lines(start("watch", **variables), 4)
+    assert ("25 %" in milestone, "CourseCompleted" in completion) == (True, True)
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
+def first_lines(process: subprocess.Popen[str], number: int) -> list[str]:
     """Of a command that goes on until Ctrl-C, which must end it cleanly."""
     assert process.stdout is not None
-    line = process.stdout.readline()
+    lines = [process.stdout.readline() for _ in range(number)]
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors.strip()) == (130, "", "")
-    return line
+    return lines

@@ -106,7 +106,7 @@ async def test_a_completion_has_a_certificate_until_it_is_taken_back(
     await wait_for(connection, "select status || ': ' || reason from certificate", "revoked: copied")
     assert json.loads(run("certificates", "show", code, **variables)[1])["status"] == "revoked"
 
-    records = await records_of(settings, settings.course_events_topic, 7)
+    records = await records_of(settings, settings.course_events_topic, 11)  # with three milestones and a badge
     events = [data_of(read(record.value, record.headers), COURSE_EVENTS) for record in records]
     told = [(type(e).__name__, e.issue) for e in events if isinstance(e, CertificateIssued | CertificateRevoked)]
     issued, taken = "CertificateIssued", "CertificateRevoked"

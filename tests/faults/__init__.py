@@ -12,6 +12,7 @@ from tests.faults import order_faults as order_faults
 from tests.faults import topic_faults as topic_faults
 from tests.faults import catalog_faults as catalog_faults
 from tests.faults import effects_faults as effects_faults
+from tests.faults import badge_faults as badge_faults
 from tests.faults import service_faults as service_faults
 from tests.faults import upgrade_faults as upgrade_faults
 from tests.faults import input_faults as input_faults

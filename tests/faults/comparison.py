@@ -21,6 +21,7 @@ from events.models import (
     LessonCompleted,
     ProgressReset,
     course_event_id,
+    milestone_event_id,
 )
 from events.producer import OutgoingRecord
 from tests.catalogs import expect_standings, find_wrong_standings, read_standings
@@ -101,6 +102,8 @@ async def compare(
     completions = [Completions(*row) for row in await connection.fetch(COMPLETIONS, users)]
     complete = {key for key, row in rows.items() if row.complete}
     compare_announcements(found, completions, complete, course_events, load)
+    if not load.of_two_releases:
+        compare_milestones(found, rows, resets, course_events)
     return found
 
 
@@ -248,8 +251,8 @@ def compare_announcements(
     The last news of each learner and course must be what the row says, in the order of the log and of the numbers.
     Where commits were lost, and only there, transitions may have been published that are not among the rows' numbers.
     """
-    # Those of certificates are compared with certificates.
-    course_events = [record for record in course_events if b"Certificate" not in dict(record.headers)["ce_type"]]
+    # Those of certificates are compared with certificates, and milestones with percentages.
+    course_events = [record for record in course_events if dict(record.headers)["ce_type"].startswith(b"Course")]
     ids = [UUID(dict(record.headers)["ce_id"].decode()) for record in course_events]
     found.published_twice = sum(number > 1 for number in Counter(ids).values())
     events: dict[UUID, CourseEvent] = {}  # as a subscriber takes them that knows their ids: the first copy of each
@@ -267,6 +270,27 @@ def compare_announcements(
     numbers = {key: event.completion_number for key, event in highest.items()}
     missed = [row for row in rows if numbers.get((row.user_id, row.course_id)) != row.number]
     found.completions_missed += [f"the last number that was published is not the row's: {row}" for row in missed]
+
+
+def compare_milestones(
+    found: Differences,
+    rows: Mapping[CourseKey, ProgressRow],
+    resets: Mapping[CourseKey, datetime],
+    events: list[Record],
+) -> None:
+    """Compares the published milestones with the rows: whatever one has reached is announced, each under its id."""
+    told = {}
+    for record in events:
+        if dict(record.headers)["ce_type"] == b"ProgressMilestoneReached":
+            told[UUID(dict(record.headers)["ce_id"].decode())] = read_event(record)
+    ids = {id: milestone_event_id(e.user_id, e.course_id, e.milestone, e.run) for id, e in told.items()}
+    found.wrong_rows += [f"published under {id}: {told[id]!r}" for id, wanted in ids.items() if id != wanted]
+    found.completions_missed += [
+        f"not published: {milestone} % of {key}"
+        for key, row in rows.items()
+        for milestone in (25, 50, 75)
+        if row.progress_percentage >= milestone and milestone_event_id(*key, milestone, resets.get(key)) not in told
+    ]
 
 
 def compare_transitions(found: Differences, rows: Iterable[Completions], events: Collection[CourseEvent]) -> None:

@@ -31,12 +31,17 @@ from worker.stream.outcome import Record
 DELIVERIES = 10
 AWAY_S = 15
 EFFECTS_WAIT = "effects wait"
-WRITTEN = ("consumed_offset", "announced_completion", "effect", "certificate", "outbox")
+WRITTEN = ("consumed_offset", "announced_completion", "effect", "certificate", "outbox", "badge_award")
 
 
 def delivered_topic(scene: Scene) -> str:
     """Names the topic that effects read: the suite delivers there what workers have announced."""
     return f"{scene.settings.course_events_topic}-delivered"
+
+
+def delivered_lessons(scene: Scene) -> str:
+    """Names the topic of lesson events that effects read, which has what the suite delivers there."""
+    return f"{scene.settings.lesson_events_topic}-delivered"
 
 
 def start_effects(scene: Scene, *patch: str, number: int = 2) -> list[SupervisedWorker]:
@@ -55,6 +60,7 @@ def start_effects(scene: Scene, *patch: str, number: int = 2) -> list[Supervised
                 "database_url": url.replace("faults_worker", "faults_effects"),
                 "effects_group": f"{scene.settings.consumer_group}-effects",
                 "course_events_topic": delivered_topic(scene),
+                "lesson_events_topic": delivered_lessons(scene),
                 "public_url": "https://faults.example",
                 "certificate_key_files": str(key),
                 "certificate_grace_s": 0,
@@ -88,13 +94,15 @@ async def deliver(scene: Scene, copies: list[OutgoingRecord], victims: list[Supe
 
 async def wait_until_performed(scene: Scene) -> None:
     """Waits until everything that was delivered is planned, and nothing that is planned can be performed."""
-    topic = delivered_topic(scene)
-    ends = await scene.read_ends(topic)
+    topics = [delivered_topic(scene), delivered_lessons(scene)]
+    ends = await scene.read_ends(topics[0]) | await scene.read_ends(topics[1])
 
     async def performed() -> bool:
-        rows = await scene.sql("select partition, next_offset from consumed_offset where topic = $1", topic)
-        stored = {TopicPartition(topic, row["partition"]): row["next_offset"] for row in rows}
-        due = await scene.sql("select from effect where kind = 'certificate'")
+        rows = await scene.sql(
+            "select topic, partition, next_offset from consumed_offset where topic = any($1)", topics
+        )
+        stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        due = await scene.sql("select from effect where kind in ('certificate', 'badges', 'badge-scan')")
         return not due and all(stored.get(tp, 0) >= end for tp, end in ends.items())
 
     await eventually(performed, RECOVERS_WITHIN_S)
@@ -126,16 +134,18 @@ async def announce(scene: Scene) -> list[Record]:
     await scene.publish(at_most=4000)
     await scene.wait_until_recovered()
     await create(scene, delivered_topic(scene))
-    return await records_of(scene.servers.kafka, scene.direct.course_events_topic)
+    await create(scene, delivered_lessons(scene))
+    records = await records_of(scene.servers.kafka, scene.direct.course_events_topic)
+    return [record for record in records if dict(record.headers)["ce_type"].startswith(b"Course")]
 
 
 def read_events(records: Iterable[Record]) -> list[CourseEvent]:
     return [data_of(read(record.value, record.headers), COURSE_EVENTS) for record in records]
 
 
-def copy(scene: Scene, records: Iterable[Record], times: int) -> list[OutgoingRecord]:
+def copy(scene: Scene, records: Iterable[Record], times: int, topic: str | None = None) -> list[OutgoingRecord]:
     """Copies records for the topic that effects read, so many times each and in any order."""
-    topic = delivered_topic(scene)
+    topic = topic or delivered_topic(scene)
     once = [OutgoingRecord(topic, record.key, record.value, list(record.headers)) for record in records]
     return scene.rng.sample(once * times, len(once) * times)
 
@@ -251,7 +261,9 @@ async def rewind_effects(scene: Scene, processes: list[SupervisedWorker]) -> Non
     """Stops effects, rewinds what they read to its start, and has two new processes do all of it again."""
     for process in processes:
         await process.stop()
-    await scene.rewind("--topic", delivered_topic(scene), "--group", f"{scene.settings.consumer_group}-effects")
+    group = f"{scene.settings.consumer_group}-effects"
+    await scene.rewind("--topic", delivered_topic(scene), "--group", group)
+    await scene.rewind("--topic", delivered_lessons(scene), "--group", f"{group}-lessons")
     start_effects(scene)
     await wait_until_performed(scene)
 

@@ -201,10 +201,10 @@ async def test_what_a_worker_may_not_do_is_told_before_it_takes_anything(broker:
 async def test_what_effects_needs_is_what_its_role_has_and_neither_a_players_nor_a_certificate_services(
     broker: Secured,
 ) -> None:
-    needed = effects_permissions(names())
+    needed = effects_permissions(names(), lesson_events=True)
     await require_access(client_arguments(user(broker, "effects")), needed)
 
-    with pytest.raises(SetupError, match=f"Read on topic {PEOPLE}, Write on topic {DEAD}:"):
+    with pytest.raises(SetupError, match=f"Read on topic {PEOPLE}, Write on topic {DEAD}, Read on topic {LESSONS}:"):
         await require_access(client_arguments(user(broker, "certificates")), needed)
 
 

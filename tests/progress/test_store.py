@@ -249,7 +249,7 @@ async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_high
 
     rows = await connection.fetch(
         "select type, aggregateid as user, (payload->>'completion_number')::int as number, payload->>'cause' as cause"
-        " from outbox order by seq"
+        " from outbox where type <> 'ProgressMilestoneReached' order by seq"
     )
     said = sorted((users.index(UUID(row["user"])), row["type"], row["number"], row["cause"]) for row in rows)
     assert said == [
@@ -258,7 +258,7 @@ async def test_a_row_whose_commits_were_lost_is_announced_once_more_under_a_high
         (1, "CourseCompletionRevoked", 41, "recovered"),
         (2, "CourseCompletionRevoked", 41, "recovered"),
     ]
-    assert applied == Applied(4)
+    assert applied == Applied(4 + 3 + 2 + 2)  # with milestones
     numbers = await connection.fetch("select completion_number from course_progress order by 1")
     assert [row["completion_number"] for row in numbers] == [41, 41, 42]
     for row in await connection.fetch("select type, payload from outbox"):

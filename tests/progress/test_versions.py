@@ -75,9 +75,27 @@ class Courses(Database):
             """
             select * from course_progress_all p
             left join lateral (select type, payload from outbox where aggregateid = p.user_id::text
-                               order by seq desc limit 1) o on true
+                               and type <> 'ProgressMilestoneReached' order by seq desc limit 1) o on true
             where (o.type is not distinct from 'CourseCompleted') <> (p.completed_at is not null)
                or (o.payload ->> 'completion_number')::integer is distinct from nullif(p.completion_number, 0)
+            """
+        )
+
+    async def find_missing_milestones(self) -> list[asyncpg.Record]:
+        """Returns the milestones that rows have reached, and that were not announced exactly once in their run."""
+        return await self.connection.fetch(
+            """
+            select p.user_id, m, a.milestone, told.times
+            from course_progress p
+            join course_progress_all a using (id)
+            cross join generate_series(25, 75, 25) m
+            cross join lateral (
+                select count(*) as times from outbox
+                where type = 'ProgressMilestoneReached' and aggregateid = p.user_id::text
+                  and (payload ->> 'milestone')::integer = m
+                  and (payload ->> 'run')::timestamptz is not distinct from a.reset_at) told
+            where told.times > 1 or (p.progress_percentage >= m and told.times = 0)
+               or (m <= a.milestone) <> (told.times > 0)
             """
         )
 
@@ -156,6 +174,7 @@ async def test_any_order_of_events_versions_and_recounts_ends_as_the_rules_say(
     assert await courses.standings() == {user: standing for (user, _), standing in wanted.items()}
     assert await courses.find_wrong_news() == []
     assert await courses.find_wrong_rows() == []
+    assert await courses.find_missing_milestones() == []
 
 
 def published(number: int, *required: str, hour: int = 0, **changed: Any) -> Published:

@@ -20,6 +20,7 @@ from worker.certificates.rules import Completion, Issue, Revoke, decide, judge
 from worker.certificates.settings import CertificateSettings
 from worker.errors import DatabaseUnavailable, SetupError
 from worker.postgres.connection import query
+from worker.postgres.effect_rows import announce
 from worker.stream.effect import Later, Planned
 from worker.zones import find_zone
 
@@ -236,14 +237,4 @@ def _about(certificate: Certificate) -> dict[str, Any]:
 async def _announce(
     connection: asyncpg.Connection, planned: Planned, event: CertificateIssued | CertificateRevoked, at: datetime
 ) -> None:
-    type_name = type(event).__name__
-    await connection.execute(
-        query("certificates/announce"),
-        uuid_v8(f"{type_name}/{event.code}/{event.issue}"),
-        str(event.user_id),
-        type_name,
-        event.model_dump_json(),
-        at,
-        planned.source_topic,
-        planned.source_partition,
-    )
+    await announce(connection, planned, uuid_v8(f"{type(event).__name__}/{event.code}/{event.issue}"), event, at)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from events import PublishFailed
 from worker.cli.advise import advise
 from worker.cli.api import api
+from worker.cli.badges import badges
 from worker.cli.catalog import catalog
 from worker.cli.certificate_key import key
 from worker.cli.certificate_preview import preview
@@ -49,6 +50,7 @@ def cli() -> None:
 COMMANDS = (
     advise,
     api,
+    badges,
     catalog,
     certificates,
     deadletters,

@@ -54,7 +54,7 @@ async def verify_rows(settings: Settings, scope: Scope, *, fix: bool, as_json: b
     number = 0
     try:
         verify = Verify(connection, scope, say=partial(say, err=True))
-        repair = Repair(connection, topic, partitions)
+        repair = Repair(connection, topic, partitions, settings.milestones)
         async with aclosing(verify.differences()) as differences:
             async for difference in differences:
                 shown = await repair(difference) if fix else difference

@@ -79,7 +79,7 @@ class Recount(Service):
                 await connection.execute(query("courses/count_rows"), course["course_id"], course["version"])
                 return True
         metrics.RECOUNTED.inc(len(users))
-        if judged["completed"] or judged["revoked"]:
+        if judged["announced"]:
             self._on_transitions()
         return True
 
@@ -95,7 +95,9 @@ class Recount(Service):
         partitions = [partitioner(str(user).encode(), self._partitions, []) for user in users]
         courses, topics = [course["course_id"]] * len(users), [topic] * len(users)
         causes = ["course-changed"] * len(users)
-        judged = await fetch_one(connection, "progress/judge", users, courses, topics, partitions, causes)
+        judged = await fetch_one(
+            connection, "progress/judge", users, courses, topics, partitions, causes, self._settings.milestones
+        )
         await connection.execute(
             query("courses/advance_recount"),
             course["course_id"],

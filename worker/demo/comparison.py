@@ -176,7 +176,7 @@ def find_wrong_announcements(completions: Iterable[Completions], received: Mappi
     return missing + [f"never happened: {heard[name]!r}" for name in heard.keys() - happened.keys()]
 
 
-def name_event(event: CourseEvent) -> EventName:
+def name_event(event: CourseCompleted | CourseCompletionRevoked) -> EventName:
     """Names a course event by what it is about, without the time that its id has too."""
     return type(event).__name__, event.user_id, event.course_id, event.completion_number
 

@@ -2,10 +2,11 @@
 
 from pydantic import Field, PositiveInt
 
+from worker.achievements.settings import AchievementSettings
 from worker.certificates.settings import CertificateSettings
 
 
-class EffectsSettings(CertificateSettings):
+class EffectsSettings(CertificateSettings, AchievementSettings):
     """Holds the settings of a process that performs effects."""
 
     effects_group: str = Field(
@@ -18,3 +19,8 @@ class EffectsSettings(CertificateSettings):
     def learners_group(self) -> str:
         """Returns the consumer group of the second stream, learners."""
         return f"{self.effects_group}-learners"
+
+    @property
+    def lessons_group(self) -> str:
+        """Returns the consumer group of the third stream, lesson-events."""
+        return f"{self.effects_group}-lessons"

@@ -36,13 +36,14 @@ def worker_permissions(settings: Settings) -> dict[str, int]:
     }
 
 
-def effects_permissions(settings: Settings) -> dict[str, int]:
-    """Returns the operation that `course-progress effects` needs on each topic."""
-    return {
+def effects_permissions(settings: Settings, *, lesson_events: bool) -> dict[str, int]:
+    """Returns the operation that `course-progress effects` needs on each topic; badges need those of lessons."""
+    needed = {
         settings.course_events_topic: READ,
         settings.learners_topic: READ,
         settings.dead_letter_topic: WRITE,
     }
+    return needed | ({settings.lesson_events_topic: READ} if lesson_events else {})
 
 
 async def require_access(arguments: Mapping[str, Any], needed: Mapping[str, int]) -> None:

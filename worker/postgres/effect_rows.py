@@ -7,7 +7,9 @@ from uuid import UUID
 
 import asyncpg
 
+from events.models import CourseEvent
 from worker.postgres.connection import query
+from worker.stream.effect import Planned
 
 
 class EffectRow(NamedTuple):
@@ -31,6 +33,22 @@ async def plan_effects(connection: asyncpg.Connection, kind: str, rows: Iterable
     columns = zip(*by_key.values(), strict=True)
     planned: int = await connection.fetchval(query("postgres/plan_effects"), kind, *map(list, columns))
     return planned
+
+
+async def announce(
+    connection: asyncpg.Connection, planned: Planned, id: UUID, event: CourseEvent, at: datetime
+) -> None:
+    """Puts a course event that an effect has caused into the outbox, in the caller's transaction."""
+    await connection.execute(
+        query("postgres/announce"),
+        id,
+        str(event.user_id),
+        type(event).__name__,
+        event.model_dump_json(),
+        at,
+        planned.source_topic,
+        planned.source_partition,
+    )
 
 
 async def wake_effects(connection: asyncpg.Connection, kind: str, users: Iterable[UUID]) -> int:

@@ -20,12 +20,13 @@
 -- $20-$25  per lesson row: its progress row (its number in $7-$19, from 1), lesson, last completion, all completions
 --          (a text; null: only the last), last un-completion, whether the lesson counts
 -- $26      the epoch of what the worker knows of the courses
+-- $27      whether milestones are announced (rule 17)
 -- A time left out ($10, $13, $15) is the progress row's last_accessed_at.
 --
 -- In a course with versions it only counts, and only while the row stays incomplete: judge.sql does the rest.
 --
 -- Returns one row: won, whether the batch was written; epoch, which differs from $26 where the worker must learn anew;
--- found_elsewhere, each partition whose stored offset differs, with the offset found; transitions, how many events it
+-- found_elsewhere, each partition whose stored offset differs, with the offset found; announced, how many events it
 -- inserted into the outbox; to_judge, the numbers of the progress rows that judge.sql must judge.
 with
 offsets as materialized (
@@ -229,16 +230,20 @@ progress_written as (
         lessons_completed = a.lessons_completed, total_lessons = a.total_lessons, total_at = a.total_at,
         last_lesson_id = a.last_lesson_id, last_lesson_at = a.last_lesson_at, started_at = a.begun_at,
         last_accessed_at = a.last_accessed_at, utc_offset = a.utc_offset, completed_at = a.completed_since,
-        completion_number = a.number, updated_at = now()
+        completion_number = a.number, updated_at = now(),
+        milestone = greatest(coalesce(p.milestone, milestone_of(p.lessons_completed, p.total_lessons)),
+                             milestone_of(a.lessons_completed, a.total_lessons))
     when not matched then insert (user_id, course_id, lessons_completed, total_lessons, total_at, last_lesson_id,
                                   last_lesson_at, started_at, last_accessed_at, utc_offset, completed_at,
-                                  completion_number, course_version, judged_by)
+                                  completion_number, course_version, judged_by, milestone)
         values (a.user_id, a.course_id, a.lessons_completed, a.total_lessons, a.total_at, a.last_lesson_id,
                 a.last_lesson_at, a.begun_at, a.last_accessed_at, a.utc_offset, a.completed_since, a.number,
-                a.course_version, a.course_version)
+                a.course_version, a.course_version, milestone_of(a.lessons_completed, a.total_lessons))
     returning a.source, a.cause, old.completed_at as completed_before, new.completed_at as completed_after,
               old.lessons_completed as lessons_before, old.total_lessons as total_before, new.user_id, new.course_id,
-              new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at
+              new.completion_number, new.lessons_completed, new.total_lessons, new.started_at, new.last_accessed_at,
+              coalesce(old.milestone, milestone_of(old.lessons_completed, old.total_lessons)) as milestone_before,
+              new.milestone as milestone_after, new.reset_at, new.course_version
 ),
 -- Rule 7. The rows that became complete, or are complete no longer.
 transitions as (
@@ -251,6 +256,12 @@ transitions as (
 ),
 events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
+    select m.id, 'course', user_id, m.type, m.payload, last_accessed_at, ($2::text[])[source], ($3::integer[])[source]
+    from progress_written
+    cross join lateral milestone_events(user_id, course_id, milestone_before, milestone_after, reset_at,
+                                        lessons_completed, total_lessons, course_version, cause, last_accessed_at) m
+    where milestone_after > milestone_before and $27
+    union all
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
                                 started_at, occurred_at, 0, null, cause),
@@ -262,5 +273,5 @@ select won, (select epoch from known) as epoch,
        (select coalesce(array_agg(batch_row), '{}') from progress_after where to_judge) as to_judge,
        (select coalesce(array_agg((topic, partition, found)), '{}') from offsets
         where found is distinct from expected) as found_elsewhere,
-       (select count(*) from events_announced) as transitions
+       (select count(*) from events_announced) as announced
 from swap;

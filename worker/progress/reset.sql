@@ -6,8 +6,9 @@
 -- the reset stay. A reset that is older than a known one changes nothing.
 --
 -- $1-$5  per reset: user, course, time, and the topic and partition that it came from
+-- $6     whether milestones are announced (rule 17): a late reset may leave lessons that reach some in the new run
 --
--- Returns how many revocations it inserted into the outbox.
+-- Returns how many events it inserted into the outbox.
 with
 -- The resets that are newer than those known, each with the progress row that it is about, if there is one.
 resets as materialized (
@@ -74,11 +75,16 @@ progress_written as (
                             then case when p.completed_at > r.reset_at then p.completed_at
                                       else r.dates[p.total_lessons] end
                        end,
+        -- A new run. Of a course with versions, judge.sql finds what it has reached.
+        milestone = case when p.judged_by > 0 then 0
+                         else milestone_of(r.lessons_completed,
+                                           case when p.total_at > r.reset_at then p.total_lessons end) end,
         updated_at = now()
     when not matched then insert (user_id, course_id, reset_at) values (r.user_id, r.course_id, r.reset_at)
     returning r.topic as source_topic, r.partition as source_partition, old.completed_at as completed_before,
               new.completed_at as completed_after, new.user_id, new.course_id, new.completion_number,
-              new.lessons_completed, new.total_lessons, new.started_at, new.reset_at, new.course_version
+              new.lessons_completed, new.total_lessons, new.started_at, new.reset_at, new.course_version,
+              new.last_accessed_at, new.milestone
 ),
 -- Rule 7. The rows that are no longer complete. A reset completes no course.
 transitions as (
@@ -91,6 +97,12 @@ transitions as (
 ),
 events_announced as (
     insert into outbox (id, aggregatetype, aggregateid, type, payload, occurred_at, source_topic, source_partition)
+    select m.id, 'course', user_id, m.type, m.payload, last_accessed_at, source_topic, source_partition
+    from progress_written
+    cross join lateral milestone_events(user_id, course_id, 0::smallint, milestone, reset_at, lessons_completed,
+                                        total_lessons, course_version, 'reset', last_accessed_at) m
+    where milestone > 0 and $6
+    union all
     select course_event_id(type, user_id, course_id, completion_number, occurred_at), 'course', user_id, type,
            course_event_payload(type, user_id, course_id, completion_number, lessons_completed, total_lessons,
                                 started_at, occurred_at, course_version, title, 'reset'),

@@ -120,7 +120,8 @@ class Store(StreamConnection):
             await connection.execute("select from known_epoch for share")
             await self._plan_for_arrays(connection)
         if folded.resets:
-            announced += await connection.fetchval(query("progress/reset"), *build_reset_columns(folded))
+            resets = build_reset_columns(folded)
+            announced += await connection.fetchval(query("progress/reset"), *resets, self._settings.milestones)
             announced += await self._judge(connection, build_judged_reset_columns(folded, known))
         if folded.has_waivers:
             await connection.execute(query("progress/waive"), *build_waiver_columns(folded))
@@ -142,8 +143,8 @@ class Store(StreamConnection):
         if not rows[0]:
             return 0
         await self._plan_for_arrays(connection)
-        _, completed, revoked = await fetch_one(connection, "progress/judge", *rows)
-        return int(completed + revoked)
+        judged = await fetch_one(connection, "progress/judge", *rows, self._settings.milestones)
+        return int(judged["announced"])
 
     async def _plan_for_arrays(self, connection: asyncpg.Connection) -> None:
         """Has the statements of this transaction planned for the arrays at hand, which apply.sql does not need."""
@@ -177,12 +178,14 @@ class Store(StreamConnection):
         self, connection: asyncpg.Connection, folded: FoldedBatch, spans: Spans, known: Knowledge
     ) -> asyncpg.Record:
         columns = build_columns(folded, spans, known)
-        return await fetch_one(connection, "progress/apply", self._group, *columns, known.epoch)
+        return await fetch_one(
+            connection, "progress/apply", self._group, *columns, known.epoch, self._settings.milestones
+        )
 
 
 def _read_result(row: asyncpg.Record, known: Knowledge) -> Result:
     if row["won"]:
-        return Applied(row["transitions"])
+        return Applied(row["announced"])
     if row["epoch"] != known.epoch:
         return EpochMoved(row["epoch"])
     return OffsetsMoved({TopicPartition(topic, partition): found for topic, partition, found in row["found_elsewhere"]})

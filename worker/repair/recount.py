@@ -156,6 +156,7 @@ class Repair:
     connection: asyncpg.Connection
     topic: str  # lesson events and its partitions decide which worker's relay publishes a course event
     partitions: list[int]
+    milestones: bool = True  # whether those that a repaired row reaches are announced
 
     async def __call__(self, difference: Difference) -> Difference | None:
         """Repairs a difference, and returns what it repaired, durably; None if a worker had put it right meanwhile.
@@ -187,5 +188,5 @@ class Repair:
         partition = DefaultPartitioner()(str(row["user_id"]).encode(), self.partitions, [])
         wanted = [row[name] for name in RECOUNTED]
         await self.connection.execute(
-            query("repair/repair"), row["id"], *wanted, row["announce"], self.topic, partition
+            query("repair/repair"), row["id"], *wanted, row["announce"], self.topic, partition, self.milestones
         )

@@ -15,6 +15,7 @@ EARLIEST_STAMP = 946_684_800_000
 # Why records are skipped; in the metrics it is the outcome (docs/alerts.yml watches the first).
 UNKNOWN_TYPE = "unknown type"
 NO_VALUE = "no value"
+LEFT_TO_WORKERS = "left to workers"
 
 
 class Occurrence(NamedTuple):

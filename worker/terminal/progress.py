@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from events import CertificateIssued, CertificateRevoked, Received
+from events import BadgeEarned, BadgeRevoked, CertificateIssued, CertificateRevoked, ProgressMilestoneReached, Received
 from worker.learners.reads import CourseProgress
 from worker.plain_text import escape, to_json
 
@@ -66,11 +66,15 @@ def event_to_json(received: Received) -> str:
 def format_event(received: Received) -> str:
     """Formats a course event as one line."""
     event, type = received.event, escape(received.type)
-    if isinstance(event, CertificateIssued | CertificateRevoked):
-        more = f"version {event.course_version}  certificate {event.code}  issue {event.issue}"
-    else:
-        more = f"lessons {event.lessons_completed}/{event.total_lessons}"
-    return (
-        f"{received.time:%Y-%m-%d %H:%M:%S}  {type:<23}  user {event.user_id}  course {event.course_id}  "
-        f"number {event.completion_number}  {more}"
-    )
+    match event:
+        case CertificateIssued() | CertificateRevoked():
+            more = f"number {event.completion_number}  version {event.course_version}  certificate {event.code}  "
+            more += f"issue {event.issue}"
+        case ProgressMilestoneReached():
+            more = f"{event.milestone} %  lessons {event.lessons_completed}/{event.total_lessons}"
+        case BadgeEarned() | BadgeRevoked():
+            return f"{received.time:%Y-%m-%d %H:%M:%S}  {type:<24}  user {event.user_id}  badge {event.badge}"
+        case _:
+            more = f"number {event.completion_number}  lessons {event.lessons_completed}/{event.total_lessons}"
+    about = f"{type:<24}  user {event.user_id}  course {event.course_id}"
+    return f"{received.time:%Y-%m-%d %H:%M:%S}  {about}  {more}"

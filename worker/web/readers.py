@@ -1,10 +1,12 @@
-"""Opens what an API process has beside a learner's progress: courses, people, operations, certificates."""
+"""Opens what an API process has beside a learner's progress: courses, people, operations, earnings, certificates."""
 
 from contextlib import AsyncExitStack
 from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
+from worker.achievements.reads import Achievements
+from worker.achievements.settings import AchievementSettings
 from worker.courses.analytics import CourseAnalytics
 from worker.courses.explanations import Explanations
 from worker.courses.lessons import KnownLessons
@@ -18,9 +20,13 @@ from worker.web.problems import Problem
 
 
 class Readers:
-    """Opens and closes them together, as an async context manager. `certificates` is None where they are off."""
+    """Opens and closes them together, as an async context manager.
+
+    `achievements` and `certificates` are None where they are off.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.achievements = open_achievements(settings)
         self.analytics = CourseAnalytics(settings)
         self.catalog = CatalogService(settings)
         self.activity = Activity(settings)
@@ -43,6 +49,8 @@ class Readers:
                 self.operations,
             ):
                 await opening.enter_async_context(part)
+            if self.achievements is not None:
+                await opening.enter_async_context(self.achievements)
             if self.certificates is not None:
                 await opening.enter_async_context(self.certificates)
             self._opened = opening.pop_all()
@@ -58,6 +66,21 @@ async def readers(request: Request) -> Readers:
     return found
 
 
+def open_achievements(settings: Settings) -> Achievements | None:
+    """Makes the reader of what learners have earned; None where that is off. Raises SetupError."""
+    if isinstance(settings, AchievementSettings) and settings.achievements:
+        return Achievements(settings)
+    return None
+
+
+async def achievements(request: Request) -> Achievements:
+    """Provides what learners have earned. Raises a problem, 404, where this process does not show it."""
+    found: Readers | None = request.app.state.readers
+    if found is None or found.achievements is None:
+        raise Problem(404, "this website has no streaks and badges")
+    return found.achievements
+
+
 async def certificates(request: Request) -> CertificateService:
     """Provides the certificates. Raises a problem, 404, where this process serves none."""
     found: Readers | None = request.app.state.readers
@@ -66,5 +89,6 @@ async def certificates(request: Request) -> CertificateService:
     return found.certificates
 
 
+AchievementsDep = Annotated[Achievements, Depends(achievements)]
 CertificatesDep = Annotated[CertificateService, Depends(certificates)]
 ReadersDep = Annotated[Readers, Depends(readers)]

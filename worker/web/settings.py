@@ -10,11 +10,12 @@ from pydantic import (
     field_validator,
 )
 
+from worker.achievements.settings import AchievementSettings
 from worker.certificates.settings import CertificateSettings
 from worker.settings import LOOPBACK
 
 
-class ApiSettings(CertificateSettings):
+class ApiSettings(CertificateSettings, AchievementSettings):
     """Holds the settings of an API process: every process has the others too."""
 
     api_host: str = Field("127.0.0.1", description="The address on which the API listens")

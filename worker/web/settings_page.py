@@ -12,8 +12,8 @@ FILE = Path(__file__).parents[2] / "docs/settings.md"
 INTRODUCTION = """# Settings
 
 Every process reads its settings from environment variables. A value that does not fit ends the process with one line,
-which names the variable. `make contract` writes this page from `worker/settings.py`, `worker/web/settings.py` and
-`worker/certificates/settings.py`.
+which names the variable. `make contract` writes this page from `worker/settings.py`, `worker/web/settings.py`,
+`worker/achievements/settings.py` and `worker/certificates/settings.py`.
 """
 # Each title stands above the setting named, which begins its group.
 TITLES = {
@@ -25,6 +25,7 @@ TITLES = {
     "batch_size": "Batches and the breaker",
     "http_host": "A worker's port",
     "apply_deadline_s": "ProgressService",
+    "achievements": "Streaks and badges",
     "public_url": "Certificates",
     "api_host": "HTTP API",
 }
