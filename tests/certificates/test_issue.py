@@ -28,13 +28,19 @@ from worker.stream.effect import Later, Planned
 
 CAUSES = ["learner", "imported", "waived", "recovered", "reset", "course-changed", "repaired"]
 hours = st.integers(0, 9).map(lambda hour: NOON + timedelta(hours=hour))
-told = st.one_of(
-    st.builds(completed, st.integers(1, 6), st.integers(0, 3), at=hours),
-    st.builds(taken_back, st.integers(1, 7), st.sampled_from(CAUSES), at=hours),
-)
-histories = st.lists(
-    told, min_size=1, max_size=8, unique_by=lambda event: (type(event), event.completion_number, event_time(event))
-)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[CourseEvent]:
+    """Draws what is told of completions, in part more than once. A completion has one version."""
+    versions = draw(st.lists(st.integers(0, 3), min_size=6, max_size=6))
+    told = st.one_of(
+        st.builds(lambda number, at: completed(number, versions[number - 1], at=at), st.integers(1, 6), hours),
+        st.builds(taken_back, st.integers(1, 7), st.sampled_from(CAUSES), at=hours),
+    )
+    return draw(
+        st.lists(told, min_size=1, max_size=8, unique_by=lambda e: (type(e), e.completion_number, event_time(e)))
+    )
 
 
 def event_time(event: CourseEvent) -> datetime:
@@ -44,7 +50,7 @@ def event_time(event: CourseEvent) -> datetime:
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[list[CourseEvent], list[list[CourseEvent]]]:
     """Draws events, and batches in which they come: each at least once, in any order, some missing numbers."""
-    happened = draw(histories)
+    happened = draw(histories())
     arriving = draw(st.permutations(happened * draw(st.integers(1, 3))))
     cuts = sorted(draw(st.sets(st.integers(1, len(arriving)), max_size=4)) | {0, len(arriving)})
     return happened, [arriving[a:b] for a, b in itertools.pairwise(cuts)]
