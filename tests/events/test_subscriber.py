@@ -85,7 +85,7 @@ async def test_events_are_received_in_order_from_the_first(
 async def test_types_of_a_later_version_and_records_without_a_value_are_skipped(
     kafka_bootstrap_servers: str, topic: str, group: str
 ) -> None:
-    await publish(kafka_bootstrap_servers, topic, ["1"], ce_type=b"BadgeEarned", value=b"?")
+    await publish(kafka_bootstrap_servers, topic, ["1"], ce_type=b"CourseRated", value=b"?")
     await publish(kafka_bootstrap_servers, topic, ["2"], value=None)
     await publish(kafka_bootstrap_servers, topic, ["3"])
 
