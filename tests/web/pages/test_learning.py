@@ -23,11 +23,11 @@ from worker.web.pages.learning import (
     CourseCard,
     build_cards,
     build_learning_page,
-    choose_resume,
     choose_shown,
     fill_cards,
     list_ids,
 )
+from worker.web.pages.tiles import choose_resume
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 STATS = ProgressStats(

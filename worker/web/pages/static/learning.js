@@ -2,6 +2,7 @@
 
 import { readFigures, roundPercent, setFigures } from "./figures.js";
 import { ask, explain, isAway, refresh, say, warn } from "./page.js";
+import { prepareWhys, refreshWhys } from "./why.js";
 
 const AGAIN_MS = 3000;
 const REFRESH_AFTER_MS = 400;
@@ -23,14 +24,39 @@ document.addEventListener("click", (event) => {
   const resume = event.target.closest("[data-resume]");
   if (resume) openLesson(resume.hash);
   const button = event.target.closest("button[data-lesson]");
-  if (button && !pending.has(button)) toggle(button);
+  if (!button || pending.has(button)) return;
+  if (isLocked(button)) sayLocked(button);
+  else toggle(button);
 });
 
 function openLesson(hash) {
   const target = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
   if (!target) return;
-  target.closest("details").open = true;
+  for (let around = target.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
   target.focus({ preventScroll: true });
+}
+
+const isLocked = (button) => button.getAttribute("aria-disabled") === "true";
+
+const findLock = (button) => document.getElementById(button.getAttribute("aria-describedby"));
+
+/** Says what comes first: a click on a locked lesson sends nothing. */
+function sayLocked(button) {
+  const reason = findLock(button)?.textContent.trim() ?? "It is locked";
+  say(`“${button.querySelector("span").textContent}” is locked. ${reason}${reason.endsWith(".") ? "" : "."}`);
+}
+
+/** Opens the lessons of which all that they require is ticked now. The server decides, when one is clicked. */
+function unlock(card) {
+  const done = new Set();
+  for (const button of card.querySelectorAll('button[data-lesson][aria-pressed="true"]')) done.add(button.dataset.lesson);
+  for (const button of card.querySelectorAll('button[aria-disabled="true"]')) {
+    const missing = JSON.parse(button.dataset.missing);
+    if (!missing.length || !missing.every((lesson) => done.has(lesson))) continue;
+    button.querySelector("[data-lock]")?.remove();
+    button.removeAttribute("aria-disabled");
+    button.removeAttribute("aria-describedby");
+  }
 }
 
 async function toggle(button) {
@@ -84,7 +110,7 @@ function showRefusals() {
   for (const note of document.querySelectorAll("[data-refused]")) note.remove();
   for (const [id, text] of refused) {
     const button = document.getElementById(id);
-    if (!button) continue;
+    if (!button || isLocked(button)) continue; // locked: the page says it already
     const note = document.createElement("p");
     note.className = "quiet";
     note.dataset.refused = "";
@@ -122,6 +148,7 @@ function rememberAsIs(card) {
 /** Shows at once all that a click will change, before the server has answered. */
 function showExpected(card, button, pressed) {
   button.setAttribute("aria-pressed", pressed);
+  unlock(card);
   if ("optional" in button.dataset) return;
   const before = readFigures(card);
   const total = Number(card.dataset.total);
@@ -186,6 +213,8 @@ async function refreshNow() {
   try {
     await refresh(() => clicks === before); // else the page would show the state before the click
     showRefusals();
+    prepareWhys();
+    await refreshWhys();
   } catch (error) {
     if (!isAway(error)) say(error.message); // without a connection the banner says so
   }
