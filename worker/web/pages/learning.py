@@ -1,6 +1,5 @@
 """Builds the view of "My learning". Pure."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,28 +13,10 @@ from worker.learners.reads import CourseProgress, ProgressStats
 from worker.web.pages.catalog import CourseCatalog
 from worker.web.pages.charts import BarChart, build_bar_chart
 from worker.web.pages.formatting import format_ago, plural
+from worker.web.pages.tiles import Section, Tile, build_sections, build_tiles, choose_resume, describe_courses
 
 # A tile takes some 60 µs and a kilobyte, 3 KB at most, and a learner can have any number of lessons.
 PAGE_TILES, CARD_TILES, LEAST_TILES = 1200, 200, 20
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """Shows a lesson that can be completed."""
-
-    id: str
-    title: str
-    anchor: str  # stays with the lesson when others move, so that a second click reaches the same lesson
-    completed: bool  # it, or an earlier lesson that it replaces
-    href: str | None
-    required: bool
-    waived: bool  # the learner need not complete it
-    replaces: tuple[str, ...]
-
-    @property
-    def note(self) -> str:
-        """Returns why the course can be complete without it; empty where it cannot."""
-        return "waived" if self.waived else "" if self.required else "optional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +51,8 @@ class CourseCard:
     unknown: int  # those whose ids are not known
     resume: Tile | None  # where to go on
     added: int  # lessons that came since the learner completed the course, by a version before
+    sections: tuple[Section, ...] = ()  # of `lessons`; none: they stand together
+    lock: str = ""  # which courses are to be completed first; empty: none
     certificate: CertificateCard | None = None
     awaits_certificate: bool = False  # it will be there in a moment
 
@@ -92,6 +75,7 @@ class LearningPage:
     completed: int
     lessons: int
     average: int
+    percents: int  # their sum, from which the page's script works out the next average
     cards: tuple[CourseCard, ...]
     weeks: BarChart
     show: str  # all, current or completed
@@ -124,6 +108,7 @@ def build_learning_page(
         stats.completed_courses,
         stats.lessons_completed,
         stats.average_percentage,
+        stats.summed_percentages,
         tuple(cards),
         build_bar_chart("Lessons per week", ("Week of", "Lessons"), [(f"{w.start:%-d %b}", w.lessons) for w in weeks]),
         show,
@@ -224,7 +209,9 @@ def build_card(
 ) -> CourseCard:
     catalog_lessons, version = catalog.lessons(row.course_id) or (), catalog.version(row.course_id)
     done = set(completed.get(row.course_id, row.completed_lessons))
-    tiles = build_tiles(row.course_id, shown.lessons, done, catalog.waived(row.course_id))
+    outline = catalog.outline(row.course_id)
+    tiles = build_tiles(row.course_id, shown.lessons, done, catalog.waived(row.course_id), outline)
+    following = find_following(catalog, row.course_id)
     click_total = version.needed if version else len(catalog_lessons) or row.total_lessons
     return CourseCard(
         id=row.course_id,
@@ -244,6 +231,8 @@ def build_card(
         unknown=max(0, (click_total or 0) - len(tiles) - shown.hidden),
         resume=find_resume(row, tiles, catalog, click_total),
         added=catalog.added(row.course_id),
+        sections=build_sections(outline, tiles, following.id if following else None),
+        lock=describe_courses(outline.missing_courses) if outline and outline.missing_courses else "",
     )
 
 
@@ -255,35 +244,3 @@ def find_resume(
         return choose_resume([tile for tile in tiles if click_total or tile.href], row.last_lesson_id)
     following = find_following(catalog, row.course_id)
     return next((tile for tile in tiles if following and tile.id == following.id), None)
-
-
-def build_tiles(
-    course_id: UUID, lessons: Sequence[Lesson], completed: Collection[str], waived: Collection[str]
-) -> tuple[Tile, ...]:
-    return tuple(
-        Tile(
-            lesson.id,
-            lesson.title,
-            build_anchor(course_id, lesson.id),
-            any(lesson_id in completed for lesson_id in (lesson.id, *lesson.replaces)),
-            lesson.href,
-            lesson.required,
-            any(lesson_id in waived for lesson_id in (lesson.id, *lesson.replaces)),
-            lesson.replaces,
-        )
-        for lesson in lessons
-    )
-
-
-def build_anchor(course_id: UUID, lesson_id: str) -> str:
-    """Returns a lesson's part of an element's id, which must not hold a space."""
-    return f"{course_id}-{hashlib.blake2s(lesson_id.encode(), digest_size=8).hexdigest()}"
-
-
-def choose_resume(tiles: Sequence[Tile], last_lesson_id: str | None) -> Tile | None:
-    """Returns the last lesson if it is open, else the first open one after it, else the first open one of all.
-
-    A waived lesson is not open.
-    """
-    last = next((n for n, tile in enumerate(tiles) if tile.id == last_lesson_id), 0)
-    return next((tile for tile in [*tiles[last:], *tiles[:last]] if not (tile.completed or tile.waived)), None)

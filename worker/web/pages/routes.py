@@ -1,44 +1,35 @@
 """Serves the pages. As in the API the token decides who sees what; here it comes in a cookie."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Cookie, Depends, Request, Response
+from fastapi import APIRouter, Cookie, Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.courses.catalog import Catalog
-from worker.courses.lessons import CourseLessons, KnownLessons
-from worker.courses.outlines import Outlines
 from worker.errors import ProgressError
-from worker.learners.reads import MOST_LESSONS, CourseProgress, ListCursor, ProgressReader, ReadResult
+from worker.learners.reads import ListCursor, ProgressReader, ReadResult
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import OutlinesDep, ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
-from worker.web.certificates import CertificateService
 from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
-from worker.web.pages.certificates import add_certificates
 from worker.web.pages.course import CoursePage, build_course_page
-from worker.web.pages.learning import (
-    CourseCard,
-    LearningPage,
-    build_cards,
-    build_learning_page,
-    choose_shown,
-    fill_cards,
-)
+from worker.web.pages.learning import LearningPage, build_learning_page
 from worker.web.pages.operations import build_operations_page
+from worker.web.pages.reading import PageCatalog, read_cards, read_certificates
 from worker.web.pages.reconciliation import build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
+from worker.web.pages.why import WhyPage, build_why_page
 from worker.web.problems import PROBLEMS, Problem, to_problem
 from worker.web.readers import Readers, ReadersDep
 from worker.zones import find_zone
@@ -109,6 +100,19 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         page = await read_learning_page(service.reads, readers, caller.user_id, known, after, show, find_zone(zone))
         return await templates.render_in_turns("learning", caller=caller, page=page)
 
+    @router.get("/courses/{courseId}/why")
+    async def why_page(
+        caller: CallerDep,
+        service: ServiceDep,
+        readers: ReadersDep,
+        outlines: OutlinesDep,
+        course_id: Annotated[UUID, Path(alias="courseId")],
+        zone: Annotated[str | None, Cookie(alias=ZONE_COOKIE)] = None,
+    ) -> Response:
+        known = PageCatalog(catalog, service.reads, readers.lessons, outlines)
+        page = await read_why_page(readers, caller.user_id, course_id, known, find_zone(zone))
+        return await templates.render_in_turns("why", caller=caller, page=page)
+
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
         page = await read_course_page(readers, course_id, catalog)
@@ -127,27 +131,6 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     return router
 
 
-@dataclass(frozen=True, slots=True)
-class PageCatalog:
-    """Reads what is known of a learner's courses: by their newest versions, else by the website's catalog."""
-
-    website: Catalog
-    reads: ProgressReader
-    lessons: KnownLessons
-    outlines: Outlines
-
-    async def read(self, user_id: UUID, rows: list[CourseProgress]) -> CourseCatalog:
-        versions = await self.lessons.read_versions([row.course_id for row in rows]) if rows else {}
-        if not versions:
-            return CourseCatalog(self.website)
-        added, waived, outlines = await asyncio.gather(
-            self.lessons.count_added(user_id, versions),
-            self.lessons.read_waived(user_id, versions),
-            self.outlines.read_outlines(self.reads, user_id, versions),
-        )
-        return CourseCatalog(self.website, versions, added, waived, outlines.value)
-
-
 async def read_learning_page(
     reads: ProgressReader,
     readers: Readers,
@@ -161,7 +144,7 @@ async def read_learning_page(
 
     None: of the offset that the learner's latest event was told with.
     """
-    zone = zone or await readers.activity.read_zone(user)
+    zone = await find_own_zone(readers, user, zone)
     page, stats, weeks = await asyncio.gather(
         reads.list_courses(
             user,
@@ -191,59 +174,30 @@ async def read_learning_page(
     )
 
 
+async def read_why_page(
+    readers: Readers, user: UUID, course_id: UUID, known: PageCatalog, zone: tzinfo | None
+) -> WhyPage:
+    """Reads why the learner is as far in the course. Raises a problem, 404, where there is nothing to say."""
+    found, own_zone = await asyncio.gather(
+        readers.explanations.read(user, course_id), find_own_zone(readers, user, zone)
+    )
+    if found.value is None:
+        raise Problem(404, "no such page")
+    catalog = await known.read_course(user, course_id)
+    return build_why_page(found.value, catalog, own_zone)
+
+
+async def find_own_zone(readers: Readers, user: UUID, zone: tzinfo | None) -> tzinfo:
+    """Returns the zone, without one that of the offset which the learner's latest event was told with."""
+    return zone or await readers.activity.read_zone(user)
+
+
 async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) -> CoursePage:
     """Reads the figures of a course and the titles of its newest version."""
     found, versions = await asyncio.gather(
         readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
     )
     return build_course_page(course_id, found, CourseCatalog(catalog, versions))
-
-
-async def find_lessons(
-    known: KnownLessons, user_id: UUID, rows: list[CourseProgress], catalog: CourseCatalog
-) -> Mapping[UUID, CourseLessons]:
-    """Returns the lessons that events name, for the courses that the catalog does not know."""
-    unknown = [row.course_id for row in rows if catalog.lessons(row.course_id) is None]
-    return await known.read_lessons(user_id, unknown) if unknown else {}
-
-
-async def read_cards(
-    reads: ProgressReader,
-    lessons: KnownLessons,
-    user_id: UUID,
-    page: ReadResult[list[CourseProgress]],
-    catalog: CourseCatalog,
-) -> tuple[CourseCard, ...]:
-    """Builds the cards. Of courses whose list of completed lessons is cut, it asks which of the shown are completed."""
-    rows = page.value
-    known = await find_lessons(lessons, user_id, rows, catalog)
-    # Of a course with versions the number of completed lessons does not tell whether all of them are listed.
-    full = sum(len(row.completed_lessons) for row in rows) >= MOST_LESSONS
-    cut = {row.course_id: set[str]() for row in rows if row.more_lessons or (full and catalog.version(row.course_id))}
-    if not cut:
-        return build_cards(rows, catalog, known, page.as_of)
-    shown = choose_shown(rows, catalog, known)
-    asked = [
-        (course_id, lesson_id)
-        for course_id in cut
-        for lesson in shown[course_id].lessons
-        for lesson_id in (lesson.id, *lesson.replaces)
-    ]
-    completed = cut | await reads.find_completed(user_id, asked) if asked else cut
-    return fill_cards(rows, catalog, shown, page.as_of, completed)
-
-
-async def read_certificates(
-    service: CertificateService, user_id: UUID, cards: tuple[CourseCard, ...], catalog: CourseCatalog, now: datetime
-) -> tuple[CourseCard, ...]:
-    """Adds the learner's certificates to these cards."""
-    if not cards:
-        return cards
-    _, found = await service.reads.read_of_learner(user_id, [card.id for card in cards])
-    everywhere = service.settings.certificates_without_catalog
-    return add_certificates(
-        cards, found, service.build_link, lambda course: everywhere or catalog.version(course) is not None, now
-    )
 
 
 def page_route(templates: Templates) -> type[APIRoute]:

@@ -41,14 +41,19 @@ export function isAway(error) {
   return error instanceof TypeError || error.name === "TimeoutError";
 }
 
+/** Fetches a page. Throws what to tell a person when there is none. */
+export async function fetchPage(path) {
+  const response = await ask(path, { headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(explain(response));
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
 /**
  * Brings every [data-live] part up to date with what the server renders now, unless `isWanted` refuses it on arrival.
  * Throws when the page cannot be fetched.
  */
 export async function refresh(isWanted = () => true) {
-  const response = await ask(location.pathname + location.search, { headers: { Accept: "text/html" } });
-  if (!response.ok) throw new Error(explain(response));
-  const next = new DOMParser().parseFromString(await response.text(), "text/html");
+  const next = await fetchPage(location.pathname + location.search);
   if (!isWanted()) return;
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = next.querySelector(`[data-live="${part.dataset.live}"]`);
@@ -58,12 +63,14 @@ export async function refresh(isWanted = () => true) {
 }
 
 // Changes elements in place where possible, so that focus, open details, checked boxes and transitions survive.
-function morph(now, next) {
+// What is in an element with data-own is the page's own, and attributes that data-keep names are.
+export function morph(now, next) {
   if (now.nodeName !== next.nodeName || (now.id ?? "") !== (next.id ?? "")) {
     now.replaceWith(document.importNode(next, true));
   } else if (now.nodeType !== Node.ELEMENT_NODE) {
     if (now.data !== next.data) now.data = next.data;
   } else {
+    if (now.hasAttribute("data-own")) return;
     morphAttributes(now, next);
     if (now.hasAttribute("data-keyed")) morphKeyed(now, next);
     else morphChildren(now, next);
@@ -71,7 +78,7 @@ function morph(now, next) {
 }
 
 function morphAttributes(now, next) {
-  const kept = now.nodeName === "DETAILS" ? ["open"] : []; // the reader opens and closes it
+  const kept = now.nodeName === "DETAILS" ? ["open"] : (now.dataset.keep ?? "").split(" "); // the reader opens them
   for (const { name } of [...now.attributes]) {
     if (!next.hasAttribute(name) && !kept.includes(name)) now.removeAttribute(name);
   }
