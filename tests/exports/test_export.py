@@ -12,6 +12,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from events.models import (
     CourseAccessed,
@@ -96,9 +98,8 @@ def with_one_total(delivery: Delivery) -> list[list[tuple[LessonEvent, datetime]
     ]
 
 
-@pytest.mark.parametrize("format", ["csv", "jsonl"])
-@real_sql
-@given(delivery=deliveries(*KINDS))
+@hypothesis_settings(real_sql, max_examples=60)
+@given(delivery=deliveries(*KINDS), format=st.sampled_from(["csv", "jsonl"]))
 async def test_lessons_that_are_exported_give_the_same_rows_again(
     database: Database, database_settings: Settings, delivery: Delivery, format: Format
 ) -> None:

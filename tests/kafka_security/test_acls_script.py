@@ -39,13 +39,14 @@ def test_only_a_worker_that_asks_for_it_may_read_the_settings_of_topics() -> Non
     ]
 
 
-def test_effects_read_in_two_groups_that_are_theirs() -> None:
+def test_effects_read_in_three_groups_that_are_theirs() -> None:
     printed = acls("effects", "User:e", "--group", "mine", "--learners", "people")
 
     assert printed.stdout.splitlines() == [
         f"kafka-acls '--add' '--allow-principal' 'User:e' '--operation' {what}"
         for what in (
-            "'Read' '--topic' 'course-events' '--topic' 'people' '--group' 'mine' '--group' 'mine-learners'",
+            "'Read' '--topic' 'course-events' '--topic' 'people' '--topic' 'lesson-events' "
+            "'--group' 'mine' '--group' 'mine-learners' '--group' 'mine-lessons'",
             "'Write' '--topic' 'lesson-events.dlq'",
         )
     ]

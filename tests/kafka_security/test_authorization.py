@@ -46,11 +46,11 @@ from worker.operations.watch import Operations
 from worker.repair.rewind import rewind
 
 READ, WRITE = {"READ", "DESCRIBE"}, {"WRITE", "DESCRIBE"}
-GROUPS_OF_EFFECTS = (EFFECTS_GROUP, f"{EFFECTS_GROUP}-learners")
+GROUPS_OF_EFFECTS = (EFFECTS_GROUP, f"{EFFECTS_GROUP}-learners", f"{EFFECTS_GROUP}-lessons")
 MAY: dict[str, dict[str, set[str]]] = {
     "player": {LESSONS: WRITE},
     "worker": {LESSONS: READ, CATALOG: READ, COURSES: WRITE, DEAD: WRITE, GROUP: READ},
-    "effects": {COURSES: READ, PEOPLE: READ, DEAD: WRITE, **dict.fromkeys(GROUPS_OF_EFFECTS, READ)},
+    "effects": {**dict.fromkeys((COURSES, PEOPLE, LESSONS, *GROUPS_OF_EFFECTS), READ), DEAD: WRITE},
     "registrar": {PEOPLE: WRITE},
     "certificates": {COURSES: READ, "certificates-1": READ},
     "operator": {
