@@ -91,11 +91,13 @@ async def read_everything(connection: asyncpg.Connection) -> list[Any]:
     return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
 
 
-def with_one_total(delivery: Delivery) -> list[list[tuple[LessonEvent, datetime]]]:
-    return [
-        [(e.model_copy(update={"total_lessons": TOTAL}) if hasattr(e, "total_lessons") else e, t) for e, t in batch]
-        for batch in delivery.batches
+def in_order(delivery: Delivery) -> list[tuple[LessonEvent, datetime]]:
+    """Returns the events in the order of their times, with one total: what comes late leaves a later date (rule 4)."""
+    with_total = [
+        (e.model_copy(update={"total_lessons": TOTAL}) if hasattr(e, "total_lessons") else e, t)
+        for e, t in delivery.happened
     ]
+    return sorted(with_total, key=lambda each: each[1])
 
 
 @hypothesis_settings(real_sql, max_examples=60)
@@ -104,8 +106,8 @@ async def test_lessons_that_are_exported_give_the_same_rows_again(
     database: Database, database_settings: Settings, delivery: Delivery, format: Format
 ) -> None:
     await database.empty()
-    for batch in with_one_total(delivery):
-        await database.apply(batch)
+    for event in in_order(delivery):
+        await database.apply([event])
     before = await read_everything(database.connection)
 
     exported = [make_event(row) for row in read_table(await write(database_settings, "lessons", format), format)]

@@ -183,7 +183,7 @@ async def test_an_api_replays_dead_letters(broker: Secured) -> None:
 
 async def test_an_operator_rewinds_each_stream(broker: Secured, database_url: str) -> None:
     settings = user(broker, "operator", database_url=database_url)
-    of_effects = zip((COURSES, PEOPLE), GROUPS_OF_EFFECTS, strict=True)
+    of_effects = zip((COURSES, PEOPLE, LESSONS), GROUPS_OF_EFFECTS, strict=True)
     for topic, group in ((LESSONS, GROUP), (CATALOG, settings.catalog_group), *of_effects):
         moves = await rewind(settings, "earliest", [], topic=topic, group=group)
 

@@ -28,8 +28,9 @@ class Fact(NamedTuple):
 def list_facts(rows: Sequence[Row]) -> list[Fact]:
     """Lists the facts of one progress row in the order of their times.
 
-    `rows` are those of `lessons.sql` for it. Applied to an empty table they give the same lesson rows, the same
-    counts, first and last access, and so the same dates; not the number of the completion, and not a reset.
+    `rows` are those of `lessons.sql` for it. Applied to an empty table they give the same lesson rows, counts, first
+    and last access, and the completion's date by rule 4, which is earlier where an earlier event had come late. They
+    give neither the number of the completion nor a reset.
     """
     first = rows[0]
     found = [
