@@ -53,9 +53,12 @@ OAUTH = {
 }
 VERSION = str(Path(__file__).parent / "version.json")
 LINES, TABLE = (str(Path(__file__).parent / name) for name in ("completions.jsonl", "completions.csv"))
+BADGES = str(Path(__file__).parents[2] / "worker" / "achievements" / "badges.toml")
 # What a command needs to get as far as its servers.
 CODE = "a" * 26
 ARGUMENTS = {
+    "badges check": [BADGES],
+    "badges show": ["--user", USER],
     "catalog check": [VERSION],
     "catalog delete": [COURSE, "--yes"],
     "catalog publish": [VERSION, "--yes"],
@@ -69,6 +72,7 @@ ARGUMENTS = {
     "deadletters show": ["0:0"],
     "deadletters truncate": ["--yes"],
     "demo": ["--duration", "1"],
+    "explain": ["--user", USER, "--course", COURSE],
     "import csv": [TABLE],
     "import jsonl": [LINES],
     "import moodle": [TABLE],
