@@ -25,9 +25,9 @@ from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import CoursePage, build_course_page
 from worker.web.pages.learning import LearningPage, build_learning_page
-from worker.web.pages.operations import build_operations_page
+from worker.web.pages.operations import OperationsPage, build_operations_page
 from worker.web.pages.reading import PageCatalog, read_cards, read_certificates
-from worker.web.pages.reconciliation import build_reconciliation_card
+from worker.web.pages.reconciliation import ReconciliationCard, build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
 from worker.web.pages.why import WhyPage, build_why_page
 from worker.web.problems import PROBLEMS, Problem, to_problem
@@ -120,15 +120,20 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
-        operating = readers.operations
-        snapshot = await operating.snapshot()
-        now = datetime.now(UTC)
-        view = build_operations_page(snapshot, operating.history(), operating.delays(), now)
-        service = readers.certificates
-        card = build_reconciliation_card(service.reconciliation.latest(), now) if service is not None else None
+        view, card = await read_operations(readers)
         return await templates.render_in_turns("ops", caller=caller, page=view, certificates=card)
 
     return router
+
+
+async def read_operations(readers: Readers) -> tuple[OperationsPage, ReconciliationCard | None]:
+    """Reads the view of Operations, and the card of certificates where there are some."""
+    operating = readers.operations
+    snapshot = await operating.snapshot()
+    now = datetime.now(UTC)
+    view = build_operations_page(snapshot, operating.history(), operating.delays(), now)
+    service = readers.certificates
+    return view, build_reconciliation_card(service.reconciliation.latest(), now) if service is not None else None
 
 
 async def read_learning_page(
