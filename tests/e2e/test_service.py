@@ -224,7 +224,7 @@ class TestResetAndAccess:
 
 class TestStatsAndBulk:
     async def test_the_statistics_of_nobody_are_zeros(self, service: ProgressService, user: UUID) -> None:
-        assert await service.get_progress_stats(user) == ProgressStats(0, 0, 0, 0, 0)
+        assert await service.get_progress_stats(user) == ProgressStats(0, 0, 0, 0, 0, 0)
 
     async def test_the_statistics_cover_all_courses(self, service: ProgressService, user: UUID) -> None:
         await complete(service, user, uuid4(), lessons=2, total=2)
@@ -234,7 +234,12 @@ class TestStatsAndBulk:
         stats = await service.get_progress_stats(user)
 
         assert stats == ProgressStats(
-            total_courses=3, completed_courses=1, in_progress_courses=2, lessons_completed=3, average_percentage=44
+            total_courses=3,
+            completed_courses=1,
+            in_progress_courses=2,
+            lessons_completed=3,
+            average_percentage=44,
+            summed_percentages=133,
         )
 
     async def test_no_courses_asked_for_are_none(self, service: ProgressService, user: UUID) -> None:

@@ -5,6 +5,7 @@ select now() as as_of,
        count(completed_at) as completed_courses,
        count(*) - count(completed_at) as in_progress_courses,
        coalesce(sum(lessons_completed), 0) as lessons_completed,
-       coalesce(round(avg(progress_percentage)), 0)::integer as average_percentage
+       coalesce(round(avg(progress_percentage)), 0)::integer as average_percentage,
+       coalesce(sum(progress_percentage), 0) as summed_percentages
 from course_progress
 where user_id = $1

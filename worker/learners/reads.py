@@ -52,6 +52,7 @@ class ProgressStats:
     in_progress_courses: int
     lessons_completed: int
     average_percentage: int  # to the nearest whole number
+    summed_percentages: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,12 @@ from worker.web.pages.learning import (
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 STATS = ProgressStats(
-    total_courses=2, completed_courses=1, in_progress_courses=1, lessons_completed=7, average_percentage=60
+    total_courses=2,
+    completed_courses=1,
+    in_progress_courses=1,
+    lessons_completed=7,
+    average_percentage=60,
+    summed_percentages=120,
 )
 
 

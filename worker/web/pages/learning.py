@@ -91,6 +91,7 @@ class LearningPage:
     completed: int
     lessons: int
     average: int
+    percents: int  # their sum, from which the page's script works out the next average
     cards: tuple[CourseCard, ...]
     weeks: BarChart
     show: str  # all, current or completed
@@ -123,6 +124,7 @@ def build_learning_page(
         stats.completed_courses,
         stats.lessons_completed,
         stats.average_percentage,
+        stats.summed_percentages,
         tuple(cards),
         build_bar_chart("Lessons per week", ("Week of", "Lessons"), [(f"{w.start:%-d %b}", w.lessons) for w in weeks]),
         show,

@@ -1,5 +1,6 @@
 // Keeps "My learning" live: sends clicks on lessons, and shows changes made anywhere else.
 
+import { readFigures, roundPercent, setFigures } from "./figures.js";
 import { ask, explain, isAway, refresh, say, warn } from "./page.js";
 
 const AGAIN_MS = 3000;
@@ -10,6 +11,7 @@ const AWAY = "The connection is lost. What you see may be old; trying again.";
 const NOT_LIVE =
   "This page gets no live changes right now, perhaps because too many windows are open. It tries again every few seconds.";
 const pending = new Set(); // the buttons whose lessons are on their way
+const known = new Map(); // by the id of a card with such buttons: how to show what the server last said of it
 let clicks = 0;
 let requested = 0;
 let refreshing = false;
@@ -33,26 +35,26 @@ function openLesson(hash) {
 async function toggle(button) {
   const card = button.closest("[data-course]");
   const wished = button.getAttribute("aria-pressed") !== "true";
-  const percent = card.querySelector("progress").value;
   const title = button.querySelector("span").textContent;
   clicks += 1;
+  if (!isPending(card)) rememberAsIs(card);
   pending.add(button);
   showExpected(card, button, wished);
   try {
     const response = await write(card, button, wished);
+    const answer = response.status === 200 ? await response.json() : null;
     pending.delete(button);
-    if (response.status === 200) {
-      const answer = await response.json();
+    if (answer) {
       if (answer.progress) show(answer.progress);
-      else if (wished) takeBack(card, button, wished, percent); // a later reset has forgotten it
+      else if (wished) takeBack(card, button, wished); // a later reset has forgotten it
       if (!answer.success && (wished || answer.progress)) say(`“${title}” stays as it was: another device has changed it, and its clock may be ahead.`);
     } else {
-      takeBack(card, button, wished, percent);
+      takeBack(card, button, wished);
       say(`“${title}” ${describeOutcome(response)}`);
     }
   } catch {
     pending.delete(button);
-    takeBack(card, button, wished, percent);
+    takeBack(card, button, wished);
     say(`“${title}” may not be saved: there is no answer. Try again.`);
   }
   refreshSoon();
@@ -80,49 +82,60 @@ function write(card, button, wished) {
 
 // Showing
 
-/** Shows what a click will change, before the server has answered. */
+const isPending = (card) => [...pending].some((button) => button.closest("[data-course]") === card);
+
+/** Remembers a card before its first click, so that a refused click can put everything back. */
+function rememberAsIs(card) {
+  const before = readFigures(card);
+  known.set(card.id, (now) => setFigures(now, before));
+}
+
+/** Shows at once all that a click will change, before the server has answered. */
 function showExpected(card, button, pressed) {
   button.setAttribute("aria-pressed", pressed);
   if ("optional" in button.dataset) return;
-  const completed = Number(card.dataset.completed) + (pressed ? 1 : -1);
-  card.dataset.completed = completed;
-  setBar(card, roundPercent(completed, Number(card.dataset.total)));
+  const before = readFigures(card);
+  const total = Number(card.dataset.total);
+  const completed = Math.max(0, before.completed + (pressed ? 1 : -1));
+  const stays = pressed && before.complete; // a course that has grown since is complete with fewer than all
+  const complete = stays || completed >= total;
+  setFigures(card, { completed, total, percent: stays ? before.percent : roundPercent(completed, total), complete });
 }
 
-function takeBack(card, button, wished, percent) {
-  showExpected(card, button, !wished);
-  if (!pending.size) setBar(card, percent);
-}
-
-/** Rounds as the server does: to the nearest whole number, 100 only when complete. */
-function roundPercent(completed, total) {
-  return completed >= total ? 100 : Math.min(99, Math.max(0, Math.round((100 * completed) / total)));
+function takeBack(card, button, wished) {
+  if (isPending(card)) return showExpected(card, button, !wished);
+  button.setAttribute("aria-pressed", !wished);
+  known.get(card.id)?.(card);
 }
 
 /** Shows progress from the server. */
 function show(progress) {
   const card = document.getElementById(`course-${progress.courseId}`);
   if (!card) return;
-  const buttons = [...card.querySelectorAll("button[data-lesson]")];
-  if (buttons.some((button) => pending.has(button))) return; // the last answer will show it all
-  card.dataset.completed = progress.lessonsCompleted;
+  known.set(card.id, (now) => showProgress(now, progress));
+  if (!isPending(card)) showProgress(card, progress); // else the last answer shows it all
+}
+
+function showProgress(card, progress) {
   // The catalog may know a newer total than the row: a click must not send the old one again.
   if (progress.totalLessons && !("inCatalog" in card.dataset)) card.dataset.total = progress.totalLessons;
-  setBar(card, progress.progressPercentage);
-  const completed = new Set(progress.completedLessons);
+  setFigures(card, {
+    completed: progress.lessonsCompleted,
+    total: progress.totalLessons,
+    percent: progress.progressPercentage,
+    complete: Boolean(progress.completedAt),
+  });
   if (progress.moreLessons) return; // the list is cut, and the page is fetched again soon
-  for (const button of buttons) button.setAttribute("aria-pressed", isMet(button, completed));
+  const completed = new Set(progress.completedLessons);
+  for (const button of card.querySelectorAll("button[data-lesson]")) {
+    button.setAttribute("aria-pressed", isMet(button, completed));
+  }
 }
 
 /** Returns whether the button's lesson, or an earlier one that it replaces, is completed. */
 function isMet(button, completed) {
   const same = [button.dataset.lesson, ...JSON.parse(button.dataset.replaces ?? "[]")];
   return same.some((lesson) => completed.has(lesson));
-}
-
-function setBar(card, percent) {
-  card.querySelector("progress").value = percent;
-  card.querySelector("[data-percent]").textContent = `${percent}%`;
 }
 
 /** Refreshes soon, once for many changes, because the server renders cards, charts and texts. */
