@@ -22,6 +22,7 @@ LONGEST_S = 5.0
 
 SAMPLED_LEARNERS = 200  # per course: some 10 ms, also for a course of thousands
 SAMPLED_LESSONS = 1000  # per sampled learner
+MOST_PUBLICATIONS = 12
 MOST_LESSONS = 300  # of a course that are listed: this learner's own, and as many common ones
 KEPT_BYTES, KEPT_S = 16 * 1024 * 1024, 60  # common lessons that are cached, and as much of versions
 
@@ -54,6 +55,14 @@ class NewestVersion:
     title: str | None
     needed: int  # how many of the required lessons complete the course
     lessons: tuple[Lesson, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Says when a version of a course was published."""
+
+    version: int
+    published_at: datetime
 
 
 class KnownLessons:
@@ -105,6 +114,14 @@ class KnownLessons:
             )
             for row in newest
         }
+
+    async def read_publications(self, course_id: UUID, since: datetime) -> list[Publication]:
+        """Returns the newest version and those published since then, the newest first; MOST_PUBLICATIONS at most.
+
+        Raises DatabaseUnavailable.
+        """
+        rows = await self._fetch("courses/publications", course_id, since, MOST_PUBLICATIONS)
+        return [Publication(row["version"], row["published_at"]) for row in rows]
 
     async def count_added(self, user_id: UUID, course_ids: Collection[UUID]) -> dict[UUID, int]:
         """Counts, by course id, the lessons added since the learner completed it and not met since; none is missing.

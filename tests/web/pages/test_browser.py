@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from events.catalog import CatalogLesson, CoursePublished
@@ -20,7 +21,13 @@ from worker.web.auth import LEEWAY_S, Scope
 from worker.web.settings import ApiSettings
 
 STATISTICS = next(course for course in COURSES if course.title == "Statistics")
-PATHS = {"learning": "/", "course": f"/courses/{STATISTICS.id}", "operations": "/ops", "demo": "/demo"}
+PATHS = {
+    "learning": "/",
+    "course": f"/courses/{STATISTICS.id}",
+    "operations": "/ops",
+    "demo": "/demo",
+    "publish": f"/courses/publish?course={STATISTICS.id}",
+}
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -36,6 +43,19 @@ async def studied(shared: ApiSettings) -> None:
             lessons = [STATISTICS.lesson(number) for number in range(1, done + 1)]
             number = 30 if done == STATISTICS.lessons else 3 + 7 * (done % 5 == 0)
             await learners(connection, STATISTICS.id, number, lessons, total=STATISTICS.lessons)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="package")
+async def recounted(shared: ApiSettings) -> None:
+    """Gives Operations courses with long names in every table about versions."""
+    connection = await asyncpg.connect(shared.database_url.get_secret_value())
+    try:
+        for number in range(3):
+            lesson = CatalogLesson(lesson_id="a")
+            version = CoursePublished(course_id=uuid4(), version=1, title=f"A name {number} " * 8, lessons=(lesson,))
+            await publish_version(connection, version, datetime.now(UTC))
     finally:
         await connection.close()
 
@@ -321,7 +341,7 @@ async def test_a_page_whose_server_hangs_does_not_go_on_as_if_all_were_well(site
 
 @pytest.mark.usefixtures("studied")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1440])
+@pytest.mark.parametrize("width", [320, 360, 1440])
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_page_fits_the_window_and_axe_finds_nothing_serious(
     site: Site, everything: str, name: str, width: int, scheme: str, request: pytest.FixtureRequest
@@ -330,3 +350,176 @@ async def test_a_page_fits_the_window_and_axe_finds_nothing_serious(
     picture = Path(directory) / f"{name}-{scheme}-{width}.png" if directory else None
     async with site.window(everything, width=width, scheme=scheme) as window:
         assert await find_faults(await window.new_page(), site.address + PATHS[name], scheme, picture) == []
+
+
+# Notes all figures of the course, the hero and the sums in each frame. A click that changes them is one step.
+FIGURES = """course => {
+  const text = selector => document.querySelector(selector)?.textContent.trim();
+  window.frames_ = [];
+  const look = () => {
+    const card = document.getElementById(`course-${course}`);
+    const seen = [
+      card.querySelectorAll("[aria-pressed=true]").length,
+      card.querySelector("[data-done]").textContent,
+      card.querySelector("progress").value,
+      card.querySelector("[data-percent]").textContent,
+      text(".hero text"),
+      document.querySelector(".hero .mark-done").getAttribute("stroke-dasharray"),
+      text("[data-sum=lessons]"),
+      text("[data-sum=average]"),
+    ].join(" | ");
+    if (seen !== frames_.at(-1)) frames_.push(seen);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+BEFORE = "3 | 3 of 20 lessons | 15 | 15% | 15% | 15 100 | 23 |"
+
+
+async def test_a_click_changes_every_figure_in_the_same_frame(page: Page) -> None:
+    await page.evaluate(FIGURES, str(STATISTICS.id))
+    async with page.expect_response("**/api/progress/complete"):
+        await page.get_by_role("button", name="Lesson 4 completed").click()
+    async with page.expect_response(page.url):  # the server's own figures
+        pass
+
+    first, *later = await page.evaluate("frames_")
+    assert first.startswith(BEFORE)
+    assert [step.rpartition(" | ")[0] for step in later] == ["4 | 4 of 20 lessons | 20 | 20% | 20% | 20 100 | 24"]
+
+
+async def test_a_refused_click_puts_every_figure_back(page: Page) -> None:
+    await page.route("**/api/progress/complete", lambda route: route.fulfill(status=503, body="{}"))
+    await page.evaluate(FIGURES, str(STATISTICS.id))
+    await page.get_by_role("button", name="Lesson 4 completed").click()
+    await expect(page.locator("#toast")).to_contain_text("may not be saved")
+
+    first, changed, last = await page.evaluate("frames_")
+    assert first.startswith(BEFORE)
+    assert changed.startswith("4 | 4 of 20 lessons | 20 | 20% | 20% | 20 100 | 24 |")
+    assert last == first
+
+
+@pytest.mark.usefixtures("recounted")
+@pytest.mark.parametrize("width", [320, 360])
+async def test_tables_of_operations_are_cards_in_a_narrow_window_and_stay_tables_to_screen_readers(
+    site: Site, everything: str, width: int
+) -> None:
+    async with site.window(everything, width=width) as window:
+        page = await window.new_page()
+        await page.goto(f"{site.address}/ops")
+        await expect(page.get_by_role("table", name="Workers").or_(page.locator(".cards").first)).to_be_visible()
+        cut = await page.evaluate(
+            """[...document.querySelectorAll("main .scroll, main .cards *")]
+              .filter(part => part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline")
+              .filter(part => !part.closest("thead, .unseen, svg")).map(part => part.outerHTML.slice(0, 200))"""
+        )
+        cells = await page.locator("[data-live=recounts], [data-live=versions]").get_by_role("rowheader").count()
+
+    assert cut == []
+    assert cells >= 3
+
+
+PUBLISHED = """course_id: {course}
+version: {version}
+title: Gardening
+lessons:
+  - {{lesson_id: soil, title: Soil}}
+  - {{lesson_id: seeds, title: Seeds}}
+"""
+
+
+async def test_a_version_that_is_published_in_one_window_is_told_by_another(
+    site: Site, service: ProgressService, shared: ApiSettings
+) -> None:
+    course, user = uuid4(), uuid4()
+    await service.mark_lesson_complete(user, course, "soil", 1)
+    author = site.issuer.token(uuid4(), "catalog:write", courses=[str(course)])
+    async with site.window(site.issuer.token(user)) as theirs, site.window(author) as ours:
+        learning = await theirs.new_page()
+        await learning.goto(site.address)
+        card = learning.locator(f"#course-{course}")
+        await expect(card.locator("[data-done]")).to_have_text("1 of 1 lesson")
+        page = await ours.new_page()
+        await page.goto(f"{site.address}/courses/publish")
+        await page.get_by_label("Paste a version").fill(PUBLISHED.format(course=course, version=1))
+        await page.get_by_role("button", name="See what it would change").click()
+        await expect(page.locator("#warnings")).to_contain_text("first version")
+        await expect(page.locator("#changes tbody tr")).to_have_count(2)
+        await page.get_by_role("button", name="Publish…").click()
+        await expect(page.locator("#confirm-text")).to_contain_text("Fewer than five learners")
+        await page.get_by_role("dialog").get_by_role("button", name="Publish").click()
+        await expect(page.locator("#what")).to_contain_text("Version 1 of Gardening is published, with 2 lessons")
+        await expect(page.locator("#link")).to_have_attribute("href", f"/api/courses/{course}")
+        await expect(page.locator("#recount")).to_contain_text("Everybody's progress is counted by it now")
+
+        await expect(card.locator("h3")).to_have_text("Gardening")
+        await expect(card.locator("[data-done]")).to_have_text("1 of 2 lessons")
+        await expect(card.locator("[data-percent]")).to_have_text("50%")
+
+
+async def test_a_second_thought_publishes_nothing_and_another_text_needs_another_look(site: Site) -> None:
+    course = uuid4()
+    token = site.issuer.token(uuid4(), "catalog:write", courses="*")
+    async with site.window(token) as window:
+        page = await window.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.method))
+        await page.goto(f"{site.address}/courses/publish")
+        await page.get_by_label("Paste a version").fill(PUBLISHED.format(course=course, version=1))
+        await page.get_by_role("button", name="See what it would change").click()
+        await page.get_by_role("button", name="Publish…").click()
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        await page.get_by_label("Paste a version").press("End")
+        await page.get_by_label("Paste a version").press("Space")
+
+        await expect(page.locator("#result")).to_be_hidden()
+        assert "PUT" not in asked
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\nlessons: [{lesson_id: a}]", "Line 1: course_id: Field required"),
+        (PUBLISHED.format(course=uuid4(), version=0), "Line 2: version"),
+        (PUBLISHED.format(course=uuid4(), version=1), "You may not publish this course"),
+    ],
+    ids=["a field is missing", "a value is wrong", "somebody else's course"],
+)
+async def test_what_is_wrong_with_a_text_is_said_in_words(site: Site, text: str, said: str) -> None:
+    token = site.issuer.token(uuid4(), "catalog:write", courses=[str(uuid4())])
+    async with site.window(token) as window:
+        page = await window.new_page()
+        await page.goto(f"{site.address}/courses/publish")
+        await page.locator("#file").set_input_files(
+            [{"name": "course.yaml", "mimeType": "text/yaml", "buffer": text.encode()}]
+        )
+
+        await expect(page.locator("#mistakes")).to_contain_text(said)
+        await expect(page.locator("#result")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("studied")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 1440])
+async def test_the_result_of_a_dry_run_fits_the_window_and_axe_finds_nothing_serious(
+    site: Site, everything: str, width: int, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    text = PUBLISHED.format(course=STATISTICS.id, version=1)
+    async with site.window(everything, width=width, scheme=scheme) as window:
+        page = await window.new_page()
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await page.goto(f"{site.address}/courses/publish")
+        await page.get_by_label("Paste a version").fill(text)
+        await page.get_by_role("button", name="See what it would change").click()
+        await expect(page.locator("#figures tbody tr")).to_have_count(6)
+        found = await Axe().run(page)
+        serious = [v["id"] for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+        overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if directory := request.config.getoption("--screenshots"):
+            await page.screenshot(path=Path(directory) / f"dry-run-{scheme}-{width}.png", full_page=True)
+            await page.get_by_role("button", name="Publish…").click()
+            await page.screenshot(path=Path(directory) / f"confirm-{scheme}-{width}.png")
+
+    assert (serious, max(0, overflow)) == ([], 0)

@@ -8,7 +8,7 @@ import pytest
 
 from worker.courses.analytics import DAY, HOUR, ActiveDay, Analytics, Duration, LessonReach
 from worker.courses.catalog import Lesson
-from worker.courses.lessons import NewestVersion
+from worker.courses.lessons import NewestVersion, Publication
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import build_course_page, build_figures, describe_duration
 
@@ -83,3 +83,21 @@ def test_a_loss_that_may_be_rounding_does_not_stand_out() -> None:
 )
 def test_a_span_of_time_is_said_in_words(duration: Duration, said: str) -> None:
     assert describe_duration(duration) == said
+
+
+def test_a_line_marks_each_day_on_which_versions_began_and_is_told_in_words() -> None:
+    days = tuple(ActiveDay(date(2026, 11, day), 10) for day in range(20, 26))
+    figures = Analytics(ID, NOW, 100, 40, 40, (), (), days)
+    began = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (24, 21, 21, 2)]
+    versions = [Publication(number, at) for number, at in zip((5, 4, 3, 2), began, strict=True)]
+
+    page = build_course_page(ID, figures, CourseCatalog(NoCatalog()), versions)
+
+    assert page.figures is not None
+    chart = page.figures.active
+    assert page.version == versions[0]
+    assert [(mark.x, mark.label, mark.text) for mark in chart.marks] == [
+        (16.67, "v4", "versions 3, 4 began on 21 Nov"),
+        (66.67, "v5", "version 5 began on 24 Nov"),
+    ]
+    assert chart.summary.endswith("; versions 3, 4 began on 21 Nov; version 5 began on 24 Nov")

@@ -275,6 +275,7 @@ def test_a_recount_is_shown_with_how_far_it_is(
 
     [line] = page.recounts
     assert (line.id, line.title, line.version, line.percent, line.rows) == (ID, title, 2, percent, rows)
+    assert line.when == f"{'ended' if recount.finished_at else 'began'} just now"
     assert page.level == Level.WELL
     assert any("is being recounted" in finding.text for finding in page.findings) == (recount.finished_at is None)
 

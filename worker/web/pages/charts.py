@@ -5,13 +5,14 @@ Positions are percent of the plot, so that a chart fits any width without stretc
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 MOST_LABELS, MOST_SHORT_LABELS = 5, 12
 SHORT = 2  # characters
 GAP = 0.28  # share of a column's room
+LABEL_ROOM = 14  # percent: of the label of a line in a narrow window
 LEAST_HEIGHT = 1.5  # so that a small value does not look like a missing one
 STEPS = (1, 2, 5)
 MOST_STEPS = 4
@@ -43,6 +44,16 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Draws a vertical line before a bar, where something began."""
+
+    x: float
+    label: str  # empty where there is no room for one
+    at_end: bool  # whether the label stands on the line's left
+    text: str  # in full
+
+
+@dataclass(frozen=True, slots=True)
 class BarChart:
     """Shows values as columns, or as a table with a bar in each row where bars are few or their names long."""
 
@@ -50,6 +61,7 @@ class BarChart:
     columns: tuple[str, str]  # of the table
     bars: tuple[Bar, ...]
     grid: tuple[Grid, ...]
+    marks: tuple[Mark, ...] = ()
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -61,7 +73,8 @@ class BarChart:
         if not self.bars:
             return f"{self.title}: no data"
         first, last = self.bars[0], self.bars[-1]
-        return f"{self.title}, from {first.name} ({first.value}) to {last.name} ({last.value})"
+        marked = "".join(f"; {mark.text}" for mark in self.marks)
+        return f"{self.title}, from {first.name} ({first.value}) to {last.name} ({last.value}){marked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,22 @@ def build_bar_chart(
             )
         )
     return BarChart(title, columns, tuple(bars), build_grid(lines))
+
+
+def mark_bars(chart: BarChart, found: Sequence[tuple[int, str, str]]) -> BarChart:
+    """Adds a line before each of these bars: the bar's place, a short label, and what the line says in full.
+
+    They ascend. A line that stands close after a labelled one has no label.
+    """
+    room = 100 / max(1, len(chart.bars))
+    marks: list[Mark] = []
+    free = 0.0
+    for place, label, text in found:
+        x = round(room * place, 2)
+        fits = x >= free
+        free = x + LABEL_ROOM if fits else free
+        marks.append(Mark(x, label if fits else "", x > 100 - LABEL_ROOM, text))
+    return replace(chart, marks=tuple(marks))
 
 
 def choose_labelled(number: int, most: int) -> set[int]:

@@ -1,14 +1,16 @@
 """Builds the view of a course's page. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from uuid import UUID
 
 from worker.courses.analytics import Analytics, Duration
 from worker.courses.anonymity import SHARE_FROM, K
+from worker.courses.lessons import Publication
 from worker.web.pages.catalog import CourseCatalog
-from worker.web.pages.charts import BarChart, build_bar_chart
+from worker.web.pages.charts import BarChart, build_bar_chart, mark_bars
 from worker.web.pages.formatting import format_duration
 
 
@@ -44,15 +46,20 @@ class CoursePage:
     id: UUID
     title: str
     figures: Figures | None
+    version: Publication | None  # that the lessons and figures are of; None: the course has none
     at_least: int = K
     share_of: int = SHARE_FROM
 
 
-def build_course_page(course_id: UUID, found: Analytics | None, catalog: CourseCatalog) -> CoursePage:
-    return CoursePage(course_id, catalog.title(course_id), build_figures(found, catalog) if found else None)
+def build_course_page(
+    course_id: UUID, found: Analytics | None, catalog: CourseCatalog, versions: Sequence[Publication] = ()
+) -> CoursePage:
+    """Builds the page. `versions` are the newest and those of the last days, the newest first."""
+    figures = build_figures(found, catalog, versions) if found else None
+    return CoursePage(course_id, catalog.title(course_id), figures, versions[0] if versions else None)
 
 
-def build_figures(found: Analytics, catalog: CourseCatalog) -> Figures:
+def build_figures(found: Analytics, catalog: CourseCatalog, versions: Sequence[Publication] = ()) -> Figures:
     listed = build_steps(found, catalog)
     return Figures(
         as_of=found.as_of,
@@ -74,10 +81,30 @@ def build_figures(found: Analytics, catalog: CourseCatalog) -> Figures:
             ("Within", "Learners"),
             [(describe_duration(d), d.learners) for d in found.time_to_complete],
         ),
-        active=build_bar_chart(
-            "Active learners", ("Day", "Learners"), [(f"{a.day:%-d %b}", a.learners) for a in found.active]
-        ),
+        active=build_active_chart(found, versions),
     )
+
+
+def build_active_chart(found: Analytics, versions: Sequence[Publication]) -> BarChart:
+    """Builds the chart of active learners, with a line before each day on which versions began."""
+    chart = build_bar_chart(
+        "Active learners", ("Day", "Learners"), [(f"{a.day:%-d %b}", a.learners) for a in found.active]
+    )
+    begun: dict[date, list[int]] = {}
+    for each in reversed(versions):
+        begun.setdefault(each.published_at.astimezone(UTC).date(), []).append(each.version)
+    return mark_bars(
+        chart,
+        [
+            (place, f"v{begun[active.day][-1]}", f"{name_versions(begun[active.day])} began on {active.day:%-d %b}")
+            for place, active in enumerate(found.active)
+            if active.day in begun
+        ],
+    )
+
+
+def name_versions(numbers: Sequence[int]) -> str:
+    return f"version{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
 
 
 def build_steps(found: Analytics, catalog: CourseCatalog) -> tuple[Step, ...]:

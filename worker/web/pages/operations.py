@@ -69,6 +69,7 @@ class RecountLine:
     version: int
     percent: int | None  # None: its rows are not counted yet
     rows: str
+    when: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def build_operations_page(
         workers=tuple(
             build_worker_line(worker) for worker in sorted(snapshot.workers, key=lambda worker: not worker.running)
         ),
-        recounts=tuple(map(build_recount_line, snapshot.recounts)),
+        recounts=tuple(build_recount_line(recount, now) for recount in snapshot.recounts),
         totals=tuple(build_total_line(found, now) for found in snapshot.disagreeing_totals),
         kinds=tuple(sorted(((str(kind), count) for kind, count in kinds.items()), key=lambda item: -item[1])),
         letters=snapshot.dead_letters.latest if snapshot.dead_letters else (),
@@ -250,13 +251,19 @@ def describe_state(worker: WorkerView) -> tuple[str, Level | None]:
     return "running", Level.WELL
 
 
-def build_recount_line(recount: RecountStatus) -> RecountLine:
+def build_recount_line(recount: RecountStatus, now: datetime) -> RecountLine:
     expected = recount.rows_expected
     percent = None if expected is None else min(99, 100 * recount.rows_seen // max(1, expected))
     rows = f"{recount.rows_seen:,} of about {expected:,} rows" if expected is not None else "its rows are being counted"
     if recount.finished_at:
         percent, rows = 100, plural(recount.rows_seen, "row")
-    return RecountLine(recount.course_id, name_course(recount.title, recount.course_id), recount.version, percent, rows)
+    when = (
+        f"ended {format_ago(recount.finished_at, now)}"
+        if recount.finished_at
+        else (f"began {format_ago(recount.started_at, now)}")
+    )
+    title = name_course(recount.title, recount.course_id)
+    return RecountLine(recount.course_id, title, recount.version, percent, rows, when)
 
 
 def build_total_line(found: DisagreeingTotal, now: datetime) -> TotalLine:

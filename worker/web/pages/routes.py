@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from worker.courses.analytics import DAYS
 from worker.courses.catalog import Catalog
 from worker.errors import ProgressError
 from worker.learners.reads import ListCursor, ProgressReader, ReadResult
@@ -21,11 +22,13 @@ from worker.web.api.dependencies import OutlinesDep, ServiceDep
 from worker.web.api.operations import require_operator
 from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
+from worker.web.auth import Scope as APIScope
 from worker.web.limits import count_call
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import CoursePage, build_course_page
 from worker.web.pages.learning import LearningPage, build_learning_page
 from worker.web.pages.operations import OperationsPage, build_operations_page
+from worker.web.pages.publishing import reading_router, write_draft
 from worker.web.pages.reading import PageCatalog, read_cards, read_certificates
 from worker.web.pages.reconciliation import ReconciliationCard, build_reconciliation_card
 from worker.web.pages.render import Templates, read_assets
@@ -47,6 +50,8 @@ def pages_router(catalog: Catalog | None = None, login: str | None = None) -> AP
     templates = Templates("worker.web.pages", login=login)
     router = APIRouter(include_in_schema=False)
     router.include_router(static_router())
+    router.include_router(reading_router())
+    router.include_router(author_router(templates))
     router.include_router(page_router(catalog or NoCatalog(), templates))
     router.default = NotFoundFallback(templates, otherwise=router.default)
     return router
@@ -78,6 +83,23 @@ def static_router() -> APIRouter:
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+    return router
+
+
+def author_router(templates: Templates) -> APIRouter:
+    """Returns the route of the page on which authors publish a version."""
+    router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=page_route(templates))
+
+    @router.get("/courses/publish")
+    async def publishing_page(caller: CallerDep, readers: ReadersDep, course: UUID | None = None) -> Response:
+        caller.require(APIScope.CATALOG)
+        draft = ""
+        if course is not None:
+            caller.require_course(course)
+            draft = write_draft(course, await readers.catalog.read_course(course))
+        may_see_figures = APIScope.ANALYTICS in caller.scopes
+        return templates.render("publish", caller=caller, draft=draft, may_see_figures=may_see_figures)
 
     return router
 
@@ -116,7 +138,9 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
         page = await read_course_page(readers, course_id, catalog)
-        return await templates.render_in_turns("course", caller=caller, page=page)
+        return await templates.render_in_turns(
+            "course", caller=caller, page=page, may_publish=APIScope.CATALOG in caller.scopes
+        )
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
@@ -199,10 +223,13 @@ async def find_own_zone(readers: Readers, user: UUID, zone: tzinfo | None) -> tz
 
 async def read_course_page(readers: Readers, course_id: UUID, catalog: Catalog) -> CoursePage:
     """Reads the figures of a course and the titles of its newest version."""
-    found, versions = await asyncio.gather(
-        readers.analytics.read(course_id), readers.lessons.read_versions([course_id])
+    since = datetime.now(UTC) - timedelta(days=DAYS)
+    found, newest, versions = await asyncio.gather(
+        readers.analytics.read(course_id),
+        readers.lessons.read_versions([course_id]),
+        readers.lessons.read_publications(course_id, since),
     )
-    return build_course_page(course_id, found, CourseCatalog(catalog, versions))
+    return build_course_page(course_id, found, CourseCatalog(catalog, newest), versions)
 
 
 def page_route(templates: Templates) -> type[APIRoute]:
