@@ -253,7 +253,7 @@ async def test_a_reader_reads_all_that_a_website_asks_for(secured: Secured, data
         assert progress.completed_lessons == ("a",)
         assert await service.get_user_progress(user) == [progress]
         assert await service.get_bulk_course_progress(user, [course]) == {course: progress}
-        assert await service.get_progress_stats(user) == ProgressStats(1, 1, 0, 1, 100)
+        assert await service.get_progress_stats(user) == ProgressStats(1, 1, 0, 1, 100, 100)
         assert await service.is_lesson_completed(user, course, "a")
         assert await service.get_completion_percentage(user, course) == 100
         assert (await service.reads.read_marks([user])).keys() == {user}  # what the API's stream and /ready ask

@@ -2,6 +2,7 @@
 
 import { ask, explain, say } from "./page.js";
 
+const TOO_MANY = "too many learners to compare"; // as the API says it (worker/web/problems.py)
 const TRIED_WITHIN_MS = 45000; // the API compares learners for 30 s at most
 const PUBLISHED_WITHIN_MS = 45000;
 const AGAIN_MS = 2000;
@@ -111,7 +112,7 @@ async function tryVersion(version, isOld) {
   version.unknown = describeFailure(response, answer);
   find("state").textContent = version.unknown;
   // Too many learners to compare is no reason against the version; everything else is.
-  find("publish").disabled = response?.status !== 503 && response !== null;
+  find("publish").disabled = !(response?.status === 503 && answer.detail?.startsWith(TOO_MANY));
 }
 
 function tellSeconds() {
