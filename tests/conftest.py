@@ -14,6 +14,9 @@ from worker.devstack import NoServer, Servers, servers
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
 
+# Tests, and the processes that they start, announce milestones: what else is announced is tested beside them.
+os.environ.setdefault("PROGRESS_MILESTONES", "true")
+
 # Fixtures that start servers or a browser.
 STARTED = {"running", "broker", "secured", "chromium"}
 

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         "published",
     )
     milestones: bool = Field(
-        True, description="Whether workers announce that a learner has done 25, 50 and 75 % of a course"
+        False, description="Whether workers announce that a learner has done 25, 50 and 75 % of a course"
     )
     consumer_group: str = Field(
         "course-progress", description="Kafka's consumer group; the stored offsets are kept under the same name"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import random
 import signal
 import sys
@@ -33,6 +34,7 @@ def main(only: str, seed: int, rounds: int | None, resume: Path | None) -> None:
     chosen = [fault for fault in FAULTS if only in fault.name]
     if not chosen:
         raise click.UsageError(f"no fault's name contains {only!r}: {', '.join(fault.name for fault in FAULTS)}")
+    os.environ.setdefault("PROGRESS_MILESTONES", "true")  # so that they are compared, too
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every fault
     started = datetime.now(UTC)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers, too
