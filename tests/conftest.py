@@ -1,7 +1,7 @@
 """Starts real servers once, and gives each test that asks a database and topics of its own."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from uuid import uuid4
 
 import asyncpg
@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from tests.databases import execute, new_database, new_settings, url_of
-from tests.processes import Workers
+from tests.processes import WorkerProcess, Workers
 from worker.devstack import NoServer, Servers, servers
 from worker.postgres.migrate import migrate
 from worker.settings import Settings
@@ -17,6 +17,7 @@ from worker.settings import Settings
 # Tests, and the processes that they start, announce milestones: what else is announced is tested beside them.
 os.environ.setdefault("PROGRESS_MILESTONES", "true")
 
+LINES = 15  # of a log, in the report of a failure
 # Fixtures that start servers or a browser.
 STARTED = {"running", "broker", "secured", "chromium"}
 
@@ -42,6 +43,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if needs_more_than_this_process(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to the report of a failure what the processes that run then have said last."""
+    report = yield
+    if report.failed:
+        for process in WorkerProcess.running:
+            report.sections.append((f"log of {process.process.args}", "\n".join(process.log.splitlines()[-LINES:])))
+    return report
 
 
 def needs_more_than_this_process(item: pytest.Item) -> bool:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 import httpx
 from pydantic import SecretStr
@@ -36,6 +36,8 @@ def environment(settings: Settings) -> dict[str, str]:
 class WorkerProcess:
     """Runs `course-progress worker`, or another module, and keeps its log for the report of a failure."""
 
+    running: ClassVar[set["WorkerProcess"]] = set()
+
     def __init__(
         self,
         settings: Settings,
@@ -48,6 +50,7 @@ class WorkerProcess:
         self.process = subprocess.Popen(
             command, env=environment(settings), stdout=self._log, stderr=self._log, start_new_session=True
         )
+        self.running.add(self)
 
     def wait(self) -> int:
         """Waits until the process ends, and returns its exit status."""
@@ -62,6 +65,7 @@ class WorkerProcess:
         self.process.wait()
 
     def close(self) -> None:
+        self.running.discard(self)
         self._log.close()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
 """Plays a short share of the fault suite (`make faults` plays all of it), and proves that the suite can fail."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -65,22 +65,27 @@ async def without_waiting_for_dead_letters(scene: Scene) -> None:
     await kill_at(scene, "without-waiting-for-dead-letters", 10)
 
 
-async def test_the_suite_goes_red_without_the_compare_and_swap(servers: Servers) -> None:
-    outcome = await play(servers, Fault(without_compare_and_swap, 1, {}), SEED)
+async def find_red(servers: Servers, run: Callable[[Scene], Awaitable[None]], figure: str, **kept: int) -> int:
+    """Plays a sabotage that needs two processes to race until its figure is not 0, up to three times. Returns it."""
+    for seed in range(SEED, SEED + 3):
+        outcome = await play(servers, Fault(run, 1, {}), seed)
+        for name, expected in kept.items():
+            assert getattr(outcome, name) == expected
+        if found := getattr(outcome, figure):
+            return int(found)
+    return 0
 
-    assert outcome.wrong_rows > 0
+
+async def test_the_suite_goes_red_without_the_compare_and_swap(servers: Servers) -> None:
+    assert await find_red(servers, without_compare_and_swap, "wrong_rows") > 0
 
 
 async def test_the_suite_goes_red_when_the_outbox_is_written_outside_the_transaction(servers: Servers) -> None:
-    outcome = await play(servers, Fault(without_the_outboxs_transaction, 1, {}), SEED)
-
-    assert outcome.completions_missed > 0
+    assert await find_red(servers, without_the_outboxs_transaction, "completions_missed") > 0
 
 
 async def test_the_suite_goes_red_when_nobody_waits_for_a_dead_letter(servers: Servers) -> None:
-    outcome = await play(servers, Fault(without_waiting_for_dead_letters, 1, {}), SEED)
-
-    assert outcome.dead_letters_missing > 0
+    assert await find_red(servers, without_waiting_for_dead_letters, "dead_letters_missing") > 0
 
 
 async def newest_first(scene: Scene) -> None:
@@ -95,10 +100,7 @@ async def lost_commits_unnoticed(scene: Scene) -> None:
 
 
 async def test_the_suite_goes_red_when_course_events_are_published_newest_first(servers: Servers) -> None:
-    outcome = await play(servers, Fault(newest_first, 1, {}), SEED)
-
-    assert outcome.wrong_rows == 0
-    assert outcome.completions_missed > 0
+    assert await find_red(servers, newest_first, "completions_missed", wrong_rows=0) > 0
 
 
 async def older_rows_not_awaited(scene: Scene) -> None:
@@ -110,9 +112,7 @@ async def without_the_epoch(scene: Scene) -> None:
 
 
 async def test_the_suite_goes_red_when_a_batch_is_written_by_a_version_that_is_old(servers: Servers) -> None:
-    outcome = await play(servers, Fault(without_the_epoch, 1, {}), SEED)
-
-    assert outcome.wrong_rows > 0
+    assert await find_red(servers, without_the_epoch, "wrong_rows") > 0
 
 
 async def nothing_happens(scene: Scene) -> None:
@@ -121,14 +121,7 @@ async def nothing_happens(scene: Scene) -> None:
 
 
 async def test_the_suite_goes_red_when_a_course_event_does_not_wait_for_older_ones(servers: Servers) -> None:
-    missed = 0
-    for seed in (SEED, SEED + 1):  # two workers must race, which one round of twenty did without an effect
-        outcome = await play(servers, Fault(older_rows_not_awaited, 1, {}), seed)
-        assert outcome.wrong_rows == 0
-        if missed := outcome.completions_missed:
-            break
-
-    assert missed > 0
+    assert await find_red(servers, older_rows_not_awaited, "completions_missed", wrong_rows=0) > 0
 
 
 async def test_a_fault_that_does_not_prove_that_it_happened_is_broken(servers: Servers) -> None:
