@@ -31,7 +31,9 @@ async def with_a_catalog(bench: Bench) -> Result:
         await publish_first_versions(having, judged)
         backlog = await stack.enter_async_context(bench.backlog(without, rows, sizes.events))
         versioned = backlog.model_copy(update={"database_url": having.database_url})
-        runs = await in_turn(bench, {"without a catalog": backlog, "with a version of every course": versioned})
+        runs = await in_turn(
+            bench, {"without a catalog": backlog, "with a version of every course": versioned}, sizes.events
+        )
     alone, catalog = (median(run) for run in runs.values())
     result = Result("Drain, with a catalog", COLUMNS, [row(name, run) for name, run in runs.items()])
     compared = f"{catalog.rate:,.0f}/s against {alone.rate:,.0f}/s"
@@ -39,13 +41,13 @@ async def with_a_catalog(bench: Bench) -> Result:
     return result
 
 
-async def in_turn(bench: Bench, backlogs: dict[str, Settings]) -> dict[str, list[Drained]]:
-    """Drains the backlogs in turn (A B A B), each into a fresh copy of its database."""
+async def in_turn(bench: Bench, backlogs: dict[str, Settings], events: int) -> dict[str, list[Drained]]:
+    """Drains the backlogs of so many events in turn (A B A B), each into a fresh copy of its database."""
     runs: dict[str, list[Drained]] = defaultdict(list)
     for number in range(bench.sizes.rounds):
         for name, backlog in backlogs.items():
             async with bench.copy(backlog) as fresh:
-                runs[name].append(await drain(fresh, bench.sizes.events))
+                runs[name].append(await drain(fresh, events))
             bench.say(f"  {number + 1}: {name} {runs[name][-1].rate:,.0f}/s")
     return runs
 

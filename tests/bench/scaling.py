@@ -87,6 +87,14 @@ class Group:
     async def play(self, take: Step, least_s: float) -> float:
         """Plays a step, and waits until it is over; returns the longest that an event has waited."""
         taken = asyncio.create_task(take(self), name=take.__name__)
+        try:
+            longest = await self._watch(taken, least_s)
+        finally:
+            taken.cancel()  # it is done, but for an interrupt and a step that takes too long
+            await asyncio.wait({taken})
+        return longest
+
+    async def _watch(self, taken: asyncio.Task[None], least_s: float) -> float:
         began = calm_since = time.monotonic()
         longest = 0.0
         while (now := time.monotonic()) - began < least_s or now - calm_since < CALM_FOR_S or not taken.done():
