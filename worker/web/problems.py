@@ -56,6 +56,7 @@ NAMED: Mapping[str, tuple[int, str]] = {
     "unknown-course": (404, "The course has no version"),
     "version-known": (409, "The version is known with another content"),
     "prerequisite-missing": (409, "Other lessons are to be completed first"),
+    "too-many-learners": (503, "There are too many learners to compare in time"),
 }
 
 
@@ -147,9 +148,7 @@ def to_problem(error: ProgressError) -> Problem:
         return build_retry_problem(503, "a worker is too old to know versions: an operator upgrades it first", FRESH_S)
     if isinstance(error, TooMuchToCompare):
         log.warning("a dry run took too long", reason=str(error))
-        return build_retry_problem(
-            503, "too many learners to compare in time: an operator runs `course-progress catalog check`", FRESH_S
-        )
+        return build_named_problem("too-many-learners", "an operator runs `course-progress catalog check`")
     if isinstance(error, TooMuchToCount):
         log.warning("a course's figures took too long", reason=str(error))
         return build_retry_problem(503, "there is too much to count in time; the next try is in a minute", FRESH_S)

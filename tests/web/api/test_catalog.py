@@ -207,7 +207,7 @@ async def test_too_many_learners_to_compare_are_no_outage(
     monkeypatch.setattr(dry_run, "try_version", too_long)
     answer = await owner.post(f"{base}/versions/dry-run", json=content("a", version=1))
 
-    assert name(answer) == (503, "unavailable")
+    assert name(answer) == (503, "too-many-learners")
     assert "catalog check" in answer.json()["detail"]
 
 

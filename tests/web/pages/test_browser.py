@@ -1,5 +1,6 @@
 """The pages in a real browser, over real Kafka, real PostgreSQL and a worker."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from events.catalog import CatalogLesson, CoursePublished
 from tests.databases import execute, learners, publish_version
@@ -497,6 +498,35 @@ async def test_what_is_wrong_with_a_text_is_said_in_words(site: Site, text: str,
 
         await expect(page.locator("#mistakes")).to_contain_text(said)
         await expect(page.locator("#result")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("problem", "said", "offered"),
+    [
+        ("too-many-learners", "Too many: an operator can.", True),
+        ("unavailable", "This could not be compared: an operator can.", False),
+        (None, "the connection is lost", False),
+    ],
+    ids=["too many learners", "a server is away", "the connection is lost"],
+)
+async def test_a_version_that_could_not_be_compared_is_offered_only_where_there_are_too_many_learners(
+    site: Site, problem: str | None, said: str, offered: bool
+) -> None:
+    kind = f"urn:course-progress:problem:{problem}"
+    body = json.dumps({"type": kind, "title": "Too many", "detail": "an operator can", "status": 503})
+
+    async def answer(route: Route) -> None:
+        await (route.fulfill(status=503, body=body) if problem else route.abort())
+
+    async with site.window(site.issuer.token(uuid4(), "catalog:write", courses="*")) as window:
+        page = await window.new_page()
+        await page.route("**/versions/dry-run", answer)
+        await page.goto(f"{site.address}/courses/publish")
+        await page.get_by_label("Paste a version").fill(PUBLISHED.format(course=uuid4(), version=1))
+        await page.get_by_role("button", name="See what it would change").click()
+        await expect(page.locator("#state")).to_contain_text(said)
+
+        assert await page.get_by_role("button", name="Publish…").is_enabled() is offered
 
 
 @pytest.mark.usefixtures("studied")

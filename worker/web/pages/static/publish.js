@@ -2,7 +2,6 @@
 
 import { ask, explain, say } from "./page.js";
 
-const TOO_MANY = "too many learners to compare"; // as the API says it (worker/web/problems.py)
 const TRIED_WITHIN_MS = 45000; // the API compares learners for 30 s at most
 const PUBLISHED_WITHIN_MS = 45000;
 const AGAIN_MS = 2000;
@@ -112,7 +111,7 @@ async function tryVersion(version, isOld) {
   version.unknown = describeFailure(response, answer);
   find("state").textContent = version.unknown;
   // Too many learners to compare is no reason against the version; everything else is.
-  find("publish").disabled = !(response?.status === 503 && answer.detail?.startsWith(TOO_MANY));
+  find("publish").disabled = !answer.type?.endsWith(":too-many-learners");
 }
 
 function tellSeconds() {
@@ -126,6 +125,7 @@ function tellSeconds() {
 }
 
 function describeFailure(response, problem) {
+  if (problem.type?.endsWith(":too-many-learners")) return `${problem.title}: ${problem.detail}.`;
   if (!response) return "The comparison took too long, or the connection is lost. How many learners it changes something for is not known.";
   if (response.status === 409 || response.status === 503 || response.status === 400) return `This could not be compared: ${problem.detail ?? explain(response)}.`;
   return explain(response);
