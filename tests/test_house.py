@@ -42,6 +42,7 @@ OF_SEVERAL_MODULES = {
     "tests/events/test_malformed.py": "envelope and models together, on what is malformed",
     "tests/web/test_away.py": "the API while a server is away",
     "tests/web/pages/test_why_browser.py": "the page Why and the lessons of My learning, in a browser",
+    "tests/web/pages/test_achievements_browser.py": "streak and badges, from the stream to the page, in a browser",
     "tests/web/pages/test_why_routes.py": "the page Why over HTTP",
     "tests/web/api/test_read_your_writes.py": "completions and reads together, over two processes",
     "tests/web/pages/test_browser.py": "all pages in a browser",

@@ -36,8 +36,14 @@ from worker.web.settings import ApiSettings
 COOKIE = "course-progress-demo"
 PAGE = "/demo"
 SHOWN = 24
-# A newcomer's courses: title, lessons completed, and how many weeks ago the newcomer began it.
-NEWCOMER_COURSES = [("Baking bread", 7, 9), ("First aid", 5, 6), ("Chess openings", 8, 4), ("Statistics", 3, 1)]
+# A newcomer's courses: how many days ago each lesson was completed. The last six days are a streak, so that the lesson
+# that is completed today makes up a week, and with it the badge.
+NEWCOMER_COURSES = {
+    "Baking bread": (60, 52, 46, 39, 31, 24, 18),
+    "First aid": (41, 34, 25, 17, 9),
+    "Chess openings": (28, 25, 21, 16, 14, 6, 5, 4),
+    "Statistics": (3, 2, 1),
+}
 
 
 class EmbeddedServer(Server):
@@ -161,12 +167,12 @@ def choose_identity(keys: DemoKeys, role: str, user_id: UUID, course_id: str) ->
 
 
 def build_history(user_id: UUID, now: datetime) -> Iterator[OutgoingEvent]:
-    """Yields what a newcomer did in the last weeks: some lessons of each of NEWCOMER_COURSES, at equal intervals."""
+    """Yields what a newcomer did in the last weeks: the lessons of NEWCOMER_COURSES, at this time of the day."""
     courses = {course.title: course for course in COURSES}
-    for title, done, weeks in NEWCOMER_COURSES:
-        course, start = courses[title], now - timedelta(weeks=weeks)
-        for number in range(1, done + 1):
+    for title, days_ago in NEWCOMER_COURSES.items():
+        course = courses[title]
+        for number, days in enumerate(days_ago, 1):
             event = LessonCompleted(
                 user_id=user_id, course_id=course.id, lesson_id=course.lesson(number), total_lessons=course.lessons
             )
-            yield event, start + (number - 0.5) * timedelta(weeks=weeks) / done, str(uuid4())
+            yield event, now - timedelta(days=days), str(uuid4())

@@ -48,9 +48,7 @@ def create_api(
     app.state.prerequisites = Prerequisites()
     app.state.outlines = Outlines()
     app.state.allowance = Allowance(settings.api_courses_per_learner, settings.api_lessons_per_course)
-    # So that connections are left for everyone else, /live among them.
-    most_streams = max(1, choose_most_connections(settings) * 3 // 4)
-    app.state.poller = poller = ProgressPoller(service, settings.api_streams_per_learner, most_streams)
+    app.state.poller = poller = _make_poller(settings, service, readers)
     app.state.readers = readers
     app.state.replays = operations.Replays(settings)
     app.state.dry_runs = catalog.DryRuns(settings)
@@ -69,6 +67,14 @@ def create_api(
     app.add_middleware(OuterMiddleware, body_limit=settings.api_body_limit)
     app.openapi = lambda: openapi.build_schema(app)  # type: ignore[method-assign]
     return app
+
+
+def _make_poller(settings: ApiSettings, service: ProgressService, readers: Readers | None) -> ProgressPoller:
+    achievements = readers.achievements if readers is not None else None
+    # So that connections are left for everyone else, /live among them.
+    most_streams = max(1, choose_most_connections(settings) * 3 // 4)
+    read_awards = achievements.read_awards if achievements is not None else None
+    return ProgressPoller(service, settings.api_streams_per_learner, most_streams, read_awards)
 
 
 def _add_cors(app: FastAPI, origins: str) -> None:

@@ -23,6 +23,7 @@ from worker.learners.service import ProgressService
 from worker.web.api.progress_poller import (
     MOST_COURSES_SHOWN,
     MOST_LESSONS,
+    POLL_AWARDS_EVERY_S,
     ProgressPoller,
     State,
     WatchedLearner,
@@ -94,6 +95,32 @@ async def test_a_change_is_seen_whichever_process_wrote_it(
             ["a"],
         )
         assert data["asOf"] > began
+
+
+async def test_a_badge_is_told_once_and_an_old_one_never(
+    two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID, rows: asyncpg.Connection
+) -> None:
+    async def award(badge: str, *, fresh: bool) -> None:
+        await rows.execute(
+            "insert into badge_award (user_id, badge, number, title, description, earned_on, cause, fresh)"
+            " values ($1, $2, 1, $2, 'd', current_date, 'learner', $3)",
+            *(user, badge, fresh),
+        )
+
+    token = issuer.token(user)
+    await award("before", fresh=True)
+    async with stream(two[0], token) as events:
+        assert (await events.next())[0] == "snapshot"
+        await asyncio.sleep(1)  # so that the stream knows what was there
+        await award("old", fresh=False)
+        await award("week", fresh=True)
+
+        name, data = await events.next()
+
+        assert (name, data["badge"]["badge"], data["badge"]["isNew"]) == ("badge", "week", True)
+        await asyncio.sleep(POLL_AWARDS_EVERY_S)
+        await complete(two[0], token, course)
+        assert (await events.next())[0] == "progress"
 
 
 async def test_a_reset_course_is_removed(two: list[ApiProcess], issuer: Issuer, user: UUID, course: UUID) -> None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from worker.achievements.facts import Award
-from worker.achievements.reads import Earned, NextBadge
+from worker.achievements.reads import Earned, NextBadge, is_new
 from worker.web.api.dependencies import LearnerDep
 from worker.web.api.responses import conditional_response
 from worker.web.api.schemas import AS_OF, Answer, CamelModel, with_examples
@@ -79,6 +79,14 @@ class BadgeView(CamelModel):
     is_new: bool = Field(description="Whether to celebrate it: earned lately, by what the learner did then")
 
 
+class BadgeAnswer(Answer):
+    """Tells a live stream of a badge that the learner has been awarded just now."""
+
+    model_config = with_examples({"asOf": AS_OF, "badge": BADGE})
+
+    badge: BadgeView
+
+
 class NextBadgeView(CamelModel):
     """Shows a badge that the learner does not have, and how far they are."""
 
@@ -115,7 +123,7 @@ async def get_achievements(
     answer = AchievementsAnswer(
         as_of=earned.as_of,
         streak=build_streak(earned, weeks),
-        badges=[build_badge(earned, award) for award in earned.awards],
+        badges=[build_badge(award, earned.as_of) for award in earned.awards],
         next=[build_next(found) for found in earned.next],
     )
     return conditional_response(request, answer)
@@ -134,9 +142,9 @@ def build_streak(earned: Earned, weeks: int) -> StreakView:
     )
 
 
-def build_badge(earned: Earned, award: Award) -> BadgeView:
+def build_badge(award: Award, as_of: datetime) -> BadgeView:
     names = BadgeView.model_fields.keys() - {"is_new"}
-    return BadgeView(**{name: getattr(award, name) for name in names}, is_new=earned.is_new(award))
+    return BadgeView(**{name: getattr(award, name) for name in names}, is_new=is_new(award, as_of))
 
 
 def build_next(found: NextBadge) -> NextBadgeView:

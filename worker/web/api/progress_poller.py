@@ -1,15 +1,18 @@
 """Polls the progress of learners whom live streams watch: one poller per process, however many streams."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
 
+from worker.achievements.facts import Award
 from worker.errors import DatabaseUnavailable
 from worker.learners.reads import CourseProgress
 from worker.learners.service import ProgressService
@@ -22,6 +25,9 @@ MOST_LESSONS = 500  # of a course, beyond which a live stream leaves their list 
 POLL_STREAMS_EVERY_S = 0.5
 # However many writes nudge the poller.
 LEAST_BETWEEN_POLLS_S = 0.05
+POLL_AWARDS_EVERY_S = 2.0  # a badge comes some seconds after what has earned it
+
+ReadAwards: TypeAlias = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, tuple[Award, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class WatchedLearner:
     def __init__(self) -> None:
         self.streams = 0
         self.state: State | None = None
+        self.awards: tuple[Award, ...] | None = None
         self.away = False
         self.ended = False
         self.changed = asyncio.Event()
@@ -57,6 +64,12 @@ class WatchedLearner:
         """Shows the streams this state; None means that the database is away."""
         self.state, self.away = state, state is None
         self.wake()
+
+    def update_awards(self, awards: tuple[Award, ...]) -> None:
+        """Shows the streams the badges that the learner has."""
+        if awards != self.awards:
+            self.awards = awards
+            self.wake()
 
     def wake(self) -> None:
         """Wakes the streams that wait for the event which was `changed` until now."""
@@ -67,8 +80,13 @@ class WatchedLearner:
 class ProgressPoller:
     """Polls only while a stream is open, `most` at once. Needs no closing except `close`, which ends the streams."""
 
-    def __init__(self, service: ProgressService, most_per_caller: int, most: int) -> None:
+    def __init__(
+        self, service: ProgressService, most_per_caller: int, most: int, read_awards: ReadAwards | None = None
+    ) -> None:
+        """Without `read_awards` it does not look for badges."""
         self._service = service
+        self._read_awards = read_awards
+        self._awards_read_at = float("-inf")
         self._most = most
         self._most_per_caller = most_per_caller
         self._callers: Counter[UUID] = Counter()
@@ -126,6 +144,7 @@ class ProgressPoller:
             self._nudged.clear()
             try:
                 await self._poll()
+                await self._poll_awards()
             except DatabaseUnavailable:
                 for watched in self._watched.values():
                     if not watched.away:
@@ -147,6 +166,17 @@ class ProgressPoller:
             read = await self._service.reads.list_courses(user_id, include_completed=True, limit=MOST_COURSES_SHOWN + 1)
             courses = {progress.course_id: drop_long_list(progress) for progress in read.value[:MOST_COURSES_SHOWN]}
             watched.update(State(mark, read.as_of, courses, whole=len(read.value) <= MOST_COURSES_SHOWN))
+
+    async def _poll_awards(self) -> None:
+        known = all(watched.awards is not None for watched in self._watched.values())
+        now = time.monotonic()
+        if self._read_awards is None or (known and now - self._awards_read_at < POLL_AWARDS_EVERY_S):
+            return
+        self._awards_read_at = now
+        asked = dict(self._watched)
+        found = await self._read_awards(list(asked))
+        for user_id, watched in asked.items():
+            watched.update_awards(found.get(user_id, ()))
 
     def _end_streams_on_failure(self, poller: asyncio.Task[None]) -> None:
         """Ends the streams of a poller that failed, because they would stand still. Their clients connect again."""

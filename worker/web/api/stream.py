@@ -1,8 +1,11 @@
-"""Sends a learner's courses as a live stream of server-sent events: all, then each that changes (docs/api.md)."""
+"""Sends a learner's courses as a live stream of server-sent events: all, then each that changes (docs/api.md).
+
+A badge that the learner is awarded meanwhile is told, too.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -11,6 +14,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from worker.achievements.facts import Award
+from worker.web.api.achievements import BadgeAnswer, build_badge
 from worker.web.api.body_guard import SMALL, limit_body
 from worker.web.api.dependencies import LearnerDep
 from worker.web.api.progress import encode_cursor
@@ -53,7 +58,8 @@ async def stream_progress(
     caller: CallerDep,
     last_event_id: Annotated[str | None, Header(description="Sent by a browser that connects again")] = None,
 ) -> Response:
-    """Streams the learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change.
+    """Streams the learner's courses as server-sent events: `snapshot`, then `progress` and `removed` as they change,
+    and `badge` for one that the learner has just been awarded.
     `unavailable` says that the database is away, `heartbeat` that nothing changed.
     The live stream ends with the token."""
     await drain_body(request)
@@ -78,6 +84,7 @@ async def stream_events(
     """Yields events until the poller closes, the learner's live stream ends, or the token expires at `until`."""
     yield f"retry: {RECONNECT_MS}\n\n"
     sent: State | None = None
+    told: Sequence[Award] | None = None
     said_away = False
     while not (poller.closed or watched.ended) and (left_s := until - time.time()) > 0:
         changed = watched.changed
@@ -89,6 +96,10 @@ async def stream_events(
             for text in format_changes(sent, watched.state, last_id):
                 yield text
             sent, last_id = watched.state, None
+        for award in find_new(told, watched.awards):
+            badge = build_badge(award, award.awarded_at)
+            yield format_event("badge", BadgeAnswer(as_of=award.awarded_at, badge=badge))
+        told = watched.awards
         try:
             async with asyncio.timeout(min(HEARTBEAT_S, left_s)):
                 await changed.wait()
@@ -128,6 +139,14 @@ def find_differences(sent: State, now: State) -> Iterator[tuple[str, Answer]]:
             yield "progress", CourseAnswer(as_of=now.as_of, progress=Progress.model_validate(progress))
     for course_id in gone:
         yield "removed", RemovedAnswer(as_of=now.as_of, course_id=course_id)
+
+
+def find_new(told: Sequence[Award] | None, now: Sequence[Award] | None) -> list[Award]:
+    """Returns the awards to celebrate that have come since `told`; None: what there is was not known then."""
+    if told is None or now is None:
+        return []
+    before = {(award.badge, award.number) for award in told}
+    return [award for award in now if award.fresh and (award.badge, award.number) not in before]
 
 
 def format_event(name: str, data: BaseModel | None, id: int | None = None) -> str:

@@ -10,6 +10,7 @@ from worker.courses.lessons import CourseLessons
 from worker.courses.outlines import find_next
 from worker.learners.activity import MOST_LESSONS, Period
 from worker.learners.reads import CourseProgress, ProgressStats
+from worker.web.pages.achievements import AchievementsCard
 from worker.web.pages.catalog import CourseCatalog
 from worker.web.pages.charts import BarChart, build_bar_chart
 from worker.web.pages.formatting import format_ago, plural
@@ -84,6 +85,8 @@ class LearningPage:
     zone: str  # that the weeks are of
     counted: int = MOST_LESSONS  # the most lessons of which the weeks tell
     has_certificates: bool = False  # whether this website issues any
+    achievements: AchievementsCard | None = None
+    has_achievements: bool = False  # whether this website has streaks and badges
 
     @property
     def resume(self) -> CourseCard | None:
@@ -102,6 +105,8 @@ def build_learning_page(
     older: str | None = None,
     zone: str = "UTC",
     has_certificates: bool = False,
+    achievements: AchievementsCard | None = None,
+    has_achievements: bool = False,
 ) -> LearningPage:
     return LearningPage(
         stats.in_progress_courses,
@@ -116,6 +121,8 @@ def build_learning_page(
         older,
         zone,
         has_certificates=has_certificates,
+        achievements=achievements,
+        has_achievements=has_achievements,
     )
 
 

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from worker.achievements.reads import Achievements
 from worker.courses.analytics import DAYS
 from worker.courses.catalog import Catalog
 from worker.errors import ProgressError
@@ -24,6 +25,7 @@ from worker.web.api.progress import encode_cursor, parse_place
 from worker.web.auth import CallerDep, caller
 from worker.web.auth import Scope as APIScope
 from worker.web.limits import count_call
+from worker.web.pages.achievements import AchievementsCard, BadgeLine, build_achievements_card, build_badge_lines
 from worker.web.pages.catalog import CourseCatalog, NoCatalog
 from worker.web.pages.course import CoursePage, build_course_page
 from worker.web.pages.learning import LearningPage, build_learning_page
@@ -53,6 +55,7 @@ def pages_router(catalog: Catalog | None = None, login: str | None = None) -> AP
     router.include_router(reading_router())
     router.include_router(author_router(templates))
     router.include_router(page_router(catalog or NoCatalog(), templates))
+    router.include_router(figures_router(catalog or NoCatalog(), templates))
     router.default = NotFoundFallback(templates, otherwise=router.default)
     return router
 
@@ -105,7 +108,7 @@ def author_router(templates: Templates) -> APIRouter:
 
 
 def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
-    """Returns the routes of the pages themselves, which need a token."""
+    """Returns the routes of a learner's pages, which need a token."""
     router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=page_route(templates))
 
     @router.get("/")
@@ -135,17 +138,27 @@ def page_router(catalog: Catalog, templates: Templates) -> APIRouter:
         page = await read_why_page(readers, caller.user_id, course_id, known, find_zone(zone))
         return await templates.render_in_turns("why", caller=caller, page=page)
 
+    return router
+
+
+def figures_router(catalog: Catalog, templates: Templates) -> APIRouter:
+    """Returns the routes of pages about many learners, for instructors and operators."""
+    router = APIRouter(dependencies=[Depends(caller), Depends(count_call)], route_class=page_route(templates))
+
     @router.get("/courses/{courseId}")
     async def course_page(caller: CallerDep, course_id: CourseDep, readers: ReadersDep) -> Response:
         page = await read_course_page(readers, course_id, catalog)
+        counts = await count_badges(readers.achievements)
+        badges = [found for found in counts if found.course_id == course_id]
         return await templates.render_in_turns(
-            "course", caller=caller, page=page, may_publish=APIScope.CATALOG in caller.scopes
+            "course", caller=caller, page=page, may_publish=APIScope.CATALOG in caller.scopes, badges=badges
         )
 
     @router.get("/ops", dependencies=[Depends(require_operator)])
     async def operations_page(caller: CallerDep, readers: ReadersDep) -> Response:
         view, card = await read_operations(readers)
-        return await templates.render_in_turns("ops", caller=caller, page=view, certificates=card)
+        badges = await count_badges(readers.achievements)
+        return await templates.render_in_turns("ops", caller=caller, page=view, certificates=card, badges=badges)
 
     return router
 
@@ -174,7 +187,7 @@ async def read_learning_page(
     None: of the offset that the learner's latest event was told with.
     """
     zone = await find_own_zone(readers, user, zone)
-    page, stats, weeks = await asyncio.gather(
+    page, stats, weeks, achievements = await asyncio.gather(
         reads.list_courses(
             user,
             include_completed=show != "current",
@@ -184,6 +197,7 @@ async def read_learning_page(
         ),
         reads.read_stats(user),
         readers.activity.count_per_week(user, WEEKS, zone),
+        read_achievements(readers.achievements, user),
     )
     rows = page.value[:COURSES]
     older = encode_cursor(rows[-1]) if len(page.value) > COURSES else None
@@ -200,7 +214,21 @@ async def read_learning_page(
         older=older,
         zone=str(zone),
         has_certificates=readers.certificates is not None,
+        achievements=achievements,
+        has_achievements=readers.achievements is not None,
     )
+
+
+async def read_achievements(achievements: Achievements | None, user: UUID) -> AchievementsCard | None:
+    """Reads the card of the learner's streak and badges; None where there are none."""
+    if achievements is None:
+        return None
+    return build_achievements_card(await achievements.read(user), achievements.badges)
+
+
+async def count_badges(achievements: Achievements | None) -> list[BadgeLine]:
+    """Reads how many learners have each badge, in fives; none where this website has no badges."""
+    return build_badge_lines(await achievements.count_learners()) if achievements is not None else []
 
 
 async def read_why_page(

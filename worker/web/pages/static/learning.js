@@ -214,6 +214,7 @@ async function refreshNow() {
     await refresh(() => clicks === before); // else the page would show the state before the click
     showRefusals();
     prepareWhys();
+    document.dispatchEvent(new Event("refreshed")); // for achievements.js
     await refreshWhys();
   } catch (error) {
     if (!isAway(error)) say(error.message); // without a connection the banner says so
@@ -247,6 +248,7 @@ function openStream() {
     refreshSoon();
   });
   listen("removed", refreshSoon);
+  listen("badge", refreshSoon);
   listen("unavailable", () => warn("The database is away. What you see may be old; the page recovers by itself."));
   stream.addEventListener("error", async () => {
     if (stream.readyState !== EventSource.CLOSED) return warn(AWAY);
