@@ -11,9 +11,10 @@ from events import CourseCompleted
 from worker.demo.comparison import Report
 from worker.demo.parts import Parts
 from worker.demo.player import make_name
-from worker.demo.run import Demo, assemble, format_summary
+from worker.demo.run import Demo, assemble, format_summary, list_exports
 from worker.demo.view import SPARKS, Rate, View, draw_sparkline, format_short_time
 from worker.demo.workers import Supervisor
+from worker.devstack import Servers
 from worker.learners.reads import CourseProgress
 from worker.settings import Settings
 
@@ -125,6 +126,20 @@ def test_where_there_is_no_terminal_a_line_comes_now_and_then(parts: Parts) -> N
 
     assert shown.count("\n") == 1
     assert "12,345,678 published" in shown
+
+
+def test_it_says_how_other_commands_reach_its_own_servers_and_no_others(parts: Parts) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    view = View(parts, "broker: jars", console, live=False)
+    view.address = "http://127.0.0.1:1/demo"
+    view.exports = list_exports(Servers("postgresql://postgres@127.0.0.1:2/p", "127.0.0.1:3", "jars", "wheel"))
+    with view:
+        printed = console.file.getvalue()  # type: ignore[attr-defined]
+
+    for shown in (printed, view._draw_invitation().plain):
+        assert "export PROGRESS_DATABASE_URL=postgresql://postgres@127.0.0.1:2/p\n" in shown
+        assert "export PROGRESS_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:3" in shown
+    assert list_exports(Servers("postgresql://me:secret@db/p", "kafka:9092", "env", "env")) == []
 
 
 def test_a_rate_is_per_second() -> None:

@@ -59,6 +59,7 @@ def run(*, learners: int, duration_s: float | None, as_json: bool) -> int:
         console = Console(stderr=as_json or not sys.stdout.isatty())
         live = console.file.isatty() and not console.is_dumb_terminal
         view = View(parts, f"broker: {running.broker}, database: {running.database}", console, live=live)
+        view.exports = list_exports(running)
         report, differences = asyncio.run(Demo(settings, running.broker, parts, view, duration_s).run())
     if report is None:
         print("interrupted before the comparison", file=sys.stderr)
@@ -77,6 +78,13 @@ def build_settings(running: Servers) -> Settings:
     # With a static id, a killed worker gets its partitions back at once instead of after the session timeout.
     os.environ.setdefault("PROGRESS_GROUP_INSTANCE_ID", f"demo-{uuid4().hex[:8]}")
     return Settings()
+
+
+def list_exports(running: Servers) -> list[str]:
+    """Lists what another terminal runs so that its commands reach the demo's own servers; nothing of anybody else's."""
+    if "env" in (running.broker, running.database):
+        return []
+    return [f"export {name}={value}" for name, value in running.environment.items()]
 
 
 def send_logs_to(path: Path, settings: Settings) -> None:

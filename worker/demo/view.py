@@ -60,6 +60,7 @@ class View:
     def __init__(self, parts: Parts, servers: str, console: Console, *, live: bool) -> None:
         self.phase = "publishing"
         self.address = ""  # of the pages
+        self.exports: list[str] = []  # what another terminal runs first, to reach the demo's servers
         self._parts = parts
         self._servers = servers
         self._console = console
@@ -72,6 +73,8 @@ class View:
             self._live.start()
         elif self.address:
             self._console.print(f"open {self.address}", soft_wrap=True, highlight=False)
+            for line in self.exports:
+                self._console.print(line, soft_wrap=True, highlight=False)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -117,7 +120,7 @@ class View:
             Layout(self._draw_events(), size=4),
             Layout(self._draw_learners(), ratio=6),
             below,
-            Layout(self._draw_invitation(), size=2),
+            Layout(self._draw_invitation(), size=2 + len(self.exports)),
         )
         return picture
 
@@ -126,6 +129,7 @@ class View:
             (f" Open {self.address}", "bold"),
             " to click a lesson and see its bar move.\n",
             (f" Ctrl-C stops it all. Try `kill -9 {self._worker}`: nothing is lost.", "dim"),
+            *((f"\n {line}", "dim") for line in self.exports),
         )
 
     def _draw_header(self) -> Table:
