@@ -12,11 +12,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.command_line import NOWHERE, run, start
 from tests.imports import COURSE, statement, write_lines
-from tests.processes import Workers, environment
+from tests.processes import Workers, environment, eventually
 from worker.settings import Settings
+
+INTERRUPTED = 60_000  # lines, which take seconds to publish
 
 
 @pytest.mark.processes
@@ -66,6 +69,36 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
 
     assert (process.returncode, errors.strip()) == (130, "interrupted: published 0 events")
+
+
+async def test_an_import_that_was_interrupted_is_completed_by_the_same_command(
+    settings: Settings, workers: Workers, connection: asyncpg.Connection, tmp_path: Path
+) -> None:
+    lines = [f"ada{n},statistics,l{n % 10},{11 - n % 10},2026-03-02T10:00:00Z" for n in range(INTERRUPTED)]
+    path = write_lines(tmp_path, "user,course,lesson,total,time", *lines)
+    first = start("import", "csv", str(path), **environment(settings))
+
+    async def has_begun() -> bool:
+        return await count_events(settings) > 0
+
+    await eventually(has_begun)
+    first.send_signal(signal.SIGINT)
+    _, errors = await asyncio.to_thread(first.communicate, timeout=60)
+    published = await count_events(settings)
+    said = errors.strip().splitlines()[-1]
+
+    assert (first.returncode, 0 < published < INTERRUPTED) == (130, True), errors
+    assert said.startswith("interrupted: published ")
+    status, _, errors = await asyncio.to_thread(run, "import", "csv", str(path), **environment(settings))
+    assert status == 0, errors
+    assert workers.start("--until-idle").wait() == 0
+    assert await connection.fetchval("select count(*) from lesson_progress") == INTERRUPTED
+
+
+async def count_events(settings: Settings) -> int:
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers) as consumer:
+        partitions = [TopicPartition(settings.lesson_events_topic, n) for n in range(settings.topic_partitions)]
+        return sum((await consumer.end_offsets(partitions)).values())
 
 
 async def test_an_import_with_a_total_and_again_leaves_the_same_rows(

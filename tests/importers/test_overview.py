@@ -1,6 +1,6 @@
 """A table of how far learners are is read in the forms that other systems write."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -28,6 +28,7 @@ def read(tmp_path: Path, text: str, **columns: str) -> list[OverviewLine | Malfo
         ("user;course;progress_percentage\r\n{u};{c};62,5 %\r\n", (None, 62.5, None, False)),
         ("course\tcompleted_at\tuser\n{c}\t2026-03-01T12:00:00Z\t{u}\n", (None, None, NOON, True)),
         ("user,course,completed_at\n{u},{c},\n", (None, None, None, True)),
+        ("user,course,completed_at\n{u},{c},2026-03-01\n", (None, None, NOON - timedelta(hours=12), True)),
         ('{{"user": "{u}", "course": "{c}", "lessons_completed": 3}}\n', (3, None, None, False)),
     ],
 )
@@ -48,6 +49,8 @@ def test_ids_that_are_no_uuid_and_other_names_are_read_as_in_an_import(tmp_path:
         (f"{USER},{COURSE},many,1,", "lessons_completed: 'many' is no number"),
         (f"{USER},{COURSE},1,half,", "progress_percentage: 'half' is no percentage"),
         (f"{USER},{COURSE},1,1,yesterday", "time: 'yesterday' is no time"),
+        (f"{USER},{COURSE},1,1,2026-02-30", "time: '2026-02-30' is no time"),
+        (f"{USER},{COURSE},1,1,2026-03-01 12:00", "time: '2026-03-01 12:00' has no offset from UTC"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named_and_harms_none_beside_it(tmp_path: Path, cells: str, reason: str) -> None:

@@ -66,9 +66,15 @@ def _read_line(row: Row, identities: Identities, site: str | None) -> OverviewLi
         make_uuid(need(row, "course")),
         _read_number(row.get("lessons_completed")),
         _read_percentage(row.get("progress_percentage")),
-        None if done is None else read_time(done),
+        None if done is None else _read_done(done),
         "completed_at" in row,
     )
+
+
+def _read_done(value: object) -> datetime:
+    """Reads when a course was completed. A day alone is its beginning in UTC, compared with `--tolerance 1d`."""
+    day = re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", str(value))
+    return read_time(value, naive_is_utc=day is not None)
 
 
 def _read_number(value: object) -> int | None:

@@ -171,6 +171,7 @@ def test_a_waiver_and_a_replaced_lesson_say_how_they_count() -> None:
     page = tell(version(1, "ab"), waived, done("b0", 3), replacements=(("b", "b0"),))
 
     assert page.answer == "You completed this course on 1 Jan 2026, with 2 of the 2 lessons that it needed."
+    assert dict(page.answers)["Why is it complete, with a lesson missing?"].startswith("You need not do “")
     assert [(line.state, line.about) for line in page.listings[0].lines] == [
         ("waived", "You need not do it, since 1 Jan 2026 (ill)"),
         ("met", "Done on 1 Jan 2026, as “b0”, which it replaces"),

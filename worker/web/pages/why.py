@@ -172,9 +172,18 @@ def tell_complete(explanation: Explanation, words: Words) -> str:
         )
     open_lessons = sum(not lesson.grounds for lesson in explanation.lessons)
     if not open_lessons:
-        return ""
+        return tell_waived(explanation, words)
     needed, required = explanation.arithmetic.needed, len(explanation.lessons)
     return f"Any {needed:,} of its {required:,} required lessons complete it, so {open_lessons:,} may stay open."
+
+
+def tell_waived(explanation: Explanation, words: Words) -> str:
+    """Tells which lessons count though the learner has not completed them; empty for none."""
+    waived = [lesson for lesson in explanation.lessons if lesson.state == "waived"]
+    if not waived:
+        return ""
+    names = join_names([words.title(lesson.lesson_id, lesson.title) for lesson in waived], len(waived))
+    return f"You need not do {names}: {'it counts' if len(waived) == 1 else 'they count'} as done."
 
 
 def tell_growth(explanation: Explanation, words: Words) -> str:
