@@ -68,9 +68,9 @@ async def test_a_badge_that_comes_is_told_by_the_stream_and_celebrated_once(
         await page.goto(site.address)
         await study(rows, learner, [0])
         await award(rows, learner, *PAST[0], fresh=False)
-        await page.reload()
+        async with page.expect_response(lambda response: response.request.resource_type == "fetch"):
+            await page.reload()  # a snapshot of the stream has the page fetched once more
         await expect(page.locator(".badge-title").first).to_have_text("First course")
-        await page.wait_for_timeout(2500)  # so that the stream knows what was there
         before = await measure(page)
         await award(rows, learner, "streak-7", "A week", "Seven days in a row.", fresh=True)
 

@@ -143,8 +143,8 @@ class ProgressPoller:
         while self._watched and not self.closed:
             self._nudged.clear()
             try:
+                await self._poll_awards()  # first: whoever has a snapshot is told of every badge since
                 await self._poll()
-                await self._poll_awards()
             except DatabaseUnavailable:
                 for watched in self._watched.values():
                     if not watched.away:
