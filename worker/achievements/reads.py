@@ -103,12 +103,12 @@ class Achievements:
         async with self._counting:
             if (kept := self._counts.get(LEARNERS)) is None:
                 try:
-                    rows = await self._pool.fetch(query("achievements/count_learners"))
+                    rows = await self._pool.fetch(query("achievements/count_awards"))
                 except TookTooLong as error:
                     log.warning("badges are not counted", reason=str(error))
                     rows = []
                 counts = [BadgeCount(row["title"], row["course_id"], row["learners"]) for row in rows]
-                kept = self._counts[LEARNERS] = tuple(counts)
+                kept = self._counts[LEARNERS] = tuple(sorted(counts, key=lambda found: -found.learners))
             return kept
 
 
