@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.achievements.reads import Achievements
 from worker.courses.analytics import DAYS
 from worker.courses.catalog import Catalog
-from worker.errors import ProgressError
+from worker.errors import DatabaseUnavailable, ProgressError
 from worker.learners.reads import ListCursor, ProgressReader, ReadResult
 from worker.web.api.courses import CourseDep
 from worker.web.api.dependencies import OutlinesDep, ServiceDep
@@ -227,8 +227,14 @@ async def read_achievements(achievements: Achievements | None, user: UUID) -> Ac
 
 
 async def count_badges(achievements: Achievements | None) -> list[BadgeLine]:
-    """Reads how many learners have each badge, in fives; none where this website has no badges."""
-    return build_badge_lines(await achievements.count_learners()) if achievements is not None else []
+    """Reads how many learners have each badge, in fives; none without badges, or while the database is away.
+
+    So that the page on which an operator sees that it is away still opens.
+    """
+    try:
+        return build_badge_lines(await achievements.count_learners()) if achievements is not None else []
+    except DatabaseUnavailable:
+        return []
 
 
 async def read_why_page(

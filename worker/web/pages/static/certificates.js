@@ -41,6 +41,7 @@ async function list(toggle) {
   toggle.removeAttribute("aria-disabled");
   if (problem) toggle.setAttribute("aria-checked", !wished);
   say(problem ? `That may not be saved: ${problem}` : describe(wished));
+  document.dispatchEvent(new Event("stale")); // a page that was fetched meanwhile may show the state before
 }
 
 function describe(listed) {
